@@ -1,6 +1,16 @@
 //! Every rule of xbt and nothing else: no clock, socket, file, SQL or randomness.
 //!
-//! The driver hands in what happened, with the time; the rules answer with effects, which are data.
+//! The driver hands in what happened, with the time ([`Domain::handle`]); the rules answer with effects, which are
+//! data. Whoever wants to know why xbt does something reads this crate only.
 
+pub mod contact;
+pub mod effect;
+pub mod fault;
 pub mod ids;
+pub mod input;
+pub mod limits;
+pub mod settings;
 pub mod signal;
+pub mod time;
+pub mod transfer;
+pub mod way;

@@ -1,0 +1,170 @@
+//! What the rules want done. Effects are data; the driver's executors carry them out.
+//!
+//! The driver commits all `Persist` of a batch in one transaction before it lets any other effect of
+//! that batch out. Executors are idempotent: after a crash the same effects are issued again.
+
+use crate::contact::{Contact, Device};
+use crate::fault::Fault;
+use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
+use crate::signal::{Candidate, SessionCommand};
+use crate::transfer::{Content, Tombstone, Transfer};
+
+/// Marks a command whose caller waits for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub u64);
+
+/// Marks one link while the daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkTag(pub u64);
+
+/// A change of what the store keeps. All of them are upserts or removals, so doing one twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// Insert or replace.
+    Transfer(Box<Transfer>),
+    /// Take the row away; a tombstone comes with it.
+    RemoveTransfer(TransferId),
+    /// Insert or replace.
+    Tombstone(Tombstone),
+    /// Forget the tombstones older than the newest so many.
+    PruneTombstones(usize),
+    /// Insert or replace.
+    Content(Content),
+    /// Take the row and its blob away.
+    RemoveContent(ContentId),
+    /// Insert or replace.
+    Contact(Contact),
+    /// Insert or replace.
+    Device(Device),
+    /// The numbers that come next; they are never used twice.
+    Counters(Counters),
+}
+
+/// The numbers that come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// For transfers.
+    pub transfer: u64,
+    /// For contents.
+    pub content: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { transfer: 1, content: 1 }
+    }
+}
+
+/// What happens to received data when a content is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// It stays where it is.
+    Keep,
+    /// Partial data goes. Never a source file.
+    Delete,
+}
+
+/// What the engine is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TorrentCommand {
+    /// Hash the paths of a content.
+    Prepare(Content),
+    /// Stop hashing.
+    CancelPrepare(ContentId),
+    /// Be ready to send a content that has been prepared.
+    Seed(ContentId),
+    /// Receive a content.
+    Fetch {
+        /// Its number.
+        content: ContentId,
+        /// The transfer, for the partial file's name.
+        transfer: TransferId,
+        /// What the offer says; the metadata must match it.
+        facts: crate::transfer::Facts,
+        /// The name in the offer.
+        name: String,
+        /// Where to.
+        folder: String,
+    },
+    /// Hold a fetch up; its pieces are kept.
+    Pause(ContentId),
+    /// Close a link.
+    Detach(LinkTag),
+    /// Stop with a content.
+    Forget(ContentId, Data),
+    /// Delete what a done transfer has put in place.
+    DeleteReceived {
+        /// Where it lies.
+        path: String,
+    },
+}
+
+/// What the link room is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkCommand {
+    /// Grant this device a link for this content, and dial it.
+    Want {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Which device.
+        peer: Fingerprint,
+        /// Which content.
+        info_hash: InfoHash,
+        /// Where it may be reached.
+        candidates: Vec<Candidate>,
+    },
+    /// Withdraw the grant.
+    Unwant(TransferId),
+}
+
+/// What is told to everybody who watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A transfer is new or has changed.
+    Transfer(TransferId),
+    /// A transfer was removed from the list.
+    Removed(TransferId),
+    /// The connection to the server has changed.
+    Connection,
+    /// A contact, its presence or its devices have changed.
+    Contact(BareJid),
+    /// A contact's device was seen for the first time; told loudly until the contact is verified.
+    NewDevice {
+        /// Whose.
+        contact: BareJid,
+        /// Which.
+        fingerprint: Fingerprint,
+        /// The contact is verified, so the device was blocked.
+        blocked: bool,
+    },
+    /// Somebody asks to see our presence.
+    SubscriptionRequested(BareJid),
+}
+
+/// What a caller gets back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// These transfers were made or changed, in the order asked.
+    Transfers(Vec<TransferId>),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write it down; before everything else in the batch.
+    Persist(Persist),
+    /// For the XMPP session.
+    Session(SessionCommand),
+    /// For the engine.
+    Torrent(TorrentCommand),
+    /// For the link room.
+    Link(LinkCommand),
+    /// For those who watch.
+    Emit(Event),
+    /// For a caller.
+    Reply(CallId, Result<Reply, Fault>),
+    /// The standing rules accept this offer: look at the default folder, then issue the `Accept` command.
+    AutoAccept(TransferId),
+}

@@ -1,0 +1,205 @@
+//! What has happened: everything the rules are told.
+
+use crate::effect::{CallId, LinkTag};
+use crate::fault::Fault;
+use crate::ids::{BareJid, ContentId, TransferId};
+use crate::settings::Settings;
+use crate::signal::{Candidate, SessionEvent};
+use crate::transfer::Facts;
+use crate::way::Way;
+
+/// A folder that a person or a rule chose, and what the driver found there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The absolute path.
+    pub folder: String,
+    /// Free bytes for us, or why it cannot be used.
+    pub free: Result<u64, Fault>,
+}
+
+/// What a person asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Queue a send.
+    Send {
+        /// One transfer for each.
+        contacts: Vec<BareJid>,
+        /// Absolute paths.
+        paths: Vec<String>,
+        /// The name for the content; otherwise the one of the paths.
+        name: Option<String>,
+        /// What to call it until it has been hashed.
+        provisional_name: String,
+        /// A word for the recipients.
+        message: Option<String>,
+        /// Milliseconds until the offer lapses.
+        expire_ms: Option<u64>,
+    },
+    /// Take what is offered.
+    Accept {
+        /// Which.
+        ids: Vec<TransferId>,
+        /// Where to.
+        destination: Destination,
+    },
+    /// Do not take it.
+    Decline {
+        /// Which.
+        ids: Vec<TransferId>,
+        /// A word for the sender.
+        message: Option<String>,
+    },
+    /// End transfers of either direction.
+    Cancel(Vec<TransferId>),
+    /// Hold transfers up.
+    Pause(Vec<TransferId>),
+    /// Let them go on.
+    Resume(Vec<TransferId>),
+    /// Take ended transfers off the list.
+    Remove {
+        /// Which.
+        ids: Vec<TransferId>,
+        /// Delete what was received as well.
+        delete_data: bool,
+    },
+    /// Put somebody on the roster.
+    ContactAdd {
+        /// Who.
+        jid: BareJid,
+        /// The name for the roster.
+        name: Option<String>,
+    },
+    /// Take somebody off the roster.
+    ContactRemove(BareJid),
+    /// Let somebody see our presence.
+    ContactAllow(BareJid),
+    /// Do not, or no longer.
+    ContactDeny(BareJid),
+    /// The person compared this device's safety number and it was the same.
+    DeviceVerified {
+        /// Whose device.
+        contact: BareJid,
+        /// Its key.
+        fingerprint: crate::ids::Fingerprint,
+    },
+}
+
+/// What the engine tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TorrentEvent {
+    /// So many of so many bytes have been hashed.
+    PrepareProgress {
+        /// Which content.
+        content: ContentId,
+        /// Bytes hashed.
+        bytes: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// A content has been hashed, and what is needed to seed it is in the store.
+    Prepared {
+        /// Which content.
+        content: ContentId,
+        /// Its name.
+        name: String,
+        /// What was found.
+        facts: Facts,
+    },
+    /// It could not be hashed.
+    PrepareFailed {
+        /// Which content.
+        content: ContentId,
+        /// Why.
+        fault: Fault,
+    },
+    /// A fetch has so many verified bytes.
+    Progress {
+        /// Which content.
+        content: ContentId,
+        /// Verified bytes.
+        verified: u64,
+    },
+    /// How a link stands.
+    PeerProgress {
+        /// Which link.
+        link: LinkTag,
+        /// Verified bytes that the other side says it has.
+        has: u64,
+        /// Payload bytes sent over this link.
+        uploaded: u64,
+        /// Payload bytes received over this link.
+        downloaded: u64,
+    },
+    /// All verified and moved into place.
+    Completed {
+        /// Which content.
+        content: ContentId,
+        /// Where it lies.
+        path: String,
+    },
+    /// The content cannot go on.
+    Failed {
+        /// Which content.
+        content: ContentId,
+        /// Why. The code `disk-full` means that it can go on once there is space.
+        fault: Fault,
+    },
+    /// A link has ended.
+    LinkClosed {
+        /// Which link.
+        link: LinkTag,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// One dial that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which way was tried.
+    pub way: Way,
+    /// What happened, one sentence.
+    pub reason: String,
+}
+
+/// What the link room tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A link stands and the engine has it.
+    Up {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Its mark.
+        link: LinkTag,
+        /// How it goes.
+        way: Way,
+    },
+    /// No link came about.
+    Failed {
+        /// For which transfer.
+        transfer: TransferId,
+        /// What was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// Where we may be reached from now on.
+    Candidates(Vec<Candidate>),
+}
+
+/// Everything that can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The rows are loaded and the rooms are ready: issue again what was unfinished.
+    Started,
+    /// From the XMPP session.
+    Session(SessionEvent),
+    /// From a person.
+    Command(CallId, Command),
+    /// From the engine.
+    Torrent(TorrentEvent),
+    /// From the link room.
+    Link(LinkEvent),
+    /// The moment that `Domain::next_wake` named has come.
+    Tick,
+    /// The configuration was reloaded.
+    Settings(Settings),
+}

@@ -1,0 +1,31 @@
+//! The bounds that the rules keep. `docs/security.md` explains them to people.
+
+/// Active links between our device and one other; further transfers wait for their turn.
+pub const LINKS_PER_DEVICE: usize = 4;
+
+/// Offers of one contact that wait for an answer; more are put off.
+pub const OFFERS_PER_CONTACT: usize = 256;
+
+/// Requests that wait for an answer of one device; the others wait here.
+pub const REQUESTS_PER_DEVICE: usize = 8;
+
+/// Recipients of one send.
+pub const RECIPIENTS: usize = 256;
+
+/// Tombstones that are kept; the oldest go first.
+pub const TOMBSTONES: usize = 20_000;
+
+/// Keys remembered of one contact; a further one is treated as blocked and not kept.
+pub const DEVICES_PER_CONTACT: usize = 64;
+
+/// Files of one content: what metadata of at most 32 MiB can reasonably name.
+pub const FILES: u64 = 100_000;
+
+/// Bytes of metadata.
+pub const METADATA: u32 = 32 << 20;
+
+/// First wait before a lost request or link is tried again, in milliseconds; it doubles up to [`RETRY_MAX`].
+pub const RETRY_FIRST: u64 = 1_000;
+
+/// Longest wait between two tries, in milliseconds.
+pub const RETRY_MAX: u64 = 60_000;

@@ -1,0 +1,32 @@
+//! What the configuration tells the rules.
+
+use crate::ids::{BareJid, Fingerprint};
+
+/// Which subscription requests are answered without asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subscriptions {
+    /// Those of contacts that we added ourselves.
+    #[default]
+    Added,
+    /// The same, and the person is asked about the others.
+    Ask,
+}
+
+/// The standing rules and who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our own bare JID.
+    pub account: BareJid,
+    /// The resource of this device, to know it among our own.
+    pub resource: String,
+    /// Our own identity key.
+    pub fingerprint: Fingerprint,
+    /// Contacts or roster groups whose offers are accepted without asking.
+    pub accept_from: Vec<String>,
+    /// Only up to this size in bytes.
+    pub accept_max_size: u64,
+    /// Who may see our presence.
+    pub subscriptions: Subscriptions,
+    /// Write one chat message to contacts who have never run xbt.
+    pub courtesy_message: bool,
+}

@@ -1,0 +1,34 @@
+//! The two clocks that every input carries.
+
+use serde::{Deserialize, Serialize};
+
+/// A moment on the wall clock, in milliseconds since the Unix epoch. It may jump in both directions, so it is
+/// shown to people and compared with moments other people named, and nothing is timed by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Wall(pub i64);
+
+/// A moment on the monotonic clock, in milliseconds since the daemon started. Retries and rates are timed by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// So many milliseconds later.
+    pub fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds since `earlier`, zero if that is in the future.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Both clocks, read when the input happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// What a clock on the wall shows.
+    pub wall: Wall,
+    /// What never goes back.
+    pub mono: Mono,
+}

@@ -1,0 +1,310 @@
+//! A transfer: one content × one contact × one direction, with its state.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, OfferId, TransferId};
+use crate::signal::SyncState;
+use crate::time::Wall;
+
+/// Most steps of a transfer's history that are kept; beyond it the oldest but the first go.
+pub const MAX_HISTORY: usize = 64;
+
+/// A device of a contact as a transfer remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// The resource of its full JID, which a device keeps.
+    pub resource: String,
+    /// Its identity key.
+    pub fingerprint: Fingerprint,
+}
+
+/// How a transfer ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The receiver has everything, verified and in place.
+    Done,
+    /// The receiver does not want it; with what it said.
+    Declined {
+        /// A word from person to person.
+        message: Option<String>,
+    },
+    /// One side ended it.
+    Cancelled,
+    /// Nobody took it in time.
+    Expired,
+    /// Another device of ours has it (incoming only).
+    Elsewhere,
+    /// A fault ended it.
+    Failed(Fault),
+}
+
+/// The states of a transfer to a contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outgoing {
+    /// The content is being hashed.
+    Preparing,
+    /// No device of the contact has acknowledged the offer, or the device that took it waits for its turn.
+    Queued,
+    /// At least one device has acknowledged the offer.
+    Offered,
+    /// A device took it; there is no link now.
+    Connecting,
+    /// There is a link.
+    Sending,
+    /// It is over.
+    Ended(End),
+}
+
+/// The states of a transfer from a contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Incoming {
+    /// Nobody has answered it yet.
+    Offered,
+    /// Accepted; there is no link now.
+    Connecting,
+    /// There is a link.
+    Receiving,
+    /// It is over.
+    Ended(End),
+}
+
+/// Which way the content goes, with what only that way knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// To the contact.
+    Out {
+        /// How it stands.
+        state: Outgoing,
+        /// Resources of the contact that have acknowledged the offer.
+        acknowledged: BTreeSet<String>,
+        /// The device whose `connect` was accepted first. While it is set no other device gets the content.
+        taken_by: Option<Peer>,
+        /// The one courtesy message has been sent.
+        courtesy: bool,
+    },
+    /// From the contact.
+    In {
+        /// How it stands.
+        state: Incoming,
+        /// The device that sent the offer.
+        from: Peer,
+        /// The folder it goes to, once accepted.
+        folder: Option<String>,
+        /// Where it lies, once done.
+        path: Option<String>,
+    },
+}
+
+/// The two directions without their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To the contact.
+    Out,
+    /// From the contact.
+    In,
+}
+
+/// Who holds a transfer up. It goes on when nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// The person here did, or a fault that the person must mend first, such as a full disk.
+    pub by_us: bool,
+    /// The fault, if it was one.
+    pub fault: Option<Fault>,
+    /// The other side told us to wait.
+    pub by_contact: bool,
+}
+
+impl Paused {
+    /// Whether anybody holds it up.
+    pub fn any(&self) -> bool {
+        self.by_us || self.by_contact
+    }
+}
+
+/// One line of a transfer's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Wall,
+    /// The state it came into, or another short name of what happened.
+    pub state: String,
+    /// Why, if there is more to say.
+    pub reason: Option<String>,
+}
+
+/// What is known of the content of a transfer; for a send only once it has been hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The SHA-1 of the info dictionary.
+    pub info_hash: InfoHash,
+    /// Bytes of all files together.
+    pub size: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Bytes of the info dictionary.
+    pub metadata_size: u32,
+}
+
+/// One transfer, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The number that people see.
+    pub id: TransferId,
+    /// The id on the wire.
+    pub offer: OfferId,
+    /// Our own bare JID at the time; a transfer never moves to another account.
+    pub account: BareJid,
+    /// The other side.
+    pub contact: BareJid,
+    /// What is moved. Sends to several recipients share one content.
+    pub content: ContentId,
+    /// Direction and state.
+    pub side: Side,
+    /// The name of the file or folder as the sender calls it.
+    pub name: String,
+    /// Size, hash and so on.
+    pub facts: Option<Facts>,
+    /// What the sender says about it.
+    pub message: Option<String>,
+    /// Who holds it up.
+    pub paused: Paused,
+    /// When the offer lapses unless somebody took it.
+    pub expires: Option<Wall>,
+    /// When it began here.
+    pub created: Wall,
+    /// When it last changed its state.
+    pub updated: Wall,
+    /// What happened, oldest first.
+    pub history: Vec<Step>,
+}
+
+impl Transfer {
+    /// Which way the content goes.
+    pub fn direction(&self) -> Direction {
+        match self.side {
+            Side::Out { .. } => Direction::Out,
+            Side::In { .. } => Direction::In,
+        }
+    }
+
+    /// The state's name in JSON and in the word list of the design.
+    pub fn state_name(&self) -> &'static str {
+        match &self.side {
+            Side::Out { state, .. } => match state {
+                Outgoing::Preparing => "preparing",
+                Outgoing::Queued => "queued",
+                Outgoing::Offered => "offered",
+                Outgoing::Connecting => "connecting",
+                Outgoing::Sending => "sending",
+                Outgoing::Ended(end) => end.name(),
+            },
+            Side::In { state, .. } => match state {
+                Incoming::Offered => "offered",
+                Incoming::Connecting => "connecting",
+                Incoming::Receiving => "receiving",
+                Incoming::Ended(end) => end.name(),
+            },
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<&End> {
+        match &self.side {
+            Side::Out { state: Outgoing::Ended(end), .. } | Side::In { state: Incoming::Ended(end), .. } => Some(end),
+            Side::Out { .. } | Side::In { .. } => None,
+        }
+    }
+
+    /// The device on the other end, as far as one is settled.
+    pub fn peer(&self) -> Option<&Peer> {
+        match &self.side {
+            Side::Out { taken_by, .. } => taken_by.as_ref(),
+            Side::In { from, .. } => Some(from),
+        }
+    }
+
+    /// Both sides have agreed on it and it has not ended: a link is wanted unless it is paused.
+    pub fn agreed(&self) -> bool {
+        match &self.side {
+            Side::Out { state, .. } => matches!(state, Outgoing::Connecting | Outgoing::Sending),
+            Side::In { state, .. } => matches!(state, Incoming::Connecting | Incoming::Receiving),
+        }
+    }
+
+    /// Has a link.
+    pub fn linked(&self) -> bool {
+        matches!(self.side, Side::Out { state: Outgoing::Sending, .. } | Side::In { state: Incoming::Receiving, .. })
+    }
+
+    /// Writes a line into the history, within its bound, and touches `updated`.
+    pub fn note(&mut self, at: Wall, state: &str, reason: Option<String>) {
+        self.updated = at;
+        if self.history.len() >= MAX_HISTORY {
+            self.history.remove(1);
+        }
+        self.history.push(Step { at, state: state.to_owned(), reason });
+    }
+}
+
+impl End {
+    /// The state's name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Declined { .. } => "declined",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Elsewhere => "elsewhere",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// As a `sync` tells it.
+    pub fn sync_state(&self) -> SyncState {
+        match self {
+            Self::Done => SyncState::Done,
+            Self::Declined { .. } => SyncState::Declined,
+            Self::Cancelled => SyncState::Cancelled,
+            Self::Expired => SyncState::Expired,
+            Self::Elsewhere => SyncState::Taken,
+            Self::Failed(_) => SyncState::Failed,
+        }
+    }
+}
+
+/// What outlives a removed transfer, so that a replay resurrects nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Our own bare JID.
+    pub account: BareJid,
+    /// The other side.
+    pub contact: BareJid,
+    /// The id on the wire.
+    pub offer: OfferId,
+    /// Which way it went.
+    pub direction: Direction,
+    /// How it had ended.
+    pub end: End,
+    /// When it was removed.
+    pub at: Wall,
+}
+
+/// What a send moves: known by its paths, shared by all its recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Its number.
+    pub id: ContentId,
+    /// Absolute paths of what is sent; empty for what is received.
+    pub paths: Vec<String>,
+    /// The name that the person gave, if it is not the one of the path.
+    pub name: Option<String>,
+}
