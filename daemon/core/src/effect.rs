@@ -32,6 +32,8 @@ pub enum Persist {
     Content(Content),
     /// Take the row and its blob away.
     RemoveContent(ContentId),
+    /// Take the blob away: nobody will ask for the content any more.
+    RemoveBlob(ContentId),
     /// Insert or replace.
     Contact(Contact),
     /// Insert or replace.
@@ -77,8 +79,8 @@ pub enum TorrentCommand {
     Fetch {
         /// Its number.
         content: ContentId,
-        /// The transfer, for the partial file's name.
-        transfer: TransferId,
+        /// Unique and safe as a part of the hidden partial name.
+        partial_id: String,
         /// What the offer says; the metadata must match it.
         facts: crate::transfer::Facts,
         /// The name in the offer.

@@ -198,7 +198,7 @@ pub enum Input {
     Torrent(TorrentEvent),
     /// From the link room.
     Link(LinkEvent),
-    /// The moment that `Domain::next_wake` named has come.
+    /// The moment that [`crate::Domain::next_wake`] named has come.
     Tick,
     /// The configuration was reloaded.
     Settings(Settings),

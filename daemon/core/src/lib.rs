@@ -4,6 +4,7 @@
 //! data. Whoever wants to know why xbt does something reads this crate only.
 
 pub mod contact;
+pub mod domain;
 pub mod effect;
 pub mod fault;
 pub mod ids;
@@ -14,3 +15,4 @@ pub mod signal;
 pub mod time;
 pub mod transfer;
 pub mod way;
+pub use domain::Domain;

@@ -1,0 +1,97 @@
+//! What a person does with an offer: accept or decline.
+
+use crate::domain::Domain;
+use crate::domain::command::{has_ended, wrong_state};
+use crate::domain::view::bytes;
+use crate::effect::{Effect, Reply, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::TransferId;
+use crate::input::Destination;
+use crate::transfer::{End, Incoming, Side, Transfer};
+
+impl Domain {
+    pub(super) fn accept(&mut self, ids: Vec<TransferId>, destination: Destination) -> Result<Reply, Fault> {
+        let ids = self.checked(&ids, |t| match (&t.side, t.end()) {
+            (Side::Out { .. }, _) => Err(is_a_send(t)),
+            (Side::In { .. }, Some(end)) => Err(has_ended(t, end, "it cannot be accepted any more")),
+            (Side::In { state: Incoming::Offered, .. }, None) => Ok(()),
+            (Side::In { .. }, None) => {
+                Err(wrong_state(t, "has been accepted already", format!("'xbtctl show {}' says how it goes", t.id)))
+            }
+        })?;
+        self.has_room(&ids, &destination)?;
+        for id in &ids {
+            self.take(*id, &destination.folder);
+        }
+        Ok(Reply::Transfers(ids))
+    }
+
+    /// What is accepted must fit beside what is already on its way into the same folder.
+    fn has_room(&self, ids: &[TransferId], destination: &Destination) -> Result<(), Fault> {
+        let free = destination.free.clone()?;
+        let size = |t: &Transfer| t.facts.as_ref().map_or(0, |f| f.size);
+        let asked = ids.iter().filter_map(|id| self.transfers.get(id)).fold(0u64, |sum, t| sum.saturating_add(size(t)));
+        let coming = self.transfers.values().filter(|t| match &t.side {
+            Side::In { folder: Some(folder), .. } => *folder == destination.folder && t.end().is_none(),
+            Side::In { .. } | Side::Out { .. } => false,
+        });
+        // Sparse files take their space only as pieces arrive, so what is still missing is not in `free`.
+        let missing = |t: &Transfer| size(t).saturating_sub(self.live.get(&t.id).map_or(0, |l| l.done_bytes));
+        let coming = coming.fold(0u64, |sum, t| sum.saturating_add(missing(t)));
+        if asked.saturating_add(coming) <= free {
+            return Ok(());
+        }
+        let mut message =
+            format!("{} are needed in {}, and {} are free there", bytes(asked), destination.folder, bytes(free));
+        if coming > 0 {
+            message.push_str(&format!(", of which {} are for other transfers", bytes(coming)));
+        }
+        Err(Fault::new("disk-full", message, "make room, or choose another folder with --to"))
+    }
+
+    fn take(&mut self, id: TransferId, folder: &str) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        if let Side::In { state, folder: to, .. } = &mut transfer.side {
+            *state = Incoming::Connecting;
+            *to = Some(folder.to_owned());
+        }
+        transfer.note(now, "connecting", Some("accepted here".into()));
+        self.fetch(id);
+        self.seek_link(id);
+    }
+
+    /// Has the engine receive it (again). Idempotent.
+    pub(super) fn fetch(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let (Side::In { folder: Some(folder), .. }, Some(facts)) = (&transfer.side, &transfer.facts) else { return };
+        let command = TorrentCommand::Fetch {
+            content: transfer.content,
+            // Two daemons of one person may share the folder, so the number alone would not do.
+            partial_id: format!("{id}-{}", transfer.offer),
+            facts: facts.clone(),
+            name: transfer.name.clone(),
+            folder: folder.clone(),
+        };
+        self.push(Effect::Torrent(command));
+    }
+
+    pub(super) fn decline(&mut self, ids: Vec<TransferId>, message: Option<String>) -> Result<Reply, Fault> {
+        let ids = self.checked(&ids, |t| match (&t.side, t.end()) {
+            (Side::Out { .. }, _) => Err(is_a_send(t)),
+            (Side::In { .. }, Some(end)) => Err(has_ended(t, end, "it cannot be declined any more")),
+            (Side::In { state: Incoming::Offered, .. }, None) => Ok(()),
+            (Side::In { .. }, None) => {
+                Err(wrong_state(t, "has been accepted already", format!("'xbtctl cancel {}' ends it", t.id)))
+            }
+        })?;
+        for id in &ids {
+            self.finish(*id, End::Declined { message: message.clone() }, Some("declined here".into()));
+        }
+        Ok(Reply::Transfers(ids))
+    }
+}
+
+fn is_a_send(transfer: &Transfer) -> Fault {
+    wrong_state(transfer, "is a send of yours", format!("'xbtctl cancel {}' ends it", transfer.id))
+}

@@ -1,0 +1,62 @@
+//! Timers: what has to be looked at again, and when.
+
+use std::collections::BTreeSet;
+
+use crate::domain::Domain;
+use crate::ids::{FullJid, TransferId};
+use crate::time::Mono;
+
+/// Something to look at. A timer that is out of date does no harm: whoever it wakes looks at the state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Try again to get a link.
+    Seek(TransferId),
+    /// The offer may have lapsed.
+    Expire(TransferId),
+    /// The contact has had time to show an xbt device.
+    Courtesy(TransferId),
+    /// Requests to this device were put off.
+    Outbox(FullJid),
+}
+
+/// The timers in the order of their moments.
+#[derive(Default)]
+pub(super) struct Timers(BTreeSet<(Mono, Timer)>);
+
+impl Timers {
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn set(&mut self, at: Mono, timer: Timer) {
+        self.0.insert((at, timer));
+    }
+
+    fn due(&mut self, now: Mono) -> Option<Timer> {
+        let due = self.0.first().is_some_and(|(at, _)| *at <= now);
+        if due { self.0.pop_first().map(|(_, timer)| timer) } else { None }
+    }
+}
+
+/// The longest that a moment on the wall clock is waited for without looking at that clock again.
+const WALL_CHECK: i64 = 3_600_000;
+
+impl Domain {
+    pub(super) fn run_timers(&mut self) {
+        while let Some(timer) = self.timers.due(self.now.mono) {
+            match timer {
+                Timer::Seek(id) => self.seek_when_due(id),
+                Timer::Expire(id) => self.expire_when_due(id),
+                Timer::Courtesy(id) => self.courtesy_when_due(id),
+                Timer::Outbox(device) => self.outbox_when_due(&device),
+            }
+        }
+    }
+
+    /// Sets the timer for an offer's end. The wall clock may jump, so it is read again at least every hour.
+    pub(super) fn watch_expiry(&mut self, id: TransferId) {
+        let Some(expires) = self.transfers.get(&id).and_then(|t| t.expires) else { return };
+        let wait = (expires.0 - self.now.wall.0).clamp(1, WALL_CHECK);
+        self.timers.set(self.now.mono.after(wait.unsigned_abs()), Timer::Expire(id));
+    }
+}

@@ -1,0 +1,244 @@
+//! What a person asks for: checked whole before anything is changed.
+
+use crate::domain::Domain;
+use crate::effect::{CallId, Data, Effect, Event, Persist, Reply, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{BareJid, TransferId};
+use crate::input::Command;
+use crate::limits::TOMBSTONES;
+use crate::signal::SessionCommand;
+use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Tombstone, Transfer};
+
+type Result<T> = std::result::Result<T, Fault>;
+
+impl Domain {
+    pub(super) fn command(&mut self, call: CallId, command: Command) {
+        let reply = match command {
+            Command::Send { contacts, paths, name, provisional_name, message, expire_ms } => {
+                self.send(contacts, paths, name, provisional_name, message, expire_ms)
+            }
+            Command::Accept { ids, destination } => self.accept(ids, destination),
+            Command::Decline { ids, message } => self.decline(ids, message),
+            Command::Cancel(ids) => self.cancel(ids),
+            Command::Pause(ids) => self.pause(ids),
+            Command::Resume(ids) => self.resume(ids),
+            Command::Remove { ids, delete_data } => self.remove(ids, delete_data),
+            Command::ContactAdd { jid, name } => self.contact_add(jid, name),
+            Command::ContactRemove(jid) => self.contact_remove(jid),
+            Command::ContactAllow(jid) => self.contact_allow(jid),
+            Command::ContactDeny(jid) => self.contact_deny(jid),
+            Command::DeviceVerified { contact, fingerprint } => self.device_verified(contact, fingerprint),
+        };
+        self.push(Effect::Reply(call, reply));
+    }
+
+    /// The transfers of a command, all of them there, of this account, and in a state that `check` finds right.
+    pub(super) fn checked(
+        &self,
+        ids: &[TransferId],
+        check: impl Fn(&Transfer) -> Result<()>,
+    ) -> Result<Vec<TransferId>> {
+        let mut unique = ids.to_vec();
+        unique.sort_unstable();
+        unique.dedup();
+        for id in &unique {
+            let transfer = self.transfers.get(id).ok_or_else(|| unknown_id(*id))?;
+            if transfer.account != self.settings.account {
+                return Err(other_account(transfer));
+            }
+            check(transfer)?;
+        }
+        Ok(unique)
+    }
+
+    fn cancel(&mut self, ids: Vec<TransferId>) -> Result<Reply> {
+        let ids = self.checked(&ids, |t| match t.end() {
+            None => Ok(()),
+            Some(end) => Err(has_ended(t, end, "it cannot be cancelled any more")),
+        })?;
+        for id in &ids {
+            self.finish(*id, End::Cancelled, Some("cancelled here".into()));
+        }
+        Ok(Reply::Transfers(ids))
+    }
+
+    fn pause(&mut self, ids: Vec<TransferId>) -> Result<Reply> {
+        let ids = self.checked(&ids, |t| match (t.end(), &t.side) {
+            (Some(end), _) => Err(has_ended(t, end, "there is nothing to pause")),
+            (None, Side::In { state: Incoming::Offered, .. }) => Err(wrong_state(
+                t,
+                "has not been accepted yet, so there is nothing to pause",
+                format!("accept it with 'xbtctl accept {}' or decline it", t.id),
+            )),
+            (None, Side::In { .. } | Side::Out { .. }) if t.paused.by_us => {
+                Err(wrong_state(t, "is paused already", format!("'xbtctl resume {}' lets it go on", t.id)))
+            }
+            (None, Side::In { .. } | Side::Out { .. }) => Ok(()),
+        })?;
+        for id in &ids {
+            self.hold(*id, None);
+        }
+        Ok(Reply::Transfers(ids))
+    }
+
+    fn resume(&mut self, ids: Vec<TransferId>) -> Result<Reply> {
+        let ids = self.checked(&ids, |t| match t.end() {
+            Some(end) => Err(has_ended(t, end, "it cannot be resumed")),
+            None if t.paused.by_us => Ok(()),
+            None if t.paused.by_contact => Err(Fault::new(
+                "paused-by-contact",
+                format!("transfer {} was paused by {}", t.id, t.contact),
+                format!("only {} can resume it", t.contact),
+            )),
+            None => Err(wrong_state(t, "is not paused", "'xbtctl list' shows how it stands".into())),
+        })?;
+        for id in &ids {
+            self.release(*id);
+        }
+        Ok(Reply::Transfers(ids))
+    }
+
+    fn remove(&mut self, ids: Vec<TransferId>, delete_data: bool) -> Result<Reply> {
+        let ids = self.checked(&ids, |t| {
+            if delete_data && t.direction() == Direction::Out {
+                return Err(Fault::new(
+                    "not-incoming",
+                    format!("transfer {} is a send, and its files are yours", t.id),
+                    "leave --delete-data away; it deletes only what was received",
+                ));
+            }
+            match t.end() {
+                Some(_) => Ok(()),
+                None => Err(wrong_state(t, "has not ended yet", format!("cancel it first: 'xbtctl cancel {}'", t.id))),
+            }
+        })?;
+        for id in &ids {
+            self.bury(*id, delete_data);
+        }
+        self.persist(Persist::PruneTombstones(TOMBSTONES));
+        Ok(Reply::Transfers(ids))
+    }
+
+    /// Takes an ended transfer off the list and leaves a tombstone.
+    fn bury(&mut self, id: TransferId, delete_data: bool) {
+        let Some(transfer) = self.transfers.remove(&id) else { return };
+        let Some(end) = transfer.end().cloned() else { return };
+        let tombstone = Tombstone {
+            account: transfer.account.clone(),
+            contact: transfer.contact.clone(),
+            offer: transfer.offer,
+            direction: transfer.direction(),
+            end,
+            at: self.now.wall,
+        };
+        let key = (transfer.contact.clone(), transfer.offer, transfer.direction());
+        self.offers.remove(&key);
+        self.live.remove(&id);
+        self.persist(Persist::Tombstone(tombstone.clone()));
+        self.persist(Persist::RemoveTransfer(id));
+        self.tombstones.insert(key, tombstone);
+        if let Side::In { path: Some(path), .. } = transfer.side
+            && delete_data
+        {
+            self.push(Effect::Torrent(TorrentCommand::DeleteReceived { path }));
+        }
+        if !self.transfers.values().any(|t| t.content == transfer.content) {
+            self.contents.remove(&transfer.content);
+            self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
+            self.persist(Persist::RemoveContent(transfer.content));
+        }
+        self.push(Effect::Emit(Event::Removed(id)));
+    }
+
+    fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {
+        self.needs_server()?;
+        if self.asking.remove(&jid) {
+            self.push(Effect::Session(SessionCommand::ApproveSubscription(jid.clone())));
+        }
+        self.push(Effect::Session(SessionCommand::AddContact { jid, name }));
+        Ok(Reply::Done)
+    }
+
+    fn contact_remove(&mut self, jid: BareJid) -> Result<Reply> {
+        self.needs_server()?;
+        self.needs_listed(&jid)?;
+        self.push(Effect::Session(SessionCommand::RemoveContact(jid)));
+        Ok(Reply::Done)
+    }
+
+    fn contact_allow(&mut self, jid: BareJid) -> Result<Reply> {
+        self.needs_server()?;
+        self.asking.remove(&jid);
+        self.push(Effect::Session(SessionCommand::ApproveSubscription(jid)));
+        Ok(Reply::Done)
+    }
+
+    fn contact_deny(&mut self, jid: BareJid) -> Result<Reply> {
+        self.needs_server()?;
+        self.asking.remove(&jid);
+        self.push(Effect::Session(SessionCommand::DenySubscription(jid)));
+        Ok(Reply::Done)
+    }
+
+    fn needs_server(&self) -> Result<()> {
+        if self.is_online() {
+            return Ok(());
+        }
+        Err(Fault::new(
+            "not-connected",
+            "the roster cannot be changed without a connection to the XMPP server",
+            "'xbtctl status' says why there is none",
+        ))
+    }
+
+    fn needs_listed(&self, jid: &BareJid) -> Result<()> {
+        if self.contacts.get(jid).is_some_and(|c| c.listed) { Ok(()) } else { Err(unknown_contact(jid)) }
+    }
+}
+
+/// No transfer has this number.
+pub(super) fn unknown_id(id: TransferId) -> Fault {
+    Fault::new("unknown-id", format!("there is no transfer {id}"), "'xbtctl list --all' shows the ones there are")
+}
+
+/// The contact is not on the roster.
+pub(super) fn unknown_contact(jid: &BareJid) -> Fault {
+    Fault::new(
+        "unknown-contact",
+        format!("{jid} is not on your roster"),
+        format!("add them: 'xbtctl contacts add {jid}'"),
+    )
+}
+
+fn other_account(transfer: &Transfer) -> Fault {
+    let Transfer { id, account, .. } = transfer;
+    Fault::new(
+        "other-account",
+        format!("transfer {id} belongs to the account {account}"),
+        format!("configure {account} again to go on with it"),
+    )
+}
+
+/// The command does not fit the state.
+pub(super) fn wrong_state(transfer: &Transfer, what: &str, hint: String) -> Fault {
+    Fault::new("wrong-state", format!("transfer {} {what}", transfer.id), hint)
+}
+
+/// It is over, so the command comes too late.
+pub(super) fn has_ended(transfer: &Transfer, end: &End, so: &str) -> Fault {
+    let how = match end {
+        End::Done => "is done",
+        End::Declined { .. } => "was declined",
+        End::Cancelled => "was cancelled",
+        End::Expired => "has expired",
+        End::Elsewhere => "was taken by another device of yours",
+        End::Failed(_) => "has failed",
+    };
+    let hint = match &transfer.side {
+        Side::Out { state: Outgoing::Ended(End::Done), .. } | Side::In { .. } => {
+            "'xbtctl list --all' shows how it stands"
+        }
+        Side::Out { .. } => "send it again if it is still wanted",
+    };
+    wrong_state(transfer, &format!("{how}; {so}"), hint.into())
+}

@@ -1,0 +1,311 @@
+//! Getting a link agreed: who asks whom, the arbiter, and the turns of a device pair.
+
+use crate::domain::Domain;
+use crate::domain::clock::Timer;
+use crate::domain::outbox::{Ask, Subject};
+use crate::domain::request::{Answered, blocked};
+use crate::domain::trust::Verdict;
+use crate::effect::{Effect, LinkCommand, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{Fingerprint, FullJid, TransferId};
+use crate::limits::LINKS_PER_DEVICE;
+use crate::signal::{
+    Answer, Candidate, Condition, Connect, MAX_CANDIDATES, Outcome, Refusal, Request, SyncItem, SyncState, Wait,
+};
+use crate::transfer::{Direction, End, Incoming, Outgoing, Peer, Side, Transfer};
+
+/// The sender leaves the receiver so much time to ask first, in milliseconds: most crossed connects are avoided.
+const SENDER_WAITS: u64 = 2_000;
+
+impl Domain {
+    /// Asks the other device for a link, if one is wanted and the device is there. Harmless when it is not.
+    pub(super) fn seek_link(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
+        let waits_for_turn = matches!(&transfer.side, Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. });
+        // A transfer that the other side holds up is asked about too: it may have been resumed unheard.
+        let wants = (transfer.agreed() || waits_for_turn) && !transfer.paused.by_us && !transfer.linked();
+        let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
+        let device = FullJid::new(transfer.contact.clone(), peer.resource);
+        if !self.reachable(&device) || self.live(id).wanted {
+            return;
+        }
+        if self.has_turn(id, peer.fingerprint) {
+            self.live(id).turn = false;
+            self.outbox.put(&device, Subject::Transfer(id), Ask::Connect);
+        } else {
+            self.live(id).turn = true;
+            self.dirty.insert(id);
+        }
+    }
+
+    /// The same in a moment; the receiver goes first.
+    pub(super) fn seek_soon(&mut self, id: TransferId) {
+        let wait = match self.transfers.get(&id).map(Transfer::direction) {
+            Some(Direction::In) => 0,
+            Some(Direction::Out) => SENDER_WAITS,
+            None => return,
+        };
+        self.seek_after(id, wait);
+    }
+
+    pub(super) fn seek_after(&mut self, id: TransferId, wait: u64) {
+        let at = self.now.mono.after(wait);
+        self.live(id).seek_at = Some(at);
+        self.timers.set(at, Timer::Seek(id));
+    }
+
+    pub(super) fn seek_when_due(&mut self, id: TransferId) {
+        let Some(at) = self.live.get(&id).and_then(|l| l.seek_at) else { return };
+        if at <= self.now.mono {
+            self.live(id).seek_at = None;
+            self.seek_link(id);
+        }
+    }
+
+    /// At most so many links between two devices; a transfer that has one keeps it.
+    fn has_turn(&self, id: TransferId, peer: Fingerprint) -> bool {
+        let with_peer = |other: &TransferId| {
+            self.transfers.get(other).and_then(Transfer::peer).is_some_and(|p| p.fingerprint == peer)
+        };
+        let busy = self.live.iter().filter(|(other, live)| **other != id && live.wanted && with_peer(other));
+        busy.count() < LINKS_PER_DEVICE
+    }
+
+    /// A link of the pair may have come free: the oldest that waits for one asks.
+    pub(super) fn next_turn(&mut self, freed: TransferId) {
+        let Some(peer) = self.transfers.get(&freed).and_then(Transfer::peer).map(|p| p.fingerprint) else { return };
+        let waiting = self.live.iter().filter(|(id, live)| live.turn && **id != freed).map(|(id, _)| *id);
+        let with_peer =
+            |id: &TransferId| self.transfers.get(id).and_then(Transfer::peer).is_some_and(|p| p.fingerprint == peer);
+        if let Some(next) = waiting.filter(with_peer).min() {
+            self.seek_link(next);
+        }
+    }
+
+    /// The `connect` as it is now, or none if no link is wanted any more.
+    pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
+        let transfer = self.transfers.get(&id)?;
+        let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
+        if transfer.end().is_some()
+            || transfer.paused.by_us
+            || transfer.linked()
+            || !self.has_turn(id, peer.fingerprint)
+        {
+            return None;
+        }
+        self.our_connect(id).map(Request::Connect)
+    }
+
+    fn our_connect(&self, id: TransferId) -> Option<Connect> {
+        let transfer = self.transfers.get(&id)?;
+        Some(Connect {
+            id: transfer.offer,
+            info_hash: transfer.facts.as_ref()?.info_hash,
+            fingerprint: self.settings.fingerprint,
+            candidates: self.candidates.iter().take(MAX_CANDIDATES).copied().collect(),
+        })
+    }
+
+    /// A device asks for a link.
+    pub(super) fn connect_requested(&mut self, from: &FullJid, connect: Connect) -> Answered {
+        let known = self.known(from, connect.id, Direction::Out);
+        let id = known.or_else(|_| self.known(from, connect.id, Direction::In))?;
+        let Some(transfer) = self.transfers.get(&id) else { return Err(gone()) };
+        if transfer.end().is_some() {
+            return Err(gone());
+        }
+        if transfer.facts.as_ref().is_none_or(|facts| facts.info_hash != connect.info_hash) {
+            return Err(Refusal::new(Condition::NotAcceptable, "that is not the content of this offer"));
+        }
+        match self.meet(from, connect.fingerprint) {
+            Verdict::Trusted => {}
+            Verdict::Blocked => return Err(blocked()),
+        }
+        let peer = Peer { resource: from.resource.clone(), fingerprint: connect.fingerprint };
+        self.may_connect(id, &peer)?;
+        self.agree(id, peer.clone());
+        let Some(transfer) = self.transfers.get(&id) else { return Err(gone()) };
+        if transfer.paused.by_us {
+            return Err(Refusal::wait(Wait::Paused, format!("paused by {}", self.settings.account)));
+        }
+        if !self.has_turn(id, peer.fingerprint) {
+            self.live(id).turn = true;
+            return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
+        }
+        let answer = self.our_connect(id).ok_or_else(gone)?;
+        self.want(id, &peer, connect.candidates);
+        Ok(Answer::Connect(answer))
+    }
+
+    /// The sender is the arbiter: the first accepted `connect` wins. At the receiver only the device that made the
+    /// offer may ask, and only once the person has accepted.
+    fn may_connect(&self, id: TransferId, peer: &Peer) -> Result<(), Refusal> {
+        match self.transfers.get(&id).map(|t| &t.side) {
+            Some(Side::Out { taken_by: Some(winner), .. }) if winner.fingerprint != peer.fingerprint => {
+                Err(Refusal::new(Condition::Conflict, "another of your devices has taken it"))
+            }
+            Some(Side::Out { state: Outgoing::Preparing, .. }) => Err(gone()),
+            Some(Side::Out { .. }) => Ok(()),
+            Some(Side::In { from, .. }) if from.fingerprint != peer.fingerprint => {
+                Err(Refusal::new(Condition::Forbidden, "another device made this offer"))
+            }
+            Some(Side::In { state: Incoming::Offered, .. }) => {
+                Err(Refusal::new(Condition::Forbidden, "the offer has not been accepted"))
+            }
+            Some(Side::In { .. }) => Ok(()),
+            None => Err(gone()),
+        }
+    }
+
+    /// Writes down who the other end is. At the first time the contact's other devices hear that it is taken.
+    fn agree(&mut self, id: TransferId, peer: Peer) {
+        let now = self.now.wall;
+        let turn = self.has_turn(id, peer.fingerprint);
+        let winner = peer.resource.clone();
+        let Some(transfer) = self.change(id) else { return };
+        let from = format!("{}/{}", transfer.contact, peer.resource);
+        // Who asks for a link does not hold it up any more.
+        transfer.paused.by_contact = false;
+        let mut first = false;
+        let mut moved = None;
+        match &mut transfer.side {
+            Side::Out { state, taken_by, acknowledged, .. } => {
+                first = taken_by.is_none();
+                acknowledged.insert(peer.resource.clone());
+                *taken_by = Some(peer);
+                if first || *state == Outgoing::Queued {
+                    let next = if turn { Outgoing::Connecting } else { Outgoing::Queued };
+                    moved = (*state != next).then_some(if turn { "connecting" } else { "queued" });
+                    *state = next;
+                }
+            }
+            Side::In { from, .. } => from.resource = peer.resource,
+        }
+        if let Some(state) = moved {
+            transfer.note(now, state, Some(format!("taken by {from}")));
+        }
+        if first {
+            self.tell_taken(id, &winner);
+        }
+    }
+
+    /// Grants the device a link and has it dialled.
+    fn want(&mut self, id: TransferId, peer: &Peer, mut candidates: Vec<Candidate>) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(info_hash) = transfer.facts.as_ref().map(|f| f.info_hash) else { return };
+        let content = transfer.content;
+        let outgoing = transfer.direction() == Direction::Out;
+        candidates.truncate(MAX_CANDIDATES);
+        let live = self.live(id);
+        live.wanted = true;
+        live.turn = false;
+        live.seek_at = None;
+        live.refusal = None;
+        if outgoing {
+            self.push(Effect::Torrent(TorrentCommand::Seed(content)));
+        }
+        self.push(Effect::Link(LinkCommand::Want { transfer: id, peer: peer.fingerprint, info_hash, candidates }));
+    }
+
+    /// What became of our `connect`.
+    pub(super) fn connect_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
+        let open = self.transfers.get(&id).is_some_and(|t| t.end().is_none() && !t.paused.by_us && !t.linked());
+        if !open {
+            return;
+        }
+        match outcome {
+            Outcome::Answered(Answer::Connect(connect)) => self.connect_granted(id, device, connect),
+            Outcome::Answered(_) | Outcome::Lost => self.seek_again(id, None),
+            Outcome::Refused(refusal) => self.connect_refused(id, device, refusal),
+        }
+    }
+
+    fn connect_granted(&mut self, id: TransferId, device: &FullJid, connect: Connect) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let same = transfer.facts.as_ref().is_some_and(|f| f.info_hash == connect.info_hash);
+        let Some(peer) = transfer.peer().filter(|p| same && p.fingerprint == connect.fingerprint).cloned() else {
+            return self
+                .seek_again(id, Some("the other device answered with a key or content that was not agreed".into()));
+        };
+        if self.meet(device, connect.fingerprint) == Verdict::Blocked {
+            return self.seek_again(id, Some("the other device's key is not verified".into()));
+        }
+        self.agree(id, peer.clone());
+        self.want(id, &peer, connect.candidates);
+    }
+
+    fn connect_refused(&mut self, id: TransferId, device: &FullJid, refusal: Refusal) {
+        let incoming = self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In);
+        match (refusal.condition, refusal.wait) {
+            (Condition::Conflict, _) if incoming => {
+                self.settle(id, End::Elsewhere, Some("another device of yours has it".into()));
+            }
+            (Condition::Forbidden | Condition::NotAcceptable, _) if incoming => {
+                let message = format!("{} refused the link: {}", device.bare, refusal.text);
+                let fault = Fault::new("refused", message, "ask them to send it again");
+                self.finish(id, End::Failed(fault), Some(refusal.text));
+            }
+            // It ended there and we have not heard how: ask.
+            (Condition::ItemNotFound, _) => self.ask_state(id, device),
+            (Condition::ResourceConstraint, Some(Wait::Paused)) => self.told_to_wait(id),
+            (Condition::ResourceConstraint, Some(Wait::Turn)) => {
+                self.live(id).turn = true;
+                self.seek_again(id, None);
+            }
+            (
+                Condition::ResourceConstraint
+                | Condition::Conflict
+                | Condition::Forbidden
+                | Condition::NotAcceptable
+                | Condition::BadRequest
+                | Condition::ServiceUnavailable
+                | Condition::FeatureNotImplemented
+                | Condition::Other,
+                _,
+            ) => self.seek_again(id, Some(refusal.text)),
+        }
+    }
+
+    /// The person on the other side paused it. Who paused asks for the link again; we ask now and then in case we missed that.
+    fn told_to_wait(&mut self, id: TransferId) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        if !transfer.paused.by_contact {
+            transfer.paused.by_contact = true;
+            let reason = format!("paused by {}", transfer.contact);
+            transfer.note(now, "paused", Some(reason));
+        }
+        self.seek_after(id, crate::limits::RETRY_MAX);
+    }
+
+    fn ask_state(&mut self, id: TransferId, device: &FullJid) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let items = vec![SyncItem { id: transfer.offer, role: role(transfer), state: SyncState::Accepted }];
+        let page = self.outbox.page();
+        self.outbox.put(device, page, Ask::Sync(items));
+        self.seek_again(id, None);
+    }
+
+    /// Later, each time a little later.
+    pub(super) fn seek_again(&mut self, id: TransferId, reason: Option<String>) {
+        let live = self.live(id);
+        if reason.is_some() {
+            live.refusal = reason;
+        }
+        let wait = live.backoff.fail();
+        self.seek_after(id, wait);
+        self.dirty.insert(id);
+    }
+}
+
+/// Which end of the transfer we are.
+pub(super) fn role(transfer: &Transfer) -> crate::signal::Role {
+    match transfer.direction() {
+        Direction::Out => crate::signal::Role::Sender,
+        Direction::In => crate::signal::Role::Receiver,
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal::new(Condition::ItemNotFound, "there is no such offer (any more)")
+}

@@ -1,0 +1,175 @@
+//! Holding up, letting go on, and the ends of a transfer.
+
+use crate::domain::Domain;
+use crate::effect::{Data, Effect, LinkCommand, Persist, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{FullJid, TransferId};
+use crate::signal::Request;
+use crate::transfer::{End, Incoming, Outgoing, Side, Transfer};
+
+impl Domain {
+    /// Ends a transfer by our own decision and tells the other side.
+    pub(super) fn finish(&mut self, id: TransferId, end: End, reason: Option<String>) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let devices = self.party(transfer);
+        let request = end_notice(transfer, &end);
+        self.settle(id, end, reason);
+        if let Some(request) = request {
+            for device in devices {
+                self.notice(id, &device, request.clone());
+            }
+        }
+    }
+
+    /// Ends a transfer here, whoever decided it: everything that runs for it is stopped.
+    pub(super) fn settle(&mut self, id: TransferId, end: End, reason: Option<String>) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        if transfer.end().is_some() {
+            return;
+        }
+        transfer.note(now, end.name(), reason);
+        transfer.paused = Default::default();
+        let done = matches!(end, End::Done);
+        match &mut transfer.side {
+            Side::Out { state, .. } => *state = Outgoing::Ended(end),
+            Side::In { state, .. } => *state = Incoming::Ended(end),
+        }
+        let content = transfer.content;
+        let incoming = matches!(transfer.side, Side::In { .. });
+        self.outbox.drop_transfer(id);
+        self.drop_link(id);
+        if incoming {
+            let data = if done { Data::Keep } else { Data::Delete };
+            self.push(Effect::Torrent(TorrentCommand::Forget(content, data)));
+            self.persist(Persist::RemoveBlob(content));
+        } else {
+            self.release_content(id);
+        }
+        self.next_turn(id);
+    }
+
+    /// Stops what nobody needs of a sent content any more.
+    fn release_content(&mut self, id: TransferId) {
+        let Some(content) = self.transfers.get(&id).map(|t| t.content) else { return };
+        let open = self.transfers_of(content, |t| t.end().is_none());
+        if open.is_empty() {
+            self.push(Effect::Torrent(TorrentCommand::CancelPrepare(content)));
+            self.persist(Persist::RemoveBlob(content));
+        }
+        if !open.iter().any(|other| self.transfers.get(other).is_some_and(Transfer::agreed)) {
+            self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
+        }
+    }
+
+    /// The devices that must hear how it ended: of a send all that know of the offer, else the one that made it.
+    fn party(&self, transfer: &Transfer) -> Vec<FullJid> {
+        let device = |resource: &String| FullJid::new(transfer.contact.clone(), resource.clone());
+        match &transfer.side {
+            Side::Out { acknowledged, .. } => acknowledged.iter().map(device).collect(),
+            Side::In { from, .. } => vec![device(&from.resource)],
+        }
+    }
+
+    /// Tells all other devices of the contact that this one has settled the matter.
+    pub(super) fn tell_taken(&mut self, id: TransferId, winner: &str) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let request = Request::Taken { id: transfer.offer };
+        let others: Vec<_> = self.party(transfer).into_iter().filter(|d| d.resource != winner).collect();
+        for device in others {
+            self.notice(id, &device, request.clone());
+        }
+    }
+
+    /// Holds a transfer up from our side: by the person, or by a fault that the person must mend.
+    pub(super) fn hold(&mut self, id: TransferId, fault: Option<Fault>) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        transfer.note(now, "paused", Some(fault.as_ref().map_or("paused here".into(), |f| f.message.clone())));
+        transfer.paused.by_us = true;
+        transfer.paused.fault = fault;
+        let (incoming, content) = (matches!(transfer.side, Side::In { .. }), transfer.content);
+        if transfer.agreed() {
+            self.drop_link(id);
+            self.back_to_connecting(id);
+            if incoming {
+                self.push(Effect::Torrent(TorrentCommand::Pause(content)));
+            }
+            self.next_turn(id);
+        }
+    }
+
+    /// Lets a transfer that we held up go on.
+    pub(super) fn release(&mut self, id: TransferId) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        transfer.paused.by_us = false;
+        transfer.paused.fault = None;
+        transfer.note(now, "resumed", Some("resumed here".into()));
+        let agreed = transfer.agreed();
+        if agreed {
+            self.fetch(id);
+            self.live(id).backoff.reset();
+            self.seek_link(id);
+        } else {
+            self.offer_everywhere(id);
+        }
+    }
+
+    /// The link, if there is one, is closed, and the grant withdrawn.
+    pub(super) fn drop_link(&mut self, id: TransferId) {
+        let live = self.live(id);
+        let (link, wanted) = (live.link, live.wanted);
+        live.unlink();
+        live.wanted = false;
+        live.turn = false;
+        live.seek_at = None;
+        if let Some(link) = link {
+            self.links.remove(&link);
+            self.push(Effect::Torrent(TorrentCommand::Detach(link)));
+        }
+        if wanted {
+            self.push(Effect::Link(LinkCommand::Unwant(id)));
+        }
+    }
+
+    /// A lapsed offer that nobody took.
+    pub(super) fn expire_when_due(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(expires) = transfer.expires else { return };
+        let waiting = match &transfer.side {
+            Side::Out { state: Outgoing::Preparing | Outgoing::Queued | Outgoing::Offered, taken_by, .. } => {
+                taken_by.is_none()
+            }
+            Side::In { state: Incoming::Offered, .. } => true,
+            Side::Out { .. } | Side::In { .. } => false,
+        };
+        if !waiting {
+            return;
+        }
+        if expires <= self.now.wall {
+            self.settle(id, End::Expired, Some("nobody took it in time".into()));
+        } else {
+            self.watch_expiry(id);
+        }
+    }
+}
+
+/// What the other side hears when we end a transfer in this way; nothing where it knows by itself.
+pub(super) fn end_notice(transfer: &Transfer, end: &End) -> Option<Request> {
+    let id = transfer.offer;
+    match end {
+        End::Done => match transfer.side {
+            Side::In { .. } => Some(Request::Done { id }),
+            Side::Out { .. } => Some(Request::Taken { id }),
+        },
+        End::Declined { message } => match transfer.side {
+            Side::In { .. } => Some(Request::Decline { id, message: message.clone() }),
+            Side::Out { .. } => Some(Request::Taken { id }),
+        },
+        End::Cancelled | End::Expired => Some(Request::Cancel { id }),
+        // The device that took it told the sender; nobody else asks us.
+        End::Elsewhere => None,
+        End::Failed(fault) => Some(Request::Failed { id, reason: fault.message.clone() }),
+    }
+}

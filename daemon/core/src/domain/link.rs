@@ -1,0 +1,94 @@
+//! Links that come and go.
+
+use crate::domain::Domain;
+use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
+use crate::ids::TransferId;
+use crate::input::Attempt;
+use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
+use crate::way::Way;
+
+/// A lost link is sought again at once by the receiver and a little later by the sender, in milliseconds.
+const AFTER_LOSS: (u64, u64) = (200, 1_500);
+
+impl Domain {
+    /// The engine has a link for the transfer.
+    pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way) {
+        let now = self.now.wall;
+        let wanted = self.transfers.get(&id).is_some_and(|t| t.agreed() && !t.paused.by_us);
+        if !wanted || !self.live(id).wanted {
+            self.push(Effect::Torrent(TorrentCommand::Detach(link)));
+            return;
+        }
+        // A newer link replaces one whose end we have not noticed yet.
+        if let Some(old) = self.live(id).link {
+            self.links.remove(&old);
+            self.live(id).unlink();
+            self.push(Effect::Torrent(TorrentCommand::Detach(old)));
+        }
+        self.links.insert(link, id);
+        let live = self.live(id);
+        live.link = Some(link);
+        live.way = Some(way);
+        live.attempts.clear();
+        let Some(transfer) = self.change(id) else { return };
+        match &mut transfer.side {
+            Side::Out { state, .. } => *state = Outgoing::Sending,
+            Side::In { state, .. } => *state = Incoming::Receiving,
+        }
+        transfer.paused.by_contact = false;
+        let state = transfer.state_name();
+        transfer.note(now, state, Some(format!("link {way}")));
+    }
+
+    /// No link came about; the link room has given the grant up.
+    pub(super) fn link_failed(&mut self, id: TransferId, attempts: Vec<Attempt>) {
+        let linked = self.transfers.get(&id).is_none_or(Transfer::linked);
+        if linked {
+            return;
+        }
+        let live = self.live(id);
+        live.wanted = false;
+        live.attempts = attempts;
+        self.seek_again(id, None);
+        self.next_turn(id);
+    }
+
+    /// A link has ended.
+    pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
+        let Some(id) = self.links.remove(&link) else { return };
+        let live = self.live(id);
+        if live.link != Some(link) {
+            return;
+        }
+        live.unlink();
+        live.wanted = false;
+        self.push(Effect::Link(LinkCommand::Unwant(id)));
+        if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
+            return;
+        }
+        let now = self.now.wall;
+        self.back_to_connecting(id);
+        if let Some(transfer) = self.change(id) {
+            transfer.note(now, "connecting", Some(format!("the link was lost: {reason}")));
+        }
+        let (receiver, sender) = AFTER_LOSS;
+        let wait = match self.transfers.get(&id).map(Transfer::direction) {
+            Some(Direction::In) => receiver,
+            Some(Direction::Out) | None => sender,
+        };
+        let again = self.live(id).backoff.fail();
+        // The first loss is mended quickly; a link that is lost again and again is not hammered.
+        self.seek_after(id, if again <= crate::limits::RETRY_FIRST { wait } else { again });
+        self.next_turn(id);
+    }
+
+    /// Agreed, without a link.
+    pub(super) fn back_to_connecting(&mut self, id: TransferId) {
+        let Some(transfer) = self.change(id) else { return };
+        match &mut transfer.side {
+            Side::Out { state: state @ Outgoing::Sending, .. } => *state = Outgoing::Connecting,
+            Side::In { state: state @ Incoming::Receiving, .. } => *state = Incoming::Connecting,
+            Side::Out { .. } | Side::In { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is known of a transfer only while the daemon runs: progress, link, rate, retries.
+
+use crate::effect::LinkTag;
+use crate::input::Attempt;
+use crate::limits::{RETRY_FIRST, RETRY_MAX};
+use crate::time::Mono;
+use crate::way::Way;
+
+/// How often something is tried again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// Counts a failure and says how long to wait: 1 s, 2 s, 4 s … 60 s.
+    pub(super) fn fail(&mut self) -> u64 {
+        let wait = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Bytes per second, averaged over some seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meter {
+    last: Option<(Mono, u64)>,
+    rate: f64,
+}
+
+/// Shorter spans say little about a rate, in milliseconds.
+const SPAN: u64 = 200;
+/// After so many milliseconds without news nothing moves.
+const STALE: u64 = 3_000;
+/// How fast the average follows, in milliseconds.
+const SMOOTH: f64 = 1_500.0;
+
+impl Meter {
+    fn feed(&mut self, now: Mono, bytes: u64) {
+        let Some((then, before)) = self.last.filter(|(_, before)| *before <= bytes) else {
+            self.last = Some((now, bytes));
+            return;
+        };
+        let span = now.since(then);
+        if span < SPAN {
+            return;
+        }
+        let current = (bytes - before) as f64 * 1000.0 / span as f64;
+        let weight = if self.rate == 0.0 { 1.0 } else { 1.0 - (-(span as f64) / SMOOTH).exp() };
+        self.rate += (current - self.rate) * weight;
+        self.last = Some((now, bytes));
+    }
+
+    fn rate(&self, now: Mono) -> u64 {
+        match self.last {
+            Some((then, _)) if now.since(then) <= STALE => self.rate as u64,
+            Some(_) | None => 0,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// Bytes hashed (preparing), that the contact has (outgoing) or that are verified here (incoming).
+    pub(super) done_bytes: u64,
+    meter: Meter,
+    /// The link that the engine has for it.
+    pub(super) link: Option<LinkTag>,
+    /// How it goes, or last went.
+    pub(super) way: Option<Way>,
+    /// A grant stands in the link room: it counts as one of the links of the device pair.
+    pub(super) wanted: bool,
+    /// What was tried in vain since the last link.
+    pub(super) attempts: Vec<Attempt>,
+    /// For the next try to get a link.
+    pub(super) backoff: Backoff,
+    /// When that is.
+    pub(super) seek_at: Option<Mono>,
+    /// The last word of the other side on why it does not take the offer or the link now.
+    pub(super) refusal: Option<String>,
+    /// It waits for one of the links of the device pair.
+    pub(super) turn: bool,
+    /// Payload bytes over earlier links, sent and received.
+    past: (u64, u64),
+    /// Payload bytes over the present link.
+    present: (u64, u64),
+}
+
+impl Live {
+    /// Progress from the engine.
+    pub(super) fn progress(&mut self, now: Mono, bytes: u64) {
+        self.done_bytes = bytes;
+        self.meter.feed(now, bytes);
+    }
+
+    /// Counters of the present link.
+    pub(super) fn moved(&mut self, uploaded: u64, downloaded: u64) {
+        self.present = (uploaded, downloaded);
+    }
+
+    /// The present link is gone.
+    pub(super) fn unlink(&mut self) {
+        self.link = None;
+        self.past.0 += self.present.0;
+        self.past.1 += self.present.1;
+        self.present = (0, 0);
+        self.meter = Meter::default();
+    }
+
+    pub(super) fn view(&self, now: Mono) -> LiveView {
+        LiveView {
+            done_bytes: self.done_bytes,
+            rate: self.meter.rate(now),
+            way: self.way.filter(|_| self.link.is_some()),
+            attempts: self.attempts.clone(),
+            uploaded: self.past.0 + self.present.0,
+            downloaded: self.past.1 + self.present.1,
+        }
+    }
+}
+
+/// What people see of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveView {
+    /// Bytes hashed (preparing), that the contact has (outgoing) or that are verified here (incoming).
+    pub done_bytes: u64,
+    /// Bytes per second.
+    pub rate: u64,
+    /// The way in use.
+    pub way: Option<Way>,
+    /// What was tried in vain for the present or the next link.
+    pub attempts: Vec<Attempt>,
+    /// Payload bytes sent since the daemon started.
+    pub uploaded: u64,
+    /// Payload bytes received since the daemon started.
+    pub downloaded: u64,
+}

@@ -1,0 +1,212 @@
+//! The domain: one owner of all state, told what happened, answering with effects.
+
+mod answer;
+mod clock;
+mod command;
+mod connect;
+mod ending;
+mod link;
+mod live;
+mod outbox;
+mod request;
+mod send;
+mod session;
+mod sync;
+mod torrent;
+mod trust;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::contact::{Contact, Device};
+use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
+use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
+use crate::input::{Input, LinkEvent};
+use crate::settings::Settings;
+use crate::signal::{Candidate, Connection, Token};
+use crate::time::{Mono, Now};
+use crate::transfer::{Content, Direction, Tombstone, Transfer};
+
+use clock::Timers;
+use live::Live;
+use outbox::Outbox;
+
+pub use live::LiveView;
+pub use view::{ContactView, DeviceView};
+
+/// Everything the store kept, as it comes back at start.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// All transfers, also those of other accounts.
+    pub transfers: Vec<Transfer>,
+    /// What outlives removed transfers.
+    pub tombstones: Vec<Tombstone>,
+    /// What is sent.
+    pub contents: Vec<Content>,
+    /// The remembered rosters.
+    pub contacts: Vec<Contact>,
+    /// The known keys.
+    pub devices: Vec<Device>,
+    /// The numbers that come next.
+    pub counters: Counters,
+}
+
+/// How an offer is found again: by who is on the other side, the id on the wire, and the direction
+/// (between two devices of one account both directions have the same bare JID).
+type OfferKey = (BareJid, OfferId, Direction);
+
+/// Where 128 random bits come from; the tests and the simulation give a counted source.
+pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
+
+/// All state and all rules.
+///
+/// Invariant: rows of other accounts than `settings.account` are listed and never acted upon; everything
+/// that looks a transfer up for acting goes through `offers`, which holds only rows of this account.
+pub struct Domain {
+    settings: Settings,
+    entropy: Entropy,
+    counters: Counters,
+    transfers: BTreeMap<TransferId, Transfer>,
+    live: HashMap<TransferId, Live>,
+    offers: HashMap<OfferKey, TransferId>,
+    tombstones: HashMap<OfferKey, Tombstone>,
+    contents: BTreeMap<ContentId, Content>,
+    contacts: BTreeMap<BareJid, Contact>,
+    devices: BTreeMap<(BareJid, Fingerprint), Device>,
+    /// Subscription requests that wait for the person.
+    asking: BTreeSet<BareJid>,
+    connection: Connection,
+    /// Available resources, and whether they run xbt.
+    presence: BTreeMap<FullJid, bool>,
+    candidates: Vec<Candidate>,
+    outbox: Outbox,
+    links: HashMap<LinkTag, TransferId>,
+    timers: Timers,
+    next_token: u64,
+    /// Of the input that is being handled.
+    now: Now,
+    /// Transfers that must be written and told before this input is done with.
+    dirty: BTreeSet<TransferId>,
+    effects: Vec<Effect>,
+}
+
+impl Domain {
+    /// Takes the rows of the store. Nothing happens before [`Input::Started`].
+    pub fn new(settings: Settings, rows: Rows, entropy: Entropy) -> Self {
+        let account = settings.account.clone();
+        let ours = |owner: &BareJid| *owner == account;
+        let offers = rows.transfers.iter().filter(|t| ours(&t.account));
+        let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
+        let tombstones = rows.tombstones.into_iter().filter(|t| ours(&t.account));
+        let contacts = rows.contacts.into_iter().filter(|c| ours(&c.account));
+        let devices = rows.devices.into_iter().filter(|d| ours(&d.account));
+        Self {
+            settings,
+            entropy,
+            counters: rows.counters,
+            live: HashMap::new(),
+            offers,
+            tombstones: tombstones.map(|t| ((t.contact.clone(), t.offer, t.direction), t)).collect(),
+            transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
+            contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
+            contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
+            devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
+            asking: BTreeSet::new(),
+            connection: Connection::Connecting,
+            presence: BTreeMap::new(),
+            candidates: Vec::new(),
+            outbox: Outbox::default(),
+            links: HashMap::new(),
+            timers: Timers::default(),
+            next_token: 0,
+            now: Now::default(),
+            dirty: BTreeSet::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened and says what is to be done, what must be written down first.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        self.now = now;
+        match input {
+            Input::Started => self.started(),
+            Input::Session(event) => self.session(event),
+            Input::Command(call, command) => self.command(call, command),
+            Input::Torrent(event) => self.torrent(event),
+            Input::Link(LinkEvent::Candidates(candidates)) => self.candidates = candidates,
+            Input::Link(LinkEvent::Up { transfer, link, way }) => self.link_up(transfer, link, way),
+            Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
+            Input::Tick => {}
+            Input::Settings(settings) => self.settings = settings,
+        }
+        self.run_timers();
+        self.pump_outbox();
+        self.collect()
+    }
+
+    /// When [`Input::Tick`] is wanted next.
+    pub fn next_wake(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// What has changed is written first and told before the other effects.
+    fn collect(&mut self) -> Vec<Effect> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let rest = std::mem::take(&mut self.effects);
+        let changed: Vec<_> = dirty.iter().filter_map(|id| self.transfers.get(id)).collect();
+        let rows = changed.iter().map(|t| Effect::Persist(Persist::Transfer(Box::new((*t).clone()))));
+        let news = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id)));
+        let (persists, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|e| matches!(e, Effect::Persist(_)));
+        rows.chain(persists).chain(news).chain(others).collect()
+    }
+
+    fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn persist(&mut self, change: Persist) {
+        self.effects.push(Effect::Persist(change));
+    }
+
+    /// A transfer of this account, to be changed: it is written down when the input has been handled.
+    fn change(&mut self, id: TransferId) -> Option<&mut Transfer> {
+        let account = &self.settings.account;
+        let transfer = self.transfers.get_mut(&id).filter(|t| t.account == *account)?;
+        self.dirty.insert(id);
+        Some(transfer)
+    }
+
+    /// The transfer of this account behind an offer.
+    fn find(&self, contact: &BareJid, offer: OfferId, direction: Direction) -> Option<TransferId> {
+        self.offers.get(&(contact.clone(), offer, direction)).copied()
+    }
+
+    /// What is known of a transfer only while the daemon runs.
+    fn live(&mut self, id: TransferId) -> &mut Live {
+        self.live.entry(id).or_default()
+    }
+
+    fn is_online(&self) -> bool {
+        matches!(self.connection, Connection::Online { .. })
+    }
+
+    /// A device runs xbt and can be asked now.
+    fn reachable(&self, device: &FullJid) -> bool {
+        self.is_online() && self.presence.get(device) == Some(&true)
+    }
+
+    /// All devices of a contact (or our own other ones) that run xbt and are available.
+    fn xbt_devices(&self, contact: &BareJid) -> Vec<FullJid> {
+        let first = FullJid::new(contact.clone(), "");
+        let of_contact = self.presence.range(first..).take_while(|(device, _)| device.bare == *contact);
+        of_contact.filter(|(_, xbt)| **xbt).map(|(device, _)| device.clone()).collect()
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+}

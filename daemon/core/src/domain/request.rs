@@ -1,0 +1,238 @@
+//! What other devices ask of us. Every request is answered exactly once, and doing one twice does no harm.
+
+use crate::domain::Domain;
+use crate::domain::trust::Verdict;
+use crate::effect::{Effect, Persist};
+use crate::fault::Fault;
+use crate::ids::{BareJid, FullJid, OfferId, TransferId};
+use crate::limits::{FILES, METADATA, OFFERS_PER_CONTACT};
+use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, Token, Wait};
+use crate::time::Wall;
+use crate::transfer::{Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
+
+pub(super) type Answered = Result<Answer, Refusal>;
+
+impl Domain {
+    pub(super) fn requested(&mut self, token: Token, from: FullJid, request: Request) {
+        // Who speaks is there, so what was put off for it need not wait.
+        self.outbox.hurry(&from);
+        let answer = match request {
+            Request::Offer(offer) => self.offered(&from, offer),
+            Request::Connect(connect) => self.connect_requested(&from, connect),
+            Request::Decline { id, message } => self.declined(&from, id, message),
+            Request::Cancel { id } => self.cancelled(&from, id),
+            Request::Done { id } => self.done(&from, id),
+            Request::Failed { id, reason } => self.failed(&from, id, &reason),
+            Request::Taken { id } => self.taken(&from, id),
+            Request::Sync(items) => self.sync_requested(&from, items),
+        };
+        self.push(Effect::Session(SessionCommand::Answer { token, answer }));
+    }
+
+    fn offered(&mut self, from: &FullJid, offer: Offer) -> Answered {
+        if let Some(refusal) = contradiction(&offer) {
+            return Err(refusal);
+        }
+        let key = (from.bare.clone(), offer.id, Direction::In);
+        if let Some(tombstone) = self.tombstones.get(&key) {
+            let end = tombstone.end.clone();
+            return self.offered_again(from, offer.id, None, Some(end));
+        }
+        if let Some(id) = self.find(&from.bare, offer.id, Direction::In) {
+            let end = self.transfers.get(&id).and_then(|t| t.end().cloned());
+            return self.offered_again(from, offer.id, Some(id), end);
+        }
+        if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
+            return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
+        }
+        let waiting =
+            |t: &&Transfer| t.contact == from.bare && matches!(t.side, Side::In { state: Incoming::Offered, .. });
+        if self.transfers.values().filter(waiting).count() >= OFFERS_PER_CONTACT {
+            return Err(Refusal::wait(Wait::Busy, "too many offers wait for an answer already"));
+        }
+        match self.meet(from, offer.fingerprint) {
+            Verdict::Trusted => {}
+            Verdict::Blocked => return Err(blocked()),
+        }
+        self.new_offer(from, offer);
+        Ok(Answer::Acknowledged)
+    }
+
+    /// A replay: nothing is made twice, and who asks again hears how it ended.
+    fn offered_again(&mut self, from: &FullJid, offer: OfferId, id: Option<TransferId>, end: Option<End>) -> Answered {
+        if let Some(transfer) = id.and_then(|id| self.transfers.get(&id))
+            && transfer.peer().is_some_and(|peer| peer.resource != from.resource)
+        {
+            return Err(Refusal::new(Condition::Conflict, "another device made this offer"));
+        }
+        let request = match end {
+            None | Some(End::Elsewhere) => None,
+            Some(End::Done) => Some(Request::Done { id: offer }),
+            Some(End::Declined { message }) => Some(Request::Decline { id: offer, message }),
+            Some(End::Cancelled | End::Expired) => Some(Request::Cancel { id: offer }),
+            Some(End::Failed(fault)) => Some(Request::Failed { id: offer, reason: fault.message }),
+        };
+        if let Some(request) = request {
+            // Without a row any number will do: it only keeps two notices about one transfer apart.
+            self.notice(id.unwrap_or(TransferId(0)), from, request);
+        }
+        Ok(Answer::Acknowledged)
+    }
+
+    fn new_offer(&mut self, from: &FullJid, offer: Offer) {
+        let id = self.new_transfer_id();
+        let content = self.new_content();
+        self.persist(Persist::Counters(self.counters));
+        let transfer = Transfer {
+            id,
+            offer: offer.id,
+            account: self.settings.account.clone(),
+            contact: from.bare.clone(),
+            content,
+            side: Side::In {
+                state: Incoming::Offered,
+                from: Peer { resource: from.resource.clone(), fingerprint: offer.fingerprint },
+                folder: None,
+                path: None,
+            },
+            name: offer.name,
+            facts: Some(Facts {
+                info_hash: offer.info_hash,
+                size: offer.size,
+                files: offer.files,
+                metadata_size: offer.metadata_size,
+            }),
+            message: offer.message,
+            paused: Paused::default(),
+            expires: offer.expires.map(Wall),
+            created: self.now.wall,
+            updated: self.now.wall,
+            history: Vec::new(),
+        };
+        self.add_transfer(transfer);
+        self.watch_expiry(id);
+        if self.accepts_by_rule(&from.bare, offer.size) {
+            self.push(Effect::AutoAccept(id));
+        }
+    }
+
+    /// The standing rules of the configuration.
+    pub(super) fn accepts_by_rule(&self, contact: &BareJid, size: u64) -> bool {
+        let groups = self.contacts.get(contact).map(|c| c.groups.as_slice()).unwrap_or_default();
+        let named = |who: &String| who == contact.as_str() || groups.contains(who);
+        size <= self.settings.accept_max_size && self.settings.accept_from.iter().any(named)
+    }
+
+    fn declined(&mut self, from: &FullJid, offer: OfferId, message: Option<String>) -> Answered {
+        let id = self.known(from, offer, Direction::Out)?;
+        if self.is_open(id) && self.not_taken_by_another(id, from) {
+            self.settle(id, End::Declined { message }, Some(format!("declined by {from}")));
+            self.tell_taken(id, &from.resource);
+        }
+        Ok(Answer::Acknowledged)
+    }
+
+    fn cancelled(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+        if let Ok(id) = self.known(from, offer, Direction::In) {
+            self.only_partner(id, from)?;
+            self.settle(id, End::Cancelled, Some(format!("cancelled by {}", from.bare)));
+            return Ok(Answer::Acknowledged);
+        }
+        let id = self.known(from, offer, Direction::Out)?;
+        if self.is_open(id) && self.not_taken_by_another(id, from) {
+            self.settle(id, End::Cancelled, Some(format!("cancelled by {from}")));
+            self.tell_taken(id, &from.resource);
+        }
+        Ok(Answer::Acknowledged)
+    }
+
+    fn done(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+        let id = self.known(from, offer, Direction::Out)?;
+        self.only_partner(id, from)?;
+        self.receiver_done(id, from);
+        Ok(Answer::Acknowledged)
+    }
+
+    /// The device that took it says that all has verified.
+    pub(super) fn receiver_done(&mut self, id: TransferId, from: &FullJid) {
+        if self.is_open(id) {
+            let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
+            self.live(id).done_bytes = size;
+            self.settle(id, End::Done, Some(format!("received and verified by {from}")));
+        }
+    }
+
+    fn failed(&mut self, from: &FullJid, offer: OfferId, reason: &str) -> Answered {
+        let known = self.known(from, offer, Direction::Out).or_else(|_| self.known(from, offer, Direction::In));
+        let id = known?;
+        self.only_partner(id, from)?;
+        self.fail_remotely(id, from, reason);
+        Ok(Answer::Acknowledged)
+    }
+
+    /// The other side cannot go on.
+    pub(super) fn fail_remotely(&mut self, id: TransferId, from: &FullJid, reason: &str) {
+        let fault = Fault::new(
+            "failed-remotely",
+            format!("{} could not go on: {reason}", from.bare),
+            "ask them, and send it again once that is mended",
+        );
+        self.settle(id, End::Failed(fault), Some(reason.to_owned()));
+    }
+
+    fn taken(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+        let id = self.known(from, offer, Direction::In)?;
+        self.only_partner(id, from)?;
+        self.settle(id, End::Elsewhere, Some("another device of yours has it".into()));
+        Ok(Answer::Acknowledged)
+    }
+
+    /// The transfer that a contact's device speaks about.
+    pub(super) fn known(&self, from: &FullJid, offer: OfferId, direction: Direction) -> Result<TransferId, Refusal> {
+        self.find(&from.bare, offer, direction)
+            .ok_or_else(|| Refusal::new(Condition::ItemNotFound, "there is no such offer (any more)"))
+    }
+
+    pub(super) fn is_open(&self, id: TransferId) -> bool {
+        self.transfers.get(&id).is_some_and(|t| t.end().is_none())
+    }
+
+    /// Only the device on the other end may speak: the one that made the offer, or the one that took it.
+    pub(super) fn only_partner(&self, id: TransferId, from: &FullJid) -> Result<(), Refusal> {
+        let partner = self.transfers.get(&id).and_then(Transfer::peer);
+        if partner.is_some_and(|peer| peer.resource == from.resource) {
+            return Ok(());
+        }
+        Err(Refusal::new(Condition::Forbidden, "that is for another device to say"))
+    }
+
+    fn not_taken_by_another(&self, id: TransferId, from: &FullJid) -> bool {
+        match self.transfers.get(&id).map(|t| &t.side) {
+            Some(Side::Out { state: Outgoing::Ended(_), .. } | Side::In { .. }) | None => false,
+            Some(Side::Out { taken_by, .. }) => taken_by.as_ref().is_none_or(|p| p.resource == from.resource),
+        }
+    }
+}
+
+/// What cannot be true of any content, or is beyond our bounds.
+fn contradiction(offer: &Offer) -> Option<Refusal> {
+    let text = if offer.files == 0 {
+        "an offer has at least one file".to_owned()
+    } else if offer.files > FILES {
+        format!("more than {FILES} files in one content are not taken")
+    } else if offer.metadata_size == 0 || offer.metadata_size > METADATA {
+        format!("metadata of {} bytes is not taken", offer.metadata_size)
+    } else if i64::try_from(offer.size).is_err() {
+        "no file system holds that".to_owned()
+    } else if offer.name.is_empty() {
+        "an offer has a name".to_owned()
+    } else {
+        return None;
+    };
+    Some(Refusal::new(Condition::NotAcceptable, text))
+}
+
+/// The key came after the contact was verified.
+pub(super) fn blocked() -> Refusal {
+    Refusal::new(Condition::Forbidden, "this device's key is not verified; ask the person to compare safety numbers")
+}

@@ -1,0 +1,248 @@
+//! A send: from the command to the moment when a device takes it.
+
+use crate::domain::Domain;
+use crate::domain::clock::Timer;
+use crate::domain::command::unknown_contact;
+use crate::domain::view::bytes;
+use crate::effect::{Effect, Persist, Reply, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
+use crate::limits::RECIPIENTS;
+use crate::signal::{Offer, Outcome, Request, SessionCommand};
+use crate::time::Wall;
+use crate::transfer::{Content, Facts, Outgoing, Paused, Side, Transfer};
+
+/// How long a contact that was never seen with xbt has to show a device before the courtesy message, in milliseconds.
+const COURTESY_DELAY: u64 = 10_000;
+
+impl Domain {
+    pub(super) fn send(
+        &mut self,
+        contacts: Vec<BareJid>,
+        paths: Vec<String>,
+        name: Option<String>,
+        provisional_name: String,
+        message: Option<String>,
+        expire_ms: Option<u64>,
+    ) -> Result<Reply, Fault> {
+        let mut recipients = Vec::new();
+        for contact in contacts {
+            self.may_send_to(&contact)?;
+            if !recipients.contains(&contact) {
+                recipients.push(contact);
+            }
+        }
+        if recipients.is_empty() || recipients.len() > RECIPIENTS {
+            let hint = format!("name between 1 and {RECIPIENTS} contacts");
+            return Err(Fault::new(
+                "bad-recipients",
+                format!("a send cannot go to {} contacts", recipients.len()),
+                hint,
+            ));
+        }
+        let content = Content { id: self.new_content(), paths, name };
+        let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
+        let ids = recipients
+            .into_iter()
+            .map(|contact| self.new_send(contact, content.id, provisional_name.clone(), message.clone(), expires));
+        let ids: Vec<_> = ids.collect();
+        self.persist(Persist::Content(content.clone()));
+        self.persist(Persist::Counters(self.counters));
+        self.contents.insert(content.id, content.clone());
+        self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
+        Ok(Reply::Transfers(ids))
+    }
+
+    /// Whether the contact can ever get it. Before the first roster nobody knows, so the send is queued.
+    fn may_send_to(&self, contact: &BareJid) -> Result<(), Fault> {
+        if *contact == self.settings.account || self.contacts.values().all(|c| !c.listed) && !self.is_online() {
+            return Ok(());
+        }
+        match self.contacts.get(contact).filter(|c| c.listed) {
+            None => Err(unknown_contact(contact)),
+            Some(c) if c.subscription.sees_contact() || c.ask => Ok(()),
+            Some(_) => Err(Fault::new(
+                "not-subscribed",
+                format!("you do not see when {contact} is online, so nothing can be offered to them"),
+                format!("ask them: 'xbtctl contacts add {contact}'"),
+            )),
+        }
+    }
+
+    pub(super) fn new_content(&mut self) -> ContentId {
+        let id = ContentId(self.counters.content);
+        self.counters.content += 1;
+        id
+    }
+
+    pub(super) fn new_transfer_id(&mut self) -> TransferId {
+        let id = TransferId(self.counters.transfer);
+        self.counters.transfer += 1;
+        id
+    }
+
+    fn new_send(
+        &mut self,
+        contact: BareJid,
+        content: ContentId,
+        name: String,
+        message: Option<String>,
+        expires: Option<Wall>,
+    ) -> TransferId {
+        let id = self.new_transfer_id();
+        let side =
+            Side::Out { state: Outgoing::Preparing, acknowledged: Default::default(), taken_by: None, courtesy: false };
+        let transfer = Transfer {
+            id,
+            offer: OfferId::from_random((self.entropy)()),
+            account: self.settings.account.clone(),
+            contact,
+            content,
+            side,
+            name,
+            facts: None,
+            message,
+            paused: Paused::default(),
+            expires,
+            created: self.now.wall,
+            updated: self.now.wall,
+            history: Vec::new(),
+        };
+        self.add_transfer(transfer);
+        self.watch_expiry(id);
+        id
+    }
+
+    /// A transfer that is new here.
+    pub(super) fn add_transfer(&mut self, mut transfer: Transfer) {
+        let id = transfer.id;
+        let state = transfer.state_name();
+        transfer.note(self.now.wall, state, None);
+        self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
+        self.transfers.insert(id, transfer);
+        self.dirty.insert(id);
+    }
+
+    /// The content has been hashed: every send of it can be offered.
+    pub(super) fn prepared(&mut self, content: ContentId, name: String, facts: Facts) {
+        let now = self.now.wall;
+        let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
+        let ids = self.transfers_of(content, preparing);
+        for id in ids {
+            self.live(id).done_bytes = 0;
+            let Some(transfer) = self.change(id) else { continue };
+            transfer.name.clone_from(&name);
+            transfer.facts = Some(facts.clone());
+            if let Side::Out { state, .. } = &mut transfer.side {
+                *state = Outgoing::Queued;
+            }
+            transfer.note(now, "queued", None);
+            self.offer_everywhere(id);
+        }
+    }
+
+    /// Ids of the transfers of a content that fulfil a condition.
+    pub(super) fn transfers_of(&self, content: ContentId, condition: impl Fn(&Transfer) -> bool) -> Vec<TransferId> {
+        self.transfers.values().filter(|t| t.content == content && condition(t)).map(|t| t.id).collect()
+    }
+
+    /// Offers it to all devices of the contact that are there.
+    pub(super) fn offer_everywhere(&mut self, id: TransferId) {
+        let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
+        for device in self.xbt_devices(&contact) {
+            self.offer_to(id, &device);
+        }
+        self.plan_courtesy(id);
+    }
+
+    /// The offer as it is now, or none if there is nothing to offer any more.
+    pub(super) fn make_offer(&self, id: TransferId, device: &FullJid) -> Option<Request> {
+        let transfer = self.transfers.get(&id)?;
+        let Side::Out { state: Outgoing::Queued | Outgoing::Offered, taken_by: None, acknowledged, .. } =
+            &transfer.side
+        else {
+            return None;
+        };
+        if acknowledged.contains(&device.resource) || transfer.paused.any() {
+            return None;
+        }
+        self.offer_of(transfer).map(Request::Offer)
+    }
+
+    fn offer_of(&self, transfer: &Transfer) -> Option<Offer> {
+        let facts = transfer.facts.as_ref()?;
+        Some(Offer {
+            id: transfer.offer,
+            info_hash: facts.info_hash,
+            size: facts.size,
+            files: facts.files,
+            metadata_size: facts.metadata_size,
+            expires: transfer.expires.map(|at| at.0),
+            name: transfer.name.clone(),
+            message: transfer.message.clone(),
+            fingerprint: self.settings.fingerprint,
+        })
+    }
+
+    /// A device has answered the offer.
+    pub(super) fn offer_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
+        let now = self.now.wall;
+        match outcome {
+            Outcome::Answered(_) => {
+                let Some(transfer) = self.change(id) else { return };
+                let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
+                acknowledged.insert(device.resource.clone());
+                if *state == Outgoing::Queued && taken_by.is_none() {
+                    *state = Outgoing::Offered;
+                    transfer.note(now, "offered", Some(format!("to {device}")));
+                }
+                self.live(id).refusal = None;
+            }
+            Outcome::Refused(refusal) => {
+                self.live(id).refusal = Some(refusal.text);
+                self.dirty.insert(id);
+            }
+            // The outbox keeps what was lost and asks again.
+            Outcome::Lost => {}
+        }
+    }
+
+    /// Sets the timer for the courtesy message if the contact may be one who has never run xbt.
+    pub(super) fn plan_courtesy(&mut self, id: TransferId) {
+        if self.wants_courtesy(id) {
+            self.timers.set(self.now.mono.after(COURTESY_DELAY), Timer::Courtesy(id));
+        }
+    }
+
+    fn wants_courtesy(&self, id: TransferId) -> bool {
+        let Some(transfer) = self.transfers.get(&id) else { return false };
+        let Side::Out { state: Outgoing::Queued, courtesy: false, .. } = transfer.side else { return false };
+        let subscribed = |c: &crate::contact::Contact| c.listed && !c.has_xbt && c.subscription.sees_contact();
+        self.settings.courtesy_message
+            && transfer.account == self.settings.account
+            && transfer.contact != self.settings.account
+            && !transfer.paused.any()
+            && self.contacts.get(&transfer.contact).is_some_and(subscribed)
+    }
+
+    pub(super) fn courtesy_when_due(&mut self, id: TransferId) {
+        if !self.is_online() || !self.wants_courtesy(id) {
+            return;
+        }
+        let now = self.now.wall;
+        let Some(offer) = self.transfers.get(&id).and_then(|t| self.offer_of(t)) else { return };
+        let Some(transfer) = self.change(id) else { return };
+        if let Side::Out { courtesy, .. } = &mut transfer.side {
+            *courtesy = true;
+        }
+        transfer.note(now, "courtesy-message", None);
+        let text = format!(
+            "I would like to send you \"{}\" ({}) with xbt, which hands files over from machine to machine. \
+             If you run xbt on this account, it will offer it to you.",
+            offer.name,
+            bytes(offer.size)
+        );
+        let to = transfer.contact.clone();
+        self.push(Effect::Session(SessionCommand::Courtesy { to, text, offer }));
+    }
+}

@@ -1,0 +1,171 @@
+//! What the XMPP session tells: connection, roster, presence.
+
+use crate::contact::Contact;
+use crate::domain::Domain;
+use crate::domain::outbox::{Ask, Subject};
+use crate::effect::{Effect, Event, Persist};
+use crate::ids::{BareJid, FullJid, TransferId};
+use crate::settings::Subscriptions;
+use crate::signal::{Connection, RosterItem, SessionCommand, SessionEvent};
+use crate::transfer::{Outgoing, Side};
+
+impl Domain {
+    pub(super) fn session(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Connection(connection) => self.connection_changed(connection),
+            SessionEvent::Roster(items) => self.roster(items),
+            SessionEvent::RosterChanged(item) => self.roster_item(item),
+            SessionEvent::RosterRemoved(jid) => self.roster_removed(&jid),
+            SessionEvent::Available { device, xbt } => self.available(device, xbt),
+            SessionEvent::Unavailable { device } => self.unavailable(&device),
+            SessionEvent::SubscriptionRequested(jid) => self.subscription_requested(jid),
+            SessionEvent::Requested { token, from, request } => self.requested(token, from, request),
+            SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
+        }
+    }
+
+    fn connection_changed(&mut self, connection: Connection) {
+        if let Connection::Online { resumed: false, .. } = connection {
+            // A fresh login: all presences come again, and every device that does is synced with.
+            let gone: Vec<BareJid> = self.presence.keys().map(|d| d.bare.clone()).collect();
+            self.presence.clear();
+            self.outbox.clear();
+            for contact in gone {
+                self.push(Effect::Emit(Event::Contact(contact)));
+            }
+        }
+        self.connection = connection;
+        self.push(Effect::Emit(Event::Connection));
+    }
+
+    fn roster(&mut self, items: Vec<RosterItem>) {
+        let listed: Vec<BareJid> = self.contacts.values().filter(|c| c.listed).map(|c| c.jid.clone()).collect();
+        for jid in listed {
+            if !items.iter().any(|item| item.jid == jid) {
+                self.roster_removed(&jid);
+            }
+        }
+        for item in items {
+            self.roster_item(item);
+        }
+        let waiting: Vec<_> = self.transfers.values().filter(|t| t.end().is_none()).map(|t| t.id).collect();
+        for id in waiting {
+            self.plan_courtesy(id);
+        }
+    }
+
+    fn roster_item(&mut self, item: RosterItem) {
+        let mut contact = self.contact(&item.jid);
+        let approve = item.subscription.sees_contact() || item.ask;
+        if approve && self.asking.remove(&item.jid) {
+            self.push(Effect::Session(SessionCommand::ApproveSubscription(item.jid.clone())));
+        }
+        contact.update(item);
+        self.save_contact(contact);
+    }
+
+    fn roster_removed(&mut self, jid: &BareJid) {
+        let Some(contact) = self.contacts.get(jid) else { return };
+        let gone = RosterItem {
+            jid: jid.clone(),
+            name: None,
+            subscription: Default::default(),
+            ask: false,
+            groups: Vec::new(),
+        };
+        let mut contact = contact.clone();
+        contact.update(gone);
+        contact.listed = false;
+        self.save_contact(contact);
+    }
+
+    /// The contact as it is known, or a new one.
+    pub(super) fn contact(&self, jid: &BareJid) -> Contact {
+        let known = self.contacts.get(jid).cloned();
+        known.unwrap_or_else(|| Contact::new(self.settings.account.clone(), jid.clone()))
+    }
+
+    pub(super) fn save_contact(&mut self, contact: Contact) {
+        if self.contacts.get(&contact.jid) == Some(&contact) {
+            return;
+        }
+        self.persist(Persist::Contact(contact.clone()));
+        self.push(Effect::Emit(Event::Contact(contact.jid.clone())));
+        self.contacts.insert(contact.jid.clone(), contact);
+    }
+
+    fn is_this_device(&self, device: &FullJid) -> bool {
+        device.bare == self.settings.account && device.resource == self.settings.resource
+    }
+
+    fn available(&mut self, device: FullJid, xbt: bool) {
+        if self.is_this_device(&device) {
+            return;
+        }
+        let before = self.presence.insert(device.clone(), xbt);
+        self.push(Effect::Emit(Event::Contact(device.bare.clone())));
+        if xbt && before != Some(true) {
+            let mut contact = self.contact(&device.bare);
+            contact.has_xbt = true;
+            self.save_contact(contact);
+            self.appeared(&device);
+        } else if !xbt {
+            self.outbox.drop_device(&device);
+        }
+    }
+
+    fn unavailable(&mut self, device: &FullJid) {
+        self.outbox.drop_device(device);
+        if self.presence.remove(device).is_some() {
+            self.push(Effect::Emit(Event::Contact(device.bare.clone())));
+        }
+    }
+
+    /// A device that runs xbt is there: compare notes, offer what waits for it, get the links that are wanted.
+    pub(super) fn appeared(&mut self, device: &FullJid) {
+        self.outbox.hurry(device);
+        self.sync_with(device);
+        let with_contact: Vec<_> =
+            self.offers.iter().filter(|((contact, ..), _)| *contact == device.bare).map(|(_, id)| *id).collect();
+        let mut ids = with_contact;
+        ids.sort_unstable();
+        for id in ids {
+            self.offer_to(id, device);
+            if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
+                self.live(id).backoff.reset();
+                self.seek_soon(id);
+            }
+        }
+    }
+
+    /// Offers a transfer to a device that has not acknowledged it yet.
+    pub(super) fn offer_to(&mut self, id: TransferId, device: &FullJid) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Side::Out { state: Outgoing::Queued | Outgoing::Offered, acknowledged, taken_by: None, .. } =
+            &transfer.side
+        else {
+            return;
+        };
+        if !transfer.paused.any() && !acknowledged.contains(&device.resource) && !self.is_this_device(device) {
+            self.outbox.put(device, Subject::Transfer(id), Ask::Offer);
+        }
+    }
+
+    fn subscription_requested(&mut self, jid: BareJid) {
+        let added = self.contacts.get(&jid).is_some_and(|c| c.listed && (c.subscription.sees_contact() || c.ask));
+        if added {
+            self.push(Effect::Session(SessionCommand::ApproveSubscription(jid)));
+            return;
+        }
+        // Bounded: a stranger costs one entry, and a flood of strangers is not remembered.
+        if self.asking.len() < MAX_ASKING {
+            self.asking.insert(jid.clone());
+            if self.settings.subscriptions == Subscriptions::Ask {
+                self.push(Effect::Emit(Event::SubscriptionRequested(jid)));
+            }
+        }
+    }
+}
+
+/// Subscription requests that are remembered until the person answers.
+const MAX_ASKING: usize = 256;

@@ -1,0 +1,170 @@
+//! `sync`: at every appearance of a device the two sides compare their open transfers. Where they differ a
+//! terminal state wins, so whatever was lost on the way is found here at the latest.
+
+use crate::domain::Domain;
+use crate::domain::connect::role;
+use crate::domain::outbox::Ask;
+use crate::domain::request::Answered;
+use crate::fault::Fault;
+use crate::ids::{FullJid, TransferId};
+use crate::signal::{Answer, MAX_SYNC_ITEMS, Outcome, Role, SyncItem, SyncState};
+use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
+
+impl Domain {
+    /// Tells a device how our side of the transfers stands that it should know of.
+    pub(super) fn sync_with(&mut self, device: &FullJid) {
+        let shared = self.offers.iter().filter(|((contact, ..), _)| *contact == device.bare);
+        let items = shared.filter_map(|(_, id)| self.transfers.get(id)).filter_map(|t| open_item(t, device));
+        let items: Vec<_> = items.collect();
+        for page in items.chunks(MAX_SYNC_ITEMS) {
+            let subject = self.outbox.page();
+            self.outbox.put(device, subject, Ask::Sync(page.to_vec()));
+        }
+    }
+
+    /// A device tells how its side stands: it hears in what we differ.
+    pub(super) fn sync_requested(&mut self, from: &FullJid, items: Vec<SyncItem>) -> Answered {
+        let differing = items.iter().take(MAX_SYNC_ITEMS).filter_map(|item| self.our_side(from, item));
+        Ok(Answer::Sync(differing.collect()))
+    }
+
+    fn our_side(&self, from: &FullJid, item: &SyncItem) -> Option<SyncItem> {
+        let (ours, direction) = match item.role {
+            Role::Sender => (Role::Receiver, Direction::In),
+            Role::Receiver => (Role::Sender, Direction::Out),
+        };
+        let state = match self.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
+            Some(transfer) => state_for(transfer, from)?,
+            None => match self.tombstones.get(&(from.bare.clone(), item.id, direction)) {
+                Some(tombstone) => end_for(&tombstone.end, direction, false),
+                None => SyncState::Unknown,
+            },
+        };
+        Some(SyncItem { id: item.id, role: ours, state })
+    }
+
+    pub(super) fn sync_answered(&mut self, device: &FullJid, outcome: Outcome) {
+        // A refused or odd answer tells nothing; lost ones the outbox asks again.
+        let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
+        for item in items.iter().take(MAX_SYNC_ITEMS) {
+            let direction = match item.role {
+                Role::Receiver => Direction::Out,
+                Role::Sender => Direction::In,
+            };
+            let Some(id) = self.find(&device.bare, item.id, direction).filter(|id| self.is_open(*id)) else { continue };
+            match direction {
+                Direction::Out => self.receiver_differs(id, device, item.state),
+                Direction::In => self.sender_differs(id, device, item.state),
+            }
+        }
+    }
+
+    /// What the receiver's device says of our send.
+    fn receiver_differs(&mut self, id: TransferId, device: &FullJid, state: SyncState) {
+        let winner = match self.transfers.get(&id).map(|t| &t.side) {
+            Some(Side::Out { taken_by, .. }) => taken_by.as_ref().map(|p| p.resource.clone()),
+            Some(Side::In { .. }) | None => return,
+        };
+        let by_another = winner.as_ref().is_some_and(|resource| *resource != device.resource);
+        match state {
+            SyncState::Unknown => self.offer_anew(id, device),
+            SyncState::Done if winner.is_some() && !by_another => self.receiver_done(id, device),
+            SyncState::Declined if !by_another => {
+                self.settle(id, End::Declined { message: None }, Some(format!("declined by {device}")));
+                self.tell_taken(id, &device.resource);
+            }
+            SyncState::Cancelled if !by_another => {
+                self.settle(id, End::Cancelled, Some(format!("cancelled by {device}")));
+                self.tell_taken(id, &device.resource);
+            }
+            SyncState::Failed if !by_another => self.fail_remotely(id, device, "it failed there"),
+            // Another device's word, or nothing that ends our side: our own clock says when it lapses.
+            SyncState::Open
+            | SyncState::Accepted
+            | SyncState::Done
+            | SyncState::Declined
+            | SyncState::Cancelled
+            | SyncState::Expired
+            | SyncState::Taken
+            | SyncState::Failed => {}
+        }
+    }
+
+    /// The device has lost its memory: it gets the offer as if for the first time.
+    fn offer_anew(&mut self, id: TransferId, device: &FullJid) {
+        let now = self.now.wall;
+        let Some(transfer) = self.change(id) else { return };
+        let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
+        acknowledged.remove(&device.resource);
+        if taken_by.as_ref().is_some_and(|p| p.resource == device.resource) {
+            *taken_by = None;
+            *state = Outgoing::Queued;
+            transfer.note(now, "queued", Some(format!("{device} has forgotten it")));
+            self.drop_link(id);
+        }
+        self.offer_to(id, device);
+    }
+
+    /// What the sender's device says of an offer that we have.
+    fn sender_differs(&mut self, id: TransferId, device: &FullJid, state: SyncState) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        if transfer.peer().is_none_or(|p| p.resource != device.resource) {
+            return;
+        }
+        let accepted = !matches!(transfer.side, Side::In { state: Incoming::Offered, .. });
+        match state {
+            SyncState::Open | SyncState::Accepted => {}
+            SyncState::Expired if !accepted => self.settle(id, End::Expired, Some("nobody took it in time".into())),
+            SyncState::Taken => self.settle(id, End::Elsewhere, Some("another device of yours has it".into())),
+            SyncState::Cancelled => self.settle(id, End::Cancelled, Some(format!("cancelled by {}", device.bare))),
+            SyncState::Failed => self.fail_remotely(id, device, "it failed there"),
+            SyncState::Unknown | SyncState::Expired | SyncState::Done | SyncState::Declined => {
+                let message = format!("{} does not offer it any more", device.bare);
+                let fault = Fault::new("withdrawn", message, "ask them to send it again");
+                self.settle(id, End::Failed(fault), Some("the offer was withdrawn".into()));
+            }
+        }
+    }
+}
+
+/// Our line about an open transfer that this device should know of.
+fn open_item(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
+    let state = match &transfer.side {
+        Side::Out { state, acknowledged, taken_by, .. } => {
+            let taken = taken_by.as_ref().is_some_and(|p| p.resource == device.resource);
+            match state {
+                Outgoing::Ended(_) | Outgoing::Preparing => return None,
+                Outgoing::Queued | Outgoing::Offered | Outgoing::Connecting | Outgoing::Sending => {}
+            }
+            if !taken && !acknowledged.contains(&device.resource) {
+                return None;
+            }
+            if taken { SyncState::Accepted } else { SyncState::Open }
+        }
+        Side::In { from, .. } if from.resource != device.resource => return None,
+        Side::In { state, .. } => match state {
+            Incoming::Offered => SyncState::Open,
+            Incoming::Connecting | Incoming::Receiving => SyncState::Accepted,
+            Incoming::Ended(_) => return None,
+        },
+    };
+    Some(SyncItem { id: transfer.offer, role: role(transfer), state })
+}
+
+/// How a transfer stands here, if the device that asks should hear of it.
+fn state_for(transfer: &Transfer, from: &FullJid) -> Option<SyncState> {
+    let partner = transfer.peer().is_some_and(|p| p.resource == from.resource);
+    match (&transfer.side, transfer.end()) {
+        (_, Some(end)) => Some(end_for(end, transfer.direction(), partner)),
+        (Side::Out { taken_by: Some(_), .. }, None) if !partner => Some(SyncState::Taken),
+        (Side::Out { .. } | Side::In { .. }, None) => None,
+    }
+}
+
+/// How an ended transfer is told: to a receiver's device that did not end it itself, another one did.
+fn end_for(end: &End, direction: Direction, partner: bool) -> SyncState {
+    match (direction, end) {
+        (Direction::Out, End::Done | End::Declined { .. }) if !partner => SyncState::Taken,
+        (Direction::Out | Direction::In, end) => end.sync_state(),
+    }
+}

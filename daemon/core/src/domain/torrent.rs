@@ -1,0 +1,120 @@
+//! What the engine tells, and what is unfinished at start.
+
+use crate::domain::Domain;
+use crate::effect::{Effect, Event, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{ContentId, TransferId};
+use crate::input::TorrentEvent;
+use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
+
+/// Faults of the engine that the person can mend, so that `resume` goes on.
+const MENDABLE: [&str; 2] = ["disk-full", "destination-unwritable"];
+
+impl Domain {
+    pub(super) fn torrent(&mut self, event: TorrentEvent) {
+        match event {
+            TorrentEvent::PrepareProgress { content, bytes, .. } => {
+                let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
+                for id in self.transfers_of(content, preparing) {
+                    self.progress(id, bytes);
+                }
+            }
+            TorrentEvent::Prepared { content, name, facts } => self.prepared(content, name, facts),
+            TorrentEvent::PrepareFailed { content, fault } | TorrentEvent::Failed { content, fault } => {
+                self.content_failed(content, &fault);
+            }
+            TorrentEvent::Progress { content, verified } => {
+                for id in self.transfers_of(content, |t| t.direction() == Direction::In && t.end().is_none()) {
+                    self.progress(id, verified);
+                }
+            }
+            TorrentEvent::PeerProgress { link, has, uploaded, downloaded } => {
+                let Some(id) = self.links.get(&link).copied() else { return };
+                self.live(id).moved(uploaded, downloaded);
+                if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::Out) {
+                    self.progress(id, has);
+                }
+            }
+            TorrentEvent::Completed { content, path } => self.completed(content, path),
+            TorrentEvent::LinkClosed { link, reason } => self.link_closed(link, reason),
+        }
+    }
+
+    fn progress(&mut self, id: TransferId, bytes: u64) {
+        let now = self.now.mono;
+        let live = self.live(id);
+        let more = bytes > live.done_bytes;
+        live.progress(now, bytes);
+        if more && live.link.is_some() {
+            live.backoff.reset(); // the link is good for something
+        }
+        self.push(Effect::Emit(Event::Transfer(id)));
+    }
+
+    fn completed(&mut self, content: ContentId, at: String) {
+        for id in self.transfers_of(content, |t| t.agreed() && t.direction() == Direction::In) {
+            let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
+            self.live(id).done_bytes = size;
+            if let Some(Transfer { side: Side::In { path, .. }, .. }) = self.change(id) {
+                *path = Some(at.clone());
+            }
+            self.finish(id, End::Done, Some("received and verified".into()));
+        }
+    }
+
+    fn content_failed(&mut self, content: ContentId, fault: &Fault) {
+        for id in self.transfers_of(content, |t| t.end().is_none()) {
+            let incoming = self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In);
+            if incoming && MENDABLE.contains(&fault.code.as_str()) {
+                self.hold(id, Some(fault.clone()));
+            } else {
+                self.finish(id, End::Failed(fault.clone()), Some(fault.message.clone()));
+            }
+        }
+    }
+
+    /// The rows are back: what was unfinished is taken up again.
+    pub(super) fn started(&mut self) {
+        let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
+        let open: Vec<TransferId> = ours.map(|t| t.id).collect();
+        let mut preparing: Vec<ContentId> = Vec::new();
+        for id in open {
+            self.watch_expiry(id);
+            self.back_to_connecting_at_start(id);
+            let Some(transfer) = self.transfers.get(&id) else { continue };
+            match &transfer.side {
+                Side::Out { state: Outgoing::Preparing, .. } if !preparing.contains(&transfer.content) => {
+                    preparing.push(transfer.content);
+                }
+                Side::In { state: Incoming::Offered, .. } => {
+                    let size = transfer.facts.as_ref().map_or(u64::MAX, |f| f.size);
+                    if self.accepts_by_rule(&transfer.contact, size) {
+                        self.push(Effect::AutoAccept(id));
+                    }
+                }
+                Side::In { state: Incoming::Connecting, .. } => {
+                    let (held, content) = (transfer.paused.by_us, transfer.content);
+                    self.fetch(id);
+                    if held {
+                        self.push(Effect::Torrent(TorrentCommand::Pause(content)));
+                    }
+                }
+                Side::Out { .. } | Side::In { .. } => {}
+            }
+        }
+        for content in preparing.iter().filter_map(|id| self.contents.get(id).cloned()).collect::<Vec<_>>() {
+            self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
+        }
+    }
+
+    /// No link outlives the daemon.
+    fn back_to_connecting_at_start(&mut self, id: TransferId) {
+        if self.transfers.get(&id).is_some_and(Transfer::linked) {
+            let now = self.now.wall;
+            self.back_to_connecting(id);
+            if let Some(transfer) = self.change(id) {
+                transfer.note(now, "connecting", Some("the daemon was started again".into()));
+            }
+        }
+    }
+}

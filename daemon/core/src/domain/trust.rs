@@ -1,0 +1,73 @@
+//! Trust: blind before verification. Until the person has compared a safety number with a contact, new keys
+//! are accepted and announced; from then on an unknown key blocks, in both directions.
+
+use crate::contact::{Device, Trust};
+use crate::domain::Domain;
+use crate::effect::{Effect, Event, Persist, Reply};
+use crate::fault::Fault;
+use crate::ids::{BareJid, Fingerprint, FullJid};
+use crate::limits::DEVICES_PER_CONTACT;
+
+/// Whether a device may take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Trusted,
+    Blocked,
+}
+
+impl Domain {
+    /// A device showed this key. A new one is remembered and announced.
+    pub(super) fn meet(&mut self, device: &FullJid, fingerprint: Fingerprint) -> Verdict {
+        if fingerprint == self.settings.fingerprint {
+            return Verdict::Blocked; // nobody else has our key
+        }
+        let key = (device.bare.clone(), fingerprint);
+        if let Some(known) = self.devices.get_mut(&key) {
+            if known.resource != device.resource {
+                known.resource.clone_from(&device.resource);
+                let row = known.clone();
+                self.persist(Persist::Device(row));
+            }
+            return verdict(self.devices.get(&key).map_or(Trust::Blocked, |d| d.trust));
+        }
+        let blocked = self.contacts.get(&device.bare).is_some_and(|c| c.verified);
+        if self.devices.keys().filter(|(contact, _)| *contact == device.bare).count() >= DEVICES_PER_CONTACT {
+            return Verdict::Blocked;
+        }
+        let row = Device {
+            account: self.settings.account.clone(),
+            contact: device.bare.clone(),
+            fingerprint,
+            resource: device.resource.clone(),
+            first_seen: self.now.wall,
+            trust: if blocked { Trust::Blocked } else { Trust::Blind },
+        };
+        let trust = row.trust;
+        self.persist(Persist::Device(row.clone()));
+        self.devices.insert(key, row);
+        self.push(Effect::Emit(Event::NewDevice { contact: device.bare.clone(), fingerprint, blocked }));
+        verdict(trust)
+    }
+
+    pub(super) fn device_verified(&mut self, contact: BareJid, fingerprint: Fingerprint) -> Result<Reply, Fault> {
+        let Some(device) = self.devices.get_mut(&(contact.clone(), fingerprint)) else {
+            let hint = "a device is known once it has offered or taken something";
+            return Err(Fault::new("unknown-device", format!("{contact} has no device with this key"), hint));
+        };
+        device.trust = Trust::Verified;
+        let row = device.clone();
+        self.persist(Persist::Device(row));
+        let mut known = self.contact(&contact);
+        known.verified = true;
+        self.save_contact(known);
+        self.push(Effect::Emit(Event::Contact(contact)));
+        Ok(Reply::Done)
+    }
+}
+
+fn verdict(trust: Trust) -> Verdict {
+    match trust {
+        Trust::Blind | Trust::Verified => Verdict::Trusted,
+        Trust::Blocked => Verdict::Blocked,
+    }
+}

@@ -1,0 +1,189 @@
+//! What people may see of the state.
+
+use crate::contact::{Contact, Device};
+use crate::domain::{Domain, LiveView};
+use crate::fault::Why;
+use crate::ids::{BareJid, FullJid, TransferId};
+use crate::settings::Settings;
+use crate::signal::Connection;
+use crate::time::Mono;
+use crate::transfer::{Content, Outgoing, Side, Transfer};
+
+/// A contact as it is listed.
+#[derive(Clone, Debug)]
+pub struct ContactView<'a> {
+    /// What is remembered.
+    pub contact: &'a Contact,
+    /// Available resources, and whether they run xbt.
+    pub online: Vec<(&'a FullJid, bool)>,
+    /// Known devices.
+    pub devices: Vec<DeviceView<'a>>,
+    /// Asks to see our presence and waits for the person.
+    pub asks: bool,
+}
+
+/// A device as it is listed.
+#[derive(Clone, Debug)]
+pub struct DeviceView<'a> {
+    /// What is remembered.
+    pub device: &'a Device,
+    /// It is available now.
+    pub online: bool,
+}
+
+impl Domain {
+    /// All transfers in the order of their numbers, also those of other accounts.
+    pub fn transfers(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
+        self.transfers.values()
+    }
+
+    /// One transfer.
+    pub fn transfer(&self, id: TransferId) -> Option<&Transfer> {
+        self.transfers.get(&id)
+    }
+
+    /// What is known of it only while the daemon runs.
+    pub fn live_view(&self, id: TransferId, now: Mono) -> LiveView {
+        self.live.get(&id).map(|live| live.view(now)).unwrap_or_default()
+    }
+
+    /// The content of a send.
+    pub fn content(&self, transfer: &Transfer) -> Option<&Content> {
+        self.contents.get(&transfer.content)
+    }
+
+    /// The standing rules and who we are.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How the session stands.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Contacts that are listed, ask, or have shown a device; by JID.
+    pub fn contacts(&self) -> Vec<ContactView<'_>> {
+        self.contacts.values().filter(|c| c.listed).map(|c| self.contact_view(c)).collect()
+    }
+
+    /// Those who ask to see our presence and are not on the roster.
+    pub fn asking(&self) -> impl Iterator<Item = &BareJid> {
+        self.asking.iter()
+    }
+
+    /// What is remembered of one contact.
+    pub fn contact_of(&self, jid: &BareJid) -> Option<ContactView<'_>> {
+        self.contacts.get(jid).map(|c| self.contact_view(c))
+    }
+
+    fn contact_view<'a>(&'a self, contact: &'a Contact) -> ContactView<'a> {
+        let online = self.presence.iter().filter(|(device, _)| device.bare == contact.jid);
+        let online: Vec<_> = online.map(|(device, xbt)| (device, *xbt)).collect();
+        let devices = self.devices.values().filter(|d| d.contact == contact.jid);
+        let present = |d: &Device| online.iter().any(|(o, _)| o.resource == d.resource);
+        let devices = devices.map(|device| DeviceView { device, online: present(device) }).collect();
+        ContactView { contact, asks: self.asking.contains(&contact.jid), online, devices }
+    }
+
+    /// What a transfer waits for: only while it is queued or paused, or while its turn or device is waited for.
+    pub fn why(&self, transfer: &Transfer) -> Option<Why> {
+        if transfer.end().is_some() {
+            return None;
+        }
+        if transfer.account != self.settings.account {
+            let text = format!("it belongs to the account {}, which is not configured", transfer.account);
+            return Some(Why::new("other-account", text));
+        }
+        self.why_paused(transfer).or_else(|| match &transfer.side {
+            Side::Out { state: Outgoing::Preparing, .. } => Some(Why::new("preparing", "the content is being hashed")),
+            Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. } => Some(turn()),
+            Side::Out { state: Outgoing::Queued, .. } => Some(self.why_queued(transfer)),
+            Side::Out { .. } | Side::In { .. } => self.why_connecting(transfer),
+        })
+    }
+
+    fn why_paused(&self, transfer: &Transfer) -> Option<Why> {
+        let paused = &transfer.paused;
+        match &paused.fault {
+            Some(fault) if fault.code == "disk-full" => Some(Why::new("disk-full", fault.message.clone())),
+            Some(fault) => Some(Why::new("destination-unwritable", fault.message.clone())),
+            None if paused.by_us => Some(Why::new("paused", "you paused it")),
+            None if paused.by_contact => Some(Why::new("paused-by-contact", format!("{} paused it", transfer.contact))),
+            None => None,
+        }
+    }
+
+    fn why_queued(&self, transfer: &Transfer) -> Why {
+        let jid = &transfer.contact;
+        let own = *jid == self.settings.account;
+        if !self.is_online() {
+            return Why::new("not-connected", "there is no connection to the XMPP server");
+        }
+        let contact = self.contacts.get(jid).filter(|c| c.listed);
+        if !own {
+            match contact {
+                None => return Why::new("not-in-roster", format!("{jid} is not on your roster")),
+                Some(c) if !c.subscription.sees_contact() => {
+                    return Why::new("not-subscribed", format!("{jid} has not let you see their presence yet"));
+                }
+                Some(_) => {}
+            }
+        }
+        let online: Vec<bool> = self.presence.iter().filter(|(d, _)| d.bare == *jid).map(|(_, xbt)| *xbt).collect();
+        if online.contains(&true) {
+            let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.clone()).filter(|text| !text.is_empty());
+            return match refusal {
+                Some(text) => Why::new("refused", format!("{jid} does not take the offer now: {text}")),
+                None => Why::new("offering", format!("the offer is on its way to {jid}")),
+            };
+        }
+        if own {
+            return Why::new("contact-offline", "no other device of yours runs xbt now");
+        }
+        match (online.is_empty(), contact.is_some_and(|c| c.has_xbt)) {
+            (true, _) | (false, true) => Why::new("contact-offline", format!("{jid} is not online with xbt")),
+            (false, false) => Why::new("no-xbt", format!("{jid} is online, but no device there runs xbt")),
+        }
+    }
+
+    /// While a link is sought only what the person can act upon is said.
+    fn why_connecting(&self, transfer: &Transfer) -> Option<Why> {
+        if !transfer.agreed() || transfer.linked() {
+            return None;
+        }
+        let peer = transfer.peer()?;
+        let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
+        let live = self.live.get(&transfer.id);
+        if live.is_some_and(|l| l.turn) {
+            return Some(turn());
+        }
+        if !self.is_online() {
+            return Some(Why::new("not-connected", "there is no connection to the XMPP server"));
+        }
+        if self.presence.get(&device) != Some(&true) {
+            return Some(Why::new("contact-offline", format!("{device} is not online")));
+        }
+        let attempt = live.and_then(|l| l.attempts.last());
+        attempt.map(|a| Why::new("no-way", format!("no link to {device} yet: {}", a.reason)))
+    }
+}
+
+fn turn() -> Why {
+    Why::new("turn", "it waits for one of the transfers between the two devices to end")
+}
+
+/// A number of bytes for people, in binary units with one decimal.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
