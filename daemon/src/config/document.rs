@@ -1,0 +1,248 @@
+//! A TOML document that knows the line of everything in it, for errors that a person can act on.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::ConfigError;
+use super::{keys, size};
+
+/// Most values in one list.
+const MAX_LIST: usize = 1000;
+
+/// A parsed file, whose sections and keys are all known ones.
+pub(super) struct Document<'a> {
+    source: Source<'a>,
+    table: DeTable<'a>,
+}
+
+/// The text that spans point into, and where it came from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+/// One value of a document, with its place.
+pub(super) struct Entry<'d> {
+    source: Source<'d>,
+    section: &'static str,
+    key: &'static str,
+    value: &'d Spanned<DeValue<'d>>,
+}
+
+impl Source<'_> {
+    /// `file:line` of a byte position; lines count from 1.
+    fn at(&self, position: usize) -> String {
+        let before = self.text.as_bytes().get(..position).unwrap_or(self.text.as_bytes());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        format!("{}:{line}", self.file.display())
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Parses the text and refuses sections and keys that there are not.
+    pub fn parse(text: &'a str, file: &'a Path) -> Result<Self, ConfigError> {
+        let source = Source { file, text };
+        let table = DeTable::parse(text).map_err(|error| source.syntax(&error))?.into_inner();
+        let document = Self { source, table };
+        document.check_names()?;
+        Ok(document)
+    }
+
+    /// Where errors about the whole file are told to be.
+    pub fn file(&self) -> &Path {
+        self.source.file
+    }
+
+    /// The value of a key, if it is there.
+    pub fn get<'d>(&'d self, section: &'static str, key: &'static str) -> Option<Entry<'d>> {
+        let value = self.table.get(section)?.get_ref().as_table()?.get(key)?;
+        Some(Entry { source: self.source, section, key, value })
+    }
+
+    fn check_names(&self) -> Result<(), ConfigError> {
+        // The table is in alphabetic order; people read errors from the top.
+        let mut faults: Vec<(usize, ConfigError)> = Vec::new();
+        for (name, value) in &self.table {
+            let at = name.span().start;
+            match (keys::section(name.get_ref()), value.get_ref()) {
+                (Some(section), DeValue::Table(table)) => self.check_keys(section, table, &mut faults),
+                (Some(section), other) => faults.push((at, self.source.not_a_section(section.name, at, other))),
+                (None, other) => faults.push((at, self.source.unknown(name.get_ref(), at, other))),
+            }
+        }
+        match faults.into_iter().min_by_key(|(at, _)| *at) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn check_keys(&self, section: &keys::Section, table: &DeTable<'_>, faults: &mut Vec<(usize, ConfigError)>) {
+        for (name, _) in table {
+            let key = name.get_ref();
+            if !section.keys.iter().any(|known| known.name == key) {
+                let at = name.span().start;
+                let what = format!("{}: unknown key `{}` in [{}]", self.source.at(at), shown(key), section.name);
+                faults.push((at, ConfigError::new("config-unknown-key", what, keys::hint_for_key(Some(section), key))));
+            }
+        }
+    }
+}
+
+impl Source<'_> {
+    fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+        let at = self.at(error.span().map_or(0, |span| span.start));
+        let hint = "the file is TOML (https://toml.io); texts stand in \"quotes\"";
+        ConfigError::new("config-syntax", format!("{at}: {}", shown(error.message())), hint)
+    }
+
+    fn not_a_section(&self, name: &str, at: usize, value: &DeValue<'_>) -> ConfigError {
+        let what = format!("{}: [{name}] must be a section, but {} stands there", self.at(at), article(value));
+        ConfigError::new(
+            "config-wrong-type",
+            what,
+            format!("write [{name}] on a line of its own, and the keys below it"),
+        )
+    }
+
+    fn unknown(&self, name: &str, at: usize, value: &DeValue<'_>) -> ConfigError {
+        let (at, shown) = (self.at(at), shown(name));
+        if value.is_table() {
+            let what = format!("{at}: unknown section [{shown}]");
+            ConfigError::new("config-unknown-section", what, keys::hint_for_section(name))
+        } else {
+            let what = format!("{at}: unknown key `{shown}` outside of every section");
+            ConfigError::new("config-unknown-key", what, keys::hint_for_key(None, name))
+        }
+    }
+}
+
+impl<'d> Entry<'d> {
+    /// A text.
+    pub fn string(&self) -> Result<&'d str, ConfigError> {
+        self.value.get_ref().as_str().ok_or_else(|| self.wrong_type("a text in \"quotes\""))
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self) -> Result<bool, ConfigError> {
+        self.value.get_ref().as_bool().ok_or_else(|| self.wrong_type("true or false"))
+    }
+
+    /// The values of a list, each with its own place.
+    pub fn list(&self) -> Result<Vec<Entry<'d>>, ConfigError> {
+        let list = self.value.get_ref().as_array().ok_or_else(|| self.wrong_type("a list in [brackets]"))?;
+        if list.len() > MAX_LIST {
+            return Err(self.bad(&format!("holds {} values", list.len()), format!("at most {MAX_LIST} are taken")));
+        }
+        let entry = |value| Entry { source: self.source, section: self.section, key: self.key, value };
+        Ok(list.iter().map(entry).collect())
+    }
+
+    /// A size in bytes.
+    pub fn size(&self) -> Result<u64, ConfigError> {
+        self.bytes(size::parse_size, "\"1 GiB\"")
+    }
+
+    /// A rate in bytes per second.
+    pub fn rate(&self) -> Result<u64, ConfigError> {
+        self.bytes(size::parse_rate, "\"2 MiB/s\"")
+    }
+
+    fn bytes(&self, parse: fn(&str) -> Option<u64>, example: &str) -> Result<u64, ConfigError> {
+        let hint = || format!("write {}, such as {example}", size::EXPECTED);
+        let parsed = match self.value.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(text) => parse(text),
+            // Foreign enum: everything else is as wrong as a date.
+            _ => return Err(self.wrong_type(&format!("a size such as {example}"))),
+        };
+        parsed.filter(|bytes| *bytes <= size::MAX).ok_or_else(|| self.not("a size", hint()))
+    }
+
+    /// One of the given words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.string()?;
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(*value),
+            None => Err(self.not("known here", keys::hint_for_word(text, words.iter().map(|(word, _)| *word)))),
+        }
+    }
+
+    /// A path; `~` at its start is the home directory.
+    pub fn path(&self, home: &Path) -> Result<PathBuf, ConfigError> {
+        let text = self.string()?;
+        let path = match text.strip_prefix('~') {
+            Some("") => home.to_owned(),
+            Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+            Some(_) | None => PathBuf::from(text),
+        };
+        if path.is_absolute() && !text.contains('\0') {
+            Ok(path)
+        } else {
+            Err(self.not("an absolute path", "start it with / or ~/"))
+        }
+    }
+
+    /// The error "this is not `expected`", about the value as it stands in the file.
+    pub fn not(&self, expected: &str, hint: impl Into<String>) -> ConfigError {
+        self.bad(&format!("is {}, which is not {expected}", self.as_written()), hint)
+    }
+
+    /// The error "this `predicate`".
+    pub fn bad(&self, predicate: &str, hint: impl Into<String>) -> ConfigError {
+        ConfigError::new("config-bad-value", format!("{} {predicate}", self.named()), hint)
+    }
+
+    /// The error "this contradicts what stands elsewhere".
+    pub fn conflict(&self, predicate: &str, hint: impl Into<String>) -> ConfigError {
+        ConfigError::new("config-conflict", format!("{} {predicate}", self.named()), hint)
+    }
+
+    fn wrong_type(&self, expected: &str) -> ConfigError {
+        let what = format!("{} must be {expected}, but {} stands there", self.named(), article(self.value.get_ref()));
+        let known = keys::section(self.section).and_then(|s| s.keys.iter().find(|key| key.name == self.key));
+        let example = known.map_or("", |key| match key.given {
+            keys::Given::Needed(value) | keys::Given::Optional(value) | keys::Given::Default(value) => value,
+        });
+        ConfigError::new("config-wrong-type", what, format!("write it like this: {} = {example}", self.key))
+    }
+
+    fn named(&self) -> String {
+        format!("{}: `{}` in [{}]", self.source.at(self.value.span().start), self.key, self.section)
+    }
+
+    fn as_written(&self) -> String {
+        // People do write the password itself there.
+        if self.key.starts_with("password") {
+            return "something".to_owned();
+        }
+        let Range { start, end } = self.value.span();
+        shown(self.source.text.get(start..end).unwrap_or_default())
+    }
+}
+
+/// What kind of value stands there, for the middle of a sentence.
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+/// Text of the file as it may stand in a message: one line, at most 60 characters, nothing that moves a cursor.
+fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = text.chars().take(60).map(clean).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,334 @@
+//! What the file says is what the daemon gets; what is wrong is told with its line.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../config/xbtd.toml");
+const MINIMAL: &str = "[account]\njid = \"alice@example.org\"\n";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("xbtd.toml"), Path::new("/home/alice"))
+}
+
+fn error(text: &str) -> ConfigError {
+    match parse(text) {
+        Ok(config) => panic!("accepted: {text}\n{config:?}"),
+        Err(error) => error,
+    }
+}
+
+/// Asserts code, message and hint of what is wrong with a section that follows a good account in line 3.
+fn refused(below: &str, code: &str, message: &str, hint: &str) {
+    let error = error(&format!("{MINIMAL}{below}"));
+    assert_eq!((error.code, error.message.as_str(), error.hint.as_str()), (code, message, hint));
+}
+
+#[test]
+fn the_shipped_file_is_the_one_that_the_table_of_keys_makes() {
+    // After a change of the table: XBT_WRITE_EXAMPLE=1 cargo test -p xbtd shipped_file
+    if std::env::var_os("XBT_WRITE_EXAMPLE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/xbtd.toml"), example()).unwrap();
+    }
+    assert_eq!(SHIPPED, example());
+}
+
+#[test]
+fn the_shipped_file_mentions_every_key_and_uncommented_gives_exactly_the_defaults() {
+    for section in keys::SECTIONS {
+        assert!(SHIPPED.contains(&format!("\n[{}]\n", section.name)), "{}", section.name);
+        for key in section.keys {
+            let stands = |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{} = ", key.name));
+            assert_eq!(SHIPPED.lines().filter(|line| stands(line)).count(), 1, "{}", key.name);
+        }
+    }
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        Some(_) | None => format!("{line}\n"),
+    };
+    let uncommented: String = SHIPPED.lines().map(uncomment).collect();
+    let account = "[account]\njid = \"alice@example.org\"\npassword_file = \"~/.config/xbt/password\"\n";
+    let defaults = parse(account).unwrap();
+    assert_eq!(parse(&uncommented).unwrap(), defaults);
+    assert_eq!(parse(SHIPPED).unwrap(), defaults);
+}
+
+#[test]
+fn every_example_in_the_shipped_file_is_accepted() {
+    let setting =
+        |line: &&str| keys::SECTIONS.iter().flat_map(|s| s.keys).any(|k| line.starts_with(&format!("{} = ", k.name)));
+    let example = |line: &str| line.strip_prefix("# ").filter(setting).unwrap_or(line).to_owned() + "\n";
+    let text: String = SHIPPED.lines().filter(|line| !line.starts_with("password_file")).map(example).collect();
+    let config = parse(&text).unwrap();
+    assert_eq!(config.account.password, Some(PasswordSource::Command("pass show xmpp".to_owned())));
+    assert_eq!(config.account.server, Some(Server { host: "xmpp.example.org".to_owned(), port: 5222 }));
+    assert_eq!(config.files.state_dir, Some(PathBuf::from("/home/alice/.local/state/xbt")));
+}
+
+#[test]
+fn defaults_are_those_that_are_promised() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.account.jid.as_str(), "alice@example.org");
+    assert_eq!((config.account.password, config.account.tls), (None, Tls::StartTls));
+    assert_eq!(config.files.download_dir, Path::new("/home/alice/Downloads"));
+    let network = config.network;
+    assert_eq!(network.listen, ["[::]:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()]);
+    assert_eq!(network.ways, [Way::Direct, Way::Mapped, Way::Punched, Way::Proxy65, Way::InBand]);
+    assert_eq!((network.map_port, network.advertise.len()), (true, 0));
+    assert_eq!((network.upload_limit, network.download_limit), (0, 0));
+    let accept = config.accept;
+    assert_eq!((accept.from.len(), accept.max_size), (0, 1 << 30));
+    assert_eq!((accept.strangers, accept.subscriptions), (Strangers::Ignore, Subscriptions::Added));
+    assert!(accept.courtesy_message && accept.introduce);
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = "[account]\njid = 'Alice@Example.ORG'\npassword_command = 'pass xmpp'\nserver = '[2001:db8::1]'\n\
+                tls = 'direct'\nca_file = '~/ca.pem'\n\
+                [files]\ndownload_dir = '~'\nstate_dir = '/s'\nsocket = '/x/sock'\n\
+                [network]\nlisten = ['127.0.0.1:7']\nmap_port = false\nadvertise = ['203.0.113.7:51413']\n\
+                ways = ['in-band', 'direct']\nupload_limit = '2 MiB/s'\ndownload_limit = 1_000\n\
+                [accept]\nfrom = ['Bob@example.org', 'Family']\nmax_size = '1500 KB'\nstrangers = 'ask'\n\
+                subscriptions = 'ask'\ncourtesy_message = false\nintroduce = false\n";
+    let config = parse(text).unwrap();
+    let account = config.account;
+    assert_eq!(account.jid.as_str(), "alice@example.org");
+    assert_eq!(account.password, Some(PasswordSource::Command("pass xmpp".to_owned())));
+    assert_eq!(account.server.map(|server| server.to_string()), Some("[2001:db8::1]:5223".to_owned()));
+    assert_eq!((account.tls, account.ca_file), (Tls::Direct, Some(PathBuf::from("/home/alice/ca.pem"))));
+    let files = Files {
+        download_dir: PathBuf::from("/home/alice"),
+        state_dir: Some(PathBuf::from("/s")),
+        socket: Some(PathBuf::from("/x/sock")),
+    };
+    assert_eq!(config.files, files);
+    let network = Network {
+        listen: vec!["127.0.0.1:7".parse().unwrap()],
+        map_port: false,
+        advertise: vec!["203.0.113.7:51413".parse().unwrap()],
+        ways: vec![Way::InBand, Way::Direct],
+        upload_limit: 2 << 20,
+        download_limit: 1000,
+    };
+    assert_eq!(config.network, network);
+    let bob = AcceptFrom::Contact(BareJid::from_normalised("bob@example.org"));
+    let accept = Accept {
+        from: vec![bob, AcceptFrom::Group("Family".to_owned())],
+        max_size: 1_500_000,
+        strangers: Strangers::Ask,
+        subscriptions: Subscriptions::Ask,
+        courtesy_message: false,
+        introduce: false,
+    };
+    assert_eq!(config.accept, accept);
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_line_and_the_nearest_known_one() {
+    let code = "config-unknown-key";
+    refused("[network]\nlistn = []", code, "xbtd.toml:4: unknown key `listn` in [network]", "did you mean `listen`?");
+    refused(
+        "[network]\nUpload-Limit = 0",
+        code,
+        "xbtd.toml:4: unknown key `Upload-Limit` in [network]",
+        "did you mean `upload_limit`?",
+    );
+    refused(
+        "[files]\nlisten = []",
+        code,
+        "xbtd.toml:4: unknown key `listen` in [files]",
+        "`listen` belongs in [network]",
+    );
+    let keys = "the keys of [files] are `download_dir`, `state_dir`, `socket`";
+    refused("\n\n[files]\ncolour = 1", code, "xbtd.toml:6: unknown key `colour` in [files]", keys);
+    let error = error("jid = 'a@example.org'");
+    assert_eq!(error.message, "xbtd.toml:1: unknown key `jid` outside of every section");
+    assert_eq!(error.hint, "`jid` belongs in [account]");
+}
+
+#[test]
+fn an_unknown_section_is_told_with_its_line_and_the_nearest_known_one() {
+    let code = "config-unknown-section";
+    refused("[netwrok]\n", code, "xbtd.toml:3: unknown section [netwrok]", "did you mean [network]?");
+    let all = "the sections are [account], [files], [network], [accept]";
+    refused("[x]\n", code, "xbtd.toml:3: unknown section [x]", all);
+    assert_eq!(error("[[account]]\njid = 'a@b'").code, "config-wrong-type");
+}
+
+#[test]
+fn the_first_of_several_faults_is_told() {
+    assert!(error("[zzz]\na = 1\n[accept]\nform = 1\n").message.starts_with("xbtd.toml:1: "));
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_repeated() {
+    let error = error("[account]\njid = 'a@example.org'\npassword = 'hunter2'");
+    assert!(error.hint.contains("`password_file` or `password_command`"), "{error:?}");
+    for wrong in [
+        "password_file = 'hunter2'",
+        "password_command = ['hunter2']",
+        "password_file = ['hunter2']",
+        "password = 'hunter2",
+    ] {
+        let error = parse(&format!("{MINIMAL}{wrong}")).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_told_with_what_was_expected_and_what_stands_there() {
+    let code = "config-wrong-type";
+    let what = "xbtd.toml:4: `map_port` in [network] must be true or false, but a text stands there";
+    refused("[network]\nmap_port = 'yes'", code, what, "write it like this: map_port = true");
+    let what = "xbtd.toml:4: `listen` in [network] must be a list in [brackets], but a text stands there";
+    refused("[network]\nlisten = '[::]:0'", code, what, "write it like this: listen = [\"[::]:0\", \"0.0.0.0:0\"]");
+    let what = "xbtd.toml:5: `listen` in [network] must be a text in \"quotes\", but a number stands there";
+    refused("[network]\nlisten = [\n7]", code, what, "write it like this: listen = [\"[::]:0\", \"0.0.0.0:0\"]");
+    let what = "xbtd.toml:4: `max_size` in [accept] must be a size such as \"1 GiB\", but a fraction stands there";
+    refused("[accept]\nmax_size = 1.5", code, what, "write it like this: max_size = \"1 GiB\"");
+    assert_eq!(error("account = 1").message, "xbtd.toml:1: [account] must be a section, but a number stands there");
+}
+
+#[test]
+fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
+    for (section, value) in [
+        ("account", "server = ''"),
+        ("account", "server = 'a b'"),
+        ("account", "server = '::1'"),
+        ("account", "server = '[::1'"),
+        ("account", "server = '[::1]5222'"),
+        ("account", "server = 'host:0'"),
+        ("account", "server = 'host:65536'"),
+        ("account", "server = 'https://host'"),
+        ("account", "tls = 'none'"),
+        ("account", "tls = 'startls'"),
+        ("account", "ca_file = 'ca.pem'"),
+        ("account", "ca_file = '~bob/ca.pem'"),
+        ("account", "password_command = ' '"),
+        ("files", "download_dir = ''"),
+        ("network", "listen = ['0.0.0.0']"),
+        ("network", "listen = ['localhost:1']"),
+        ("network", "listen = ['224.0.0.1:1']"),
+        ("network", "listen = ['[::]:0', '[::]:0']"),
+        ("network", "advertise = ['203.0.113.7:0']"),
+        ("network", "advertise = ['0.0.0.0:1']"),
+        ("network", "ways = []"),
+        ("network", "ways = ['direct', 'direct']"),
+        ("network", "ways = ['carrier-pigeon']"),
+        ("network", "upload_limit = -1"),
+        ("network", "upload_limit = '2 M/s'"),
+        ("accept", "max_size = '1 GiB/s'"),
+        ("accept", "max_size = 9223372036854775808"),
+        ("accept", "from = ['']"),
+        ("accept", "from = ['@example.org']"),
+        ("accept", "from = ['bob@example.org/phone']"),
+        ("accept", "strangers = 'accept'"),
+        ("accept", "subscriptions = ''"),
+    ] {
+        let header = if section == "account" { String::new() } else { format!("[{section}]\n") };
+        let line = if section == "account" { 3 } else { 4 };
+        let error = error(&format!("{MINIMAL}{header}{value}"));
+        let key = value.split(' ').next().unwrap();
+        assert_eq!(error.code, "config-bad-value", "{value}: {error:?}");
+        assert!(error.message.starts_with(&format!("xbtd.toml:{line}: `{key}` in [{section}] ")), "{value}: {error:?}");
+        assert!(!error.hint.is_empty(), "{value}");
+    }
+}
+
+#[test]
+fn plain_text_is_refused_by_name() {
+    let hint = "a password is never sent in plain text: write \"starttls\" or \"direct\"";
+    let what = "xbtd.toml:3: `tls` in [account] is \"none\", which is not possible";
+    refused("tls = \"none\"", "config-bad-value", what, hint);
+}
+
+#[test]
+fn servers_are_hosts_or_addresses_with_or_without_a_port() {
+    for (text, server) in [
+        ("host", "host:5222"),
+        ("xmpp.example.org.", "xmpp.example.org.:5222"),
+        ("192.0.2.1:1", "192.0.2.1:1"),
+        ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
+    ] {
+        let config = parse(&format!("{MINIMAL}server = '{text}'")).unwrap();
+        assert_eq!(config.account.server.map(|server| server.to_string()).as_deref(), Some(server));
+    }
+}
+
+#[test]
+fn an_account_is_needed_and_has_a_local_part_and_no_device() {
+    for text in ["", "[account]\n", "[files]\n"] {
+        let error = error(text);
+        assert_eq!(error.code, "config-missing-key");
+        assert!(error.hint.contains("jid") && error.hint.contains("password_file"), "{error:?}");
+    }
+    for jid in ["", "example.org", "a@b@c", "@example.org", "alice@example.org/home", "al ice@example.org"] {
+        assert_eq!(error(&format!("[account]\njid = '{jid}'")).code, "config-bad-value", "{jid}");
+    }
+}
+
+#[test]
+fn two_places_for_one_password_are_refused() {
+    let error = error(&format!("{MINIMAL}password_file = '/p'\npassword_command = 'c'"));
+    assert_eq!(error.code, "config-conflict");
+    assert!(error.message.starts_with("xbtd.toml:4: `password_command` in [account] and `password_file`"), "{error:?}");
+}
+
+#[test]
+fn text_that_is_not_toml_is_told_with_its_line() {
+    let error = error("[account]\njid = alice@example.org\n");
+    assert_eq!(error.code, "config-syntax");
+    assert!(error.message.starts_with("xbtd.toml:2: "), "{error:?}");
+    assert!(!error.message.contains('\n'), "{error:?}");
+}
+
+#[test]
+fn what_a_message_repeats_of_the_file_is_short_and_harmless() {
+    let error = error(&format!("[account]\njid = \"\u{9b}{}\"", "x".repeat(10_000)));
+    assert!(error.message.chars().count() < 200 && !error.message.chars().any(char::is_control), "{error:?}");
+}
+
+#[test]
+fn a_missing_file_is_told_with_what_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Config::load(&dir.path().join("xbtd.toml")).unwrap_err();
+    assert_eq!(error.code, "config-missing");
+    assert!(error.hint.contains("jid = ") && error.hint.contains("password_file = "), "{error:?}");
+    assert_eq!(Config::load(dir.path()).unwrap_err().code, "config-unreadable");
+    let large = dir.path().join("large");
+    std::fs::write(&large, "#".repeat(300_000)).unwrap();
+    assert_eq!(Config::load(&large).unwrap_err().code, "config-unreadable");
+}
+
+#[test]
+fn a_check_says_in_one_line_what_was_understood() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, password) = (dir.path().join("xbtd.toml"), dir.path().join("password"));
+    std::fs::write(&path, format!("{MINIMAL}password_file = '{}'", password.display())).unwrap();
+    assert_eq!(check(&path).unwrap_err().code, "password-file");
+    std::fs::write(&password, "hunter2\n").unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let summary = check(&path).unwrap();
+    assert!(summary.contains("is fine: alice@example.org"), "{summary}");
+    assert!(!summary.contains("hunter2") && !summary.contains('\n'), "{summary}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in ".*") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_value_makes_the_parser_panic(
+        key in (0..keys::SECTIONS.len(), any::<prop::sample::Index>()),
+        value in "(\"[^\"\\\\]*\"|\\['.{0,9}'\\]|[0-9a-z.-]{1,9}|.{0,20})",
+    ) {
+        let section = &keys::SECTIONS[key.0];
+        let name = key.1.get(section.keys).name;
+        let _ = parse(&format!("[{}]\n{name} = {value}\n", section.name));
+    }
+}
