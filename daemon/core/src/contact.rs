@@ -27,6 +27,9 @@ pub struct Contact {
     pub has_xbt: bool,
     /// The person has compared a safety number: from then on an unknown key blocks.
     pub verified: bool,
+    /// The person said that what this contact offers is accepted without asking.
+    #[serde(default)]
+    pub allowed: bool,
 }
 
 impl Contact {
@@ -42,6 +45,7 @@ impl Contact {
             listed: false,
             has_xbt: false,
             verified: false,
+            allowed: false,
         }
     }
 

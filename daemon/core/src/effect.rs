@@ -32,8 +32,6 @@ pub enum Persist {
     Content(Content),
     /// Take the row and its blob away.
     RemoveContent(ContentId),
-    /// Take the blob away: nobody will ask for the content any more.
-    RemoveBlob(ContentId),
     /// Insert or replace.
     Contact(Contact),
     /// Insert or replace.

@@ -71,9 +71,9 @@ pub enum Command {
     },
     /// Take somebody off the roster.
     ContactRemove(BareJid),
-    /// Let somebody see our presence.
+    /// Accept what this contact offers without asking, and let it see our presence if it asked to.
     ContactAllow(BareJid),
-    /// Do not, or no longer.
+    /// Ask about offers again, and do not let it see our presence if it asked to.
     ContactDeny(BareJid),
     /// The person compared this device's safety number and it was the same.
     DeviceVerified {

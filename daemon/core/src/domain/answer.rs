@@ -46,7 +46,7 @@ impl Domain {
         if coming > 0 {
             message.push_str(&format!(", of which {} are for other transfers", bytes(coming)));
         }
-        Err(Fault::new("disk-full", message, "make room, or choose another folder with --to"))
+        Err(Fault::new("no-space", message, "make room, or choose another folder with --to"))
     }
 
     fn take(&mut self, id: TransferId, folder: &str) {

@@ -102,7 +102,7 @@ impl Domain {
         let ids = self.checked(&ids, |t| {
             if delete_data && t.direction() == Direction::Out {
                 return Err(Fault::new(
-                    "not-incoming",
+                    "wrong-direction",
                     format!("transfer {} is a send, and its files are yours", t.id),
                     "leave --delete-data away; it deletes only what was received",
                 ));
@@ -166,17 +166,28 @@ impl Domain {
         Ok(Reply::Done)
     }
 
+    /// From now on what this contact offers is accepted by rule; a request to see our presence is granted as well.
     fn contact_allow(&mut self, jid: BareJid) -> Result<Reply> {
-        self.needs_server()?;
-        self.asking.remove(&jid);
-        self.push(Effect::Session(SessionCommand::ApproveSubscription(jid)));
-        Ok(Reply::Done)
+        self.set_allowed(jid, true)
     }
 
     fn contact_deny(&mut self, jid: BareJid) -> Result<Reply> {
-        self.needs_server()?;
-        self.asking.remove(&jid);
-        self.push(Effect::Session(SessionCommand::DenySubscription(jid)));
+        self.set_allowed(jid, false)
+    }
+
+    fn set_allowed(&mut self, jid: BareJid, allowed: bool) -> Result<Reply> {
+        let asks = self.asking.contains(&jid);
+        if asks {
+            self.needs_server()?;
+            self.asking.remove(&jid);
+            let answer = if allowed { SessionCommand::ApproveSubscription } else { SessionCommand::DenySubscription };
+            self.push(Effect::Session(answer(jid.clone())));
+        } else {
+            self.needs_listed(&jid)?;
+        }
+        let mut contact = self.contact(&jid);
+        contact.allowed = allowed;
+        self.save_contact(contact);
         Ok(Reply::Done)
     }
 
@@ -198,7 +209,7 @@ impl Domain {
 
 /// No transfer has this number.
 pub(super) fn unknown_id(id: TransferId) -> Fault {
-    Fault::new("unknown-id", format!("there is no transfer {id}"), "'xbtctl list --all' shows the ones there are")
+    Fault::new("no-such-transfer", format!("there is no transfer {id}"), "'xbtctl list --all' shows the ones there are")
 }
 
 /// The contact is not on the roster.

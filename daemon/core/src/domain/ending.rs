@@ -1,7 +1,7 @@
 //! Holding up, letting go on, and the ends of a transfer.
 
 use crate::domain::Domain;
-use crate::effect::{Data, Effect, LinkCommand, Persist, TorrentCommand};
+use crate::effect::{Data, Effect, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::signal::Request;
@@ -42,7 +42,6 @@ impl Domain {
         if incoming {
             let data = if done { Data::Keep } else { Data::Delete };
             self.push(Effect::Torrent(TorrentCommand::Forget(content, data)));
-            self.persist(Persist::RemoveBlob(content));
         } else {
             self.release_content(id);
         }
@@ -55,7 +54,6 @@ impl Domain {
         let open = self.transfers_of(content, |t| t.end().is_none());
         if open.is_empty() {
             self.push(Effect::Torrent(TorrentCommand::CancelPrepare(content)));
-            self.persist(Persist::RemoveBlob(content));
         }
         if !open.iter().any(|other| self.transfers.get(other).is_some_and(Transfer::agreed)) {
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));

@@ -118,9 +118,11 @@ impl Domain {
 
     /// The standing rules of the configuration.
     pub(super) fn accepts_by_rule(&self, contact: &BareJid, size: u64) -> bool {
-        let groups = self.contacts.get(contact).map(|c| c.groups.as_slice()).unwrap_or_default();
+        let known = self.contacts.get(contact);
+        let groups = known.map(|c| c.groups.as_slice()).unwrap_or_default();
         let named = |who: &String| who == contact.as_str() || groups.contains(who);
-        size <= self.settings.accept_max_size && self.settings.accept_from.iter().any(named)
+        let allowed = known.is_some_and(|c| c.allowed) || self.settings.accept_from.iter().any(named);
+        allowed && size <= self.settings.accept_max_size
     }
 
     fn declined(&mut self, from: &FullJid, offer: OfferId, message: Option<String>) -> Answered {
@@ -173,7 +175,7 @@ impl Domain {
     /// The other side cannot go on.
     pub(super) fn fail_remotely(&mut self, id: TransferId, from: &FullJid, reason: &str) {
         let fault = Fault::new(
-            "failed-remotely",
+            "other-side-failed",
             format!("{} could not go on: {reason}", from.bare),
             "ask them, and send it again once that is mended",
         );

@@ -52,7 +52,7 @@ impl Domain {
     pub(super) fn device_verified(&mut self, contact: BareJid, fingerprint: Fingerprint) -> Result<Reply, Fault> {
         let Some(device) = self.devices.get_mut(&(contact.clone(), fingerprint)) else {
             let hint = "a device is known once it has offered or taken something";
-            return Err(Fault::new("unknown-device", format!("{contact} has no device with this key"), hint));
+            return Err(Fault::new("no-device", format!("{contact} has no device with this key"), hint));
         };
         device.trust = Trust::Verified;
         let row = device.clone();

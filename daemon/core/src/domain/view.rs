@@ -118,7 +118,7 @@ impl Domain {
         let jid = &transfer.contact;
         let own = *jid == self.settings.account;
         if !self.is_online() {
-            return Why::new("not-connected", "there is no connection to the XMPP server");
+            return Why::new("offline", "there is no connection to the XMPP server");
         }
         let contact = self.contacts.get(jid).filter(|c| c.listed);
         if !own {
@@ -159,7 +159,7 @@ impl Domain {
             return Some(turn());
         }
         if !self.is_online() {
-            return Some(Why::new("not-connected", "there is no connection to the XMPP server"));
+            return Some(Why::new("offline", "there is no connection to the XMPP server"));
         }
         if self.presence.get(&device) != Some(&true) {
             return Some(Why::new("contact-offline", format!("{device} is not online")));
