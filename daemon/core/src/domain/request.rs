@@ -8,7 +8,7 @@ use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::{FILES, METADATA, OFFERS_PER_CONTACT};
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, Token, Wait};
 use crate::time::Wall;
-use crate::transfer::{Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
+use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 
 pub(super) type Answered = Result<Answer, Refusal>;
 
@@ -81,14 +81,15 @@ impl Domain {
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
         let id = self.new_transfer_id();
-        let content = self.new_content();
+        let content = Content { id: self.new_content(), paths: Vec::new(), name: None };
         self.persist(Persist::Counters(self.counters));
+        self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {
             id,
             offer: offer.id,
             account: self.settings.account.clone(),
             contact: from.bare.clone(),
-            content,
+            content: content.id,
             side: Side::In {
                 state: Incoming::Offered,
                 from: Peer { resource: from.resource.clone(), fingerprint: offer.fingerprint },
@@ -109,6 +110,7 @@ impl Domain {
             updated: self.now.wall,
             history: Vec::new(),
         };
+        self.contents.insert(content.id, content);
         self.add_transfer(transfer);
         self.watch_expiry(id);
         if self.accepts_by_rule(&from.bare, offer.size) {

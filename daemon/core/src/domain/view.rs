@@ -2,8 +2,9 @@
 
 use crate::contact::{Contact, Device};
 use crate::domain::{Domain, LiveView};
+use crate::effect::LinkTag;
 use crate::fault::Why;
-use crate::ids::{BareJid, FullJid, TransferId};
+use crate::ids::{BareJid, ContentId, FullJid, TransferId};
 use crate::settings::Settings;
 use crate::signal::Connection;
 use crate::time::Mono;
@@ -45,6 +46,17 @@ impl Domain {
     /// What is known of it only while the daemon runs.
     pub fn live_view(&self, id: TransferId, now: Mono) -> LiveView {
         self.live.get(&id).map(|live| live.view(now)).unwrap_or_default()
+    }
+
+    /// The content that a link is for, as long as that link is the transfer's present one.
+    pub fn content_of_link(&self, link: LinkTag) -> Option<ContentId> {
+        let id = self.links.get(&link)?;
+        self.transfers.get(id).map(|t| t.content)
+    }
+
+    /// Whether the content is still of interest.
+    pub fn has_content(&self, content: ContentId) -> bool {
+        self.contents.contains_key(&content)
     }
 
     /// The content of a send.

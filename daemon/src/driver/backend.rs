@@ -1,0 +1,234 @@
+//! The driver as the RPC room sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use xbt_api::{
+    ApiError, Contact, Events, ListPage, ListQuery, SendRequest, Status, Transfer, TransferDetails, Verification, codes,
+};
+use xbt_core::effect::Reply;
+use xbt_core::ids::{BareJid, TransferId};
+use xbt_core::input::Command;
+use xbt_core::settings::Settings;
+
+use super::{Driver, Message, paths, views};
+use crate::rpc::{Backend, EventRing};
+use crate::xmpp::SessionHandle;
+
+/// How long a change of the roster may take to come back from the server.
+const ROSTER_CHANGE: Duration = Duration::from_secs(10);
+
+type Result<T> = std::result::Result<T, ApiError>;
+
+/// Speaks to the driver. Cheap to clone.
+#[derive(Clone)]
+pub struct DriverHandle {
+    driver: mpsc::Sender<Message>,
+    ring: Arc<EventRing>,
+}
+
+impl DriverHandle {
+    pub(super) fn new(driver: mpsc::Sender<Message>, ring: Arc<EventRing>) -> Self {
+        Self { driver, ring }
+    }
+
+    /// Ends the driver once it has done what came before.
+    pub async fn stop(&self) {
+        // An error means that it has ended already.
+        let _ = self.driver.send(Message::Stop).await;
+    }
+
+    /// The configuration was reloaded.
+    pub async fn settings(&self, settings: Settings) {
+        let _ = self.driver.send(Message::Settings(settings)).await;
+    }
+
+    /// Another session takes the place of the old one.
+    pub async fn session(&self, session: SessionHandle) {
+        let _ = self.driver.send(Message::Session(session)).await;
+    }
+
+    /// Runs a look at the driver's state and brings back what it saw.
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Driver) -> T + Send + 'static) -> Result<T> {
+        let (sender, answer) = oneshot::channel();
+        let look = move |driver: &Driver| {
+            // Whoever asked may have gone.
+            let _ = sender.send(look(driver));
+        };
+        self.driver.send(Message::Look(Box::new(look))).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    /// Has the domain do something, and waits until it is kept.
+    async fn command(&self, command: Command) -> Result<Reply> {
+        let (sender, answer) = oneshot::channel();
+        self.driver.send(Message::Command(command, sender)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))
+    }
+
+    async fn change(&self, command: Command) -> Result<Vec<Transfer>> {
+        match self.command(command).await? {
+            Reply::Transfers(ids) => self.look(move |driver| driver.views(&ids)).await,
+            Reply::Done => Ok(Vec::new()),
+        }
+    }
+
+    async fn resolve(&self, text: String) -> Result<BareJid> {
+        self.look(move |driver| driver.resolve(&text)).await?
+    }
+
+    /// Waits until the roster says what we asked for.
+    async fn until_listed(&self, jid: &BareJid, listed: bool) -> Result<Option<Contact>> {
+        let deadline = Instant::now() + ROSTER_CHANGE;
+        let mut seq = None;
+        loop {
+            let who = jid.clone();
+            let found = self.look(move |driver| driver.listed(&who)).await?;
+            if found.is_some() == listed {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let message = format!("the server has not confirmed the change for {jid} yet");
+                return Err(ApiError::new(codes::SERVER_REFUSED, message, "'xbtctl contacts' shows whether it came through"));
+            }
+            // The first time only the place in the ring is told, so that nothing is missed between two looks.
+            seq = Some(self.ring.after(seq, left).await.seq);
+        }
+    }
+
+    async fn set_allowed(&self, jid: String, allowed: bool) -> Result<Contact> {
+        let jid = self.resolve(jid).await?;
+        let who = jid.clone();
+        self.command(if allowed { Command::ContactAllow(jid) } else { Command::ContactDeny(jid) }).await?;
+        self.contact(who).await
+    }
+
+    async fn contact(&self, jid: BareJid) -> Result<Contact> {
+        let known = self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&c))).await?;
+        known.ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
+    }
+}
+
+impl Backend for DriverHandle {
+    async fn status(&self) -> Result<Status> {
+        self.look(Driver::status).await
+    }
+
+    async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {
+        let mut contacts = Vec::new();
+        for contact in request.contacts {
+            contacts.push(self.resolve(contact).await?);
+        }
+        let (paths, name) = (request.paths.clone(), request.name.clone());
+        let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
+        let provisional_name = looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))?;
+        self.change(Command::Send {
+            contacts,
+            paths: request.paths,
+            name: request.name,
+            provisional_name,
+            message: request.message,
+            expire_ms: request.expire_s.map(|s| s.saturating_mul(1000)),
+        })
+        .await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListPage> {
+        self.look(move |driver| driver.list(&query)).await
+    }
+
+    async fn show(&self, id: u64) -> Result<TransferDetails> {
+        self.look(move |driver| driver.show(TransferId(id))).await?
+    }
+
+    async fn accept(&self, numbers: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>> {
+        let make = dir.is_none();
+        let folder = match dir {
+            Some(dir) => PathBuf::from(dir),
+            None => self.look(|driver| driver.rooms.download_dir.clone()).await?,
+        };
+        let destination = spawn_blocking(move || paths::destination(&folder, make)).await.map_err(|_| stopping())?;
+        self.change(Command::Accept { ids: ids(numbers), destination }).await
+    }
+
+    async fn decline(&self, numbers: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>> {
+        self.change(Command::Decline { ids: ids(numbers), message }).await
+    }
+
+    async fn cancel(&self, numbers: Vec<u64>) -> Result<Vec<Transfer>> {
+        self.change(Command::Cancel(ids(numbers))).await
+    }
+
+    async fn pause(&self, numbers: Vec<u64>) -> Result<Vec<Transfer>> {
+        self.change(Command::Pause(ids(numbers))).await
+    }
+
+    async fn resume(&self, numbers: Vec<u64>) -> Result<Vec<Transfer>> {
+        self.change(Command::Resume(ids(numbers))).await
+    }
+
+    async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
+        match self.command(Command::Remove { ids: ids(numbers), delete_data }).await? {
+            Reply::Transfers(ids) => Ok(ids.into_iter().map(|id| id.0).collect()),
+            Reply::Done => Ok(Vec::new()),
+        }
+    }
+
+    async fn contacts(&self) -> Result<Vec<Contact>> {
+        self.look(Driver::contacts).await
+    }
+
+    async fn contact_add(&self, jid: String, name: Option<String>) -> Result<Contact> {
+        let jid = self.look(move |driver| driver.resolve(&jid)).await??;
+        let who = jid.clone();
+        self.command(Command::ContactAdd { jid, name }).await?;
+        match self.until_listed(&who, true).await? {
+            Some(contact) => Ok(contact),
+            None => self.contact(who).await,
+        }
+    }
+
+    async fn contact_remove(&self, jid: String) -> Result<()> {
+        let jid = self.resolve(jid).await?;
+        self.command(Command::ContactRemove(jid.clone())).await?;
+        self.until_listed(&jid, false).await.map(drop)
+    }
+
+    async fn contact_allow(&self, jid: String) -> Result<Contact> {
+        self.set_allowed(jid, true).await
+    }
+
+    async fn contact_deny(&self, jid: String) -> Result<Contact> {
+        self.set_allowed(jid, false).await
+    }
+
+    async fn contact_verify(&self, jid: String) -> Result<Verification> {
+        let jid = self.resolve(jid).await?;
+        self.look(move |driver| driver.verification(&jid)).await?
+    }
+
+    async fn contact_confirm(&self, jid: String, safety_number: String) -> Result<Contact> {
+        let contact = self.resolve(jid).await?;
+        let who = contact.clone();
+        let fingerprint = self.look(move |driver| driver.device_with(&who, &safety_number)).await??;
+        self.command(Command::DeviceVerified { contact: contact.clone(), fingerprint }).await?;
+        self.contact(contact).await
+    }
+
+    async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events> {
+        Ok(self.ring.after(after_seq, max_wait).await)
+    }
+}
+
+fn ids(numbers: Vec<u64>) -> Vec<TransferId> {
+    numbers.into_iter().map(TransferId).collect()
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(codes::SHUTTING_DOWN, "the daemon is stopping", "start it again with 'systemctl --user start xbtd'")
+}

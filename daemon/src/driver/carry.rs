@@ -1,0 +1,205 @@
+//! Carrying effects out: first what must be kept, then the rest in the order given.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use xbt_api::EventKind;
+use xbt_core::effect::{CallId, Effect, Event, LinkCommand, Persist, TorrentCommand};
+use xbt_core::fault::Fault;
+use xbt_core::ids::{ContentId, TransferId};
+use xbt_core::input::{Command, Input, TorrentEvent};
+use xbt_core::signal::{Outcome, SessionCommand, SessionEvent};
+
+use super::{Driver, convert, paths, views};
+use crate::link::Want;
+use crate::store::StoreError;
+
+/// Between two attempts to write the state while the disk is full, and so on.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+impl Driver {
+    pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut keep = Vec::new();
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Persist(change) => keep.push(change),
+                other => rest.push(other),
+            }
+        }
+        self.commit(&keep).await;
+        for effect in rest {
+            match effect {
+                Effect::Persist(_) => {}
+                Effect::Session(command) => self.session(command),
+                Effect::Torrent(command) => self.torrent(command),
+                Effect::Link(command) => self.link(command),
+                Effect::Emit(event) => self.emit(event),
+                Effect::Reply(call, reply) => {
+                    if let Some(caller) = self.calls.remove(&call) {
+                        // The caller may have gone; what it asked for is done all the same.
+                        let _ = caller.send(reply);
+                    }
+                }
+                Effect::AutoAccept(id) => self.auto_accept(id),
+            }
+        }
+    }
+
+    /// Nothing of a batch goes out before it is kept, so while the state cannot be written the daemon waits.
+    async fn commit(&mut self, changes: &[Persist]) {
+        while let Err(error) = block_in_place(|| self.rooms.store.commit(changes)) {
+            tracing::error!(%error, "the state cannot be written; trying again");
+            tokio::time::sleep(STORE_RETRY).await;
+        }
+    }
+
+    pub(super) async fn put_blob(&mut self, content: ContentId, blob: &[u8]) -> Result<(), StoreError> {
+        block_in_place(|| self.rooms.store.put_blob(content, blob))
+    }
+
+    fn session(&mut self, command: SessionCommand) {
+        let refused = match &self.rooms.session {
+            Some(session) => session.try_send(command).err(),
+            None => Some(command),
+        };
+        // What could not be asked counts as lost; the domain asks again in its own time.
+        if let Some(SessionCommand::Request { token, .. }) = refused {
+            let lost = SessionEvent::Answered { token, outcome: Outcome::Lost };
+            self.again.push_back(Input::Session(lost));
+        } else if refused.is_some() {
+            tracing::warn!("the XMPP session is too busy; one stanza was dropped");
+        }
+    }
+
+    fn link(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::Want { transfer, peer, info_hash, candidates } => {
+                self.rooms.links.want(Want { transfer, peer, info_hash, candidates });
+            }
+            LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
+        }
+    }
+
+    fn torrent(&mut self, command: TorrentCommand) {
+        let engine = self.rooms.engine.clone();
+        match command {
+            TorrentCommand::Prepare(content) => engine.prepare(convert::key(content.id), convert::sources(content)),
+            TorrentCommand::CancelPrepare(content) => engine.cancel_prepare(convert::key(content)),
+            TorrentCommand::Seed(content) => self.seed(content),
+            TorrentCommand::Fetch { content, partial_id, facts, name, folder } => {
+                let info = self.blob(content).ok().flatten().map(Into::into);
+                let fetch = convert::fetch(partial_id, &facts, name, folder, info);
+                engine.fetch(convert::key(content), fetch);
+                engine.resume(convert::key(content));
+            }
+            TorrentCommand::Pause(content) => engine.pause(convert::key(content)),
+            TorrentCommand::Detach(link) => engine.detach(convert::engine_tag(link)),
+            TorrentCommand::Forget(content, data) => engine.forget(convert::key(content), convert::data(data)),
+            TorrentCommand::DeleteReceived { path } => delete_received(path.into()),
+        }
+    }
+
+    pub(super) fn blob(&self, content: ContentId) -> Result<Option<Vec<u8>>, StoreError> {
+        block_in_place(|| self.rooms.store.blob(content))
+    }
+
+    fn seed(&mut self, content: ContentId) {
+        let prepared = match self.blob(content) {
+            Ok(Some(blob)) => convert::prepared(&blob),
+            Ok(None) => Err(convert::no_metadata()),
+            Err(error) => Err(convert::store_fault(&error)),
+        };
+        match prepared {
+            Ok(prepared) => self.rooms.engine.seed(convert::key(content), prepared),
+            Err(fault) => self.again.push_back(Input::Torrent(TorrentEvent::Failed { content, fault })),
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        let at = views::time(self.now().wall);
+        let ring = self.rooms.ring.clone();
+        match event {
+            Event::Transfer(id) => {
+                let Some(transfer) = self.domain.transfer(id) else { return };
+                let text = views::sentence(transfer);
+                let view = views::transfer(&self.domain, transfer, self.mono());
+                self.tell_log(id);
+                ring.push(at, EventKind::Transfer, Some(view), text);
+            }
+            Event::Removed(id) => {
+                self.told.remove(&id);
+                ring.push(at, EventKind::Removed, None, format!("transfer {id} was removed"));
+            }
+            Event::Connection => {
+                let text = views::connection_sentence(self.domain.connection());
+                tracing::info!("{text}");
+                ring.push(at, EventKind::Connection, None, text);
+            }
+            Event::Contact(jid) => {
+                ring.push(at, EventKind::Contact, None, format!("{jid} has changed"));
+            }
+            Event::NewDevice { contact, fingerprint, blocked } => {
+                let what = if blocked { "was blocked until you verify it" } else { "is new" };
+                let text = format!("a device of {contact} with the key {fingerprint} {what}");
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Device, None, text);
+            }
+            Event::SubscriptionRequested(jid) => {
+                let text = format!("{jid} asks to see when you are online ('xbtctl contacts allow {jid}' lets them)");
+                tracing::info!("{text}");
+                ring.push(at, EventKind::Contact, None, text);
+            }
+        }
+    }
+
+    /// The log tells each step of a transfer once.
+    fn tell_log(&mut self, id: TransferId) {
+        let Some(transfer) = self.domain.transfer(id) else { return };
+        let told = self.told.insert(id, transfer.history.len()).unwrap_or(0);
+        for step in transfer.history.iter().skip(told.min(transfer.history.len().saturating_sub(1))) {
+            if told == transfer.history.len() {
+                break;
+            }
+            let reason = step.reason.as_deref().unwrap_or("-");
+            tracing::info!(%id, contact = %transfer.contact, state = %step.state, reason, "transfer");
+        }
+    }
+
+    /// A standing rule takes the offer, exactly as the person would.
+    fn auto_accept(&mut self, id: TransferId) {
+        let call: CallId = self.call();
+        let folder = self.rooms.download_dir.clone();
+        let destination = block_in_place(|| paths::destination(&folder, true));
+        let (sender, reply) = tokio::sync::oneshot::channel();
+        self.calls.insert(call, sender);
+        self.again.push_back(Input::Command(call, Command::Accept { ids: vec![id], destination }));
+        let ring = self.rooms.ring.clone();
+        let at = views::time(self.now().wall);
+        tokio::spawn(async move {
+            if let Ok(Err(Fault { message, .. })) = reply.await {
+                let text = format!("transfer {id} was not accepted by itself: {message}");
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
+        });
+    }
+}
+
+/// Deletes what a transfer has put in place. Links are not followed.
+fn delete_received(path: PathBuf) {
+    tokio::task::spawn_blocking(move || {
+        let result = match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&path),
+            Ok(_) => std::fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => tracing::info!(path = %path.display(), "received data deleted"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %path.display(), %error, "received data could not be deleted"),
+        }
+    });
+}

@@ -1,0 +1,139 @@
+//! Foreign types stop here: the engine's and the link room's on one side, the domain's on the other.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use xbt_core::effect::{Data, LinkTag};
+use xbt_core::fault::Fault;
+use xbt_core::ids::{ContentId, InfoHash};
+use xbt_core::input::{Attempt, Input, TorrentEvent};
+use xbt_core::transfer::{Content, Facts};
+use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Prepared, Sources};
+
+use crate::link;
+use crate::store::StoreError;
+
+pub(super) fn key(content: ContentId) -> ContentKey {
+    ContentKey(content.0)
+}
+
+fn content(key: ContentKey) -> ContentId {
+    ContentId(key.0)
+}
+
+pub(super) fn engine_tag(link: LinkTag) -> xbt_torrent::LinkTag {
+    xbt_torrent::LinkTag(link.0)
+}
+
+pub(super) fn data(data: Data) -> xbt_torrent::Data {
+    match data {
+        Data::Keep => xbt_torrent::Data::Keep,
+        Data::Delete => xbt_torrent::Data::Delete,
+    }
+}
+
+pub(super) fn sources(content: Content) -> Sources {
+    Sources { paths: content.paths.into_iter().map(PathBuf::from).collect(), name: content.name, private: true }
+}
+
+pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: String, info: Option<Bytes>) -> Fetch {
+    Fetch {
+        info_hash: facts.info_hash.0,
+        name,
+        size: facts.size,
+        files: facts.files,
+        metadata_size: facts.metadata_size,
+        destination: folder.into(),
+        partial_id,
+        info,
+    }
+}
+
+pub(super) fn attempt(attempt: link::Attempt) -> Attempt {
+    Attempt { way: attempt.way, reason: attempt.reason }
+}
+
+fn fault(error: EngineError) -> Fault {
+    Fault::new(error.code, error.message, error.hint)
+}
+
+pub(super) fn store_fault(error: &StoreError) -> Fault {
+    Fault::new(error.code(), error.message(), error.hint())
+}
+
+pub(super) fn no_metadata() -> Fault {
+    Fault::new("bad-state", "what is needed to send this content again is not in the state any more", "send it again")
+}
+
+/// What the store kept, as the engine takes it.
+pub(super) fn prepared(blob: &[u8]) -> Result<Prepared, Fault> {
+    Prepared::from_bytes(blob).map_err(fault)
+}
+
+/// What an event brings that must be in the store before the domain hears of it.
+pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
+    match event {
+        Event::Prepared { key, prepared } => Some((content(*key), prepared.to_bytes().into())),
+        Event::Metadata { key, info } => Some((content(*key), info.clone())),
+        Event::PrepareProgress { .. }
+        | Event::PrepareFailed { .. }
+        | Event::Progress { .. }
+        | Event::PeerProgress { .. }
+        | Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::LinkClosed { .. } => None,
+    }
+}
+
+/// The domain hears of a preparation that could not be kept as of one that failed. Received metadata that could not
+/// be kept is no loss: it comes again.
+pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreError) -> Input {
+    match event {
+        Event::Prepared { .. } => {
+            Input::Torrent(TorrentEvent::PrepareFailed { content, fault: store_fault(error) })
+        }
+        Event::Metadata { .. }
+        | Event::PrepareProgress { .. }
+        | Event::PrepareFailed { .. }
+        | Event::Progress { .. }
+        | Event::PeerProgress { .. }
+        | Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::LinkClosed { .. } => Input::Tick,
+    }
+}
+
+/// What the domain hears of an event.
+pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
+    Some(match event {
+        Event::PrepareProgress { key, bytes, total } => {
+            TorrentEvent::PrepareProgress { content: content(key), bytes, total }
+        }
+        Event::Prepared { key, prepared } => TorrentEvent::Prepared {
+            content: content(key),
+            facts: Facts {
+                info_hash: InfoHash(prepared.info_hash),
+                size: prepared.size,
+                files: prepared.files,
+                metadata_size: u32::try_from(prepared.info.len()).unwrap_or(u32::MAX),
+            },
+            name: prepared.name,
+        },
+        Event::PrepareFailed { key, error } => {
+            TorrentEvent::PrepareFailed { content: content(key), fault: fault(error) }
+        }
+        // Kept in the store; there is nothing in it to decide.
+        Event::Metadata { .. } => return None,
+        Event::Progress { key, verified } => TorrentEvent::Progress { content: content(key), verified },
+        Event::PeerProgress { tag, has, uploaded, downloaded, .. } => {
+            TorrentEvent::PeerProgress { link: LinkTag(tag.0), has, uploaded, downloaded }
+        }
+        Event::Completed { key, path } => {
+            TorrentEvent::Completed { content: content(key), path: path.to_string_lossy().into_owned() }
+        }
+        Event::Failed { key, error } => TorrentEvent::Failed { content: content(key), fault: fault(error) },
+        Event::LinkClosed { tag, reason, .. } => {
+            TorrentEvent::LinkClosed { link: LinkTag(tag.0), reason: reason.to_string() }
+        }
+    })
+}

@@ -1,0 +1,230 @@
+//! The driver: the one task that owns the domain and the store.
+//!
+//! Everything that happens comes in here, one thing after the other; the domain answers with effects; what must be
+//! kept is committed before anything else of the batch goes out. The rooms (session, links, engine, RPC) know the
+//! driver only by the channels they were given.
+
+mod backend;
+mod carry;
+mod convert;
+mod paths;
+mod safety;
+mod show;
+mod views;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use xbt_core::Domain;
+use xbt_core::effect::{CallId, LinkTag, Reply};
+use xbt_core::fault::Fault;
+use xbt_core::ids::TransferId;
+use xbt_core::input::{Command, Input};
+use xbt_core::settings::Settings;
+use xbt_core::signal::SessionEvent;
+use xbt_core::time::{Mono, Now, Wall};
+use xbt_torrent::Engine;
+
+use crate::link::{LinkEvent, LinkHandle};
+use crate::rpc::EventRing;
+use crate::store::Store;
+use crate::xmpp::SessionHandle;
+
+pub use backend::DriverHandle;
+
+/// Calls that wait for the driver; a further caller waits for room.
+const INBOX: usize = 256;
+
+/// What the RPC room and the signals bring.
+enum Message {
+    /// A person's command.
+    Command(Command, oneshot::Sender<Result<Reply, Fault>>),
+    /// Somebody looks at the state.
+    Look(Box<dyn FnOnce(&Driver) + Send>),
+    /// The configuration was reloaded.
+    Settings(Settings),
+    /// The session was replaced.
+    Session(SessionHandle),
+    /// Stop.
+    Stop,
+}
+
+/// The rooms that the driver works with.
+pub struct Rooms {
+    /// What outlives the process.
+    pub store: Store,
+    /// The engine.
+    pub engine: Engine,
+    /// Links, unless no way is allowed.
+    pub links: LinkHandle,
+    /// The XMPP session, unless there is no password.
+    pub session: Option<SessionHandle>,
+    /// For those who watch.
+    pub ring: Arc<EventRing>,
+    /// Where accepted offers go when the person names no folder.
+    pub download_dir: PathBuf,
+}
+
+/// Where the rooms' events arrive.
+pub struct Sources {
+    /// From the XMPP session (and its successors).
+    pub session: mpsc::Receiver<SessionEvent>,
+    /// From the link room.
+    pub links: mpsc::Receiver<LinkEvent>,
+    /// From the engine.
+    pub engine: mpsc::Receiver<xbt_torrent::Event>,
+}
+
+/// See the module.
+pub struct Driver {
+    domain: Domain,
+    rooms: Rooms,
+    started: Instant,
+    inbox: mpsc::Receiver<Message>,
+    calls: HashMap<CallId, oneshot::Sender<Result<Reply, Fault>>>,
+    next_call: u64,
+    next_link: u64,
+    /// What the executors found out by themselves; handled before anything else.
+    again: VecDeque<Input>,
+    /// Lines of each transfer's history that the log has told.
+    told: HashMap<TransferId, usize>,
+    /// How many links and requests were refused, by reason.
+    refused: HashMap<&'static str, u64>,
+}
+
+impl Driver {
+    /// Puts the driver together; [`Driver::run`] does the rest.
+    pub fn new(domain: Domain, rooms: Rooms, started: Instant) -> (Self, DriverHandle) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let handle = DriverHandle::new(sender, rooms.ring.clone());
+        let told = domain.transfers().map(|t| (t.id, t.history.len())).collect();
+        let driver = Self {
+            domain,
+            rooms,
+            started,
+            inbox,
+            calls: HashMap::new(),
+            next_call: 0,
+            next_link: 0,
+            again: VecDeque::new(),
+            told,
+            refused: HashMap::new(),
+        };
+        (driver, handle)
+    }
+
+    /// Works until it is told to stop.
+    pub async fn run(mut self, mut sources: Sources) {
+        let candidates = self.rooms.links.candidates();
+        self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
+        self.handle(Input::Started).await;
+        loop {
+            let wake = self.until_wake();
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(message) => if self.message(message).await { break },
+                    None => break,
+                },
+                Some(event) = sources.session.recv() => self.handle(Input::Session(event)).await,
+                Some(event) = sources.links.recv() => self.link_event(event).await,
+                Some(event) = sources.engine.recv() => self.engine_event(event).await,
+                () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
+            }
+        }
+    }
+
+    /// How long until the domain wants to be woken; a day if never.
+    fn until_wake(&self) -> Duration {
+        let now = self.now().mono;
+        let wait = self.domain.next_wake().map_or(86_400_000, |at| at.since(now));
+        Duration::from_millis(wait)
+    }
+
+    /// Both clocks.
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Now { wall: Wall(i64::try_from(wall).unwrap_or(i64::MAX)), mono: self.mono() }
+    }
+
+    fn mono(&self) -> Mono {
+        Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Returns whether to stop.
+    async fn message(&mut self, message: Message) -> bool {
+        match message {
+            Message::Command(command, caller) => {
+                let call = self.call();
+                self.calls.insert(call, caller);
+                self.handle(Input::Command(call, command)).await;
+            }
+            Message::Look(look) => look(self),
+            Message::Settings(settings) => self.handle(Input::Settings(settings)).await,
+            Message::Session(session) => self.rooms.session = Some(session),
+            Message::Stop => return true,
+        }
+        false
+    }
+
+    fn call(&mut self) -> CallId {
+        self.next_call += 1;
+        CallId(self.next_call)
+    }
+
+    /// Tells the domain and carries out what it wants, and what comes of that at once.
+    async fn handle(&mut self, input: Input) {
+        self.again.push_back(input);
+        while let Some(input) = self.again.pop_front() {
+            let effects = self.domain.handle(input, self.now());
+            self.carry_out(effects).await;
+        }
+    }
+
+    async fn link_event(&mut self, event: LinkEvent) {
+        use xbt_core::input::LinkEvent as Told;
+        match event {
+            LinkEvent::Ready { transfer, stream, way, reserved, .. } => {
+                self.next_link += 1;
+                let link = LinkTag(self.next_link);
+                self.handle(Input::Link(Told::Up { transfer, link, way })).await;
+                // The domain has the last word: only a link that it took reaches the engine.
+                if let Some(content) = self.domain.content_of_link(link) {
+                    let key = convert::key(content);
+                    self.rooms.engine.attach(key, convert::engine_tag(link), stream, reserved);
+                }
+            }
+            LinkEvent::Failed { transfer, attempts } => {
+                let attempts = attempts.into_iter().map(convert::attempt).collect();
+                self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
+            }
+            LinkEvent::CandidatesChanged(candidates) => {
+                self.handle(Input::Link(Told::Candidates(candidates))).await;
+            }
+            LinkEvent::Refused { remote, reason, .. } => {
+                tracing::info!(%remote, reason, "a link was refused");
+                *self.refused.entry(reason).or_default() += 1;
+            }
+        }
+    }
+
+    async fn engine_event(&mut self, event: xbt_torrent::Event) {
+        match convert::kept(&event) {
+            Some((content, _)) if !self.domain.has_content(content) => return,
+            Some((content, blob)) => {
+                // Kept before the domain hears of it: what is announced as prepared can be seeded after a crash.
+                if let Err(error) = self.put_blob(content, &blob).await {
+                    tracing::error!(%content, %error, "the metadata could not be kept");
+                    self.handle(convert::lost_metadata(content, &event, &error)).await;
+                    return;
+                }
+            }
+            None => {}
+        }
+        if let Some(input) = convert::engine_event(event) {
+            self.handle(Input::Torrent(input)).await;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Answers to those who look: status, lists, everything about one transfer.
+
+use xbt_api as api;
+use xbt_core::contact::Trust;
+use xbt_core::ids::{BareJid, FullJid, TransferId};
+use xbt_core::signal::Connection;
+use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
+
+use super::{Driver, convert, safety, views};
+use crate::xmpp;
+
+/// How many ended transfers a list shows without `all`.
+const ENDED_SHOWN: usize = 20;
+
+/// Most files in the answer to `show`.
+const FILES_SHOWN: usize = 1_000;
+
+type Result<T> = std::result::Result<T, api::ApiError>;
+
+impl Driver {
+    fn view(&self, transfer: &Transfer) -> api::Transfer {
+        views::transfer(&self.domain, transfer, self.mono())
+    }
+
+    /// The transfers of a reply, in the order given.
+    pub(super) fn views(&self, ids: &[TransferId]) -> Vec<api::Transfer> {
+        ids.iter().filter_map(|id| self.domain.transfer(*id)).map(|t| self.view(t)).collect()
+    }
+
+    pub(super) fn list(&self, query: &api::ListQuery) -> api::ListPage {
+        let matches = |t: &&Transfer| {
+            query.direction.is_none_or(|d| d == views::direction(t))
+                && (query.states.is_empty() || query.states.contains(&views::state(t)))
+        };
+        let oldest_ended = if query.all { None } else { self.oldest_ended_shown(&matches) };
+        let shown = |t: &&Transfer| t.end().is_none() || query.all || oldest_ended.is_some_and(|id| t.id >= id);
+        let after = |t: &&Transfer| query.after_id.is_none_or(|id| t.id.0 > id);
+        let limit = query.limit.unwrap_or(api::MAX_PAGE).min(api::MAX_PAGE) as usize;
+        let mut rest = self.domain.transfers().filter(after).filter(matches).filter(shown);
+        let transfers = rest.by_ref().take(limit).map(|t| self.view(t)).collect();
+        api::ListPage { transfers, more: rest.next().is_some() }
+    }
+
+    /// The first of the last few transfers that have ended.
+    fn oldest_ended_shown(&self, matches: &impl Fn(&&Transfer) -> bool) -> Option<TransferId> {
+        let ended = self.domain.transfers().rev().filter(|t| t.end().is_some()).filter(matches);
+        ended.take(ENDED_SHOWN).last().map(|t| t.id)
+    }
+
+    pub(super) fn show(&self, id: TransferId) -> Result<api::TransferDetails> {
+        let transfer = self.domain.transfer(id).ok_or_else(|| {
+            let hint = "'xbtctl list --all' shows the ones there are";
+            api::ApiError::new(api::codes::NO_SUCH_TRANSFER, format!("there is no transfer {id}"), hint)
+        })?;
+        let live = self.domain.live_view(id, self.mono());
+        let (file_list, more_files) = self.files(transfer);
+        let history = transfer.history.iter().map(|step| api::HistoryItem {
+            at: views::time(step.at),
+            state: step.state.clone(),
+            reason: step.reason.clone(),
+        });
+        let peer = transfer.peer();
+        let verified = peer.and_then(|peer| {
+            let contact = self.domain.contact_of(&transfer.contact)?;
+            let device = contact.devices.iter().find(|d| d.device.fingerprint == peer.fingerprint)?;
+            Some(device.device.trust == Trust::Verified)
+        });
+        Ok(api::TransferDetails {
+            transfer: self.view(transfer),
+            file_list,
+            more_files,
+            history: history.collect(),
+            better_ways: live
+                .attempts
+                .iter()
+                .map(|a| api::BetterWay { way: views::way(a.way), reason: a.reason.clone() })
+                .collect(),
+            device: peer.map(|p| FullJid::new(transfer.contact.clone(), p.resource.clone()).to_string()),
+            fingerprint: peer.map(|p| p.fingerprint.to_string()),
+            verified: verified.unwrap_or(false),
+            expires: transfer.expires.map(views::time),
+            uploaded: live.uploaded,
+            downloaded: live.downloaded,
+        })
+    }
+
+    /// The files of a content, as far as its metadata is here.
+    fn files(&self, transfer: &Transfer) -> (Vec<api::FileInfo>, bool) {
+        let Ok(Some(blob)) = self.blob(transfer.content) else { return (Vec::new(), false) };
+        let info = match transfer.direction() {
+            Direction::In => Some(blob.into()),
+            Direction::Out => convert::prepared(&blob).ok().map(|p| p.info),
+        };
+        let Some(files) = info.and_then(|info| xbt_torrent::list_files(&info).ok()) else {
+            return (Vec::new(), false);
+        };
+        let more = files.len() > FILES_SHOWN;
+        let shown = files.into_iter().take(FILES_SHOWN);
+        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more)
+    }
+
+    pub(super) fn status(&self) -> api::Status {
+        let now = self.mono();
+        let (connection, connection_error, retry_in_s, device) = match self.domain.connection() {
+            Connection::Online { device, .. } => (api::Connection::Online, None, None, Some(device.to_string())),
+            Connection::Connecting => (api::Connection::Connecting, None, None, None),
+            Connection::Offline { reason, retry_in } => {
+                let error = api::ApiError::new("offline", reason, "it is tried again by itself");
+                (api::Connection::Offline, Some(error), retry_in.map(|ms| ms.div_ceil(1000)), None)
+            }
+            Connection::Refused { code, reason, hint } => {
+                (api::Connection::Refused, Some(api::ApiError::new(code, reason, hint)), None, None)
+            }
+        };
+        let rate = |direction: Direction| {
+            let moving = self.domain.transfers().filter(|t| t.linked() && t.direction() == direction);
+            moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
+        };
+        let settings = self.domain.settings();
+        let mut refused: Vec<_> = self.refused.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+        refused.sort();
+        api::Status {
+            connection,
+            connection_error,
+            retry_in_s,
+            jid: settings.account.to_string(),
+            device,
+            fingerprint: Some(settings.fingerprint.to_string()),
+            listen: self.rooms.links.listening().iter().map(ToString::to_string).collect(),
+            mapped: Vec::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: now.0 / 1000,
+            upload_rate: rate(Direction::Out),
+            download_rate: rate(Direction::In),
+            links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
+            counts: self.counts(),
+            refused: refused.into_iter().collect(),
+        }
+    }
+
+    fn counts(&self) -> api::Counts {
+        let mut counts = api::Counts::default();
+        for transfer in self.domain.transfers() {
+            counts.total += 1;
+            counts.paused += u64::from(transfer.paused.any());
+            let kind = match &transfer.side {
+                Side::Out { state, .. } => match state {
+                    Outgoing::Preparing | Outgoing::Queued | Outgoing::Offered => &mut counts.waiting,
+                    Outgoing::Connecting | Outgoing::Sending => &mut counts.active,
+                    Outgoing::Ended(_) => &mut counts.ended,
+                },
+                Side::In { state, .. } => match state {
+                    Incoming::Offered => &mut counts.asking,
+                    Incoming::Connecting | Incoming::Receiving => &mut counts.active,
+                    Incoming::Ended(_) => &mut counts.ended,
+                },
+            };
+            *kind += 1;
+        }
+        counts
+    }
+
+    pub(super) fn contacts(&self) -> Vec<api::Contact> {
+        self.domain.contacts().iter().map(views::contact).collect()
+    }
+
+    /// A contact that is on the roster.
+    pub(super) fn listed(&self, jid: &BareJid) -> Option<api::Contact> {
+        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&c))
+    }
+
+    /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
+    pub(super) fn resolve(&self, text: &str) -> Result<BareJid> {
+        let contacts = self.domain.contacts();
+        let mut named = contacts.iter().filter(|c| c.contact.name.as_deref() == Some(text));
+        match (named.next(), named.next()) {
+            (Some(one), None) => return Ok(one.contact.jid.clone()),
+            (Some(one), Some(other)) => {
+                let message = format!("{} and {} are both called {text}", one.contact.jid, other.contact.jid);
+                return Err(api::ApiError::new(api::codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
+            }
+            (None, _) => {}
+        }
+        if !text.contains('@') {
+            let message = format!("no contact is called {text}");
+            let hint = "'xbtctl contacts' lists them; an address looks like bob@example.org";
+            return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
+        }
+        xmpp::parse_bare(text).map_err(|error| {
+            let hint = "an address looks like bob@example.org";
+            api::ApiError::new(api::codes::INVALID_JID, format!("{text} is not an address of a contact: {error}"), hint)
+        })
+    }
+
+    pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {
+        let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {
+            let message = format!("no key of {jid} is known yet");
+            api::ApiError::new(api::codes::NO_DEVICE, message, "it is known once one of you has offered the other something")
+        })?;
+        let own = self.domain.settings().fingerprint;
+        let devices = contact.devices.iter().map(|d| api::DeviceVerification {
+            resource: d.device.resource.clone(),
+            fingerprint: d.device.fingerprint.to_string(),
+            safety_number: safety::number(own, d.device.fingerprint),
+            verified: d.device.trust == Trust::Verified,
+        });
+        let trust = if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind };
+        Ok(api::Verification { jid: jid.to_string(), own_fingerprint: own.to_string(), devices: devices.collect(), trust })
+    }
+
+    /// The device of a contact with this safety number.
+    pub(super) fn device_with(&self, jid: &BareJid, number: &str) -> Result<xbt_core::ids::Fingerprint> {
+        let own = self.domain.settings().fingerprint;
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let contact = self.domain.contact_of(jid);
+        let devices = contact.iter().flat_map(|c| c.devices.iter());
+        let mut same = devices.filter(|d| digits(&safety::number(own, d.device.fingerprint)) == digits(number));
+        same.next().map(|d| d.device.fingerprint).ok_or_else(|| {
+            let message = format!("no device of {jid} has this safety number");
+            let hint = "if it was read correctly, somebody may stand between you; do not send anything secret";
+            api::ApiError::new(api::codes::SAFETY_NUMBER_MISMATCH, message, hint)
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! The domain's state as the RPC tells it.
+
+use jiff::Timestamp;
+use xbt_api as api;
+use xbt_core::Domain;
+use xbt_core::contact::Trust;
+use xbt_core::domain::ContactView;
+use xbt_core::fault::Fault;
+use xbt_core::signal::{Connection, Subscription};
+use xbt_core::time::{Mono, Wall};
+use xbt_core::transfer::{Direction, End, Side, Transfer};
+use xbt_core::way::Way;
+
+/// RFC 3339 in UTC, to the second.
+pub(super) fn time(at: Wall) -> String {
+    let seconds = at.0.div_euclid(1000);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
+}
+
+pub(super) fn error(fault: &Fault) -> api::ApiError {
+    api::ApiError::new(&fault.code, &fault.message, &fault.hint)
+}
+
+pub(super) fn state(transfer: &Transfer) -> api::State {
+    // Both name the states of interface.md; a test in this module goes through all of them.
+    api::State::from_word(transfer.state_name()).unwrap_or(api::State::Failed)
+}
+
+pub(super) fn way(way: Way) -> api::Way {
+    match way {
+        Way::DirectTcp6 => api::Way::DirectTcp6,
+        Way::DirectTcp4 => api::Way::DirectTcp4,
+        Way::MappedTcp4 => api::Way::MappedTcp4,
+        Way::PunchedUdp => api::Way::PunchedUdp,
+        Way::Proxy65 => api::Way::Proxy65,
+        Way::InBand => api::Way::InBand,
+    }
+}
+
+pub(super) fn direction(transfer: &Transfer) -> api::Direction {
+    match transfer.direction() {
+        Direction::Out => api::Direction::Out,
+        Direction::In => api::Direction::In,
+    }
+}
+
+/// A transfer as it is listed.
+pub(super) fn transfer(domain: &Domain, transfer: &Transfer, now: Mono) -> api::Transfer {
+    let live = domain.live_view(transfer.id, now);
+    let size = transfer.facts.as_ref().map_or(0, |f| f.size);
+    let ended = transfer.end();
+    let done = if matches!(ended, Some(End::Done)) { size } else { live.done_bytes };
+    let rate = if ended.is_some() { 0 } else { live.rate };
+    let message = match ended {
+        Some(End::Declined { message: Some(message) }) => Some(message.clone()),
+        Some(_) | None => transfer.message.clone(),
+    };
+    api::Transfer {
+        id: transfer.id.0,
+        direction: direction(transfer),
+        contact: transfer.contact.to_string(),
+        name: transfer.name.clone(),
+        files: transfer.facts.as_ref().map_or(0, |f| f.files),
+        size,
+        state: state(transfer),
+        paused: transfer.paused.any(),
+        done_bytes: done,
+        rate,
+        eta_s: (rate > 0 && size > 0).then(|| size.saturating_sub(done).div_ceil(rate)),
+        info_hash: transfer.facts.as_ref().map(|f| f.info_hash.to_string()),
+        way: live.way.map(way),
+        message,
+        why: domain.why(transfer).map(|why| api::Why { code: why.code.to_owned(), text: why.text }),
+        error: match ended {
+            Some(End::Failed(fault)) => Some(error(fault)),
+            Some(_) | None => None,
+        },
+        path: path(domain, transfer),
+        created: time(transfer.created),
+        updated: time(transfer.updated),
+    }
+}
+
+fn path(domain: &Domain, transfer: &Transfer) -> Option<String> {
+    match &transfer.side {
+        Side::Out { .. } => domain.content(transfer).and_then(|c| c.paths.first().cloned()),
+        Side::In { path, folder, .. } => path.clone().or_else(|| folder.clone()),
+    }
+}
+
+/// What has happened to a transfer, as one sentence.
+pub(super) fn sentence(transfer: &Transfer) -> String {
+    let way = match transfer.direction() {
+        Direction::Out => "to",
+        Direction::In => "from",
+    };
+    let what = format!("transfer {} {way} {}: {}", transfer.id, transfer.contact, transfer.state_name());
+    match transfer.history.last().and_then(|step| step.reason.as_deref()) {
+        Some(reason) => format!("{what} ({reason})"),
+        None => what,
+    }
+}
+
+/// How the connection stands, as one sentence.
+pub(super) fn connection_sentence(connection: &Connection) -> String {
+    match connection {
+        Connection::Connecting => "connecting to the XMPP server".into(),
+        Connection::Online { device, resumed: false } => format!("online as {device}"),
+        Connection::Online { device, resumed: true } => format!("online again as {device}, nothing was lost"),
+        Connection::Offline { reason, .. } => format!("offline: {reason}"),
+        Connection::Refused { reason, .. } => format!("not connected: {reason}"),
+    }
+}
+
+/// A contact as it is listed.
+pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
+    let known = view.contact;
+    let devices = view.devices.iter().map(|d| api::Device {
+        resource: d.device.resource.clone(),
+        fingerprint: Some(d.device.fingerprint.to_string()),
+        online: d.online,
+        trusted: d.device.trust != Trust::Blocked,
+        verified: d.device.trust == Trust::Verified,
+    });
+    let mut devices: Vec<_> = devices.collect();
+    for (device, _) in view.online.iter().filter(|(_, xbt)| *xbt) {
+        if !devices.iter().any(|d| d.resource == device.resource) {
+            devices.push(api::Device {
+                resource: device.resource.clone(),
+                fingerprint: None,
+                online: true,
+                trusted: !known.verified,
+                verified: false,
+            });
+        }
+    }
+    api::Contact {
+        jid: known.jid.to_string(),
+        name: known.name.clone(),
+        subscription: match known.subscription {
+            Subscription::None => api::Subscription::None,
+            Subscription::To => api::Subscription::To,
+            Subscription::From => api::Subscription::From,
+            Subscription::Both => api::Subscription::Both,
+        },
+        groups: known.groups.clone(),
+        online: !view.online.is_empty(),
+        xbt: view.online.iter().any(|(_, xbt)| *xbt),
+        devices,
+        trust: if known.verified { api::Trust::Verified } else { api::Trust::Blind },
+        allowed: known.allowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(time(Wall(1_769_860_800_999)), "2026-01-31T12:00:00Z");
+        assert_eq!(time(Wall(i64::MAX)), Timestamp::MAX.to_string());
+    }
+}
