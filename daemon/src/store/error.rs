@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use xbt_core::fault::Fault;
 use xbt_core::ids::ContentId;
 
@@ -80,6 +81,10 @@ impl Problem {
     /// What SQLite says about the database at `path`.
     pub(super) fn sql(path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        if error.sqlite_error().is_some_and(|e| e.extended_code == SQLITE_IOERR_SHMSIZE) {
+            // The index of the log could not grow: SQLite's other way to say that the disk is full.
+            return Self::DiskFull { path };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
@@ -148,14 +153,14 @@ impl Problem {
                 log.display()
             ),
             Self::NotADatabase { path, .. } | Self::Damaged { path, .. } => format!(
-                "Nothing in it was changed: put a backup in its place, or, to begin with an empty list, move {0} (and {0}-wal, if it is there) to another folder.",
+                "Nothing in it was changed. Move it (and {0}-wal, if that is there) to another folder; then put a backup in its place, or begin with an empty list.",
                 path.display()
             ),
             Self::Newer { .. } => {
                 "Start the newer xbtd, or set state_dir to another folder; nothing was changed.".to_owned()
             }
             Self::Row { path, table, .. } => format!(
-                "Mend or delete the row with `sqlite3 {}` (table {table}), or put a backup in the database's place; nothing was changed.",
+                "Mend or delete the row with `sqlite3 {}` (table {table}), or put a backup in the database's place; the row is still there.",
                 path.display()
             ),
             Self::DiskFull { path } => format!(

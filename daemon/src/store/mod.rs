@@ -11,6 +11,8 @@ mod lock;
 mod migrations;
 mod open;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
