@@ -77,7 +77,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `database-row-unreadable` names the table and the row; `database-damaged`, `database-unreadable`.
+    /// `database-row-unreadable` names the table and the row; `database-damaged`, `database-unreadable`, `disk-full`
+    /// (also reading needs a few KiB for the index of the log).
     pub fn load(&self) -> Result<Rows, StoreError> {
         // Ended by its drop; it only keeps the tables at one moment.
         let _moment = self.connection.unchecked_transaction().map_err(|e| Problem::sql(&self.path, e))?;

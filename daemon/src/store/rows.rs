@@ -98,10 +98,11 @@ impl Tables<'_> {
         let mut all = Vec::new();
         while let Some(row) = rows.next().map_err(sql)? {
             let key = text(row.get_ref(0).map_err(sql)?);
-            let body = row.get_ref(1).map_err(sql)?.as_bytes().unwrap_or_default();
-            let value: T = serde_json::from_slice(body).map_err(|e| self.unreadable(T::TABLE, &key, e.to_string()))?;
+            let unreadable = |detail: String| self.unreadable(T::TABLE, &key, detail);
+            let body = row.get_ref(1).map_err(sql)?.as_str().map_err(|e| unreadable(e.to_string()))?;
+            let value: T = serde_json::from_str(body).map_err(|e| unreadable(e.to_string()))?;
             if value.key() != key {
-                return Err(self.unreadable(T::TABLE, &key, format!("its body is the one of {:?}", value.key())));
+                return Err(unreadable(format!("its body is the one of {:?}", value.key())));
             }
             all.push(value);
         }
