@@ -44,6 +44,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // So that nobody is told the number of a process that has ended.
         let _ = self.0.set_len(0);
+        // Not left to closing: a child that is being started may hold a copy of the file until its `exec`.
+        let _ = self.0.unlock();
     }
 }
 

@@ -215,8 +215,10 @@ proptest! {
         }
         fs::write(&path, data).unwrap();
         let before = bytes(folder.path());
-        if Store::open(folder.path()).is_err() {
-            prop_assert!(bytes(folder.path()) == before);
+        match Store::open(folder.path()) {
+            // Wrong text inside a row: loading says so, or the text is another good one.
+            Ok(store) => drop(store.load()),
+            Err(_) => prop_assert!(bytes(folder.path()) == before),
         }
     }
 }
