@@ -1,0 +1,59 @@
+//! What an older program wrote is read by this one, and what was released is not edited.
+
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::store::migrations::{STEPS, VERSION};
+use crate::store::open::APPLICATION;
+
+/// A database of version 1 as [`dump`] wrote it. Frozen like the migrations: a new version adds a file.
+const VERSION_1: &str = include_str!("v1.sql");
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn released_migrations_are_not_edited() {
+    let hashes: Vec<_> = STEPS.iter().map(|step| hash(step)).collect();
+    assert_eq!(hashes, ["02ef979ad23f050f0cd95d4a4ff38a66d1bc376f219a145cdf2f15d6717e0bec"]);
+    assert_eq!(hash(VERSION_1), "bc1639ab98124e62dcc45ae758771c99d529047e42c98dc403613c99768d94ae");
+}
+
+#[test]
+fn a_database_of_version_1_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = Connection::open(folder.path().join("xbt.db")).unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    drop(old);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.load().unwrap(), their_rows());
+    assert_eq!(store.blob(ContentId(1)).unwrap().unwrap(), b"blob");
+    assert_eq!(store.setting("port").unwrap().unwrap(), "51413");
+    let version: i64 = store.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, VERSION);
+}
+
+#[test]
+#[ignore = "writes the file for a new version: XBT_TEST_DUMP=FILE cargo test -p xbtd store::tests::frozen::dump -- --ignored"]
+fn dump() {
+    let Some(file) = std::env::var_os("XBT_TEST_DUMP") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.commit(&one_of_each()).unwrap();
+    store.put_blob(ContentId(1), b"blob").unwrap();
+    store.set_setting("port", "51413").unwrap();
+    let strings = |sql: &str| -> Vec<String> {
+        let mut statement = store.connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let mut lines = vec![format!("PRAGMA application_id = {APPLICATION}"), format!("PRAGMA user_version = {VERSION}")];
+    lines.extend(strings("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"));
+    for table in strings("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid") {
+        let columns = strings(&format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')"));
+        let values = columns.join(" || ', ' || ");
+        lines.extend(strings(&format!("SELECT 'INSERT INTO {table} VALUES (' || {values} || ')' FROM {table}")));
+    }
+    fs::write(file, lines.join(";\n") + ";\n").unwrap();
+}
