@@ -69,7 +69,8 @@ pub enum LinkEvent {
     Refused {
         /// From where.
         remote: SocketAddr,
-        /// A stable code: one of the constants of [`reason`].
+        /// A stable code: `unknown-device` (a key that no transfer waits for), `not-granted` (a known key, another
+        /// content), `bad-tls`, `bad-handshake`, `too-slow`, `too-many`, `own-device`.
         reason: &'static str,
         /// The key that was proved, if it came that far.
         peer: Option<Fingerprint>,

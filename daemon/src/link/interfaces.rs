@@ -4,8 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, netlink};
-use tokio::io::unix::AsyncFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -38,7 +39,7 @@ pub(super) fn interfaces() -> Vec<Interface> {
     }
 }
 
-/// Keeps `current` up to date until nobody looks at it any more.
+/// Keeps `current` up to date for ever.
 pub(super) async fn watch(current: watch::Sender<Vec<Interface>>) {
     let events = match subscribe() {
         Ok(events) => Some(events),
@@ -47,16 +48,8 @@ pub(super) async fn watch(current: watch::Sender<Vec<Interface>>) {
             None
         }
     };
-    while !current.is_closed() {
-        match &events {
-            Some(events) => {
-                if wait(events).await.is_err() {
-                    sleep(POLL).await;
-                }
-                sleep(SETTLE).await;
-            }
-            None => sleep(POLL).await,
-        }
+    loop {
+        // First of all for what has changed since the first look, before we were told of changes.
         let now = interfaces();
         current.send_if_modified(|known| {
             let changed = *known != now;
@@ -65,31 +58,47 @@ pub(super) async fn watch(current: watch::Sender<Vec<Interface>>) {
             }
             changed
         });
+        match &events {
+            Some(events) => match wait(events).await {
+                Ok(()) => sleep(SETTLE).await,
+                Err(error) => {
+                    tracing::debug!(%error, "no word of address changes from the kernel");
+                    sleep(POLL).await;
+                }
+            },
+            None => sleep(POLL).await,
+        }
     }
 }
 
-/// A netlink socket that is told of address changes.
-fn subscribe() -> io::Result<AsyncFd<rustix::fd::OwnedFd>> {
+/// A netlink socket that is told of address changes. It is no UDP socket, but is waited for and read like one, and
+/// tokio has no other safe way to do that with a socket of an unusual family.
+fn subscribe() -> io::Result<UdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     // No protocol number is number 0, NETLINK_ROUTE.
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     rustix::net::bind(&socket, &netlink::SocketAddrNetlink::new(0, ADDRESS_GROUPS))?;
-    Ok(AsyncFd::register(socket)?)
+    UdpSocket::from_std(socket.into())
 }
 
 /// Waits for at least one message and throws all of them away: that something changed is all we want to know.
-async fn wait(events: &AsyncFd<rustix::fd::OwnedFd>) -> io::Result<()> {
+async fn wait(events: &UdpSocket) -> io::Result<()> {
     let mut message = [0; 4096];
-    let mut ready = events.readable().await?;
     loop {
-        match rustix::net::recv(events, &mut message[..], RecvFlags::empty()) {
-            // ENOBUFS: so many changes that some were lost; look anyway.
-            Ok(_) | Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {}
-            Err(rustix::io::Errno::AGAIN) => {
-                ready.clear_ready();
-                return Ok(());
+        events.readable().await?;
+        let mut any = false;
+        loop {
+            match events.try_recv(&mut message) {
+                Ok(_) => any = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // So many changes that some were lost: looking is right then too.
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => any = true,
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error.into()),
+        }
+        if any {
+            return Ok(());
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Links: authenticated, encrypted byte streams to other devices, each of which carries one BitTorrent connection.
 //!
-//! A link is any byte stream plus the [`Way`] it takes. Today there is one way, direct TCP ([`tcp`]); a further
+//! A link is any byte stream plus the [`Way`] it takes. Today there is one way, direct TCP (`tcp`); a further
 //! one is a further module that yields a [`BoxedStream`] and the fingerprint of the device at its end.
 //!
 //! What is kept where:
-//! - [`identity`], [`tls`]: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
-//! - [`listen`], [`door`]: sockets, and the bounded number of strangers who may stand at them;
-//! - [`dial`], [`tcp`]: trying candidates;
-//! - [`room`]: the one owner of all wants and parked links, which decides whose link is taken;
-//! - [`talk`], [`handshake`]: the 68 bytes of BitTorrent that bind a link to a content.
+//! - `identity`, `tls`: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
+//! - `listen`, `door`: sockets, and the bounded number of strangers who may stand at them;
+//! - `dial`, `tcp`: trying candidates;
+//! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
+//! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
 
 mod address;
 mod dial;

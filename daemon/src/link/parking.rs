@@ -32,7 +32,7 @@ pub(super) enum State {
     /// Nothing; not a byte is read.
     Waiting(BoxedStream),
     /// Its peer is wanted and is the one to choose: we listen for its BitTorrent handshake.
-    Heeding(AbortOnDropHandle<()>),
+    Heeding { _task: AbortOnDropHandle<()> },
     /// It asked for a content that is not granted; perhaps not yet.
     Early(BoxedStream, Handshake),
 }

@@ -255,7 +255,7 @@ impl Room {
                 let outcome = talk::heed(stream).await;
                 let _ = report.send(Message::Heard { link, outcome }).await;
             });
-            self.parking.put_back(Parked { state: State::Heeding(AbortOnDropHandle::new(task)), ..parked });
+            self.parking.put_back(Parked { state: State::Heeding { _task: AbortOnDropHandle::new(task) }, ..parked });
         }
     }
 
@@ -279,7 +279,7 @@ impl Room {
         let wants = &self.wants;
         let found = self.parking.of_peer(peer).find_map(|parked| match &parked.state {
             State::Early(_, theirs) => Some((parked.id, wants.granting(peer, theirs.info_hash)?)),
-            State::Waiting(_) | State::Heeding(_) => None,
+            State::Waiting(_) | State::Heeding { .. } => None,
         });
         let Some((link, transfer)) = found else { return };
         if let Some(Parked { info, state: State::Early(stream, theirs), .. }) = self.parking.take(link) {

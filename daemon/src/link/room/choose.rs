@@ -56,14 +56,17 @@ impl Room {
         let waiting = || self.parking.of_peer(peer).filter(|parked| matches!(parked.state, State::Waiting(_)));
         let best = waiting().min_by_key(|parked| (parked.info.way, parked.id))?;
         let first = waiting().map(|parked| parked.since).min()?.max(wanted.since);
-        let hoped_for = wanted.best_hoped_for().into_iter().chain(self.best_incoming()).min();
+        let hoped_for = wanted.best_hoped_for().into_iter().chain(self.best_incoming(wanted)).min();
         let wait_is_vain = hoped_for.is_none_or(|hoped_for| best.info.way <= hoped_for);
         Some((best.id, if wait_is_vain { first } else { first + self.setup.times.better }))
     }
 
-    /// The best way by which the other side could reach us.
-    fn best_incoming(&self) -> Option<Way> {
-        self.setup.candidates.borrow().iter().map(Way::to).min()
+    /// The best way by which the other side may come to us: over IPv6 only if it has told an IPv6 address of its own,
+    /// or none at all.
+    fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
+        let theirs = &wanted.want.candidates;
+        let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| Way::to(candidate) <= *way);
+        self.setup.candidates.borrow().iter().map(Way::to).filter(is_likely).min()
     }
 
     fn speak(&mut self, transfer: TransferId, link: u64) {
@@ -76,13 +79,11 @@ impl Room {
 
     /// When a want dials again: not while a round or a talk is under way, nor while its peer has a link for each want.
     fn redial_at(&self, transfer: TransferId) -> Option<Instant> {
-        let wanted = self.wants.0.get(&transfer)?;
+        let wanted = self.wants.0.get(&transfer).filter(|wanted| wanted.round.is_none() && wanted.talk.is_none())?;
+        let at = wanted.redial_at?;
         let peer = wanted.want.peer;
         let open = self.wants.of_peer(peer).filter(|wanted| wanted.talk.is_none()).count();
-        if wanted.round.is_some() || wanted.talk.is_some() || self.parking.of_peer(peer).count() >= open {
-            return None;
-        }
-        wanted.redial_at
+        (self.parking.of_peer(peer).count() < open).then_some(at)
     }
 
     fn give_up(&mut self, wanted: Wanted) {
@@ -97,7 +98,7 @@ impl Room {
     fn parked_in_vain(&mut self, parked: Parked) {
         match parked.state {
             State::Early(..) => self.refuse(&parked.info, reason::NOT_GRANTED),
-            State::Heeding(_) => self.lost(&parked.info, &TalkError::Silent(self.setup.times.parked)),
+            State::Heeding { .. } => self.lost(&parked.info, &TalkError::Silent(self.setup.times.parked)),
             // One that both sides dialled and nobody needed.
             State::Waiting(_) if self.known.contains_key(&parked.info.peer) => {}
             State::Waiting(_) => self.refuse(&parked.info, reason::UNKNOWN_DEVICE),

@@ -34,7 +34,7 @@ const LETTER: InfoHash = InfoHash([2; 20]);
 /// As in life, but nobody waits for what does not come.
 fn times() -> Times {
     Times {
-        want: Duration::from_secs(8),
+        want: Duration::from_secs(5),
         parked: Duration::from_secs(3),
         early: Duration::from_millis(700),
         answer: Duration::from_secs(2),

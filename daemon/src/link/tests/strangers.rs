@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion, version};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::super::handshake::Handshake;
 use super::super::tls::ALPN;
@@ -72,6 +73,12 @@ fn client(identity: Option<&Identity>, version: &'static SupportedProtocolVersio
     TlsConnector::from(Arc::new(config))
 }
 
+/// Mallory's key with the certificate of somebody else, which is no secret.
+fn forged(victim: &Identity, mallory: &Identity) -> Arc<SingleCertAndKey> {
+    let key = rustls::crypto::ring::sign::any_eddsa_type(&mallory.private_key()).unwrap();
+    Arc::new(CertifiedKey::new(vec![victim.certificate()], key).into())
+}
+
 /// Connects; with TLS 1.3 the client learns of a refusal only when it reads.
 async fn connect(connector: TlsConnector, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
@@ -99,6 +106,47 @@ async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read(
     });
     assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint())));
     assert!(timeout(PATIENCE, flood).await.unwrap().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn who_shows_a_wanted_certificate_without_its_key_is_refused() {
+    let (victim, mallory) = (new_identity(), new_identity());
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let peer = victim.fingerprint();
+    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let mut client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_client_cert_resolver(forged(&victim, &mallory));
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    let mut stream = connect(TlsConnector::from(Arc::new(client)), device.address()).await.unwrap();
+    is_closed_without_a_byte(&mut stream).await;
+    assert_eq!(device.refused().await, ("bad-tls", None));
+}
+
+#[tokio::test]
+async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to() {
+    let (victim, mallory) = (new_identity(), new_identity());
+    let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(forged(&victim, &mallory));
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    let listener = tokio::net::TcpListener::bind(V4).await.unwrap();
+    let candidates = vec![host(listener.local_addr().unwrap())];
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            assert!(acceptor.accept(stream).await.is_err(), "the forged key was believed");
+        }
+    });
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let peer = victim.fingerprint();
+    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    assert_eq!(device.failed().await.1[0].code, "bad-tls");
 }
 
 #[tokio::test]
