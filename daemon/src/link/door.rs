@@ -1,0 +1,110 @@
+//! The door: everybody who has connected and not yet proved a key.
+//!
+//! Anybody on the Internet may stand here, so their number is bounded, in all and from one source. Who comes when it is
+//! full takes the place of the one who has stood longest (of the same source, if that one is full): an honest
+//! device needs two round trips, half-open connections stand for ever.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use xbt_core::ids::Fingerprint;
+
+use super::Way;
+use super::address::Source;
+use super::event::{Refusal, reason};
+use super::listen::prepare;
+use super::room::{Link, LinkInfo, Message};
+use super::tls::Tls;
+
+/// TLS handshakes under way.
+const MOST: usize = 64;
+
+/// TLS handshakes under way from one source.
+const MOST_OF_SOURCE: usize = 16;
+
+/// What the door needs.
+pub(super) struct Door {
+    pub tls: Arc<Tls>,
+    pub own: Fingerprint,
+    pub patience: Duration,
+    pub inbox: mpsc::Sender<Message>,
+}
+
+struct Standing {
+    source: Source,
+    remote: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Door {
+    /// Takes connections in until there is nobody who brings them.
+    pub async fn keep(self, mut arriving: mpsc::Receiver<(TcpStream, SocketAddr)>) {
+        let door = Arc::new(self);
+        let mut handshakes = JoinSet::new();
+        let mut standing: VecDeque<Standing> = VecDeque::new();
+        loop {
+            tokio::select! {
+                Some(ended) = handshakes.join_next_with_id() => {
+                    let id = match ended {
+                        Ok((id, ())) => id,
+                        Err(error) => error.id(),
+                    };
+                    standing.retain(|one| one.task.id() != id);
+                }
+                connection = arriving.recv() => {
+                    let Some((stream, remote)) = connection else { return };
+                    let source = Source::of(remote);
+                    door.make_room(&mut standing, source);
+                    let task = handshakes.spawn(door.clone().take_in(stream, remote));
+                    standing.push_back(Standing { source, remote, task });
+                }
+            }
+        }
+    }
+
+    fn make_room(&self, standing: &mut VecDeque<Standing>, source: Source) {
+        let of_source = standing.iter().filter(|one| one.source == source).count();
+        let leaves = if of_source >= MOST_OF_SOURCE {
+            standing.iter().position(|one| one.source == source)
+        } else if standing.len() >= MOST {
+            Some(0)
+        } else {
+            None
+        };
+        if let Some(one) = leaves.and_then(|position| standing.remove(position)) {
+            one.task.abort();
+            self.refuse(one.remote, reason::TOO_MANY, None);
+        }
+    }
+
+    async fn take_in(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%remote, %error, "a connection was gone at once");
+            return;
+        }
+        match timeout(self.patience, self.tls.accept(stream)).await {
+            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
+            Ok(Err(error)) => {
+                tracing::debug!(%remote, %error, "no link: the TLS handshake failed");
+                self.refuse(remote, reason::BAD_TLS, None);
+            }
+            Ok(Ok((peer, _))) if peer == self.own => self.refuse(remote, reason::OWN_DEVICE, Some(peer)),
+            Ok(Ok((peer, stream))) => {
+                let info = LinkInfo { peer, way: Way::from_remote(remote.ip()), remote: Some(remote), dialled: None };
+                // The room has gone: so does the link.
+                let _ = self.inbox.send(Message::Arrived(Link { info, stream: Box::new(stream) })).await;
+            }
+        }
+    }
+
+    /// Only counted: if the room is busy, counting it is not worth waiting for.
+    fn refuse(&self, remote: SocketAddr, reason: &'static str, peer: Option<Fingerprint>) {
+        let _ = self.inbox.try_send(Message::Refused(Refusal { remote, reason, peer }));
+    }
+}

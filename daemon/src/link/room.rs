@@ -1,0 +1,382 @@
+//! The one owner of all wants and parked links. It alone decides which link is taken.
+//!
+//! Whose link: of two devices the one with the smaller fingerprint chooses among the links there are, best way first,
+//! whoever dialled them, and sends the BitTorrent handshake on its choice. The other one listens on up to eight links
+//! and answers where the content is granted to that device. So both agree without a further word.
+//!
+//! Invariants:
+//! - not a byte is read from a link (past TLS) before its peer has a want;
+//! - while a peer has no want, its links are among the few unknown ones; when its last want ends, they are closed;
+//! - a want ends with one `Ready` or one `Failed`, or silently by `unwant`.
+
+mod choose;
+mod tell;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+use xbt_core::ids::{Fingerprint, TransferId};
+use xbt_core::signal::Candidate;
+
+use super::address::{Ourselves, candidates};
+use super::dial::{Dialler, Round};
+use super::event::{Refusal, reason};
+use super::handshake::Handshake;
+use super::interfaces::Interface;
+use super::mailbox::{Mailbox, Order};
+use super::outbox::Outbox;
+use super::parking::{Parked, Parking, State};
+use super::talk::{self, TalkError};
+use super::wants::{Wanted, Wants};
+use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way};
+
+/// How long links that come too late (both sides dial) are not taken for those of an unknown device.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Where a link comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkInfo {
+    /// Whose key was proved.
+    pub peer: Fingerprint,
+    pub way: Way,
+    pub remote: Option<SocketAddr>,
+    /// If we dialled: for which want, and which of its candidates.
+    pub dialled: Option<(TransferId, Candidate)>,
+}
+
+/// An authenticated link.
+pub(super) struct Link {
+    pub info: LinkInfo,
+    pub stream: BoxedStream,
+}
+
+/// What tasks report to the room.
+pub(super) enum Message {
+    /// A link is there.
+    Arrived(Link),
+    /// Somebody was turned away at the door.
+    Refused(Refusal),
+    /// A candidate has failed.
+    Tried { transfer: TransferId, serial: u64, attempt: Attempt },
+    /// All candidates have been tried.
+    RoundOver { transfer: TransferId, serial: u64 },
+    /// A parked link has spoken, or ended.
+    Heard { link: u64, outcome: Result<(BoxedStream, Handshake), TalkError> },
+    /// The exchange of handshakes for a want is over.
+    Talked { transfer: TransferId, talk: u64, info: LinkInfo, outcome: Result<(BoxedStream, Handshake), TalkError> },
+}
+
+/// What the room is given at the start.
+pub(super) struct Setup {
+    pub own: Fingerprint,
+    pub peer_id: [u8; 20],
+    pub direct: bool,
+    pub advertise: Vec<SocketAddr>,
+    pub ourselves: Ourselves,
+    pub times: Times,
+    pub dialler: Arc<Dialler>,
+    pub report: mpsc::Sender<Message>,
+    pub candidates: watch::Sender<Vec<Candidate>>,
+}
+
+/// See the module's description.
+pub(super) struct Room {
+    setup: Setup,
+    wants: Wants,
+    parking: Parking,
+    /// Devices that had a want, and when last.
+    known: HashMap<Fingerprint, Instant>,
+    outbox: Outbox,
+    /// Counts wants and talks, so that messages about earlier ones are recognised.
+    serial: u64,
+}
+
+impl Room {
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            wants: Wants::default(),
+            parking: Parking::default(),
+            known: HashMap::new(),
+            outbox: Outbox::default(),
+            serial: 0,
+        }
+    }
+
+    /// Lives until nobody takes events any more.
+    pub async fn live(
+        mut self,
+        mailbox: Arc<Mailbox>,
+        mut inbox: mpsc::Receiver<Message>,
+        mut interfaces: watch::Receiver<Vec<Interface>>,
+        events: mpsc::Sender<LinkEvent>,
+    ) {
+        loop {
+            let now = Instant::now();
+            self.settle(now);
+            let wake = self.next_wake().unwrap_or(now + REMEMBERED);
+            tokio::select! {
+                () = mailbox.rung() => {
+                    for (transfer, order) in mailbox.take() {
+                        match order {
+                            Order::Want(want) => self.want(want),
+                            Order::Unwant => self.unwant(transfer),
+                        }
+                    }
+                }
+                Some(message) = inbox.recv() => self.take(message),
+                Ok(()) = interfaces.changed() => {
+                    let found = interfaces.borrow_and_update().clone();
+                    self.moved(&found);
+                }
+                permit = events.reserve(), if !self.outbox.is_empty() => {
+                    let Ok(permit) = permit else { return };
+                    if let Some(event) = self.outbox.next() {
+                        permit.send(event);
+                    }
+                }
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Whether we are the side that chooses and speaks first.
+    fn speaks_to(&self, peer: Fingerprint) -> bool {
+        self.setup.own < peer
+    }
+
+    fn want(&mut self, want: Want) {
+        let now = Instant::now();
+        let Want { transfer, peer, info_hash, .. } = want;
+        tracing::debug!(%transfer, %peer, candidates = want.candidates.len(), "a link is wanted");
+        self.outbox.forget(transfer);
+        let earlier = self.wants.0.remove(&transfer);
+        self.serial += 1;
+        let mut wanted = Wanted::new(want, self.serial, now, self.setup.times.want);
+        if let Some(earlier) = earlier {
+            if earlier.want.peer == peer && earlier.want.info_hash == info_hash {
+                // Handshakes under way are as good for the new want.
+                wanted.talk = earlier.talk;
+            } else {
+                self.close_unless_wanted(earlier.want.peer);
+            }
+        }
+        if let Some((code, sentence)) = self.hopeless(peer) {
+            for candidate in wanted.want.candidates.clone() {
+                let reason = sentence.to_owned();
+                wanted.note(Attempt { candidate, way: Way::to(&candidate), code, reason });
+            }
+            self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts: wanted.into_attempts() });
+            self.close_unless_wanted(peer);
+            return;
+        }
+        self.known.insert(peer, now);
+        self.wants.0.insert(transfer, wanted);
+        self.dial(transfer);
+        self.heed(peer);
+        self.answer_early(peer);
+    }
+
+    /// Why no link can come of it at all.
+    fn hopeless(&self, peer: Fingerprint) -> Option<(&'static str, &'static str)> {
+        if peer == self.setup.own {
+            return Some((reason::OWN_DEVICE, "this device has no link to itself"));
+        }
+        (!self.setup.direct).then_some(("way-off", "the configuration does not allow direct links"))
+    }
+
+    fn unwant(&mut self, transfer: TransferId) {
+        self.outbox.forget(transfer);
+        if let Some(wanted) = self.wants.0.remove(&transfer) {
+            tracing::debug!(%transfer, "the link is no longer wanted");
+            self.close_unless_wanted(wanted.want.peer);
+        }
+    }
+
+    fn close_unless_wanted(&mut self, peer: Fingerprint) {
+        if !self.wants.any(peer) {
+            self.parking.close_of_peer(peer);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Arrived(link) => self.arrived(link),
+            Message::Refused(refusal) => self.outbox.refusal(refusal),
+            Message::Tried { transfer, serial, attempt } => {
+                if let Some(wanted) = self.wants.current(transfer, serial) {
+                    wanted.note(attempt);
+                }
+            }
+            Message::RoundOver { transfer, serial } => {
+                let redial = self.setup.times.redial;
+                if let Some(wanted) = self.wants.current(transfer, serial) {
+                    wanted.round_over(Instant::now(), redial);
+                }
+            }
+            Message::Heard { link, outcome } => self.heard(link, outcome),
+            Message::Talked { transfer, talk, info, outcome } => self.talked(transfer, talk, info, outcome),
+        }
+    }
+
+    fn arrived(&mut self, link: Link) {
+        let LinkInfo { peer, way, remote, dialled } = link.info;
+        let wanted = self.wants.any(peer);
+        tracing::debug!(%peer, %way, ?remote, dialled = dialled.is_some(), wanted, "an authenticated link");
+        if dialled.is_some() && !wanted {
+            return;
+        }
+        let now = Instant::now();
+        let until = now + self.setup.times.parked;
+        let wants = &self.wants;
+        if let Some(gone) = self.parking.admit(link, |peer| wants.any(peer), now, until) {
+            self.refuse(&gone, reason::TOO_MANY);
+        }
+        self.heed(peer);
+    }
+
+    /// Listens on all links of a wanted peer, if that peer is the one to speak.
+    fn heed(&mut self, peer: Fingerprint) {
+        if self.speaks_to(peer) || !self.wants.any(peer) {
+            return;
+        }
+        let waiting = |parked: &Parked| matches!(parked.state, State::Waiting(_));
+        let links: Vec<u64> = self.parking.of_peer(peer).filter(|p| waiting(p)).map(|p| p.id).collect();
+        for link in links {
+            let Some(parked) = self.parking.take(link) else { continue };
+            let State::Waiting(stream) = parked.state else { continue };
+            let report = self.setup.report.clone();
+            let task = tokio::spawn(async move {
+                let outcome = talk::heed(stream).await;
+                let _ = report.send(Message::Heard { link, outcome }).await;
+            });
+            self.parking.put_back(Parked { state: State::Heeding { _task: AbortOnDropHandle::new(task) }, ..parked });
+        }
+    }
+
+    fn heard(&mut self, link: u64, outcome: Result<(BoxedStream, Handshake), TalkError>) {
+        // Closed meanwhile: so is the stream, here.
+        let Some(parked) = self.parking.take(link) else { return };
+        match outcome {
+            Ok((stream, theirs)) => match self.wants.granting(parked.info.peer, theirs.info_hash) {
+                Some(transfer) => self.answer(transfer, parked.info, stream, theirs),
+                None => {
+                    let until = parked.until.min(Instant::now() + self.setup.times.early);
+                    self.parking.put_back(Parked { state: State::Early(stream, theirs), until, ..parked });
+                }
+            },
+            Err(error) => self.lost(&parked.info, &error),
+        }
+    }
+
+    /// A want has come: perhaps its peer was faster and has asked already.
+    fn answer_early(&mut self, peer: Fingerprint) {
+        let wants = &self.wants;
+        let found = self.parking.of_peer(peer).find_map(|parked| match &parked.state {
+            State::Early(_, theirs) => Some((parked.id, wants.granting(peer, theirs.info_hash)?)),
+            State::Waiting(_) | State::Heeding { .. } => None,
+        });
+        let Some((link, transfer)) = found else { return };
+        if let Some(Parked { info, state: State::Early(stream, theirs), .. }) = self.parking.take(link) {
+            self.answer(transfer, info, stream, theirs);
+        }
+    }
+
+    fn answer(&mut self, transfer: TransferId, info: LinkInfo, stream: BoxedStream, theirs: Handshake) {
+        let patience = self.setup.times.answer;
+        let ours = Handshake::ours(theirs.info_hash, self.setup.peer_id);
+        self.talk(
+            transfer,
+            info,
+            async move { talk::answer(stream, ours, patience).await.map(|stream| (stream, theirs)) },
+        );
+    }
+
+    /// Lets the handshakes for a want go on in a task of their own.
+    fn talk(
+        &mut self,
+        transfer: TransferId,
+        info: LinkInfo,
+        exchange: impl Future<Output = Result<(BoxedStream, Handshake), TalkError>> + Send + 'static,
+    ) {
+        self.serial += 1;
+        let talk = self.serial;
+        let report = self.setup.report.clone();
+        let task = tokio::spawn(async move {
+            let outcome = exchange.await;
+            let _ = report.send(Message::Talked { transfer, talk, info, outcome }).await;
+        });
+        if let Some(wanted) = self.wants.0.get_mut(&transfer) {
+            wanted.talk = Some((talk, AbortOnDropHandle::new(task)));
+        }
+    }
+
+    fn talked(
+        &mut self,
+        transfer: TransferId,
+        talk: u64,
+        info: LinkInfo,
+        outcome: Result<(BoxedStream, Handshake), TalkError>,
+    ) {
+        let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
+        if wanted.talk.as_ref().is_none_or(|(current, _)| *current != talk) {
+            return;
+        }
+        wanted.talk = None;
+        match outcome {
+            Ok((stream, theirs)) => {
+                let LinkInfo { peer, way, remote, .. } = info;
+                tracing::info!(%transfer, %peer, %way, ?remote, "a link is ready");
+                self.wants.0.remove(&transfer);
+                self.known.insert(peer, Instant::now());
+                let reserved = theirs.reserved;
+                self.outbox.outcome(transfer, LinkEvent::Ready { transfer, peer, stream, way, remote, reserved });
+                self.close_unless_wanted(peer);
+            }
+            Err(error) => {
+                self.lost(&info, &error);
+                // It may have spoken on another link already.
+                self.answer_early(info.peer);
+            }
+        }
+    }
+
+    /// Begins a round of dials.
+    fn dial(&mut self, transfer: TransferId) {
+        let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
+        wanted.redial_at = None;
+        let mut candidates = Vec::new();
+        for candidate in wanted.want.candidates.clone() {
+            match self.setup.ourselves.objection(candidate.address) {
+                None => candidates.push(candidate),
+                Some(why) => wanted.note(Attempt {
+                    candidate,
+                    way: Way::to(&candidate),
+                    code: "not-dialled",
+                    reason: format!("{} {why}: not dialled", candidate.address),
+                }),
+            }
+        }
+        if candidates.is_empty() {
+            return;
+        }
+        let round = Round { transfer, serial: wanted.serial, peer: wanted.want.peer, candidates };
+        wanted.round = Some(AbortOnDropHandle::new(tokio::spawn(self.setup.dialler.clone().run(round))));
+    }
+
+    /// The interfaces have other addresses than before.
+    fn moved(&mut self, interfaces: &[Interface]) {
+        self.setup.ourselves.ips = interfaces.iter().map(|i| i.ip).collect();
+        let told = candidates(&self.setup.ourselves.listening, interfaces, &self.setup.advertise);
+        if *self.setup.candidates.borrow() != told {
+            tracing::info!(count = told.len(), "our own addresses have changed");
+            self.setup.candidates.send_replace(told.clone());
+            self.outbox.candidates(told);
+        }
+    }
+}

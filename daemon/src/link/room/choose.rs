@@ -1,0 +1,107 @@
+//! What time brings: choosing a link, dialling again, giving up.
+
+use tokio::time::Instant;
+use xbt_core::ids::TransferId;
+
+use super::super::event::reason;
+use super::super::handshake::Handshake;
+use super::super::parking::{Parked, State};
+use super::super::talk::{self, TalkError};
+use super::super::wants::Wanted;
+use super::super::{LinkEvent, Way};
+use super::{REMEMBERED, Room};
+
+impl Room {
+    /// Does everything whose time has come. Called after each event; cheap, since wants and parked links are few.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for parked in self.parking.take_expired(now) {
+            self.parked_in_vain(parked);
+        }
+        for wanted in self.wants.take_expired(now) {
+            self.give_up(wanted);
+        }
+        let wants = &self.wants;
+        self.known.retain(|peer, last| wants.any(*peer) || *last + REMEMBERED > now);
+        let transfers: Vec<TransferId> = self.wants.0.keys().copied().collect();
+        for transfer in transfers {
+            if let Some((link, at)) = self.choice(transfer)
+                && at <= now
+            {
+                self.speak(transfer, link);
+            }
+            if self.redial_at(transfer).is_some_and(|at| at <= now) {
+                self.dial(transfer);
+            }
+        }
+    }
+
+    /// When [`Self::settle`] has something to do if nothing happens before.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let wants = self.wants.0.iter().flat_map(|(transfer, wanted)| {
+            let choice = self.choice(*transfer).map(|(_, at)| at);
+            [Some(wanted.deadline), choice, self.redial_at(*transfer)]
+        });
+        let parked = self.parking.iter().map(|parked| parked.until);
+        wants.flatten().chain(parked).min()
+    }
+
+    /// The link that we would take for a want, and when: at once if no better way can be hoped for, else after a
+    /// short wait for one. None if it is not ours to choose, or there is nothing to choose from.
+    fn choice(&self, transfer: TransferId) -> Option<(u64, Instant)> {
+        let wanted = self.wants.0.get(&transfer)?;
+        let peer = wanted.want.peer;
+        if wanted.talk.is_some() || !self.speaks_to(peer) {
+            return None;
+        }
+        let waiting = || self.parking.of_peer(peer).filter(|parked| matches!(parked.state, State::Waiting(_)));
+        let best = waiting().min_by_key(|parked| (parked.info.way, parked.id))?;
+        let first = waiting().map(|parked| parked.since).min()?.max(wanted.since);
+        let hoped_for = wanted.best_hoped_for().into_iter().chain(self.best_incoming(wanted)).min();
+        let wait_is_vain = hoped_for.is_none_or(|hoped_for| best.info.way <= hoped_for);
+        Some((best.id, if wait_is_vain { first } else { first + self.setup.times.better }))
+    }
+
+    /// The best way by which the other side may come to us: over IPv6 only if it has told an IPv6 address of its own,
+    /// or none at all.
+    fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
+        let theirs = &wanted.want.candidates;
+        let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| Way::to(candidate) <= *way);
+        self.setup.candidates.borrow().iter().map(Way::to).filter(is_likely).min()
+    }
+
+    fn speak(&mut self, transfer: TransferId, link: u64) {
+        let Some(info_hash) = self.wants.0.get(&transfer).map(|wanted| wanted.want.info_hash) else { return };
+        if let Some(Parked { info, state: State::Waiting(stream), .. }) = self.parking.take(link) {
+            let ours = Handshake::ours(info_hash, self.setup.peer_id);
+            self.talk(transfer, info, talk::speak(stream, ours, self.setup.times.answer));
+        }
+    }
+
+    /// When a want dials again: not while a round or a talk is under way, nor while its peer has a link for each want.
+    fn redial_at(&self, transfer: TransferId) -> Option<Instant> {
+        let wanted = self.wants.0.get(&transfer).filter(|wanted| wanted.round.is_none() && wanted.talk.is_none())?;
+        let at = wanted.redial_at?;
+        let peer = wanted.want.peer;
+        let open = self.wants.of_peer(peer).filter(|wanted| wanted.talk.is_none()).count();
+        (self.parking.of_peer(peer).count() < open).then_some(at)
+    }
+
+    fn give_up(&mut self, wanted: Wanted) {
+        let (transfer, peer) = (wanted.want.transfer, wanted.want.peer);
+        let attempts = wanted.into_attempts();
+        tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
+        self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts });
+        self.close_unless_wanted(peer);
+    }
+
+    /// A parked link's time is up. Dropping it closes it.
+    fn parked_in_vain(&mut self, parked: Parked) {
+        match parked.state {
+            State::Early(..) => self.refuse(&parked.info, reason::NOT_GRANTED),
+            State::Heeding { .. } => self.lost(&parked.info, &TalkError::Silent(self.setup.times.parked)),
+            // One that both sides dialled and nobody needed.
+            State::Waiting(_) if self.known.contains_key(&parked.info.peer) => {}
+            State::Waiting(_) => self.refuse(&parked.info, reason::UNKNOWN_DEVICE),
+        }
+    }
+}

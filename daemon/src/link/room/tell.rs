@@ -1,0 +1,34 @@
+//! What is told of links that came to nothing.
+
+use super::super::event::{Refusal, reason};
+use super::super::talk::TalkError;
+use super::super::{Attempt, Way};
+use super::{LinkInfo, Room};
+
+impl Room {
+    /// A link was not taken: told, if somebody else brought it.
+    pub(super) fn refuse(&mut self, info: &LinkInfo, reason: &'static str) {
+        tracing::info!(peer = %info.peer, remote = ?info.remote, reason, "a link was refused");
+        if let (None, Some(remote)) = (info.dialled, info.remote) {
+            self.outbox.refusal(Refusal { remote, reason, peer: Some(info.peer) });
+        }
+    }
+
+    /// A link ended before it was taken: kept with the candidate if we dialled, told if what came was no BitTorrent.
+    pub(super) fn lost(&mut self, info: &LinkInfo, error: &TalkError) {
+        tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link came to nothing");
+        if let Some((transfer, candidate)) = info.dialled {
+            if let Some(wanted) = self.wants.0.get_mut(&transfer)
+                && wanted.want.candidates.contains(&candidate)
+            {
+                let reason = format!("{} {error}", candidate.address);
+                wanted.note(Attempt { candidate, way: Way::to(&candidate), code: error.code(), reason });
+            }
+            return;
+        }
+        match error {
+            TalkError::NotBitTorrent | TalkError::OtherContent => self.refuse(info, reason::BAD_HANDSHAKE),
+            TalkError::Closed | TalkError::Silent(_) => {}
+        }
+    }
+}

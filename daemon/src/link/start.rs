@@ -1,0 +1,151 @@
+//! Starting the room, and the handle to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use xbt_core::ids::TransferId;
+use xbt_core::signal::Candidate;
+
+use super::address::{Ourselves, candidates};
+use super::dial::Dialler;
+use super::door::Door;
+use super::interfaces::{interfaces, watch};
+use super::mailbox::{Mailbox, Order};
+use super::room::{Room, Setup};
+use super::tls::Tls;
+use super::{Identity, LinkError, LinkEvent, Times, Want, listen};
+
+/// Reports of tasks that the room has not seen; whoever has a further one waits.
+const INBOX: usize = 64;
+
+/// What the configuration says about links.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// Where links are taken. IPv6 sockets are v6-only. Port 0: one port for all such addresses, chosen once.
+    pub listen: Vec<SocketAddr>,
+    /// The port that was chosen at an earlier start ([`LinkHandle::port`]). If it is taken now, a new one is chosen.
+    pub kept_port: Option<u16>,
+    /// Further addresses to tell contacts, for example of a port that a person has forwarded.
+    pub advertise: Vec<SocketAddr>,
+    /// Whether direct links are allowed. If not, nothing is listened on, dialled or told, and every want fails at once.
+    pub direct: bool,
+    /// Ports of our own services: not dialled on any address of this computer, whatever a contact says.
+    pub forbidden_ports: Vec<u16>,
+    /// Who we are in the BitTorrent handshake.
+    pub peer_id: [u8; 20],
+}
+
+/// The running room. Dropping it ends it; [`LinkRoom::close`] also waits for that.
+pub struct LinkRoom {
+    tasks: JoinSet<()>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// To ask for links and for our own addresses. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LinkHandle {
+    mailbox: Arc<Mailbox>,
+    listening: Arc<[SocketAddr]>,
+    port: Option<u16>,
+    candidates: watch::Receiver<Vec<Candidate>>,
+}
+
+impl LinkRoom {
+    /// Listens, and from now on tells `events`. The room never waits for whoever takes them, and ends when nobody does.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on. One that this computer does not have is only left out, with a warning.
+    pub async fn start(
+        identity: Identity,
+        config: LinkConfig,
+        events: mpsc::Sender<LinkEvent>,
+    ) -> Result<(Self, LinkHandle), LinkError> {
+        Self::start_with(identity, config, events, Times::default())
+    }
+
+    /// The same with other times, for tests. Must be called inside a tokio runtime.
+    pub(super) fn start_with(
+        identity: Identity,
+        config: LinkConfig,
+        events: mpsc::Sender<LinkEvent>,
+        times: Times,
+    ) -> Result<(Self, LinkHandle), LinkError> {
+        let tls = Arc::new(Tls::new(&identity)?);
+        let LinkConfig { listen, kept_port, advertise, direct, forbidden_ports, peer_id } = config;
+        let listen = if direct { listen } else { Vec::new() };
+        let advertise = if direct { advertise } else { Vec::new() };
+        let listen::Bound { listeners, port } = listen::bind(&listen, kept_port)?;
+        let listening: Vec<SocketAddr> = listeners.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        tracing::info!(fingerprint = %identity.fingerprint(), ?listening, "links are taken");
+
+        let found = interfaces();
+        let ips = found.iter().map(|i| i.ip).collect();
+        let (tell_candidates, candidates) = watch::channel(candidates(&listening, &found, &advertise));
+        let (see_interfaces, seen_interfaces) = watch::channel(found);
+        // Full: tasks wait with what they report, and the door with letting in.
+        let (report, inbox) = mpsc::channel(INBOX);
+        // Nothing waits here: the kernel's backlog does.
+        let (bring, arriving) = mpsc::channel(1);
+        let mailbox = Arc::new(Mailbox::default());
+        let own = identity.fingerprint();
+
+        let mut tasks = JoinSet::new();
+        for socket in listeners {
+            tasks.spawn(listen::accept(socket, bring.clone()));
+        }
+        let door = Door { tls: tls.clone(), own, patience: times.tls, inbox: report.clone() };
+        tasks.spawn(door.keep(arriving));
+        tasks.spawn(watch(see_interfaces));
+        let dialler = Arc::new(Dialler::new(tls, times, report.clone()));
+        let ourselves = Ourselves { listening: listening.clone(), ips, forbidden_ports };
+        let setup =
+            Setup { own, peer_id, direct, advertise, ourselves, times, dialler, report, candidates: tell_candidates };
+        tasks.spawn(Room::new(setup).live(mailbox.clone(), inbox, seen_interfaces, events));
+
+        let handle = LinkHandle { mailbox: mailbox.clone(), listening: listening.into(), port, candidates };
+        Ok((Self { tasks, mailbox }, handle))
+    }
+
+    /// Ends everything and waits until the sockets are closed. Links that were handed over are not touched.
+    pub async fn close(mut self) {
+        self.mailbox.close();
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Drop for LinkRoom {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+impl LinkHandle {
+    /// Grants this content to this device, and looks for a link: [`LinkEvent::Ready`] or [`LinkEvent::Failed`] follows.
+    /// Takes the place of an earlier want of the same transfer; an event of that one may already be on its way.
+    pub fn want(&self, want: Want) {
+        self.mailbox.post(want.transfer, Order::Want(want));
+    }
+
+    /// Withdraws the grant and stops looking. A link that was handed over is not touched; one that is on its way as
+    /// an event may still come.
+    pub fn unwant(&self, transfer: TransferId) {
+        self.mailbox.post(transfer, Order::Unwant);
+    }
+
+    /// Where others may reach us, IPv6 first, at most 16. Follows the interfaces.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        self.candidates.borrow().clone()
+    }
+
+    /// The sockets that links are taken on; wildcards as wildcards.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.listening.to_vec()
+    }
+
+    /// The port to keep for the next start: the one chosen for the addresses with port 0, or the first configured one.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}

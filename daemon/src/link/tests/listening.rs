@@ -1,0 +1,48 @@
+use super::*;
+
+#[tokio::test]
+async fn port_0_is_one_port_for_both_families_and_is_kept_if_it_is_free() {
+    let identity = new_identity;
+    let first = Device::start(identity(), config(&[V4, V6]));
+    let port = first.handle.port().unwrap();
+    assert!(first.handle.listening().iter().all(|address| address.port() == port));
+    assert_eq!(first.handle.listening().len(), 2);
+    // IPv6 first.
+    assert!(first.handle.candidates()[0].address.is_ipv6());
+
+    let kept = LinkConfig { kept_port: Some(port), ..config(&[V4, V6]) };
+    let second = Device::start(identity(), kept.clone());
+    assert_ne!(second.handle.port(), Some(port), "taken, so a new one was chosen");
+
+    let Device { _room: room, .. } = first;
+    room.close().await;
+    let third = Device::start(identity(), kept);
+    assert_eq!(third.handle.port(), Some(port));
+}
+
+#[tokio::test]
+async fn a_configured_port_that_is_taken_is_an_error() {
+    let taken = std::net::TcpListener::bind(V4).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (sender, _events) = mpsc::channel(1);
+    let error = LinkRoom::start(new_identity(), config(&[&address]), sender).await.err().unwrap();
+    assert_eq!(error.code(), "listen-failed");
+    assert!(error.to_string().contains(&address), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_this_computer_does_not_have_is_left_out() {
+    let device = Device::start(new_identity(), config(&["192.0.2.77:0", V4]));
+    assert_eq!(device.handle.listening().len(), 1);
+}
+
+#[tokio::test]
+async fn the_room_ends_when_nobody_takes_events() {
+    let device = Device::start(new_identity(), config(&[V4]));
+    let Device { _room: room, handle, events, .. } = device;
+    drop(events);
+    let peer = new_identity().fingerprint();
+    // Fails at once and has to be told.
+    handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    timeout(PATIENCE, room.close()).await.unwrap();
+}

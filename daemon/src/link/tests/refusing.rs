@@ -1,0 +1,106 @@
+//! Links that must not come about, and what is told of them.
+
+use super::*;
+
+#[tokio::test]
+async fn a_content_that_is_not_granted_is_refused_even_to_a_known_device() {
+    let (mut small, mut large) = pair(&[V4]);
+    large.want(1, &small, HOLIDAY, Vec::new());
+    small.want(2, &large, LETTER, vec![host(large.address())]);
+    assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
+    let (transfer, attempts) = small.failed().await;
+    assert_eq!((transfer, attempts[0].code), (TransferId(2), "closed"));
+}
+
+#[tokio::test]
+async fn a_grant_is_for_one_device_only() {
+    let (mut small, mut large) = pair(&[V4]);
+    let mut carol = Device::start(new_identity(), config(&[V4]));
+    small.want(1, &large, HOLIDAY, Vec::new());
+    large.want(2, &small, HOLIDAY, Vec::new());
+    carol.want(3, &large, HOLIDAY, vec![host(large.address())]);
+    carol.want(4, &small, HOLIDAY, vec![host(small.address())]);
+    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint)));
+    assert_eq!(small.refused().await, ("unknown-device", Some(carol.fingerprint)));
+    carol.failed().await;
+}
+
+#[tokio::test]
+async fn another_device_at_the_address_is_not_talked_to() {
+    let (mut small, large) = pair(&[V4]);
+    let mut carol = Device::start(new_identity(), config(&[V4]));
+    small.want(1, &large, HOLIDAY, vec![host(carol.address())]);
+    let (_, attempts) = small.failed().await;
+    assert_eq!((attempts[0].code, attempts[0].way), ("wrong-device", Way::DirectTcp4));
+    assert!(attempts[0].reason.contains("another device"), "{}", attempts[0].reason);
+    assert_eq!(carol.refused().await.0, "bad-tls");
+}
+
+#[tokio::test]
+async fn each_candidate_that_failed_says_why() {
+    let (mut small, large) = pair(&[V4]);
+    let silent = tokio::net::TcpListener::bind(V4).await.unwrap();
+    let closed = tokio::net::TcpListener::bind(V4).await.unwrap();
+    let closed_address = closed.local_addr().unwrap();
+    drop(closed);
+    let web = tokio::net::TcpListener::bind(V4).await.unwrap();
+    let web_address = web.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = web.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let candidates = vec![
+        host("224.0.0.1:9".parse().unwrap()),
+        host(silent.local_addr().unwrap()),
+        host(closed_address),
+        host(web_address),
+        host(small.address()),
+    ];
+    small.want(1, &large, HOLIDAY, candidates.clone());
+    let (_, attempts) = small.failed().await;
+    assert_eq!(attempts.iter().map(|attempt| attempt.candidate).collect::<Vec<_>>(), candidates);
+    let codes: Vec<_> = attempts.iter().map(|attempt| attempt.code).collect();
+    assert_eq!(codes, ["not-dialled", "no-answer", "connection-refused", "bad-tls", "not-dialled"]);
+    assert_eq!(attempts[1].reason, format!("{} did not answer within 3 s", candidates[1].address));
+}
+
+#[tokio::test]
+async fn nothing_is_dialled_or_granted_any_more_after_unwant() {
+    let (small, mut large) = pair(&[V4]);
+    let dead = tokio::net::TcpListener::bind(V4).await.unwrap();
+    large.want(1, &small, HOLIDAY, vec![host(dead.local_addr().unwrap())]);
+    let (mut dialled, _) = timeout(PATIENCE, dead.accept()).await.unwrap().unwrap();
+    large.handle.unwant(TransferId(1));
+    // The dial in progress ends: what comes after its greeting is the end of the stream.
+    let mut greeting = Vec::new();
+    timeout(PATIENCE, dialled.read_to_end(&mut greeting)).await.unwrap().unwrap();
+    // And the grant has gone with it. (Known, so the link waits; but it gets no answer.)
+    small.want(2, &large, HOLIDAY, vec![host(large.address())]);
+    let mut small = small;
+    assert_eq!(small.failed().await.0, TransferId(2));
+    assert!(timeout(Duration::from_millis(100), dead.accept()).await.is_err());
+    while let Ok(event) = large.events.try_recv() {
+        assert!(matches!(event, LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_)), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_link_to_ourselves() {
+    let mut alice = Device::start(new_identity(), config(&[V4]));
+    let peer = alice.fingerprint;
+    let candidates = vec![host(alice.address())];
+    alice.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    assert_eq!(alice.failed().await.1[0].code, "own-device");
+}
+
+#[tokio::test]
+async fn without_direct_links_nothing_is_listened_on_and_wants_fail_at_once() {
+    let (small, large) = two_identities();
+    let large = Device::start(large, config(&[V4]));
+    let off = LinkConfig { direct: false, advertise: vec!["192.0.2.1:9".parse().unwrap()], ..config(&[V4]) };
+    let mut small = Device::start(small, off);
+    assert!(small.handle.listening().is_empty() && small.handle.candidates().is_empty());
+    small.want(1, &large, HOLIDAY, large.handle.candidates());
+    assert_eq!(small.failed().await.1[0].code, "way-off");
+}

@@ -1,0 +1,254 @@
+//! Whoever stands at the door with something else than a link.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, SupportedProtocolVersion, version};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::super::handshake::Handshake;
+use super::super::tls::ALPN;
+use super::*;
+
+/// Trusts everybody; for strangers.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// A client of one's own making.
+fn client(identity: Option<&Identity>, version: &'static SupportedProtocolVersion, alpn: &[u8]) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody));
+    let mut config = match identity {
+        Some(identity) => {
+            config.with_client_auth_cert(vec![identity.certificate()], identity.private_key().into()).unwrap()
+        }
+        None => config.with_no_client_auth(),
+    };
+    if !alpn.is_empty() {
+        config.alpn_protocols = vec![alpn.to_vec()];
+    }
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Mallory's key with the certificate of somebody else, which is no secret.
+fn forged(victim: &Identity, mallory: &Identity) -> Arc<SingleCertAndKey> {
+    let key = rustls::crypto::ring::sign::any_eddsa_type(&mallory.private_key()).unwrap();
+    Arc::new(CertifiedKey::new(vec![victim.certificate()], key).into())
+}
+
+/// Connects; with TLS 1.3 the client learns of a refusal only when it reads.
+async fn connect(connector: TlsConnector, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    connector.connect("x.invalid".try_into().unwrap(), stream).await
+}
+
+/// Reads until the other side ends it: nothing may come before that.
+async fn is_closed_without_a_byte(stream: &mut TlsStream<TcpStream>) {
+    let mut heard = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap();
+    assert!(heard.is_empty(), "heard {heard:?}");
+}
+
+#[tokio::test]
+async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read() {
+    let (_, mut large) = pair(&[V4]);
+    let (carol, bob) = (new_identity(), new_identity());
+    let candidates = Vec::new();
+    large.handle.want(Want { transfer: TransferId(1), peer: bob.fingerprint(), info_hash: HOLIDAY, candidates });
+    let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
+    // Far more than all buffers on the way hold: it can only be written to its end if somebody reads it.
+    let flood = tokio::spawn(async move {
+        stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await?;
+        stream.write_all(&vec![0; 64 << 20]).await
+    });
+    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint())));
+    assert!(timeout(PATIENCE, flood).await.unwrap().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn who_shows_a_wanted_certificate_without_its_key_is_refused() {
+    let (victim, mallory) = (new_identity(), new_identity());
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let peer = victim.fingerprint();
+    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let mut client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_client_cert_resolver(forged(&victim, &mallory));
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    let mut stream = connect(TlsConnector::from(Arc::new(client)), device.address()).await.unwrap();
+    is_closed_without_a_byte(&mut stream).await;
+    assert_eq!(device.refused().await, ("bad-tls", None));
+}
+
+#[tokio::test]
+async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to() {
+    let (victim, mallory) = (new_identity(), new_identity());
+    let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(forged(&victim, &mallory));
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    let listener = tokio::net::TcpListener::bind(V4).await.unwrap();
+    let candidates = vec![host(listener.local_addr().unwrap())];
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            assert!(acceptor.accept(stream).await.is_err(), "the forged key was believed");
+        }
+    });
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let peer = victim.fingerprint();
+    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    assert_eq!(device.failed().await.1[0].code, "bad-tls");
+}
+
+#[tokio::test]
+async fn strangers_hold_four_links_of_one_address_at_most() {
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let carol = new_identity();
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        streams.push(connect(client(Some(&carol), &version::TLS13, ALPN), device.address()).await.unwrap());
+    }
+    assert_eq!(device.refused().await, ("too-many", Some(carol.fingerprint())));
+    for stream in &mut streams {
+        is_closed_without_a_byte(stream).await;
+    }
+    assert_eq!(device.refused().await, ("unknown-device", Some(carol.fingerprint())));
+}
+
+#[tokio::test]
+async fn who_speaks_no_tls_13_or_no_xbt_or_shows_no_key_is_refused() {
+    let mut device = Device::start(new_identity(), config(&[V4]));
+    let carol = new_identity();
+    for connector in [
+        client(Some(&carol), &version::TLS12, ALPN),
+        client(None, &version::TLS13, ALPN),
+        client(Some(&carol), &version::TLS13, b"h2"),
+        client(Some(&carol), &version::TLS13, b""),
+    ] {
+        if let Ok(mut stream) = connect(connector, device.address()).await {
+            is_closed_without_a_byte(&mut stream).await;
+        }
+        assert_eq!(device.refused().await, ("bad-tls", None));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_tls_is_refused_and_what_is_silent_is_not_waited_for() {
+    let mut device = Device::start(new_identity(), config(&[V6]));
+    let mut garbage = TcpStream::connect(device.address()).await.unwrap();
+    garbage.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    assert_eq!(device.refused().await, ("bad-tls", None));
+    let mut silent = TcpStream::connect(device.address()).await.unwrap();
+    assert_eq!(device.refused().await, ("too-slow", None));
+    assert_eq!(timeout(PATIENCE, silent.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_wanted_device_that_speaks_no_bittorrent_is_refused() {
+    let (small, large) = two_identities();
+    let mut large = Device::start(large, config(&[V4]));
+    let peer = small.fingerprint();
+    large.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
+    stream.write_all(&[b'x'; 68]).await.unwrap();
+    assert_eq!(large.refused().await, ("bad-handshake", Some(peer)));
+    is_closed_without_a_byte(&mut stream).await;
+}
+
+#[tokio::test]
+async fn our_own_key_coming_back_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let (identity, twin) = (Identity::load_or_create(&path).unwrap(), Identity::load_or_create(&path).unwrap());
+    let mut device = Device::start(identity, config(&[V4]));
+    let mut stream = connect(client(Some(&twin), &version::TLS13, ALPN), device.address()).await.unwrap();
+    is_closed_without_a_byte(&mut stream).await;
+    assert_eq!(device.refused().await, ("own-device", Some(twin.fingerprint())));
+}
+
+#[tokio::test]
+async fn a_thousand_half_open_connections_do_not_stop_a_good_link() {
+    let (mut small, mut large) = pair(&[V4]);
+    let address = large.address();
+    let mut half_open = Vec::new();
+    for _ in 0..500 {
+        half_open.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert_eq!(large.refused().await, ("too-many", None));
+    small.want(1, &large, HOLIDAY, vec![host(address)]);
+    large.want(2, &small, HOLIDAY, Vec::new());
+    let flood = tokio::spawn(async move {
+        // More of them while the good one is on its way.
+        for _ in 0..500 {
+            half_open.push(TcpStream::connect(address).await.unwrap());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        half_open
+    });
+    linked(&mut small, &mut large).await;
+    drop(flood);
+}
+
+#[tokio::test]
+async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
+    let (small, large) = two_identities();
+    let mut large = Device::start(large, config(&[V4]));
+    let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
+    stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    drop(stream);
+    let mut good = Device::start(small, config(&[V4]));
+    good.want(2, &large, HOLIDAY, vec![host(large.address())]);
+    assert!(timeout(Duration::from_millis(300), good.events.recv()).await.is_err());
+    large.want(1, &good, HOLIDAY, Vec::new());
+    linked(&mut good, &mut large).await;
+}
