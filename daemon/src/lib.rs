@@ -4,3 +4,4 @@ pub mod config;
 pub mod log;
 pub mod store;
 pub mod link;
+pub mod xmpp;

@@ -1,0 +1,311 @@
+//! What one account does with stanzas and commands, without a connection or a clock: stanzas and commands go in,
+//! stanzas and events come out of two queues. [`super::session`] moves them.
+//!
+//! Messages are never answered and never shown: with priority −1 (RFC 6121, section 8.5) a server delivers none of a
+//! person's chats to us; what is addressed to our full JID all the same, carbons (XEP-0280) or not, is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_xmpp::Stanza;
+use tokio_xmpp::jid::{self, Jid};
+use tokio_xmpp::minidom::Element;
+use tokio_xmpp::parsers::caps::Caps;
+use tokio_xmpp::parsers::disco::DiscoInfoResult;
+use tokio_xmpp::parsers::iq::Iq;
+use tokio_xmpp::parsers::presence::Presence;
+use tokio_xmpp::parsers::roster as roster_xml;
+use tokio_xmpp::xmlstream::RawStanzaHeader;
+use xbt_core::ids::{BareJid, FullJid};
+use xbt_core::signal::{Condition, Outcome, Refusal, SessionEvent, Token};
+
+use super::caps;
+use super::convert::{self, Expected};
+use super::jid as address;
+
+mod commands;
+mod devices;
+mod iq;
+mod roster;
+#[cfg(test)]
+mod tests;
+
+use devices::Devices;
+use roster::Roster;
+
+/// How long an answer to a request of ours may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the rules may take for an answer to somebody else's request; below what others wait.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// Most requests of ours under way; more are lost at once and come again.
+const MOST_SENT: usize = 1024;
+
+/// Most requests of others that wait for the rules, of all contacts and of one.
+const MOST_ASKED: usize = 256;
+const MOST_ASKED_BY_ONE: usize = 32;
+
+/// The first token of a request of somebody else: far from the ones that the rules hand out. Counted over all
+/// sessions of the process, so that an answer can never meet a later session's request.
+static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1 << 63);
+
+/// What an IQ of ours was for.
+#[derive(Debug)]
+enum Purpose {
+    /// A request of the rules.
+    Request { token: Token, expected: Expected },
+    /// Our roster.
+    Roster,
+    /// What a device can do.
+    Features { device: FullJid },
+    /// Nothing depends on the answer; the words are for the log.
+    Nothing(&'static str),
+}
+
+/// An IQ of ours that waits for its answer.
+#[derive(Debug)]
+struct Sent {
+    /// Whom we asked; none: our server, on behalf of the account.
+    to: Option<Jid>,
+    purpose: Purpose,
+    until: Instant,
+}
+
+/// Somebody else's request that waits for the rules.
+#[derive(Debug)]
+struct Asked {
+    from: Jid,
+    id: String,
+    until: Instant,
+}
+
+/// One account's side of the protocol.
+pub(super) struct Agent {
+    account: jid::BareJid,
+    /// As bound; none before the first login.
+    device: Option<jid::FullJid>,
+    /// Begins the ids of our IQs, so that an answer to a stream before this one meets nothing.
+    prefix: String,
+    info: DiscoInfoResult,
+    /// Our `<c/>` and its node.
+    caps: Option<(Caps, String)>,
+    roster: Roster,
+    devices: Devices,
+    known: caps::Known,
+    /// By the number in their ids. The first is the oldest, since all have the same patience.
+    sent: BTreeMap<u64, Sent>,
+    next_id: u64,
+    /// The first is the oldest, likewise.
+    asked: BTreeMap<Token, Asked>,
+    out: VecDeque<Stanza>,
+    events: VecDeque<SessionEvent>,
+    /// Why this stream is of no use.
+    broken: Option<String>,
+}
+
+impl Agent {
+    pub(super) fn new(account: jid::BareJid) -> Self {
+        let info = caps::ours();
+        Self {
+            account,
+            device: None,
+            prefix: String::new(),
+            caps: caps::advertised(&info),
+            info,
+            roster: Roster::default(),
+            devices: Devices::default(),
+            known: caps::Known::default(),
+            sent: BTreeMap::new(),
+            next_id: 0,
+            asked: BTreeMap::new(),
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+            broken: None,
+        }
+    }
+
+    /// Our address as bound by the server.
+    pub(super) fn device(&self) -> Option<FullJid> {
+        self.device.as_ref().and_then(|device| address::full(&device.clone().into()))
+    }
+
+    /// The next stanza to be sent.
+    pub(super) fn take_stanza(&mut self) -> Option<Stanza> {
+        self.out.pop_front()
+    }
+
+    /// The next thing to be told.
+    pub(super) fn take_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// Things to be told.
+    pub(super) fn events_waiting(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Why the stream must be given up, if it must.
+    pub(super) fn take_broken(&mut self) -> Option<String> {
+        self.broken.take()
+    }
+
+    /// Tells something that is not about stanzas.
+    pub(super) fn tell(&mut self, event: SessionEvent) {
+        self.events.push_back(event);
+    }
+
+    /// A new stream: nothing of the old one counts any more. `random` makes the ids of this stream its own.
+    ///
+    /// The roster is asked for first and presence sent when it is here (RFC 6121, section 2.2), so that contacts'
+    /// presences find their contacts.
+    pub(super) fn reset(&mut self, device: jid::FullJid, random: u32, now: Instant) {
+        self.abandon();
+        self.device = Some(device);
+        self.prefix = format!("x{random:08x}");
+        let query = roster_xml::Roster { ver: None, items: Vec::new() };
+        self.ask(None, Some(query.into()), None, Purpose::Roster, now);
+    }
+
+    /// The stream is gone for good: every request of ours is lost, and nobody waits for our answers.
+    pub(super) fn abandon(&mut self) {
+        self.out.clear();
+        self.asked.clear();
+        self.devices = Devices::default();
+        self.broken = None;
+        for (_, sent) in std::mem::take(&mut self.sent) {
+            if let Purpose::Request { token, .. } = sent.purpose {
+                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            }
+        }
+    }
+
+    /// When [`Self::expire`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let sent = self.sent.first_key_value().map(|(_, sent)| sent.until);
+        let asked = self.asked.first_key_value().map(|(_, asked)| asked.until);
+        sent.into_iter().chain(asked).min()
+    }
+
+    /// Gives up what took too long.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(entry) = self.sent.first_entry().filter(|entry| entry.get().until <= now) {
+            match entry.remove().purpose {
+                Purpose::Request { token, .. } => {
+                    self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                }
+                Purpose::Roster => self.broken = Some("The server does not send the roster.".to_owned()),
+                Purpose::Features { device } => self.features(&device, None, now),
+                Purpose::Nothing(what) => tracing::warn!(what, "no answer from the server"),
+            }
+        }
+        while let Some(entry) = self.asked.first_entry().filter(|entry| entry.get().until <= now) {
+            let asked = entry.remove();
+            self.refuse_slowly(asked);
+        }
+    }
+
+    /// A stanza came in.
+    pub(super) fn stanza(&mut self, stanza: Stanza, now: Instant) {
+        match stanza {
+            Stanza::Iq(iq) => self.iq(iq, now),
+            Stanza::Presence(presence) => self.presence(presence, now),
+            Stanza::Message(message) => {
+                tracing::debug!(from = ?message.from.as_ref().map(Jid::to_bare), "a message for us is dropped");
+            }
+        }
+    }
+
+    /// An IQ came in that breaks its own rules.
+    pub(super) fn bad_iq(&mut self, header: RawStanzaHeader, now: Instant) {
+        let from = match header.from.as_deref().map(Jid::new).transpose() {
+            Ok(from) => from,
+            Err(_) => return,
+        };
+        let Some(id) = header.id else { return };
+        match header.type_.as_deref() {
+            Some("result" | "error") => {
+                let refusal = Refusal::new(Condition::Other, "The answer could not be understood.");
+                self.answered(from.as_ref(), &id, Err(refusal), now);
+            }
+            Some("get" | "set") => self.refuse_bad(from, id),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Sends an IQ (`set`, or the payload as `get`) and remembers what it was for.
+    fn ask(&mut self, to: Option<Jid>, get: Option<Element>, set: Option<Element>, purpose: Purpose, now: Instant) {
+        let number = self.next_id;
+        self.next_id += 1;
+        let id = format!("{}-{number}", self.prefix);
+        let iq = match (get, set) {
+            (Some(payload), _) => Iq::Get { from: None, to: to.clone(), id, payload },
+            (None, Some(payload)) => Iq::Set { from: None, to: to.clone(), id, payload },
+            (None, None) => return,
+        };
+        self.sent.insert(number, Sent { to, purpose, until: now + PATIENCE });
+        self.out.push_back(iq.into());
+    }
+
+    /// Takes back what an answer belongs to. Ids can be guessed, so the sender must be the one whom we asked (RFC
+    /// 6120, section 8.1.2.1); our server may leave its name out or speak as the account.
+    fn matched(&mut self, from: Option<&Jid>, id: &str) -> Option<Purpose> {
+        let number = id.strip_prefix(self.prefix.as_str())?.strip_prefix('-')?.parse().ok()?;
+        let sent = self.sent.get(&number)?;
+        let genuine = match (&sent.to, from) {
+            (Some(to), Some(from)) => to == from,
+            (Some(_), None) => false,
+            (None, from) => self.is_account_or_server(from),
+        };
+        if !genuine {
+            tracing::debug!(?from, id, "an answer from somebody else");
+            return None;
+        }
+        self.sent.remove(&number).map(|sent| sent.purpose)
+    }
+
+    /// Whether a stanza comes from our own server on behalf of the account.
+    fn is_account_or_server(&self, from: Option<&Jid>) -> bool {
+        let Some(from) = from else { return true };
+        let is_device = self.device.as_ref().is_some_and(|device| from.try_as_full().is_ok_and(|from| from == device));
+        let is_server = from.node().is_none() && from.resource().is_none() && from.domain() == self.account.domain();
+        let is_account = from.try_as_full().is_err() && from.to_bare() == self.account;
+        is_device || is_server || is_account
+    }
+
+    /// Whether somebody may know that we are here: the account itself, or a contact where at least one sees the other.
+    fn is_friend(&self, jid: &Jid) -> bool {
+        jid.to_bare() == self.account || self.roster.is_contact(&address::bare(jid))
+    }
+
+    /// Our presence: available, but never for chat.
+    fn announce(&mut self) {
+        let mut presence = Presence::available().with_priority(-1);
+        if let Some((caps, _)) = &self.caps {
+            presence.add_payload(caps.clone());
+        }
+        self.out.push_back(presence.into());
+    }
+
+    fn own_bare(&self) -> BareJid {
+        BareJid::from_normalised(self.account.to_string())
+    }
+
+    /// What the rules are told about a request.
+    fn outcome(expected: Expected, answer: Result<Option<Element>, Refusal>) -> Outcome {
+        match answer {
+            Ok(payload) => match convert::answer_in(expected, payload) {
+                Ok(answer) => Outcome::Answered(answer),
+                Err(error) => {
+                    Outcome::Refused(Refusal::new(Condition::Other, format!("The answer makes no sense: {error}.")))
+                }
+            },
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    fn next_token() -> Token {
+        Token(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed))
+    }
+}

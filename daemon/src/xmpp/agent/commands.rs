@@ -1,0 +1,135 @@
+//! What the rules ask for.
+
+use std::time::Instant;
+
+use tokio_xmpp::minidom::Element;
+use tokio_xmpp::parsers::message::{Lang, Message};
+use tokio_xmpp::parsers::presence::{Presence, Type};
+use tokio_xmpp::parsers::roster as roster_xml;
+use xbt_core::ids::{BareJid, FullJid};
+use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, SessionCommand, SessionEvent, Token};
+
+use super::super::convert::{self, Expected, MAX_MESSAGE};
+use super::super::payload::{Fallback, NS, Store};
+use super::{Agent, MOST_SENT, Purpose, address};
+
+impl Agent {
+    /// Carries out a command on a stream that is up.
+    pub(in crate::xmpp) fn do_command(&mut self, command: SessionCommand, now: Instant) {
+        match command {
+            SessionCommand::Request { token, to, request } => self.send_request(token, &to, request, now),
+            SessionCommand::Answer { token, answer } => self.send_answer(token, answer),
+            SessionCommand::Courtesy { to, text, offer } => self.courtesy(&to, &text, offer),
+            SessionCommand::AddContact { jid, name } => self.add_contact(&jid, name, now),
+            SessionCommand::RemoveContact(jid) => self.remove_contact(&jid, now),
+            SessionCommand::ApproveSubscription(jid) => self.send_presence(&jid, Type::Subscribed),
+            SessionCommand::DenySubscription(jid) => self.send_presence(&jid, Type::Unsubscribed),
+        }
+    }
+
+    /// There is no stream. Requests are lost at once. Answers are kept, for the stream may be resumed and the other
+    /// side still waits. The rest has no outcome to tell: the rules ask for it only while online.
+    pub(in crate::xmpp) fn do_command_offline(&mut self, command: SessionCommand) {
+        match command {
+            SessionCommand::Request { token, .. } => {
+                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            }
+            SessionCommand::Answer { token, answer } => self.send_answer(token, answer),
+            SessionCommand::Courtesy { to, .. } => tracing::warn!(%to, "offline: no courtesy message"),
+            SessionCommand::AddContact { jid, .. }
+            | SessionCommand::RemoveContact(jid)
+            | SessionCommand::ApproveSubscription(jid)
+            | SessionCommand::DenySubscription(jid) => tracing::warn!(%jid, "offline: the roster stays as it is"),
+        }
+    }
+
+    fn send_request(&mut self, token: Token, to: &FullJid, request: Request, now: Instant) {
+        let Ok(to) = address::from_full(to) else {
+            tracing::warn!(%to, "not an address");
+            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            return;
+        };
+        if self.sent.len() >= MOST_SENT {
+            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            return;
+        }
+        let expected = Expected::to(&request);
+        let payload = convert::request_out(request);
+        self.ask(Some(to.into()), None, Some(payload), Purpose::Request { token, expected }, now);
+    }
+
+    fn send_answer(&mut self, token: Token, answer: Result<Answer, Refusal>) {
+        let Some(asked) = self.asked.remove(&token) else {
+            tracing::debug!(?token, "an answer that nobody waits for any more");
+            return;
+        };
+        let answer = answer.map(convert::answer_out).map_err(convert::refusal_out);
+        self.reply(Some(asked.from), asked.id, answer);
+    }
+
+    /// A chat message to somebody whose programs do not know us: the sentence for the person, the offer for programs
+    /// that do, marked as what the sentence stands for (XEP-0428), to be kept while the person is offline (XEP-0334).
+    fn courtesy(&mut self, to: &BareJid, text: &str, offer: Offer) {
+        let Ok(jid) = address::from_bare(to) else {
+            tracing::warn!(%to, "not an address");
+            return;
+        };
+        let mut message = Message::chat(tokio_xmpp::jid::Jid::from(jid))
+            .with_body(Lang::new(), convert::sendable(text, MAX_MESSAGE))
+            .with_payload(convert::offer_out(offer))
+            .with_payload(Fallback { for_: NS.to_owned() })
+            .with_payload(Store);
+        message.id = Some(tokio_xmpp::parsers::message::Id(format!("{}-m{}", self.prefix, self.next_id)));
+        self.next_id += 1;
+        self.out.push_back(message.into());
+    }
+
+    fn add_contact(&mut self, jid: &BareJid, name: Option<String>, now: Instant) {
+        // A set replaces the whole line, so what is there and not to be changed is sent back.
+        let before = self.roster.get(jid);
+        let name = name.map(|name| convert::sendable(&name, 1023)).or_else(|| before.and_then(|b| b.name.clone()));
+        let groups = before.map(|before| before.groups.clone()).unwrap_or_default();
+        if self.set_roster(jid, name, groups, roster_xml::Subscription::None, "adding a contact", now) {
+            self.send_presence(jid, Type::Subscribe);
+        }
+    }
+
+    /// The server takes back both subscriptions (RFC 6121, section 2.5.2).
+    fn remove_contact(&mut self, jid: &BareJid, now: Instant) {
+        self.set_roster(jid, None, Vec::new(), roster_xml::Subscription::Remove, "removing a contact", now);
+    }
+
+    /// Whether the change was sent.
+    fn set_roster(
+        &mut self,
+        contact: &BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+        subscription: roster_xml::Subscription,
+        what: &'static str,
+        now: Instant,
+    ) -> bool {
+        let Ok(jid) = address::from_bare(contact) else {
+            tracing::warn!(%contact, "not an address");
+            return false;
+        };
+        let item = roster_xml::Item {
+            jid,
+            name,
+            subscription,
+            ask: roster_xml::Ask::None,
+            groups: groups.into_iter().map(roster_xml::Group).collect(),
+            approved: None,
+        };
+        let set: Element = roster_xml::Roster { ver: None, items: vec![item] }.into();
+        self.ask(None, None, Some(set), Purpose::Nothing(what), now);
+        true
+    }
+
+    fn send_presence(&mut self, to: &BareJid, type_: Type) {
+        match address::from_bare(to) {
+            Ok(jid) => self.out.push_back(Presence::new(type_).with_to(tokio_xmpp::jid::Jid::from(jid)).into()),
+            Err(_) => tracing::warn!(%to, "not an address"),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Who is online with what: presence (RFC 6121, section 4) and the features behind it (XEP-0115).
+//!
+//! A device is told about when its features are known, not before: "online without xbt" would be wrong for the
+//! moment that the question takes, and people would get a chat message instead of a file.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Instant;
+
+use tokio_xmpp::jid::Jid;
+use tokio_xmpp::parsers::caps::Caps;
+use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult};
+use tokio_xmpp::parsers::presence::{Presence, Type};
+use xbt_core::ids::{BareJid, FullJid};
+use xbt_core::signal::SessionEvent;
+
+use super::super::caps;
+use super::{Agent, Purpose, address};
+
+/// Most resources of one contact, and of all.
+const MOST_OF_ONE: usize = 64;
+const MOST: usize = 8192;
+
+/// Most questions for features under way.
+const MOST_QUESTIONS: usize = 32;
+
+/// One resource.
+#[derive(Debug)]
+struct Device {
+    /// What its presence says about its features.
+    caps: Option<Caps>,
+    /// Whether its features are known.
+    known: bool,
+    /// What was last told about it, if anything.
+    told: Option<bool>,
+}
+
+impl Device {
+    fn hash(&self) -> Option<caps::Hash> {
+        self.caps.as_ref().and_then(caps::hash_of)
+    }
+}
+
+/// Everybody who is online.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    online: BTreeMap<BareJid, BTreeMap<String, Device>>,
+    count: usize,
+    /// To be asked for their features, oldest first; at most one entry for each appearance, so within [`MOST`].
+    queue: VecDeque<FullJid>,
+    /// Questions under way.
+    questions: usize,
+    /// Hashes that one device has been asked about; the others with the same wait for its answer.
+    asking: HashSet<caps::Hash>,
+}
+
+impl Devices {
+    fn get_mut(&mut self, device: &FullJid) -> Option<&mut Device> {
+        self.online.get_mut(&device.bare)?.get_mut(&device.resource)
+    }
+
+    fn remove(&mut self, device: &FullJid) -> Option<Device> {
+        let resources = self.online.get_mut(&device.bare)?;
+        let gone = resources.remove(&device.resource)?;
+        if resources.is_empty() {
+            self.online.remove(&device.bare);
+        }
+        self.count -= 1;
+        Some(gone)
+    }
+
+    /// Whether there is a place for it.
+    fn insert(&mut self, device: &FullJid, entry: Device) -> bool {
+        let of_one = self.online.get(&device.bare).map_or(0, BTreeMap::len);
+        if of_one >= MOST_OF_ONE || self.count >= MOST {
+            return false;
+        }
+        self.online.entry(device.bare.clone()).or_default().insert(device.resource.clone(), entry);
+        self.count += 1;
+        true
+    }
+
+    /// Devices with this hash whose features are not known.
+    fn waiting_for(&self, hash: &caps::Hash) -> Vec<FullJid> {
+        let all = self.online.iter().flat_map(|(bare, resources)| resources.iter().map(move |(r, d)| (bare, r, d)));
+        all.filter(|(_, _, device)| !device.known && device.hash().as_ref() == Some(hash))
+            .map(|(bare, resource, _)| FullJid::new(bare.clone(), resource.clone()))
+            .collect()
+    }
+}
+
+impl Agent {
+    pub(super) fn presence(&mut self, presence: Presence, now: Instant) {
+        let Some(from) = presence.from else { return };
+        match presence.type_ {
+            Type::None => {
+                let caps = presence.payloads.into_iter().find_map(|element| Caps::try_from(element).ok());
+                self.available(&from, caps, now);
+            }
+            Type::Unavailable | Type::Error => match address::full(&from) {
+                Some(device) => self.gone(&device),
+                None => self.forget(&address::bare(&from)),
+            },
+            Type::Subscribe => {
+                let asks = address::bare(&from);
+                if from.node().is_some() && asks != self.own_bare() {
+                    self.tell(SessionEvent::SubscriptionRequested(asks));
+                }
+            }
+            // The roster push that comes with them says it all.
+            Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe => {}
+        }
+        self.ask_features(now);
+    }
+
+    fn available(&mut self, from: &Jid, caps: Option<Caps>, now: Instant) {
+        let Some(device) = address::full(from) else { return };
+        let is_own = self.device.as_ref().is_some_and(|own| from.try_as_full().is_ok_and(|from| from == own));
+        if is_own || !self.is_friend(from) {
+            return;
+        }
+        match self.devices.get_mut(&device) {
+            Some(entry) => {
+                let same = match (&entry.caps, &caps) {
+                    // Servers may leave out what has not changed (XEP-0115, section 8.4).
+                    (_, None) => true,
+                    (Some(before), Some(caps)) => (&before.hash, &before.ver) == (&caps.hash, &caps.ver),
+                    (None, Some(_)) => false,
+                };
+                if same {
+                    return;
+                }
+                entry.caps = caps;
+            }
+            None => {
+                if !self.devices.insert(&device, Device { caps, known: false, told: None }) {
+                    tracing::debug!(%device, "too many devices online");
+                    return;
+                }
+            }
+        }
+        self.look_up(&device, now);
+    }
+
+    /// Finds out what a device runs: from its hash, or by a question.
+    fn look_up(&mut self, device: &FullJid, now: Instant) {
+        let Some(entry) = self.devices.get_mut(device) else { return };
+        let hash = entry.hash();
+        match (&entry.caps, &hash) {
+            // Every xbt names its features.
+            (None, _) => self.learnt(device, false),
+            (Some(_), Some(hash)) => match self.known.get(hash) {
+                Some(xbt) => self.learnt(device, xbt),
+                None if self.devices.asking.contains(hash) => {
+                    // Told when the other's answer is here; what was told before stands until then.
+                    self.unlearn(device);
+                }
+                None => {
+                    self.devices.asking.insert(hash.clone());
+                    self.unlearn(device);
+                    self.devices.queue.push_back(device.clone());
+                }
+            },
+            (Some(_), None) => {
+                self.unlearn(device);
+                self.devices.queue.push_back(device.clone());
+            }
+        }
+        self.ask_features(now);
+    }
+
+    fn unlearn(&mut self, device: &FullJid) {
+        if let Some(entry) = self.devices.get_mut(device) {
+            entry.known = false;
+        }
+    }
+
+    fn learnt(&mut self, device: &FullJid, xbt: bool) {
+        let Some(entry) = self.devices.get_mut(device) else { return };
+        entry.known = true;
+        if entry.told.replace(xbt) != Some(xbt) {
+            self.tell(SessionEvent::Available { device: device.clone(), xbt });
+        }
+    }
+
+    /// Sends the next questions, within [`MOST_QUESTIONS`].
+    pub(super) fn ask_features(&mut self, now: Instant) {
+        while self.devices.questions < MOST_QUESTIONS {
+            let Some(device) = self.devices.queue.pop_front() else { return };
+            let caps = self.devices.get_mut(&device).filter(|entry| !entry.known).and_then(|e| e.caps.clone());
+            let (Some(caps), Ok(to)) = (caps, address::from_full(&device)) else { continue };
+            let query = DiscoInfoQuery { node: Some(caps::node_of(&caps)) };
+            self.devices.questions += 1;
+            self.ask(Some(to.into()), Some(query.into()), None, Purpose::Features { device }, now);
+        }
+    }
+
+    /// The answer to a question, or none.
+    pub(super) fn features(&mut self, device: &FullJid, info: Option<&DiscoInfoResult>, now: Instant) {
+        self.devices.questions = self.devices.questions.saturating_sub(1);
+        let hash = self.devices.get_mut(device).and_then(|entry| entry.hash());
+        let verified = hash.as_ref().filter(|hash| info.is_some_and(|info| caps::verified(hash, info)));
+        let xbt = info.is_some_and(caps::speaks_xbt);
+        if let Some(hash) = verified {
+            self.known.insert(hash.clone(), xbt);
+            self.devices.asking.remove(hash);
+            for waiting in self.devices.waiting_for(hash) {
+                self.learnt(&waiting, xbt);
+            }
+        } else {
+            // A hash that does not fit says something about this device only. The next one with it is asked itself.
+            self.learnt(device, xbt);
+            if let Some(hash) = hash {
+                self.ask_next(&hash);
+            }
+        }
+        self.ask_features(now);
+    }
+
+    fn ask_next(&mut self, hash: &caps::Hash) {
+        match self.devices.waiting_for(hash).into_iter().next() {
+            Some(next) => self.devices.queue.push_back(next),
+            None => {
+                self.devices.asking.remove(hash);
+            }
+        }
+    }
+
+    /// One resource is offline.
+    fn gone(&mut self, device: &FullJid) {
+        let Some(entry) = self.devices.remove(device) else { return };
+        let hash = entry.hash();
+        if entry.told.is_some() {
+            self.tell(SessionEvent::Unavailable { device: device.clone() });
+        }
+        // Its answer may never come; somebody else with the same hash is asked.
+        if let Some(hash) = hash.filter(|hash| !entry.known && self.devices.asking.contains(hash)) {
+            self.ask_next(&hash);
+        }
+    }
+
+    /// All resources of somebody are offline, or no longer our business.
+    pub(super) fn forget(&mut self, contact: &BareJid) {
+        let resources = self.devices.online.get(contact).map(|resources| resources.keys().cloned().collect());
+        let resources: Vec<String> = resources.unwrap_or_default();
+        for resource in resources {
+            self.gone(&FullJid::new(contact.clone(), resource));
+        }
+    }
+}

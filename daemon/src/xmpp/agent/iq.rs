@@ -1,0 +1,185 @@
+//! IQs: answers to ours, and what others ask.
+
+use std::time::Instant;
+
+use tokio_xmpp::jid::Jid;
+use tokio_xmpp::minidom::Element;
+use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuery, DiscoItemsResult};
+use tokio_xmpp::parsers::iq::{Iq, IqHeader, IqPayload};
+use tokio_xmpp::parsers::ping::Ping;
+use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+use tokio_xmpp::parsers::version::{VersionQuery, VersionResult};
+use tokio_xmpp::parsers::{ns, roster as roster_xml};
+use xbt_core::signal::{Condition, Refusal, SessionEvent, Wait};
+
+use super::super::convert;
+use super::super::payload;
+use super::{ANSWER_WITHIN, Agent, Asked, MOST_ASKED, MOST_ASKED_BY_ONE, Purpose, address};
+
+/// An error that says as little as a client without the feature would say.
+fn unavailable() -> StanzaError {
+    convert::error_out(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "")
+}
+
+fn bad_request(text: &str) -> StanzaError {
+    convert::error_out(ErrorType::Modify, DefinedCondition::BadRequest, text)
+}
+
+impl Agent {
+    pub(super) fn iq(&mut self, iq: Iq, now: Instant) {
+        let (IqHeader { from, id, .. }, payload) = iq.split();
+        match payload {
+            IqPayload::Result(payload) => self.answered(from.as_ref(), &id, Ok(payload), now),
+            IqPayload::Error(error) => {
+                self.answered(from.as_ref(), &id, Err(convert::refusal_in(&error)), now);
+            }
+            IqPayload::Get(payload) => {
+                let answer = self.get(from.as_ref(), payload);
+                self.reply(from, id, answer);
+            }
+            IqPayload::Set(payload) if payload.ns() == payload::NS => self.request(from, id, payload, now),
+            IqPayload::Set(payload) => {
+                let answer = self.set(from.as_ref(), payload, now);
+                self.reply(from, id, answer);
+            }
+        }
+    }
+
+    /// Hands an answer to whoever waits for it; one that nobody waits for is dropped.
+    pub(super) fn answered(
+        &mut self,
+        from: Option<&Jid>,
+        id: &str,
+        answer: Result<Option<Element>, Refusal>,
+        now: Instant,
+    ) {
+        match self.matched(from, id) {
+            Some(Purpose::Request { token, expected }) => {
+                let outcome = Self::outcome(expected, answer);
+                self.tell(SessionEvent::Answered { token, outcome });
+            }
+            Some(Purpose::Roster) => self.roster_came(answer, now),
+            Some(Purpose::Features { device }) => {
+                let info = answer.ok().flatten().and_then(|element| DiscoInfoResult::try_from(element).ok());
+                self.features(&device, info.as_ref(), now);
+            }
+            Some(Purpose::Nothing(what)) => {
+                if let Err(refusal) = answer {
+                    tracing::warn!(what, condition = ?refusal.condition, text = refusal.text, "the server refused");
+                }
+            }
+            None => tracing::debug!(id, "an answer that nobody waits for"),
+        }
+    }
+
+    pub(super) fn reply(&mut self, to: Option<Jid>, id: String, answer: Result<Option<Element>, StanzaError>) {
+        let iq = match answer {
+            Ok(payload) => Iq::Result { from: None, to, id, payload },
+            Err(error) => Iq::Error { from: None, to, id, error, payload: None },
+        };
+        self.out.push_back(iq.into());
+    }
+
+    /// Strangers cannot tell from our answers that there is an xbtd, or anybody, here.
+    fn may_ask(&self, from: Option<&Jid>) -> bool {
+        self.is_account_or_server(from) || from.is_some_and(|from| self.is_friend(from))
+    }
+
+    fn get(&self, from: Option<&Jid>, payload: Element) -> Result<Option<Element>, StanzaError> {
+        if !self.may_ask(from) {
+            return Err(unavailable());
+        }
+        if payload.ns() == payload::NS {
+            return Err(convert::error_out(ErrorType::Cancel, DefinedCondition::FeatureNotImplemented, ""));
+        }
+        match (payload.ns().as_str(), payload.name()) {
+            (ns::PING, "ping") => Ping::try_from(payload).map(|_| None).map_err(|_| bad_request("")),
+            (ns::VERSION, "query") => match VersionQuery::try_from(payload) {
+                Ok(_) => Ok(Some(version().into())),
+                Err(_) => Err(bad_request("")),
+            },
+            (ns::DISCO_INFO, "query") => match DiscoInfoQuery::try_from(payload) {
+                Ok(query) => self.disco_info(query.node),
+                Err(_) => Err(bad_request("")),
+            },
+            (ns::DISCO_ITEMS, "query") => match DiscoItemsQuery::try_from(payload) {
+                Ok(query) => Ok(Some(DiscoItemsResult { node: query.node, items: Vec::new(), rsm: None }.into())),
+                Err(_) => Err(bad_request("")),
+            },
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// The same answer with and without the node that our presence names (XEP-0115, section 6.2).
+    fn disco_info(&self, node: Option<String>) -> Result<Option<Element>, StanzaError> {
+        let ours = self.caps.as_ref().map(|(_, ours)| ours);
+        if node.is_some() && node.as_ref() != ours {
+            return Err(convert::error_out(ErrorType::Cancel, DefinedCondition::ItemNotFound, ""));
+        }
+        Ok(Some(DiscoInfoResult { node, ..self.info.clone() }.into()))
+    }
+
+    /// Only the server sets anything here: the roster (RFC 6121, section 2.1.6: anybody else's push is ignored).
+    fn set(&mut self, from: Option<&Jid>, payload: Element, now: Instant) -> Result<Option<Element>, StanzaError> {
+        let is_account = from.is_none_or(|from| from.try_as_full().is_err() && from.to_bare() == self.account);
+        if payload.ns() != ns::ROSTER || !is_account {
+            return Err(unavailable());
+        }
+        match roster_xml::Roster::try_from(payload) {
+            Ok(roster) => {
+                self.pushed(roster, now);
+                Ok(None)
+            }
+            Err(_) => Err(bad_request("")),
+        }
+    }
+
+    /// A request of our own namespace.
+    fn request(&mut self, from: Option<Jid>, id: String, payload: Element, now: Instant) {
+        let device = from.as_ref().filter(|from| self.is_friend(from)).and_then(address::full);
+        let (Some(from), Some(device)) = (from.clone(), device) else {
+            self.reply(from, id, Err(unavailable()));
+            return;
+        };
+        let request = match convert::request_in(payload) {
+            Ok(request) => request,
+            Err(invalid) => {
+                tracing::debug!(%device, %invalid, "a request that makes no sense");
+                let error = convert::refusal_out(invalid.into_refusal());
+                self.reply(Some(from), id, Err(error));
+                return;
+            }
+        };
+        let by_one = self.asked.values().filter(|asked| asked.from.to_bare() == from.to_bare()).count();
+        if self.asked.len() >= MOST_ASKED || by_one >= MOST_ASKED_BY_ONE {
+            let busy = Refusal::wait(Wait::Busy, "Too many requests at once; ask again.");
+            self.reply(Some(from), id, Err(convert::refusal_out(busy)));
+            return;
+        }
+        let token = Self::next_token();
+        self.asked.insert(token, Asked { from, id, until: now + ANSWER_WITHIN });
+        self.tell(SessionEvent::Requested { token, from: device, request });
+    }
+
+    /// The rules did not answer in time: a fault of ours, and worth another try.
+    pub(super) fn refuse_slowly(&mut self, asked: Asked) {
+        tracing::warn!(from = %asked.from, "a request was not answered in time");
+        let error = convert::error_out(ErrorType::Wait, DefinedCondition::InternalServerError, "No answer in time.");
+        self.reply(Some(asked.from), asked.id, Err(error));
+    }
+
+    /// A request that is not even a proper IQ.
+    pub(super) fn refuse_bad(&mut self, from: Option<Jid>, id: String) {
+        let error = if self.may_ask(from.as_ref()) {
+            convert::refusal_out(Refusal::new(Condition::BadRequest, ""))
+        } else {
+            unavailable()
+        };
+        self.reply(from, id, Err(error));
+    }
+}
+
+/// XEP-0092, without the operating system, which is nobody's business.
+fn version() -> VersionResult {
+    VersionResult { name: "xbtd".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), os: None }
+}

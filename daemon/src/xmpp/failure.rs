@@ -1,0 +1,126 @@
+//! Why a login did not succeed, and whether trying again can help.
+
+use std::io;
+
+use tokio_rustls::rustls;
+use tokio_xmpp::parsers::{sasl, stream_error};
+use tokio_xmpp::xmlstream::{ReadError, RecvFeaturesError};
+
+/// A login that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// Trying again is pointless (and with a wrong password may lock the account) until a person changes something.
+    #[error("{0}")]
+    Refused(Refused),
+    /// It may pass by itself.
+    #[error("{0}")]
+    Passing(String),
+    /// It may pass, but hardly soon: tried again at the longest interval.
+    #[error("{0}")]
+    Stubborn(String),
+    /// The server sends us to another one (RFC 6120, section 4.9.3.19).
+    #[error("the server sends us to {0}")]
+    Elsewhere(String),
+}
+
+/// What a person is told about a login that is not tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(super) struct Refused {
+    /// Stable, kebab-case.
+    pub code: &'static str,
+    /// What happened, one sentence.
+    pub reason: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Failure {
+    pub(super) fn refused(code: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into() })
+    }
+
+    pub(super) fn passing(reason: impl Into<String>) -> Self {
+        Self::Passing(reason.into())
+    }
+
+    /// The server ended the stream with an error before the login was complete.
+    pub(super) fn from_stream_error(error: &stream_error::StreamError) -> Self {
+        use stream_error::DefinedCondition as Condition;
+        match &error.condition {
+            Condition::SeeOtherHost(host) => Self::Elsewhere(host.trim().to_owned()),
+            Condition::HostUnknown | Condition::HostGone => Self::Stubborn(
+                "The server does not serve this domain; check the JID and the server in the configuration.".to_owned(),
+            ),
+            other => Self::Passing(format!("The server ended the connection: {other}.")),
+        }
+    }
+
+    /// The server did not accept who we say we are.
+    pub(super) fn from_sasl(condition: &sasl::DefinedCondition) -> Self {
+        use sasl::DefinedCondition as Condition;
+        match condition {
+            Condition::TemporaryAuthFailure => Self::passing("The server cannot check passwords right now."),
+            Condition::NotAuthorized | Condition::InvalidAuthzid => Self::refused(
+                "wrong-password",
+                "The server refused the password (or does not know the account).",
+                "Check the JID and the password, then reload the configuration.",
+            ),
+            Condition::AccountDisabled => Self::refused(
+                "account-disabled",
+                "The server says that the account is disabled.",
+                "Ask the server's operator.",
+            ),
+            Condition::CredentialsExpired => Self::refused(
+                "password-expired",
+                "The server says that the password has expired.",
+                "Set a new password with a chat program, then update the configuration.",
+            ),
+            Condition::EncryptionRequired
+            | Condition::InvalidMechanism
+            | Condition::MechanismTooWeak
+            | Condition::MalformedRequest
+            | Condition::IncorrectEncoding
+            | Condition::Aborted => Self::refused(
+                "login-failed",
+                format!("The server broke off the login ({condition:?})."),
+                "This looks like a fault of the server or of xbtd; please report it.",
+            ),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(rustls::Error::InvalidCertificate(why)) => Self::refused(
+                "bad-certificate",
+                format!("The server's certificate is not valid: {why:?}."),
+                "If the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening.",
+            ),
+            Some(other) => Self::passing(format!("No encrypted connection: {other}.")),
+            None => Self::passing(format!("The connection broke: {error}.")),
+        }
+    }
+}
+
+impl From<RecvFeaturesError> for Failure {
+    fn from(error: RecvFeaturesError) -> Self {
+        match error {
+            RecvFeaturesError::Io(error) => error.into(),
+            RecvFeaturesError::StreamError(error) => Self::from_stream_error(&error.0),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::HardError(error) => error.into(),
+            ReadError::ParseError(error) => Self::passing(format!("The server's answer makes no sense: {error}.")),
+            ReadError::StreamFooterReceived => Self::passing("The server closed the connection."),
+            ReadError::SoftTimeout => Self::passing("The server does not answer."),
+        }
+    }
+}

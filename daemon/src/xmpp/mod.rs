@@ -1,0 +1,185 @@
+//! The XMPP session: the only place that knows stanzas.
+//!
+//! It logs one account in and keeps it logged in, and translates between `docs/protocol.md` and the words of
+//! [`xbt_core::signal`]. Only [`convert`] knows both sides.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `dns`, `tls`, `login`, `connect` | from a configuration to an authenticated stream |
+//! | `guard` | keeps what would break the XML parser away from it |
+//! | `wire`, `sm` | binding, stream management, reading and writing |
+//! | `agent` | stanzas and commands to stanzas and events, without I/O |
+//! | `payload`, `convert` | our own elements |
+//! | `session`, `backoff`, `failure` | what happens when, and what is told about it |
+//!
+//! **The log.** The library's logger prints whole stanzas at the level `trace`, those of the login (and so the
+//! password) among them. Whoever sets up logging must keep the targets `tokio_xmpp`, `xmpp_parsers`, `rxml` and
+//! `minidom` at `info` or above whatever the user asks for. This room logs no password and no content of messages.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use xbt_core::ids::BareJid;
+use xbt_core::signal::{SessionCommand, SessionEvent};
+
+mod agent;
+mod backoff;
+mod caps;
+mod connect;
+mod convert;
+mod dns;
+mod failure;
+mod guard;
+mod jid;
+mod login;
+mod payload;
+mod session;
+mod sm;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod wire;
+
+pub use jid::{InvalidJid, parse_bare};
+
+/// Commands that may wait for the session.
+const COMMANDS: usize = 256;
+
+/// How long [`Session::close`] may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A password. Shows itself to nobody by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a password.
+    pub fn new(password: impl Into<String>) -> Self {
+        Self(password.into())
+    }
+
+    /// The password itself.
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(password: String) -> Self {
+        Self(password)
+    }
+}
+
+/// How the connection is encrypted. Without encryption nothing is ever sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// RFC 6120, section 5. Where SRV records offer direct TLS as well, that is used in the order they say
+    /// (XEP-0368).
+    #[default]
+    StartTls,
+    /// Direct TLS only (XEP-0368).
+    Direct,
+}
+
+/// What a session needs to know.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The account.
+    pub jid: BareJid,
+    /// Asked of the server; made at random at the first start of the device and then kept.
+    pub resource: String,
+    /// The account's password.
+    pub password: Secret,
+    /// `host`, `host:port` or an address, instead of the domain's SRV records. The certificate must still be the
+    /// domain's.
+    pub server: Option<String>,
+    /// How the connection is encrypted.
+    pub tls: Tls,
+    /// PEM file with the only authorities to be trusted; none: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the password itself may be told to the server, inside TLS, if it knows no better way.
+    pub allow_plain: bool,
+}
+
+impl SessionConfig {
+    /// An account with a password, and what is usual for the rest.
+    pub fn new(jid: BareJid, resource: impl Into<String>, password: Secret) -> Self {
+        Self {
+            jid,
+            resource: resource.into(),
+            password,
+            server: None,
+            tls: Tls::default(),
+            ca_file: None,
+            allow_plain: true,
+        }
+    }
+}
+
+/// One account, logged in and kept logged in by a task of its own. Ends when it is closed or dropped, or when nobody
+/// receives the events any more.
+#[derive(Debug)]
+pub struct Session {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Session {
+    /// Begins to log in. What happens comes through `events`.
+    ///
+    /// Every [`SessionCommand::Request`] gets exactly one [`SessionEvent::Answered`]: lost after 20 s, at once while
+    /// there is no connection, and when the stream is reset. A session that ends answers nothing more. The session
+    /// keeps events that the receiver has not taken, so sender and receiver may be one task; after 4096 of them it
+    /// takes neither stanzas nor commands.
+    ///
+    /// Must be called inside a tokio runtime.
+    pub fn start(config: SessionConfig, events: mpsc::Sender<SessionEvent>) -> (Self, SessionHandle) {
+        let (stop, stopped) = oneshot::channel();
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let task = tokio::spawn(session::run(config, events, inbox, stopped));
+        (Self { stop, task }, SessionHandle { commands })
+    }
+
+    /// Tells the contacts and the server that we go, within two seconds.
+    pub async fn close(self) {
+        let Self { stop, mut task } = self;
+        drop(stop);
+        if tokio::time::timeout(GOODBYE, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+/// Sends commands to a session.
+#[derive(Clone, Debug)]
+pub struct SessionHandle {
+    commands: mpsc::Sender<SessionCommand>,
+}
+
+impl SessionHandle {
+    /// Waits for a place in the queue. A command to a session that has ended is dropped.
+    pub async fn send(&self, command: SessionCommand) {
+        if self.commands.send(command).await.is_err() {
+            tracing::debug!("a command for a session that has ended");
+        }
+    }
+
+    /// Does not wait.
+    ///
+    /// # Errors
+    /// Gives the command back if the queue (256 commands) is full or the session has ended.
+    pub fn try_send(&self, command: SessionCommand) -> Result<(), SessionCommand> {
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
+        })
+    }
+}

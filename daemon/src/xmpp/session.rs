@@ -1,0 +1,291 @@
+//! The life of a session: log in, serve, lose the connection, wait, again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_xmpp::jid::BareJid;
+use tokio_xmpp::parsers::presence::Presence;
+use xbt_core::signal::{Connection, Outcome, SessionCommand, SessionEvent};
+
+use super::agent::Agent;
+use super::backoff::{self, Backoff};
+use super::failure::{Failure, Refused};
+use super::sm::Management;
+use super::wire::{Begin, Incoming, Lost, Wire};
+use super::{GOODBYE, SessionConfig, connect, jid as address, tls};
+
+/// Events that may wait for their receiver before nothing more is taken in.
+const MOST_EVENTS: usize = 4096;
+
+/// The program does not want the session any more.
+#[derive(Debug)]
+struct Stopped;
+
+/// Where the session meets the program.
+struct Ends {
+    events: mpsc::Sender<SessionEvent>,
+    commands: mpsc::Receiver<SessionCommand>,
+    /// Whether there may be more commands.
+    open: bool,
+    /// Resolves when the session is to end, also when its owner is gone.
+    stop: oneshot::Receiver<()>,
+}
+
+/// Runs until stopped.
+pub(super) async fn run(
+    config: SessionConfig,
+    events: mpsc::Sender<SessionEvent>,
+    commands: mpsc::Receiver<SessionCommand>,
+    stop: oneshot::Receiver<()>,
+) {
+    let ends = Ends { events, commands, open: true, stop };
+    let Stopped = match address::from_bare(&config.jid) {
+        Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
+        Ok(_) | Err(_) => {
+            let reason = format!("“{}” is not the address of an account.", config.jid);
+            let refused = Refused { code: "bad-jid", reason, hint: "Correct `jid` in [account].".to_owned() };
+            hopeless(ends, VecDeque::new(), refused).await
+        }
+    };
+    tracing::debug!("the session has ended");
+}
+
+/// After a refusal: nothing is tried again, every request is lost.
+async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: Refused) -> Stopped {
+    let Refused { code, reason, hint } = refused;
+    tracing::error!(code, hint, "{reason}");
+    waiting.push_back(SessionEvent::Connection(Connection::Refused { code, reason, hint }));
+    loop {
+        let room = waiting.len() < MOST_EVENTS;
+        tokio::select! {
+            _ = &mut ends.stop => return Stopped,
+            permit = ends.events.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
+                (Ok(permit), Some(event)) => permit.send(event),
+                (Ok(_), None) => {}
+                (Err(_), _) => return Stopped,
+            },
+            command = ends.commands.recv(), if ends.open && room => match command {
+                Some(SessionCommand::Request { token, .. }) => {
+                    waiting.push_back(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                }
+                Some(_) => {}
+                None => ends.open = false,
+            },
+        }
+    }
+}
+
+struct Session {
+    account: BareJid,
+    agent: Agent,
+    ends: Ends,
+    /// What a lost stream needs to go on.
+    previous: Option<Management>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Session {
+    fn new(account: BareJid, ends: Ends) -> Self {
+        Self { agent: Agent::new(account.clone()), account, ends, previous: None, tls: None }
+    }
+
+    async fn live(mut self, config: &SessionConfig) -> Stopped {
+        let mut backoff = Backoff::default();
+        // Where a see-other-host sends us, and whether we have followed one since the last good login.
+        let mut elsewhere: Option<String> = None;
+        let mut followed = false;
+        loop {
+            self.tell(Connection::Connecting);
+            let (reason, pause) = match self.log_in(config, elsewhere.take()).await {
+                Err(Stopped) => return Stopped,
+                Ok(Ok((wire, begin))) => {
+                    let since = Instant::now();
+                    self.begun(begin, since);
+                    let lost = match self.serve(wire).await {
+                        Ok(lost) => lost,
+                        Err(Stopped) => return Stopped,
+                    };
+                    // A server that sends us elsewhere as soon as we are there gets no second chance.
+                    elsewhere = lost.elsewhere.filter(|_| !std::mem::replace(&mut followed, true));
+                    followed &= elsewhere.is_some();
+                    backoff.lost(since, Instant::now());
+                    (lost.reason, backoff.next(Instant::now(), random()))
+                }
+                Ok(Err(Failure::Refused(refused))) => return self.refused(refused).await,
+                Ok(Err(Failure::Elsewhere(host))) if !followed => {
+                    tracing::info!(host, "the server sends us to another one");
+                    (elsewhere, followed) = (Some(host), true);
+                    continue;
+                }
+                Ok(Err(failure @ (Failure::Passing(_) | Failure::Elsewhere(_)))) => {
+                    followed = false;
+                    (failure.to_string(), backoff.next(Instant::now(), random()))
+                }
+                Ok(Err(Failure::Stubborn(reason))) => (reason, backoff::jittered(backoff::LONGEST, random())),
+            };
+            if let Err(Stopped) = self.pause(reason, pause).await {
+                return Stopped;
+            }
+        }
+    }
+
+    fn tell(&mut self, connection: Connection) {
+        self.agent.tell(SessionEvent::Connection(connection));
+    }
+
+    async fn refused(mut self, refused: Refused) -> Stopped {
+        self.agent.abandon();
+        let waiting = std::iter::from_fn(|| self.agent.take_event()).collect();
+        hopeless(self.ends, waiting, refused).await
+    }
+
+    async fn pause(&mut self, reason: String, pause: Duration) -> Result<(), Stopped> {
+        tracing::info!(retry_in = ?pause, "offline: {reason}");
+        let retry_in = u64::try_from(pause.as_millis()).ok();
+        self.tell(Connection::Offline { reason, retry_in });
+        self.offline(tokio::time::sleep(pause)).await
+    }
+
+    /// One attempt, while commands are still taken.
+    async fn log_in(
+        &mut self,
+        config: &SessionConfig,
+        preferred: Option<String>,
+    ) -> Result<Result<(Wire, Begin), Failure>, Stopped> {
+        let account = self.account.clone();
+        let tls = self.tls.clone();
+        let mut previous = self.previous.take();
+        let attempt = async {
+            let tls = match tls {
+                Some(tls) => tls,
+                None => trust(config).await?,
+            };
+            let fresh = connect::log_in(config, &account, &tls, preferred.as_deref()).await?;
+            let begun = connect::in_time("binding", Wire::begin(fresh, &config.resource, previous.take())).await?;
+            Ok((tls, begun))
+        };
+        let result = self.offline(attempt).await?;
+        // Still there if the attempt failed before the server was asked.
+        self.previous = previous;
+        Ok(result.map(|(tls, begun)| {
+            self.tls = Some(tls);
+            begun
+        }))
+    }
+
+    fn begun(&mut self, begin: Begin, now: Instant) {
+        let resumed = matches!(begin, Begin::Resumed);
+        if let Begin::Bound(device) = begin {
+            self.agent.reset(device, random(), now);
+        }
+        if let Some(device) = self.agent.device() {
+            tracing::info!(%device, resumed, "online");
+            self.tell(Connection::Online { device, resumed });
+        }
+    }
+
+    /// Serves a stream until it is lost.
+    async fn serve(&mut self, mut wire: Wire) -> Result<Lost, Stopped> {
+        let lost = match self.exchange(&mut wire).await {
+            Ok(lost) => lost,
+            Err(Stopped) => {
+                wire.push(Presence::unavailable().into());
+                if tokio::time::timeout(GOODBYE, wire.close()).await.is_err() {
+                    tracing::debug!("no time for a proper goodbye");
+                }
+                return Err(Stopped);
+            }
+        };
+        self.previous = wire.into_management().filter(|previous| lost.resumable && previous.resume().is_some());
+        if self.previous.is_none() {
+            self.agent.abandon();
+        }
+        Ok(lost)
+    }
+
+    async fn exchange(&mut self, wire: &mut Wire) -> Result<Lost, Stopped> {
+        loop {
+            while let Some(stanza) = self.agent.take_stanza() {
+                wire.push(stanza);
+            }
+            if let Some(reason) = self.agent.take_broken() {
+                return Ok(Lost { reason, resumable: false, elsewhere: None });
+            }
+            let room = self.agent.events_waiting() < MOST_EVENTS;
+            let deadline = self.agent.deadline();
+            tokio::select! {
+                _ = &mut self.ends.stop => return Err(Stopped),
+                permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
+                    deliver(permit, &mut self.agent)?;
+                }
+                command = self.ends.commands.recv(), if self.ends.open && room && wire.has_room() => match command {
+                    Some(command) => self.agent.do_command(command, Instant::now()),
+                    None => self.ends.open = false,
+                },
+                incoming = wire.next(), if room => match incoming {
+                    Ok(Incoming::Stanza(stanza)) => self.agent.stanza(*stanza, Instant::now()),
+                    Ok(Incoming::BadIq(header)) => self.agent.bad_iq(header, Instant::now()),
+                    Err(lost) => return Ok(lost),
+                },
+                now = due(deadline), if deadline.is_some() => self.agent.expire(now),
+            }
+        }
+    }
+
+    /// Does some work while there is no stream; commands are answered, events delivered.
+    async fn offline<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::pin!(work);
+        loop {
+            let room = self.agent.events_waiting() < MOST_EVENTS;
+            let deadline = self.agent.deadline();
+            tokio::select! {
+                _ = &mut self.ends.stop => return Err(Stopped),
+                done = &mut work => return Ok(done),
+                permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
+                    deliver(permit, &mut self.agent)?;
+                }
+                command = self.ends.commands.recv(), if self.ends.open && room => match command {
+                    Some(command) => self.agent.do_command_offline(command),
+                    None => self.ends.open = false,
+                },
+                now = due(deadline), if deadline.is_some() => self.agent.expire(now),
+            }
+        }
+    }
+}
+
+type Permit<'a> = Result<mpsc::Permit<'a, SessionEvent>, mpsc::error::SendError<()>>;
+
+fn deliver(permit: Permit<'_>, agent: &mut Agent) -> Result<(), Stopped> {
+    let permit = permit.map_err(|_| Stopped)?;
+    if let Some(event) = agent.take_event() {
+        permit.send(event);
+    }
+    Ok(())
+}
+
+/// Whom we trust; read once for a session.
+async fn trust(config: &SessionConfig) -> Result<Arc<ClientConfig>, Failure> {
+    let ca_file = config.ca_file.clone();
+    match tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref())).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::passing("The certificates could not be read.")),
+    }
+}
+
+/// Waits for a deadline, if there is one.
+async fn due(deadline: Option<Instant>) -> Instant {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+    Instant::now()
+}
+
+/// For what need not be unpredictable: without a source of randomness, pauses are merely not spread.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}
