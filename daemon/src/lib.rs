@@ -1,7 +1,10 @@
-//! Placeholder.
+//! The xbt daemon, room by room. Each room translates between the outside and the domain (`xbt-core`), which holds
+//! every rule; the [`driver`] owns the domain and carries its effects out.
+//!
+//! `docs/architecture.md` draws the picture.
 
 pub mod config;
+pub mod link;
 pub mod log;
 pub mod store;
-pub mod link;
 pub mod xmpp;
