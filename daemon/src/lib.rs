@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The daemon's rooms.
+
+pub mod rpc;

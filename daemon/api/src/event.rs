@@ -28,7 +28,7 @@ wire_words! {
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Counted up by one; starts again when the daemon does.
+    /// Counted up by one. A daemon that was started anew begins far above, which shows as [`Events::lagged`].
     pub seq: u64,
     /// When, RFC 3339 in UTC.
     pub at: String,

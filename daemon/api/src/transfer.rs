@@ -87,12 +87,9 @@ impl State {
     /// Whether nothing will change any more.
     pub fn has_ended(self) -> bool {
         match self {
-            Self::Preparing
-            | Self::Queued
-            | Self::Offered
-            | Self::Connecting
-            | Self::Sending
-            | Self::Receiving => false,
+            Self::Preparing | Self::Queued | Self::Offered | Self::Connecting | Self::Sending | Self::Receiving => {
+                false
+            }
             Self::Done | Self::Declined | Self::Cancelled | Self::Expired | Self::Elsewhere | Self::Failed => true,
         }
     }
