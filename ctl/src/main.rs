@@ -1,2 +1,48 @@
-//! Placeholder.
-fn main() {}
+//! `xbtctl`: queues sends, lists transfers, answers offers. A thin client of `xbtd`: one file per command.
+
+mod cli;
+mod commands;
+mod failure;
+mod out;
+mod spool;
+mod table;
+mod text;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::ctrl_c;
+
+use crate::cli::Cli;
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::out::Out;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain_usage(&error),
+    };
+    let out = Out::new(cli.json, cli.quiet, cli.color);
+    // Nothing here needs more than one thread.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return out.fail(&Failure::local(format!("the program cannot start: {error}"))),
+    };
+    let context = Context::new(out, cli.socket);
+    let result = runtime.block_on(async {
+        tokio::select! {
+            // The interrupt wins over a result that comes at the same moment.
+            biased;
+            _ = ctrl_c() => Err(context.interrupted()),
+            result = commands::run(&context, cli.command) => result,
+        }
+    });
+    // Reading stdin cannot be interrupted; the thread that does it ends with the process.
+    runtime.shutdown_background();
+    match result.and_then(|()| Ok(context.out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => context.out.fail(&failure),
+    }
+}

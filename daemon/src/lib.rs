@@ -4,7 +4,10 @@
 //! `docs/architecture.md` draws the picture.
 
 pub mod config;
+pub mod daemon;
+pub mod driver;
 pub mod link;
 pub mod log;
+pub mod rpc;
 pub mod store;
 pub mod xmpp;

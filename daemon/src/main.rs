@@ -1,2 +1,84 @@
-//! Placeholder.
-fn main() {}
+//! `xbtd`: see `xbtd --help` and the manual page.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use xbt_core::fault::Fault;
+use xbtd::config;
+use xbtd::daemon::Daemon;
+
+/// The xbt daemon: hands files to XMPP contacts, straight from machine to machine.
+///
+/// Runs in the foreground and logs to stderr. SIGTERM and SIGINT stop it, SIGHUP reloads the configuration. XBT_LOG
+/// filters the log, for example XBT_LOG=debug.
+#[derive(Parser)]
+#[command(name = "xbtd", version)]
+struct Args {
+    /// The configuration file [default: $XDG_CONFIG_HOME/xbt/xbtd.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration and exit
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let file = args.config.unwrap_or_else(config::default_path);
+    let result = if args.check_config {
+        config::check(&file).map(|summary| println!("{summary}")).map_err(Fault::from)
+    } else {
+        serve(file)
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {}", fault.message);
+            if !fault.hint.is_empty() {
+                eprintln!("hint: {}", fault.hint);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(file: PathBuf) -> Result<(), Fault> {
+    xbtd::log::init()?;
+    let system = |error: std::io::Error| {
+        let hint = "the system is short of something; its log may say of what";
+        Fault::new("system", format!("the daemon cannot run: {error}"), hint)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system)?;
+    let result = runtime.block_on(async {
+        let mut stop = signal(SignalKind::terminate()).map_err(system)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
+        let mut reload = signal(SignalKind::hangup()).map_err(system)?;
+        let mut daemon = Daemon::start(file).await?;
+        notify(&[NotifyState::Ready]);
+        let mut connecting = true;
+        loop {
+            tokio::select! {
+                () = daemon.connect(), if connecting => connecting = false,
+                _ = stop.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = reload.recv() => daemon.reload().await,
+            }
+        }
+        notify(&[NotifyState::Stopping]);
+        daemon.stop().await;
+        Ok(())
+    });
+    // What still blocks (a slow disk) must not hold the end up.
+    runtime.shutdown_background();
+    result
+}
+
+/// Tells systemd, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

@@ -1,1 +1,64 @@
-//! Placeholder.
+//! How programs talk to `xbtd`: one tarpc service over a Unix socket, its wire types, its error codes and a client.
+//!
+//! Frames are length-delimited (four bytes, big endian) JSON documents; `docs/rpc.md` shows them byte for byte
+//! for people who write a client in another language. What is here is the same promise as types:
+//! a field may be added in any version, but is renamed or removed only together with [`PROTOCOL`].
+
+mod client;
+pub mod codes;
+mod contact;
+mod error;
+mod event;
+mod service;
+mod socket;
+mod status;
+mod transfer;
+
+pub use client::{Client, ClientError, Unreachable};
+pub use contact::{Contact, Device, Subscription, Trust, Verification};
+pub use error::ApiError;
+pub use event::{Event, EventKind, Events};
+pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
+pub use socket::default_socket;
+pub use status::{Connection, Counts, Hello, Status};
+pub use transfer::{
+    BetterWay, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails,
+    Way, Why,
+};
+
+/// The version of everything in this crate that goes over the wire. It is counted up when something is renamed,
+/// removed or changes its meaning, not when something is added.
+pub const PROTOCOL: u32 = 1;
+
+/// Largest frame that a daemon takes, in bytes.
+pub const MAX_REQUEST_FRAME: usize = 1 << 20;
+
+/// Largest frame that a daemon sends, in bytes.
+pub const MAX_RESPONSE_FRAME: usize = 16 << 20;
+
+/// Longest that a daemon works on one call, in seconds; later deadlines are brought down to it.
+pub const MAX_DEADLINE_S: u64 = 600;
+
+/// Longest that `events` waits for something to happen, in milliseconds; more is brought down to it.
+pub const MAX_WAIT_MS: u64 = 60_000;
+
+/// Most transfers in one page of `list`; also what a page holds when the caller does not say.
+pub const MAX_PAGE: u32 = 1_000;
+
+/// Most recipients of one `send`.
+pub const MAX_RECIPIENTS: usize = 100;
+
+/// Most paths of one `send`.
+pub const MAX_PATHS: usize = 1_000;
+
+/// Most ids in one call.
+pub const MAX_IDS: usize = 1_000;
+
+/// Longest word from person to person (`message`), in bytes: an offer must stay far below a stanza's 64 KiB.
+pub const MAX_MESSAGE: usize = 4_096;
+
+/// Longest name, JID or safety number in a call, in bytes (RFC 7622 allows a JID 3,071).
+pub const MAX_NAME: usize = 3_071;
+
+/// Longest path in a call, in bytes (`PATH_MAX`).
+pub const MAX_PATH: usize = 4_096;

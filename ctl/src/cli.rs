@@ -1,0 +1,145 @@
+//! The command line, from which help, completions and man pages are made as well.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand, ValueEnum};
+use xbt_api::{ApiError, codes};
+
+use crate::commands;
+use crate::out::write_error;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the daemon refused, or the transfer failed, was declined, cancelled or expired
+  2    wrong usage
+  3    the daemon cannot be reached
+  4    not connected to the XMPP server (contacts add and remove only)
+  130  interrupted";
+
+/// Sends files to XMPP contacts and receives them, through the daemon xbtd
+#[derive(Debug, Parser)]
+#[command(name = "xbtctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock]
+    #[arg(long, global = true, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Print JSON for programs, errors included
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Print only what was asked for, and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always, except with --json
+    Always,
+    /// Never
+    Never,
+}
+
+/// All commands, in the order of the help text.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show how the daemon stands
+    Status,
+    /// Queue files for contacts, online or not
+    Send(commands::send::Args),
+    /// List transfers, newest last
+    List(commands::list::Args),
+    /// Show everything about one transfer
+    Show(commands::show::Args),
+    /// Accept offers
+    Accept(commands::accept::Args),
+    /// Decline offers
+    Decline(commands::decline::Args),
+    /// End transfers, whichever side began them
+    Cancel(commands::cancel::Args),
+    /// Pause transfers; the other side is told to wait
+    Pause(commands::pause::Args),
+    /// Go on with paused transfers
+    Resume(commands::resume::Args),
+    /// Take ended transfers off the list
+    Remove(commands::remove::Args),
+    /// Show and change the roster
+    Contacts(commands::contacts::Args),
+    /// Show what happens, as it happens
+    Watch,
+    /// Print completions for a shell
+    Completions(commands::completions::Args),
+    /// Print the manual page, or write all of them into a folder
+    Man(commands::man::Args),
+}
+
+/// Tells what is wrong with a command line, or prints the help or version that was asked for.
+pub fn explain_usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return match error.print() {
+            Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        };
+    }
+    // The options could not be read, so this one is looked for by hand.
+    let json = std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    let (message, usage) = match text.split_once("\nUsage: ") {
+        Some((message, usage)) => (message, usage.lines().next()),
+        None => (text.as_str(), None),
+    };
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command is given",
+        _ => message.trim_start_matches("error: ").trim(),
+    };
+    // clap puts lists and tips below its first line.
+    let (first, more) = message.split_once('\n').unwrap_or((message, ""));
+    let mut below = String::new();
+    for line in more.lines().filter(|line| !line.is_empty() && !line.starts_with("For more information")) {
+        below += line;
+        below.push('\n');
+    }
+    if let Some(usage) = usage {
+        below += &format!("usage: {usage}\n");
+    }
+    let first = if json { message.replace("\n\n", "; ").replace('\n', " ") } else { first.to_owned() };
+    write_error(
+        json,
+        false,
+        &ApiError::new(codes::USAGE, first, "see 'xbtctl --help', or --help after the command"),
+        &below,
+    );
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,37 @@
+//! `xbtctl accept ID… [-o DIR] [-w]`
+
+use std::path::PathBuf;
+
+use super::{Context, absolute};
+use crate::failure::Failure;
+use crate::wait::{Subscription, report};
+
+/// Which offers, and where to.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Numbers of offers, as 'xbtctl list' shows them
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<u64>,
+
+    /// Receive into this folder instead of the configured one
+    #[arg(short = 'o', long, value_name = "DIR")]
+    to: Option<PathBuf>,
+
+    /// Wait until everything has arrived
+    #[arg(short, long)]
+    wait: bool,
+}
+
+/// Accepts offers.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let dir = args.to.as_deref().map(absolute).transpose()?;
+    let client = context.connect().await?;
+    if !args.wait {
+        let accepted = client.accept(args.ids, dir).await?;
+        return context.changed(&accepted, "accepted");
+    }
+    let subscription = Subscription::begin(&client).await?;
+    let accepted = client.accept(args.ids, dir).await?;
+    let ended = subscription.until_ended(context, accepted).await?;
+    report(context, &ended)
+}

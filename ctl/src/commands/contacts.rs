@@ -1,0 +1,169 @@
+//! `xbtctl contacts [add|remove|allow|deny|verify JID]`
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::json;
+use xbt_api::{Client, Contact, Trust, Verification};
+
+use super::Context;
+use super::show::field;
+use crate::failure::Failure;
+use crate::out::Tone;
+use crate::table::{self, Cell};
+use crate::text::clean;
+
+/// What to do with the roster.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Put somebody on the roster and ask to see each other's presence
+    Add {
+        /// A bare JID
+        jid: String,
+        /// A name for the contact
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Take a contact off the roster
+    Remove {
+        /// A bare JID, or a name on the roster
+        jid: String,
+    },
+    /// Accept what this contact offers without asking
+    Allow {
+        /// A bare JID, or a name on the roster
+        jid: String,
+    },
+    /// Ask again before anything of this contact is accepted
+    Deny {
+        /// A bare JID, or a name on the roster
+        jid: String,
+    },
+    /// Compare the safety number with the contact, once; unknown keys are blocked from then on
+    Verify {
+        /// A bare JID, or a name on the roster
+        jid: String,
+        /// The safety number that the contact reads out: verify without being asked
+        #[arg(long, value_name = "SAFETY-NUMBER")]
+        confirm: Option<String>,
+    },
+}
+
+/// Shows or changes the roster.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    match args.action {
+        None => show(context, &client).await,
+        Some(Action::Add { jid, name }) => {
+            let contact = client.contact_add(jid, name).await.map_err(Failure::needs_connection)?;
+            changed(context, &contact, "added")
+        }
+        Some(Action::Remove { jid }) => {
+            client.contact_remove(jid.clone()).await.map_err(Failure::needs_connection)?;
+            if context.out.json {
+                context.out.json_line(&json!({ "jid": jid, "removed": true }))?;
+            }
+            Ok(context.out.remark(&format!("{} removed", clean(&jid)))?)
+        }
+        Some(Action::Allow { jid }) => changed(context, &client.contact_allow(jid).await?, "allowed"),
+        Some(Action::Deny { jid }) => changed(context, &client.contact_deny(jid).await?, "no longer allowed"),
+        Some(Action::Verify { jid, confirm }) => verify(context, &client, jid, confirm).await,
+    }
+}
+
+fn changed(context: &Context, contact: &Contact, what: &str) -> Result<(), Failure> {
+    if context.out.json {
+        context.out.json_line(contact)?;
+    }
+    Ok(context.out.remark(&format!("{} {what}", clean(&contact.jid)))?)
+}
+
+async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
+    let contacts = client.contacts().await?;
+    if context.out.json {
+        return Ok(context.out.json_array(&contacts)?);
+    }
+    if contacts.is_empty() {
+        context.out.note("no contacts; add one with 'xbtctl contacts add JID'");
+        return Ok(());
+    }
+    let rows = contacts.iter().map(row).collect();
+    let heading = ["CONTACT", "NAME", "PRESENCE", "DEVICES", "TRUST", "ACCEPT", "SUBSCRIPTION", "GROUPS"];
+    Ok(table::print(&context.out, heading, rows, &[7, 1, 0])?)
+}
+
+fn row(contact: &Contact) -> [Cell; 8] {
+    let (presence, tone) = match (contact.online, contact.xbt) {
+        (_, true) => ("online, xbt", Tone::Good),
+        (true, false) => ("online", Tone::Busy),
+        (false, false) => ("offline", Tone::Plain),
+    };
+    let devices = match contact.devices.len() {
+        0 => String::new(),
+        count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
+    };
+    let trust = match contact.trust {
+        Trust::Verified => Cell::left("verified").tone(Tone::Good),
+        Trust::Blind => Cell::left("blind"),
+    };
+    [
+        Cell::left(clean(&contact.jid)),
+        Cell::left(clean(contact.name.as_deref().unwrap_or(""))),
+        Cell::left(presence).tone(tone),
+        Cell::left(devices),
+        trust,
+        Cell::left(if contact.allowed { "always" } else { "ask" }),
+        Cell::left(contact.subscription.as_str()),
+        Cell::left(clean(&contact.groups.join(", "))),
+    ]
+}
+
+async fn verify(context: &Context, client: &Client, jid: String, confirm: Option<String>) -> Result<(), Failure> {
+    if let Some(safety_number) = confirm {
+        return changed(context, &client.contact_confirm(jid, safety_number).await?, "verified");
+    }
+    let verification = client.contact_verify(jid.clone()).await?;
+    if context.out.json {
+        return Ok(context.out.json_line(&verification)?);
+    }
+    show_safety_number(context, &verification)?;
+    if !io::stdin().is_terminal() {
+        context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
+        return Ok(());
+    }
+    if ask("Compare it by voice or face to face. Does your contact see the same number? [y/N] ").await? {
+        changed(context, &client.contact_confirm(jid, verification.safety_number).await?, "verified")
+    } else {
+        Ok(context.out.remark("nothing was changed")?)
+    }
+}
+
+fn show_safety_number(context: &Context, verification: &Verification) -> Result<(), Failure> {
+    let out = &context.out;
+    field(out, "contact", &clean(&verification.jid))?;
+    field(out, "safety number", &out.paint(Tone::Strong, &clean(&verification.safety_number)))?;
+    field(out, "trust", verification.trust.as_str())?;
+    field(out, "own key", &clean(&verification.own_fingerprint))?;
+    for fingerprint in &verification.fingerprints {
+        field(out, "their key", &clean(fingerprint))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Asks a question to which only `y` or `yes` means yes.
+async fn ask(question: &str) -> Result<bool, Failure> {
+    let _ = io::stderr().write_all(question.as_bytes());
+    // On a thread of its own, so that Ctrl-C is noticed meanwhile.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = answer.await.map_err(io::Error::other).and_then(|result| result);
+    let answer = answer.map_err(|error| Failure::local(format!("the answer cannot be read: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

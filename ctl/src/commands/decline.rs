@@ -1,0 +1,22 @@
+//! `xbtctl decline ID… [-m TEXT]`
+
+use super::Context;
+use crate::failure::Failure;
+
+/// Which offers, and what to say.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Numbers of offers, as 'xbtctl list' shows them
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<u64>,
+
+    /// A word to the sender
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// Declines offers.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let changed = context.connect().await?.decline(args.ids, args.message).await?;
+    context.changed(&changed, "declined")
+}

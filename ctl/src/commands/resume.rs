@@ -1,0 +1,18 @@
+//! `xbtctl resume ID…`
+
+use super::Context;
+use crate::failure::Failure;
+
+/// Which transfers.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Numbers of transfers, as 'xbtctl list' shows them
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<u64>,
+}
+
+/// Goes on with paused transfers.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let changed = context.connect().await?.resume(args.ids).await?;
+    context.changed(&changed, "resumed")
+}

@@ -1,0 +1,112 @@
+//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME]`
+
+use std::path::{Path, PathBuf};
+
+use xbt_api::{SendRequest, Transfer};
+
+use super::{Context, absolute};
+use crate::failure::Failure;
+use crate::spool::Spool;
+use crate::text::{clean, files, parse_duration, size, title};
+use crate::wait::{Subscription, report};
+
+/// What to send to whom.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A bare JID, or a name on the roster
+    contact: String,
+
+    /// Files and folders, which become one content; '-' is standard input (with --name)
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// A further recipient; may be given several times
+    #[arg(long, value_name = "CONTACT")]
+    to: Vec<String>,
+
+    /// What the content is called, instead of its path's last part
+    #[arg(long)]
+    name: Option<String>,
+
+    /// A word to the recipients
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+
+    /// Withdraw the offer after this time, such as 7d, 12h or 30m
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    expire: Option<u64>,
+
+    /// Wait until every recipient has it
+    #[arg(short, long)]
+    wait: bool,
+}
+
+/// Queues a send.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let stdin_name = stdin_name(&args)?;
+    let mut paths = Vec::new();
+    if stdin_name.is_none() {
+        for path in &args.paths {
+            paths.push(absolute(path)?);
+        }
+    }
+    // Before standard input is read, which may take long.
+    let client = context.connect().await?;
+    let mut spool = None;
+    if let Some(name) = stdin_name {
+        let read = Spool::read_stdin(name).await?;
+        paths.push(absolute(read.path())?);
+        spool = Some(read);
+    }
+    let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
+    let mut contacts = vec![args.contact];
+    contacts.extend(args.to);
+    let request = SendRequest { contacts, paths, name: args.name, message: args.message, expire_s: args.expire };
+    let queued = client.send(request).await?;
+    spool.iter_mut().for_each(Spool::keep);
+    if let Some(subscription) = subscription {
+        queued.iter().for_each(|transfer| note(context, transfer));
+        let ended = subscription.until_ended(context, queued).await?;
+        spool.iter_mut().for_each(Spool::release);
+        return report(context, &ended);
+    }
+    for transfer in &queued {
+        if context.out.json {
+            context.out.json_line(transfer)?;
+        } else {
+            // Only the number, so that `id=$(xbtctl send …)` works; the rest is a side remark.
+            context.out.line(&transfer.id.to_string())?;
+            note(context, transfer);
+        }
+    }
+    Ok(())
+}
+
+/// If standard input is to be sent: under which name.
+fn stdin_name(args: &Args) -> Result<Option<&str>, Failure> {
+    if !args.paths.iter().any(|path| path == Path::new("-")) {
+        return Ok(None);
+    }
+    if args.paths.len() > 1 {
+        return Err(Failure::usage("standard input cannot be sent together with files", "send it alone"));
+    }
+    match args.name.as_deref() {
+        None => Err(Failure::usage("standard input has no name", "give it one with --name, such as --name notes.txt")),
+        Some(name) if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) => {
+            Err(Failure::usage("that is not a name for a file", "give a name without slashes"))
+        }
+        Some(name) => Ok(Some(name)),
+    }
+}
+
+fn note(context: &Context, transfer: &Transfer) {
+    let mut text = format!("{} {}: {}", transfer.id, transfer.state, title(transfer));
+    // Not known before the content has been looked through.
+    if transfer.size > 0 {
+        text += &format!(", {}, {}", files(transfer.files), size(transfer.size));
+    }
+    if let Some(why) = &transfer.why {
+        text += &format!(" ({})", clean(&why.text));
+    }
+    context.out.note(&text);
+}

@@ -1,0 +1,73 @@
+//! `xbtctl status`
+
+use std::io;
+
+use xbt_api::{Connection, Status};
+
+use super::Context;
+use super::show::field;
+use crate::failure::Failure;
+use crate::out::{Out, Tone};
+use crate::text::{clean, duration, rate};
+
+/// Shows how the daemon stands.
+pub async fn run(context: &Context) -> Result<(), Failure> {
+    let status = context.connect().await?.status().await?;
+    if context.out.json {
+        context.out.json_line(&status)?;
+    } else {
+        connection(&context.out, &status)?;
+        daemon(&context.out, &status)?;
+    }
+    Ok(())
+}
+
+fn connection(out: &Out, status: &Status) -> io::Result<()> {
+    let tone = match status.connection {
+        Connection::Online => Tone::Good,
+        Connection::Connecting => Tone::Busy,
+        Connection::Offline => Tone::Attention,
+        Connection::Refused => Tone::Bad,
+    };
+    let mut text = out.paint(tone, status.connection.as_str());
+    if let Some(seconds) = status.retry_in_s {
+        text += &format!(", next attempt in {}", duration(seconds));
+    }
+    field(out, "connection", &text)?;
+    if let Some(error) = &status.connection_error {
+        field(out, "reason", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
+        if !error.hint.is_empty() {
+            field(out, "hint", &clean(&error.hint))?;
+        }
+    }
+    field(out, "account", &clean(&status.jid))?;
+    if let Some(device) = &status.device {
+        field(out, "device", &clean(device))?;
+    }
+    if let Some(fingerprint) = &status.fingerprint {
+        field(out, "fingerprint", &clean(fingerprint))?;
+    }
+    Ok(())
+}
+
+fn daemon(out: &Out, status: &Status) -> io::Result<()> {
+    let list = |addresses: &[String]| match addresses {
+        [] => "none".to_owned(),
+        addresses => clean(&addresses.join(", ")),
+    };
+    field(out, "listening", &list(&status.listen))?;
+    field(out, "mapped", &list(&status.mapped))?;
+    let rates = format!("{} up, {} down, {} links", rate(status.upload_rate), rate(status.download_rate), status.links);
+    field(out, "rates", &rates)?;
+    let counts = status.counts;
+    let numbers = [
+        (counts.active, "active"),
+        (counts.waiting, "waiting"),
+        (counts.asking, "to answer"),
+        (counts.paused, "paused"),
+        (counts.ended, "ended"),
+    ];
+    let numbers: Vec<String> = numbers.iter().map(|(count, what)| format!("{count} {what}")).collect();
+    field(out, "transfers", &format!("{} ({})", counts.total, numbers.join(", ")))?;
+    field(out, "version", &format!("{}, up for {}", clean(&status.version), duration(status.uptime_s)))
+}

@@ -1,0 +1,159 @@
+//! What is printed, where and how. Never panics on a closed pipe.
+
+use std::cell::RefCell;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::json;
+use xbt_api::ApiError;
+
+use crate::cli::Color;
+use crate::failure::Failure;
+use crate::text::clean;
+
+/// Colours with a meaning.
+#[derive(Clone, Copy, Debug)]
+pub enum Tone {
+    /// It went well.
+    Good,
+    /// It went wrong.
+    Bad,
+    /// It moves.
+    Busy,
+    /// It asks for attention.
+    Attention,
+    /// Headings.
+    Strong,
+    /// Nothing special.
+    Plain,
+}
+
+impl Tone {
+    /// SGR parameters (ECMA-48).
+    fn sgr(self) -> Option<&'static str> {
+        match self {
+            Self::Good => Some("32"),
+            Self::Bad => Some("31"),
+            Self::Busy => Some("36"),
+            Self::Attention => Some("33"),
+            Self::Strong => Some("1"),
+            Self::Plain => None,
+        }
+    }
+}
+
+/// Standard output and standard error, as the global options want them.
+#[derive(Debug)]
+pub struct Out {
+    stdout: RefCell<BufWriter<Stdout>>,
+    /// Machines read it.
+    pub json: bool,
+    quiet: bool,
+    color: bool,
+    color_stderr: bool,
+}
+
+impl Out {
+    /// With the global options.
+    pub fn new(json: bool, quiet: bool, color: Color) -> Self {
+        let allowed = |terminal: bool| match color {
+            Color::Always => !json,
+            Color::Never => false,
+            // https://no-color.org
+            Color::Auto => !json && terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        Self {
+            color: allowed(io::stdout().is_terminal()),
+            color_stderr: allowed(io::stderr().is_terminal()),
+            stdout: RefCell::new(BufWriter::new(io::stdout())),
+            json,
+            quiet,
+        }
+    }
+
+    /// A line of what was asked for.
+    pub fn line(&self, line: &str) -> io::Result<()> {
+        writeln!(self.stdout.borrow_mut(), "{}", line.trim_end())
+    }
+
+    /// A JSON value on a line of its own.
+    pub fn json_line(&self, value: &impl Serialize) -> io::Result<()> {
+        let mut stdout = self.stdout.borrow_mut();
+        serde_json::to_writer(&mut *stdout, value)?;
+        stdout.write_all(b"\n")
+    }
+
+    /// A JSON array with one element per line.
+    pub fn json_array(&self, values: &[impl Serialize]) -> io::Result<()> {
+        let mut stdout = self.stdout.borrow_mut();
+        stdout.write_all(b"[")?;
+        for (index, value) in values.iter().enumerate() {
+            stdout.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *stdout, value)?;
+        }
+        stdout.write_all(if values.is_empty() { b"]\n" } else { b"\n]\n" })
+    }
+
+    /// A line for people that nobody asked for: not with `--quiet` or `--json`.
+    pub fn remark(&self, line: &str) -> io::Result<()> {
+        if self.quiet || self.json { Ok(()) } else { self.line(line) }
+    }
+
+    /// A side remark on standard error: not with `--quiet` or `--json`.
+    pub fn note(&self, line: &str) {
+        if !self.quiet && !self.json {
+            // If nobody can read it there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{}", clean(line));
+        }
+    }
+
+    /// Brings everything out that was written so far.
+    pub fn flush(&self) -> io::Result<()> {
+        self.stdout.borrow_mut().flush()
+    }
+
+    /// Whether progress bars can be shown.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && !self.json && io::stderr().is_terminal()
+    }
+
+    /// Text in a colour, if colours are wanted.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.color, tone, text)
+    }
+
+    /// Tells what went wrong; the exit code of the program.
+    pub fn fail(&self, failure: &Failure) -> ExitCode {
+        // First what belongs before it. If that fails, standard error still works.
+        let _ = self.flush();
+        for error in &failure.errors {
+            write_error(self.json, self.color_stderr, error, "");
+        }
+        ExitCode::from(failure.exit)
+    }
+}
+
+fn paint(wanted: bool, tone: Tone, text: &str) -> String {
+    match tone.sgr().filter(|_| wanted) {
+        Some(sgr) => format!("\u{1b}[{sgr}m{text}\u{1b}[0m"),
+        None => text.to_owned(),
+    }
+}
+
+/// Writes an error to standard error, for people or as JSON. `more` stands between error and hint, for people only.
+pub fn write_error(json: bool, color: bool, error: &ApiError, more: &str) {
+    let mut text = String::new();
+    if json {
+        text = json!({ "error": error }).to_string();
+        text.push('\n');
+    } else {
+        text += &format!("{} {}\n", paint(color, Tone::Bad, "error:"), clean(&error.message));
+        text += more;
+        if !error.hint.is_empty() {
+            text += &format!("{} {}\n", paint(color, Tone::Strong, "hint:"), clean(&error.hint));
+        }
+    }
+    // If nobody can read it there is nobody to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,182 @@
+//! Waiting for transfers to end, with progress bars on a terminal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use xbt_api::{ApiError, Client, ClientError, EventKind, State, Transfer, codes};
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::text::{duration, rate, shorten, size, title};
+
+/// How long to wait for an event before looking at the transfers anyway.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// A place in the stream of events, taken before the command is given, so that nothing is missed.
+#[derive(Debug)]
+pub struct Subscription {
+    client: Client,
+    seq: u64,
+}
+
+impl Subscription {
+    /// Begins now.
+    pub async fn begin(client: &Client) -> Result<Self, Failure> {
+        let seq = client.events(None, Duration::ZERO).await?.seq;
+        Ok(Self { client: client.clone(), seq })
+    }
+
+    /// Waits until all have ended, and gives them back as they then are.
+    pub async fn until_ended(mut self, context: &Context, transfers: Vec<Transfer>) -> Result<Vec<Transfer>, Failure> {
+        let mut followed = Followed::new(context, transfers);
+        context.waits_for(followed.open());
+        while !followed.open().is_empty() {
+            let news = self.client.events(Some(self.seq), MAX_WAIT).await?;
+            self.seq = news.seq;
+            if news.lagged || news.events.is_empty() {
+                for id in followed.open() {
+                    match self.client.show(id).await {
+                        Ok(details) => followed.update(details.transfer),
+                        Err(ClientError::Api(error)) if error.code == codes::NO_SUCH_TRANSFER => followed.removed(id),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+            for event in news.events {
+                match (event.kind, event.transfer) {
+                    (EventKind::Removed, Some(transfer)) => {
+                        let id = transfer.id;
+                        followed.update(transfer);
+                        followed.removed(id);
+                    }
+                    (_, Some(transfer)) => followed.update(transfer),
+                    (_, None) => {}
+                }
+            }
+            context.waits_for(followed.open());
+        }
+        Ok(followed.finish())
+    }
+}
+
+/// Prints how transfers ended; an error if any did not end as `done`.
+pub fn report(context: &Context, transfers: &[Transfer]) -> Result<(), Failure> {
+    let mut errors = Vec::new();
+    for transfer in transfers {
+        if context.out.json {
+            context.out.json_line(transfer)?;
+        }
+        if transfer.state == State::Done {
+            context.out.remark(&format!("{} done: {}, {}", transfer.id, title(transfer), size(transfer.size)))?;
+        } else {
+            errors.push(why_not_done(transfer));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Failure::not_done(errors)) }
+}
+
+fn why_not_done(transfer: &Transfer) -> ApiError {
+    let (code, what) = match transfer.state {
+        State::Declined => (codes::DECLINED, "was declined"),
+        State::Cancelled => (codes::CANCELLED, "was cancelled"),
+        State::Expired => (codes::EXPIRED, "has expired"),
+        State::Elsewhere => (codes::ELSEWHERE, "was taken by another device"),
+        State::Failed => (codes::FAILED, "has failed"),
+        // Removed from the list before it ended.
+        State::Preparing | State::Queued | State::Offered | State::Connecting | State::Sending | State::Receiving => {
+            (codes::CANCELLED, "was removed")
+        }
+        State::Done => (codes::FAILED, "is done"),
+    };
+    let mut message = format!("transfer {} ({}) {what}", transfer.id, title(transfer));
+    let hint = format!("see 'xbtctl show {}'", transfer.id);
+    match (&transfer.error, &transfer.message) {
+        (Some(error), _) => {
+            message += &format!(": {}", error.message);
+            ApiError::new(&error.code, message, if error.hint.is_empty() { &hint } else { &error.hint })
+        }
+        (None, Some(word)) if transfer.state == State::Declined => {
+            message += &format!(": {word}");
+            ApiError::new(code, message, hint)
+        }
+        (None, _) => ApiError::new(code, message, hint),
+    }
+}
+
+/// The transfers that are waited for, each with its bar.
+struct Followed {
+    /// In the order of the command.
+    order: Vec<u64>,
+    transfers: BTreeMap<u64, (Transfer, ProgressBar, bool)>,
+}
+
+impl Followed {
+    fn new(context: &Context, transfers: Vec<Transfer>) -> Self {
+        let target =
+            if context.out.shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {percent:>3}% {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let order = transfers.iter().map(|transfer| transfer.id).collect();
+        let transfers = transfers.into_iter().map(|transfer| {
+            let bar = bars.add(ProgressBar::new(transfer.size.max(1)).with_style(style.clone()));
+            bar.set_prefix(format!("{} {}", transfer.id, shorten(&title(&transfer), 40)));
+            draw(&bar, &transfer);
+            let ended = transfer.state.has_ended();
+            (transfer.id, (transfer, bar, ended))
+        });
+        Self { order, transfers: transfers.collect() }
+    }
+
+    /// Those that have not ended.
+    fn open(&self) -> Vec<u64> {
+        self.transfers.iter().filter(|(_, (_, _, ended))| !ended).map(|(id, _)| *id).collect()
+    }
+
+    fn update(&mut self, new: Transfer) {
+        if let Some((transfer, bar, ended)) = self.transfers.get_mut(&new.id)
+            // An event may be older than the answer to the command.
+            && !*ended
+        {
+            *ended = new.state.has_ended();
+            draw(bar, &new);
+            *transfer = new;
+        }
+    }
+
+    fn removed(&mut self, id: u64) {
+        if let Some((_, _, ended)) = self.transfers.get_mut(&id) {
+            *ended = true;
+        }
+    }
+
+    fn finish(mut self) -> Vec<Transfer> {
+        let finished = self.order.iter().filter_map(|id| self.transfers.remove(id));
+        finished
+            .map(|(transfer, bar, _)| {
+                bar.finish_and_clear();
+                transfer
+            })
+            .collect()
+    }
+}
+
+fn draw(bar: &ProgressBar, transfer: &Transfer) {
+    // A content may turn out larger than it was when the command was given.
+    bar.set_length(transfer.size.max(1));
+    bar.set_position(transfer.done_bytes);
+    let mut text = transfer.state.to_string();
+    match (&transfer.why, transfer.rate) {
+        (Some(why), _) => text += &format!(" ({})", crate::text::clean(&why.text)),
+        (None, 0) => {}
+        (None, bytes) => {
+            text += &format!(" {}", rate(bytes));
+            if let Some(seconds) = transfer.eta_s {
+                text += &format!(", {} left", duration(seconds));
+            }
+        }
+    }
+    bar.set_message(text);
+}

@@ -1,0 +1,86 @@
+//! Contacts and their devices on the wire.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::transfer::wire_words;
+
+wire_words! {
+    /// Who sees whose presence (RFC 6121, section 2.1.2.5).
+    Subscription {
+        /// Nobody.
+        None = "none",
+        /// We see the contact.
+        To = "to",
+        /// The contact sees us.
+        From = "from",
+        /// Both.
+        Both = "both",
+    }
+}
+
+wire_words! {
+    /// How far the keys of a contact are trusted.
+    Trust {
+        /// New devices are accepted and announced.
+        Blind = "blind",
+        /// The person has compared safety numbers; unknown keys are blocked.
+        Verified = "verified",
+    }
+}
+
+/// A device of a contact that runs xbt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The resource of its full JID.
+    pub resource: String,
+    /// Its key, 64 hex digits, as soon as it is known.
+    pub fingerprint: Option<String>,
+    /// Whether it is online.
+    pub online: bool,
+    /// Whether transfers with it are allowed.
+    pub trusted: bool,
+    /// Whether the person has verified its key.
+    pub verified: bool,
+}
+
+/// Somebody on the roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// The bare JID.
+    pub jid: String,
+    /// The name on the roster.
+    pub name: Option<String>,
+    /// Who sees whom.
+    pub subscription: Subscription,
+    /// Roster groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Whether any resource is online.
+    pub online: bool,
+    /// Whether any device that runs xbt is online.
+    pub xbt: bool,
+    /// Devices that run xbt, or have run it.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// How far its keys are trusted.
+    pub trust: Trust,
+    /// Whether what it offers is accepted without asking.
+    pub allowed: bool,
+}
+
+/// What two people compare, by voice or face to face.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The contact.
+    pub jid: String,
+    /// The same on both sides if nobody stands between: groups of digits.
+    pub safety_number: String,
+    /// The key of this device, 64 hex digits.
+    pub own_fingerprint: String,
+    /// The keys of the contact's devices, 64 hex digits each.
+    pub fingerprints: Vec<String>,
+    /// How far the keys are trusted now.
+    pub trust: Trust,
+}

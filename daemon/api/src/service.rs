@@ -1,0 +1,75 @@
+//! The service: every method that a daemon knows.
+
+use crate::{
+    ApiError, Contact, Events, Hello, ListPage, ListQuery, SendRequest, Status, Transfer, TransferDetails, Verification,
+};
+
+/// The methods as they stand in a frame, in the order of [`Xbt`].
+pub const METHODS: &[&str] = &[
+    "Hello",
+    "Status",
+    "Send",
+    "List",
+    "Show",
+    "Accept",
+    "Decline",
+    "Cancel",
+    "Pause",
+    "Resume",
+    "Remove",
+    "Contacts",
+    "ContactAdd",
+    "ContactRemove",
+    "ContactAllow",
+    "ContactDeny",
+    "ContactVerify",
+    "ContactConfirm",
+    "Events",
+];
+
+/// What `xbtd` does for programs of its own user.
+///
+/// Methods that take several ids do all or nothing: when one id is unknown or its state does not fit, nothing has
+/// changed. In a frame a method has its name in camel case (`contact_add` is `ContactAdd`).
+#[tarpc::service]
+pub trait Xbt {
+    /// Who is there; to be called first, before anything that an older daemon may not know.
+    async fn hello() -> Result<Hello, ApiError>;
+    /// How the daemon stands.
+    async fn status() -> Result<Status, ApiError>;
+    /// Queues a send, one transfer per recipient, in the order of the recipients. Returns before the content is hashed.
+    async fn send(request: SendRequest) -> Result<Vec<Transfer>, ApiError>;
+    /// One page of transfers.
+    async fn list(query: ListQuery) -> Result<ListPage, ApiError>;
+    /// Everything about one transfer.
+    async fn show(id: u64) -> Result<TransferDetails, ApiError>;
+    /// Accepts offers; into `dir` (an absolute path) instead of the configured folder.
+    async fn accept(ids: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>, ApiError>;
+    /// Declines offers, with a word to the senders.
+    async fn decline(ids: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>, ApiError>;
+    /// Ends transfers that have not ended.
+    async fn cancel(ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError>;
+    /// Pauses; the other side is told to wait.
+    async fn pause(ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError>;
+    /// Goes on with what was paused by this side.
+    async fn resume(ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError>;
+    /// Takes transfers that have ended off the list; `delete_data` also deletes what was received. Returns the ids.
+    async fn remove(ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError>;
+    /// The roster with devices and trust.
+    async fn contacts() -> Result<Vec<Contact>, ApiError>;
+    /// Puts somebody on the roster and asks to see each other's presence.
+    async fn contact_add(jid: String, name: Option<String>) -> Result<Contact, ApiError>;
+    /// Takes a contact off the roster.
+    async fn contact_remove(jid: String) -> Result<(), ApiError>;
+    /// Accepts what this contact offers without asking.
+    async fn contact_allow(jid: String) -> Result<Contact, ApiError>;
+    /// Asks again before anything of this contact is accepted.
+    async fn contact_deny(jid: String) -> Result<Contact, ApiError>;
+    /// The safety number to compare.
+    async fn contact_verify(jid: String) -> Result<Verification, ApiError>;
+    /// The person has compared; only accepted with the safety number as it is now.
+    async fn contact_confirm(jid: String, safety_number: String) -> Result<Contact, ApiError>;
+    /// What has happened after `after_seq`, waiting up to `max_wait_ms` for something. Without `after_seq`: no events,
+    /// but the number to begin with.
+    async fn events(after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError>;
+}

@@ -1,0 +1,91 @@
+//! The state of the daemon itself, on the wire.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ApiError;
+use crate::transfer::wire_words;
+
+/// The answer to the first call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL`] of the daemon.
+    pub protocol: u32,
+    /// The daemon's version.
+    pub version: String,
+    /// The methods that it knows, as they stand in a frame.
+    pub methods: Vec<String>,
+}
+
+wire_words! {
+    /// The connection to the XMPP server.
+    Connection {
+        /// Logged in.
+        Online = "online",
+        /// A login is being tried.
+        Connecting = "connecting",
+        /// Not connected; tried again by itself.
+        Offline = "offline",
+        /// Not tried again until the configuration is changed.
+        Refused = "refused",
+    }
+}
+
+/// How many transfers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// All that are known.
+    pub total: u64,
+    /// Moving, or making a link.
+    pub active: u64,
+    /// Outgoing that are prepared, queued or offered.
+    pub waiting: u64,
+    /// Incoming offers that the person has to answer.
+    pub asking: u64,
+    /// Paused by either side.
+    pub paused: u64,
+    /// Ended, in whatever way.
+    pub ended: u64,
+}
+
+/// How the daemon stands. Rates are bytes per second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The connection to the XMPP server.
+    pub connection: Connection,
+    /// Why it is offline or refused.
+    #[serde(default)]
+    pub connection_error: Option<ApiError>,
+    /// While offline: seconds until the next attempt.
+    #[serde(default)]
+    pub retry_in_s: Option<u64>,
+    /// The bare JID of the account.
+    pub jid: String,
+    /// The full JID of this device, once it has been online.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// The key of this device, 64 hex digits.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Addresses at which links are taken.
+    pub listen: Vec<String>,
+    /// Addresses mapped by the router.
+    #[serde(default)]
+    pub mapped: Vec<String>,
+    /// The daemon's version.
+    pub version: String,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// Sent at the moment.
+    pub upload_rate: u64,
+    /// Received at the moment.
+    pub download_rate: u64,
+    /// Open links.
+    #[serde(default)]
+    pub links: u64,
+    /// How many transfers.
+    #[serde(default)]
+    pub counts: Counts,
+}

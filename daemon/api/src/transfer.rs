@@ -1,0 +1,276 @@
+//! Transfers on the wire, as `xbtctl list --json` prints them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ApiError;
+
+macro_rules! wire_words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_meta])+ #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            /// Reads the word of the wire.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use wire_words;
+
+wire_words! {
+    /// Which way the content goes.
+    Direction {
+        /// From a contact to us.
+        In = "in",
+        /// From us to a contact.
+        Out = "out",
+    }
+}
+
+wire_words! {
+    /// How a transfer stands.
+    State {
+        /// Outgoing: the content is being hashed.
+        Preparing = "preparing",
+        /// Outgoing: waits, see [`Transfer::why`].
+        Queued = "queued",
+        /// Outgoing: a device has the offer. Incoming: the person has to answer.
+        Offered = "offered",
+        /// Accepted; a link is being made, or waited for.
+        Connecting = "connecting",
+        /// Outgoing: moving.
+        Sending = "sending",
+        /// Incoming: moving.
+        Receiving = "receiving",
+        /// Ended: the receiver has everything, verified.
+        Done = "done",
+        /// Ended: the receiver did not want it.
+        Declined = "declined",
+        /// Ended by one of the two people.
+        Cancelled = "cancelled",
+        /// Ended: nobody took it in time.
+        Expired = "expired",
+        /// Ended, incoming: another of our devices took it.
+        Elsewhere = "elsewhere",
+        /// Ended by a fault, see [`Transfer::error`].
+        Failed = "failed",
+    }
+}
+
+impl State {
+    /// Whether nothing will change any more.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::Preparing | Self::Queued | Self::Offered | Self::Connecting | Self::Sending | Self::Receiving => {
+                false
+            }
+            Self::Done | Self::Declined | Self::Cancelled | Self::Expired | Self::Elsewhere | Self::Failed => true,
+        }
+    }
+}
+
+wire_words! {
+    /// The kind of link a transfer runs on.
+    Way {
+        /// Straight, IPv6.
+        DirectTcp6 = "direct-tcp6",
+        /// Straight, IPv4.
+        DirectTcp4 = "direct-tcp4",
+        /// Through a mapped port.
+        MappedTcp4 = "mapped-tcp4",
+        /// Through a hole in both routers.
+        PunchedUdp = "punched-udp",
+        /// Through the XMPP server's SOCKS5 proxy (XEP-0065).
+        Proxy65 = "proxy65",
+        /// Inside the XMPP streams (XEP-0047).
+        InBand = "in-band",
+    }
+}
+
+/// Why a transfer waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// One of [`crate::codes::WHY`].
+    pub code: String,
+    /// One sentence for people.
+    pub text: String,
+}
+
+/// One content × one contact × one direction. Sizes are bytes, times RFC 3339 in UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Small, counted up, never used twice.
+    pub id: u64,
+    /// Which way.
+    pub direction: Direction,
+    /// The bare JID of the other side.
+    pub contact: String,
+    /// The name of the content. When incoming: what the sender calls it, so show it with care.
+    pub name: String,
+    /// Number of files.
+    pub files: u64,
+    /// Bytes of all files together.
+    pub size: u64,
+    /// How it stands.
+    pub state: State,
+    /// A person on either side has paused it; [`Self::why`] says which.
+    pub paused: bool,
+    /// Bytes that the receiver has (while preparing: bytes that are hashed).
+    pub done_bytes: u64,
+    /// Bytes per second at the moment.
+    pub rate: u64,
+    /// Seconds until it is done at that rate.
+    pub eta_s: Option<u64>,
+    /// 40 hex digits; unknown while an outgoing one is prepared.
+    pub info_hash: Option<String>,
+    /// The way in use.
+    pub way: Option<Way>,
+    /// What the sender said about it, or the receiver when it declined.
+    pub message: Option<String>,
+    /// While queued or paused.
+    pub why: Option<Why>,
+    /// When it failed.
+    pub error: Option<ApiError>,
+    /// Outgoing: what is sent. Incoming: where it goes or lies.
+    pub path: Option<String>,
+    /// When it came to be.
+    pub created: String,
+    /// When its state last changed.
+    pub updated: String,
+}
+
+/// One file of a content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// Its path inside the content, parts joined by `/`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes that the receiver has.
+    pub done_bytes: u64,
+}
+
+/// One step in the life of a transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryItem {
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// The state that began.
+    pub state: State,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// Why a way that is better than the one in use is not in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BetterWay {
+    /// Which way.
+    pub way: Way,
+    /// What was in its way, in words a person can act on.
+    pub reason: String,
+}
+
+/// Everything about one transfer: its own fields, and more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferDetails {
+    /// As in a list.
+    #[serde(flatten)]
+    pub transfer: Transfer,
+    /// The first files (at most 1,000).
+    #[serde(default)]
+    pub file_list: Vec<FileInfo>,
+    /// Whether there are more files than [`Self::file_list`] holds.
+    #[serde(default)]
+    pub more_files: bool,
+    /// What happened, oldest first (at most the last 100 steps).
+    #[serde(default)]
+    pub history: Vec<HistoryItem>,
+    /// Why better ways are not in use.
+    #[serde(default)]
+    pub better_ways: Vec<BetterWay>,
+    /// The device (full JID) at the other end.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// The key of that device, 64 hex digits.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Whether the person has verified that key.
+    #[serde(default)]
+    pub verified: bool,
+    /// When the offer expires, RFC 3339 in UTC.
+    #[serde(default)]
+    pub expires: Option<String>,
+}
+
+/// What to send to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendRequest {
+    /// Bare JIDs or roster names; at most [`crate::MAX_RECIPIENTS`].
+    pub contacts: Vec<String>,
+    /// Absolute paths that become one content; at most [`crate::MAX_PATHS`].
+    pub paths: Vec<String>,
+    /// What the content is called instead of its path's last part. Needed when there are several paths that
+    /// are to arrive under a name of their own.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A word to the recipients, at most [`crate::MAX_MESSAGE`] bytes.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// The offer is withdrawn after so many seconds.
+    #[serde(default)]
+    pub expire_s: Option<u64>,
+}
+
+/// Which transfers to list. The default: all that have not ended and the last 20 that have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListQuery {
+    /// All that have ended, too.
+    pub all: bool,
+    /// Only this way.
+    pub direction: Option<Direction>,
+    /// Only these states; empty: any. Naming a state in which transfers have ended does not imply [`Self::all`].
+    pub states: Vec<State>,
+    /// Only ids above this one: the last id of the page before.
+    pub after_id: Option<u64>,
+    /// At most so many, itself at most [`crate::MAX_PAGE`].
+    pub limit: Option<u32>,
+}
+
+/// One page of a list, by rising id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListPage {
+    /// At most [`crate::MAX_PAGE`].
+    pub transfers: Vec<Transfer>,
+    /// There are more: ask again with [`ListQuery::after_id`].
+    pub more: bool,
+}
+
+#[cfg(test)]
+mod tests;

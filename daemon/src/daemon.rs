@@ -1,0 +1,248 @@
+//! The daemon as a whole: the rooms are put together, reloaded and stopped here and nowhere else.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use xbt_core::Domain;
+use xbt_core::fault::Fault;
+use xbt_core::ids::Fingerprint;
+use xbt_core::settings::{self, Settings};
+use xbt_core::signal::{Connection, SessionEvent};
+use xbt_torrent::{Engine, EngineConfig};
+
+use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
+use crate::driver::{Driver, DriverHandle, Rooms, Sources};
+use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
+use crate::rpc::{self, EventRing};
+use crate::store::Store;
+use crate::xmpp::{Session, SessionConfig};
+
+/// Events of one room that the driver has not taken yet; the room waits beyond that.
+const EVENTS: usize = 256;
+
+/// The driver finishes what it has in hand.
+const DRIVER_STOP: Duration = Duration::from_secs(1);
+
+/// A running daemon.
+pub struct Daemon {
+    config_file: PathBuf,
+    config: Config,
+    resource: String,
+    fingerprint: Fingerprint,
+    handle: DriverHandle,
+    driver: JoinHandle<()>,
+    engine: Engine,
+    links: LinkRoom,
+    session: Option<Session>,
+    session_events: mpsc::Sender<SessionEvent>,
+    stop_rpc: oneshot::Sender<()>,
+    rpc: JoinHandle<()>,
+}
+
+impl Daemon {
+    /// Starts all rooms. When it returns the socket listens; the XMPP server is still to be reached.
+    ///
+    /// # Errors
+    /// What stands in the way, as a person should be told.
+    pub async fn start(config_file: PathBuf) -> Result<Self, Fault> {
+        let started = Instant::now();
+        let config = Config::load(&config_file)?;
+        let paths = Paths::resolve(&config)?;
+        paths.create()?;
+        // The store comes first: its lock tells whether another daemon works on this state.
+        let mut store = Store::open(&paths.state_dir)?;
+        let rows = store.load()?;
+        let listener = rpc::bind(&paths.socket).map_err(|e| Fault::new("socket-unusable", e.to_string(), e.hint()))?;
+        let identity = Identity::load_or_create(&paths.state_dir.join("identity.pem"))?;
+        let fingerprint = identity.fingerprint();
+        let resource = resource(&mut store)?;
+
+        let (engine, engine_events) = Engine::start(EngineConfig {
+            state_dir: paths.state_dir.join("engine"),
+            upload_limit: config.network.upload_limit,
+            download_limit: config.network.download_limit,
+        })
+        .map_err(|e| Fault::new(e.code, e.message, e.hint))?;
+        let (links, link_handle, link_events) = start_links(identity, &config, &mut store, engine.peer_id()).await?;
+        let (session_events, session_inbox) = mpsc::channel(EVENTS);
+
+        let ring = Arc::new(EventRing::new(event_start()));
+        let settings = settings(&config, &resource, fingerprint);
+        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()));
+        let rooms = Rooms {
+            store,
+            engine: engine.clone(),
+            links: link_handle,
+            session: None,
+            ring,
+            download_dir: paths.download_dir.clone(),
+        };
+        let (driver, handle) = Driver::new(domain, rooms, started);
+        let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };
+        let driver = tokio::spawn(driver.run(sources));
+
+        let (stop_rpc, stopped) = oneshot::channel();
+        let backend = handle.clone();
+        let rpc = tokio::spawn(async move {
+            let stop = async {
+                // An error means that the daemon is gone, which is a reason to stop as well.
+                let _ = stopped.await;
+            };
+            if let Err(error) = rpc::serve(listener, backend, stop).await {
+                tracing::error!(%error, "the socket is not served any more");
+            }
+        });
+        tracing::info!(jid = %config.account.jid, %fingerprint, socket = %paths.socket.display(), "xbtd is ready");
+        Ok(Self {
+            config_file,
+            config,
+            resource,
+            fingerprint,
+            handle,
+            driver,
+            engine,
+            links,
+            session: None,
+            session_events,
+            stop_rpc,
+            rpc,
+        })
+    }
+
+    /// Logs in to the XMPP server, in place of an earlier session. Whatever goes wrong `status` tells.
+    pub async fn connect(&mut self) {
+        if let Some(old) = self.session.take() {
+            old.close().await;
+        }
+        let account = &self.config.account;
+        let password = match config::password(account).await {
+            Ok(password) => password,
+            Err(error) => {
+                tracing::error!(%error, hint = error.hint, "no password, so no login");
+                let (code, reason, hint) = (error.code, error.message, error.hint);
+                let refused = Connection::Refused { code, reason, hint };
+                // An error means that the driver has ended.
+                let _ = self.session_events.send(SessionEvent::Connection(refused)).await;
+                return;
+            }
+        };
+        let config = SessionConfig {
+            server: account.server.as_ref().map(ToString::to_string),
+            tls: account.tls,
+            ca_file: account.ca_file.clone(),
+            ..SessionConfig::new(account.jid.clone(), &self.resource, password)
+        };
+        let (session, handle) = Session::start(config, self.session_events.clone());
+        self.handle.session(handle).await;
+        self.session = Some(session);
+    }
+
+    /// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays.
+    pub async fn reload(&mut self) {
+        let config = match Config::load(&self.config_file) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, hint = error.hint, "the configuration was not taken over");
+                return;
+            }
+        };
+        let lasting = |c: &Config| (c.account.jid.clone(), c.files.clone(), c.network.listen.clone());
+        if lasting(&config) != lasting(&self.config) {
+            tracing::warn!("another account, folder or listening address needs a restart of the daemon");
+            return;
+        }
+        self.config = config;
+        self.engine.set_limits(self.config.network.upload_limit, self.config.network.download_limit);
+        self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
+        tracing::info!("the configuration was taken over");
+        // Also the way out of a refused login: the password may be another one now.
+        self.connect().await;
+    }
+
+    /// Stops all rooms, the important ones first; bounded to less than five seconds.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        // Errors mean that the room has ended already.
+        let _ = self.stop_rpc.send(());
+        self.handle.stop().await;
+        let driver = timeout(DRIVER_STOP, self.driver);
+        let session = async {
+            if let Some(session) = self.session {
+                session.close().await;
+            }
+        };
+        let _ = tokio::join!(driver, session, self.engine.shutdown());
+        self.links.close().await;
+        let _ = timeout(DRIVER_STOP, self.rpc).await;
+    }
+}
+
+/// What the configuration tells the rules.
+fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settings {
+    let accept_from = config.accept.from.iter().map(|who| match who {
+        AcceptFrom::Contact(jid) => jid.to_string(),
+        AcceptFrom::Group(name) => name.clone(),
+    });
+    Settings {
+        account: config.account.jid.clone(),
+        resource: resource.to_owned(),
+        fingerprint,
+        accept_from: accept_from.collect(),
+        accept_max_size: config.accept.max_size,
+        subscriptions: match config.accept.subscriptions {
+            Subscriptions::Added => settings::Subscriptions::Added,
+            Subscriptions::Ask => settings::Subscriptions::Ask,
+        },
+        courtesy_message: config.accept.courtesy_message,
+    }
+}
+
+/// Random at first start and then kept: how contacts know this device while it is online.
+fn resource(store: &mut Store) -> Result<String, Fault> {
+    const KEY: &str = "resource";
+    if let Some(resource) = store.setting(KEY)? {
+        return Ok(resource);
+    }
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let resource = format!("xbt-{}", random.split_at(12).0);
+    store.set_setting(KEY, &resource)?;
+    Ok(resource)
+}
+
+type Links = (LinkRoom, LinkHandle, mpsc::Receiver<crate::link::LinkEvent>);
+
+/// The port for links is chosen once and kept, so that a person can forward it on the router.
+async fn start_links(
+    identity: Identity,
+    config: &Config,
+    store: &mut Store,
+    peer_id: [u8; 20],
+) -> Result<Links, Fault> {
+    const KEY: &str = "link-port";
+    let kept = store.setting(KEY)?;
+    let link_config = LinkConfig {
+        listen: config.network.listen.clone(),
+        kept_port: kept.as_deref().and_then(|port| port.parse().ok()),
+        advertise: config.network.advertise.clone(),
+        direct: config.network.ways.contains(&Way::Direct),
+        forbidden_ports: Vec::new(),
+        peer_id,
+    };
+    let (sender, events) = mpsc::channel(EVENTS);
+    let (room, handle) = LinkRoom::start(identity, link_config, sender).await?;
+    let port = handle.port().map(|port| port.to_string());
+    if let Some(port) = port.filter(|port| kept.as_ref() != Some(port)) {
+        store.set_setting(KEY, &port)?;
+    }
+    Ok((room, handle, events))
+}
+
+/// Event numbers of this run are above those of all earlier ones.
+fn event_start() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

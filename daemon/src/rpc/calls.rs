@@ -1,0 +1,105 @@
+//! The tarpc service: checks what it is given and passes it on to the [`Backend`].
+
+use std::time::Duration;
+
+use tarpc::context::Context;
+use xbt_api::{
+    ApiError, Contact, Events, Hello, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL, SendRequest, Status,
+    Transfer, TransferDetails, Verification, Xbt,
+};
+
+use super::{Backend, check};
+
+/// One per connection.
+#[derive(Clone, Debug)]
+pub(super) struct Calls<B>(pub B);
+
+impl<B: Backend> Xbt for Calls<B> {
+    async fn hello(self, _: Context) -> Result<Hello, ApiError> {
+        let methods = METHODS.iter().map(|method| (*method).to_owned()).collect();
+        Ok(Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), methods })
+    }
+
+    async fn status(self, _: Context) -> Result<Status, ApiError> {
+        self.0.status().await
+    }
+
+    async fn send(self, _: Context, request: SendRequest) -> Result<Vec<Transfer>, ApiError> {
+        check::send(&request)?;
+        self.0.send(request).await
+    }
+
+    async fn list(self, _: Context, query: ListQuery) -> Result<ListPage, ApiError> {
+        self.0.list(check::list(query)?).await
+    }
+
+    async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {
+        self.0.show(id).await
+    }
+
+    async fn accept(self, _: Context, ids: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        dir.as_deref().map_or(Ok(()), check::path)?;
+        self.0.accept(check::ids(ids)?, dir).await
+    }
+
+    async fn decline(self, _: Context, ids: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        check::message(message.as_deref())?;
+        self.0.decline(check::ids(ids)?, message).await
+    }
+
+    async fn cancel(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.0.cancel(check::ids(ids)?).await
+    }
+
+    async fn pause(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.0.pause(check::ids(ids)?).await
+    }
+
+    async fn resume(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.0.resume(check::ids(ids)?).await
+    }
+
+    async fn remove(self, _: Context, ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError> {
+        self.0.remove(check::ids(ids)?, delete_data).await
+    }
+
+    async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {
+        self.0.contacts().await
+    }
+
+    async fn contact_add(self, _: Context, jid: String, name: Option<String>) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        name.as_deref().map_or(Ok(()), |text| check::name("name", text))?;
+        self.0.contact_add(jid, name).await
+    }
+
+    async fn contact_remove(self, _: Context, jid: String) -> Result<(), ApiError> {
+        check::name("JID", &jid)?;
+        self.0.contact_remove(jid).await
+    }
+
+    async fn contact_allow(self, _: Context, jid: String) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        self.0.contact_allow(jid).await
+    }
+
+    async fn contact_deny(self, _: Context, jid: String) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        self.0.contact_deny(jid).await
+    }
+
+    async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {
+        check::name("JID", &jid)?;
+        self.0.contact_verify(jid).await
+    }
+
+    async fn contact_confirm(self, _: Context, jid: String, safety_number: String) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        check::name("safety number", &safety_number)?;
+        self.0.contact_confirm(jid, safety_number).await
+    }
+
+    async fn events(self, _: Context, after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError> {
+        self.0.events(after_seq, Duration::from_millis(max_wait_ms.min(MAX_WAIT_MS))).await
+    }
+}

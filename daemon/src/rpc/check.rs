@@ -1,0 +1,90 @@
+//! The bounds of what a call may hold, all in one place: behind here nothing is empty, relative or too long.
+
+use xbt_api::{
+    ApiError, ListQuery, MAX_IDS, MAX_MESSAGE, MAX_NAME, MAX_PAGE, MAX_PATH, MAX_PATHS, MAX_RECIPIENTS, SendRequest,
+    State, codes,
+};
+
+/// Longest life of an offer: ten years.
+const MAX_EXPIRE_S: u64 = 10 * 366 * 24 * 3_600;
+
+fn bad(message: impl Into<String>, hint: &str) -> ApiError {
+    ApiError::new(codes::BAD_REQUEST, message, hint)
+}
+
+/// Ids: at least one, not too many, each once.
+pub(super) fn ids(mut ids: Vec<u64>) -> Result<Vec<u64>, ApiError> {
+    if ids.is_empty() {
+        return Err(bad("no transfer is named", "name at least one transfer by its number"));
+    }
+    if ids.len() > MAX_IDS {
+        return Err(bad(format!("more than {MAX_IDS} transfers are named"), "name them in several calls"));
+    }
+    let mut seen = std::collections::HashSet::with_capacity(ids.len());
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
+}
+
+/// A JID, a name, a safety number.
+pub(super) fn name(what: &str, text: &str) -> Result<(), ApiError> {
+    if text.is_empty() {
+        return Err(bad(format!("the {what} is empty"), ""));
+    }
+    if text.len() > MAX_NAME {
+        return Err(bad(format!("the {what} is longer than {MAX_NAME} bytes"), ""));
+    }
+    Ok(())
+}
+
+/// A word from person to person.
+pub(super) fn message(text: Option<&str>) -> Result<(), ApiError> {
+    match text {
+        Some(text) if text.len() > MAX_MESSAGE => {
+            Err(bad(format!("the message is longer than {MAX_MESSAGE} bytes"), "send a longer text as a file"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A path of this machine.
+pub(super) fn path(path: &str) -> Result<(), ApiError> {
+    if !path.starts_with('/') {
+        return Err(bad("a path is not absolute", "the daemon does not know the caller's working directory"));
+    }
+    if path.len() > MAX_PATH || path.contains('\0') {
+        return Err(bad("a path is too long or holds a null character", ""));
+    }
+    Ok(())
+}
+
+/// Everything about a send that can be said without looking at the files.
+pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
+    if request.contacts.is_empty() || request.paths.is_empty() {
+        return Err(bad("a send needs at least one contact and one path", ""));
+    }
+    if request.contacts.len() > MAX_RECIPIENTS {
+        return Err(bad(format!("more than {MAX_RECIPIENTS} recipients"), "send to them in several calls"));
+    }
+    if request.paths.len() > MAX_PATHS {
+        return Err(bad(format!("more than {MAX_PATHS} paths"), "put them into one folder and send that"));
+    }
+    request.contacts.iter().try_for_each(|contact| name("contact", contact))?;
+    request.paths.iter().try_for_each(|each| path(each))?;
+    request.name.as_deref().map_or(Ok(()), |text| name("name", text))?;
+    message(request.message.as_deref())?;
+    match request.expire_s {
+        Some(seconds) if seconds == 0 || seconds > MAX_EXPIRE_S => {
+            Err(bad("an offer cannot expire at once, nor in more than ten years", ""))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A query with a page size.
+pub(super) fn list(mut query: ListQuery) -> Result<ListQuery, ApiError> {
+    if query.states.len() > State::ALL.len() {
+        return Err(bad("more states than there are", "name each state once"));
+    }
+    query.limit = Some(query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE));
+    Ok(query)
+}

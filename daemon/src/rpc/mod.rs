@@ -1,0 +1,19 @@
+//! The socket through which programs of the same user drive the daemon: a tarpc server (`xbt-api`) that believes
+//! nothing it is told. [`bind`] owns the socket file, [`serve`] the connections, the driver implements [`Backend`],
+//! [`EventRing`] keeps what `events` tells.
+
+mod backend;
+mod calls;
+mod check;
+mod listen;
+mod ring;
+mod serve;
+mod wire;
+
+pub use backend::Backend;
+pub use listen::{Listener, RpcError, bind};
+pub use ring::EventRing;
+pub use serve::{Limits, serve, serve_with};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! A backend without a daemon, and a server around it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use xbt_api::{
+    ApiError, Client, Connection, Contact, Counts, Direction, EventKind, Events, ListPage, ListQuery, SendRequest,
+    State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, codes,
+};
+
+use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
+
+/// Keeps transfers in a list; nothing ever moves.
+#[derive(Clone)]
+pub(super) struct Fake {
+    pub transfers: Arc<Mutex<Vec<Transfer>>>,
+    pub ring: Arc<EventRing>,
+    /// Calls of `events` under way.
+    pub watching: Arc<AtomicUsize>,
+}
+
+struct Watching(Arc<AtomicUsize>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+pub(super) fn transfer(id: u64, contact: &str, name: &str) -> Transfer {
+    Transfer {
+        id,
+        direction: Direction::Out,
+        contact: contact.into(),
+        name: name.into(),
+        files: 1,
+        size: 1_024,
+        state: State::Queued,
+        paused: false,
+        done_bytes: 0,
+        rate: 0,
+        eta_s: None,
+        info_hash: None,
+        way: None,
+        message: None,
+        why: Some(Why { code: codes::CONTACT_OFFLINE.into(), text: format!("{contact} is offline") }),
+        error: None,
+        path: Some(format!("/home/a/{name}")),
+        created: "2026-01-31T12:00:00Z".into(),
+        updated: "2026-01-31T12:00:00Z".into(),
+    }
+}
+
+fn contact(jid: &str) -> Contact {
+    Contact {
+        jid: jid.into(),
+        name: Some("Bob".into()),
+        subscription: Subscription::Both,
+        groups: vec![],
+        online: false,
+        xbt: false,
+        devices: vec![],
+        trust: Trust::Blind,
+        allowed: false,
+    }
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        Self { transfers: Arc::default(), ring: Arc::new(EventRing::new(1_000)), watching: Arc::default() }
+    }
+
+    fn change(&self, ids: &[u64], state: Option<State>, paused: bool) -> Result<Vec<Transfer>, ApiError> {
+        let mut transfers = self.transfers.lock().unwrap();
+        let mut changed = Vec::new();
+        for id in ids {
+            let found = transfers.iter_mut().find(|transfer| transfer.id == *id);
+            let found = found.ok_or_else(|| {
+                ApiError::new(
+                    codes::NO_SUCH_TRANSFER,
+                    format!("there is no transfer {id}"),
+                    "see 'xbtctl list --all' for all of them",
+                )
+            })?;
+            found.state = state.unwrap_or(found.state);
+            found.paused = paused;
+            changed.push(found.clone());
+        }
+        Ok(changed)
+    }
+}
+
+impl Backend for Fake {
+    async fn status(&self) -> Result<Status, ApiError> {
+        Ok(Status {
+            connection: Connection::Online,
+            connection_error: None,
+            retry_in_s: None,
+            jid: "alice@example.org".into(),
+            device: Some("alice@example.org/xbt-1f2e".into()),
+            fingerprint: Some("ab".repeat(32)),
+            listen: vec!["192.0.2.1:51413".into()],
+            mapped: vec![],
+            version: "0.1.0".into(),
+            uptime_s: 61,
+            upload_rate: 0,
+            download_rate: 0,
+            links: 0,
+            counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
+        })
+    }
+
+    async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>, ApiError> {
+        let name = request.paths[0].rsplit('/').next().unwrap().to_owned();
+        let mut sent = Vec::new();
+        for contact in &request.contacts {
+            let mut transfers = self.transfers.lock().unwrap();
+            let mut new = transfer(transfers.len() as u64 + 1, contact, &name);
+            new.message = request.message.clone();
+            transfers.push(new.clone());
+            self.ring.push(new.created.clone(), EventKind::Transfer, Some(new.clone()), "queued".into());
+            sent.push(new);
+        }
+        Ok(sent)
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListPage, ApiError> {
+        let limit = query.limit.unwrap() as usize;
+        let transfers = self.transfers.lock().unwrap();
+        let after = query.after_id.unwrap_or(0);
+        let matching: Vec<_> = transfers.iter().filter(|transfer| transfer.id > after).cloned().collect();
+        Ok(ListPage { more: matching.len() > limit, transfers: matching.into_iter().take(limit).collect() })
+    }
+
+    async fn show(&self, id: u64) -> Result<TransferDetails, ApiError> {
+        let transfer = self.change(&[id], None, false)?.remove(0);
+        Ok(TransferDetails {
+            transfer,
+            file_list: vec![],
+            more_files: false,
+            history: vec![],
+            better_ways: vec![],
+            device: None,
+            fingerprint: None,
+            verified: false,
+            expires: None,
+        })
+    }
+
+    async fn accept(&self, ids: Vec<u64>, _dir: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, Some(State::Connecting), false)
+    }
+
+    async fn decline(&self, ids: Vec<u64>, _message: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, Some(State::Declined), false)
+    }
+
+    async fn cancel(&self, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, Some(State::Cancelled), false)
+    }
+
+    async fn pause(&self, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, None, true)
+    }
+
+    async fn resume(&self, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, None, false)
+    }
+
+    async fn remove(&self, ids: Vec<u64>, _delete_data: bool) -> Result<Vec<u64>, ApiError> {
+        self.transfers.lock().unwrap().retain(|transfer| !ids.contains(&transfer.id));
+        Ok(ids)
+    }
+
+    async fn contacts(&self) -> Result<Vec<Contact>, ApiError> {
+        Ok(vec![contact("bob@example.org")])
+    }
+
+    async fn contact_add(&self, jid: String, _name: Option<String>) -> Result<Contact, ApiError> {
+        assert_ne!(jid, "panic@example.org", "a fault of the backend");
+        Ok(contact(&jid))
+    }
+
+    async fn contact_remove(&self, _jid: String) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    async fn contact_allow(&self, jid: String) -> Result<Contact, ApiError> {
+        Ok(contact(&jid))
+    }
+
+    async fn contact_deny(&self, jid: String) -> Result<Contact, ApiError> {
+        Ok(contact(&jid))
+    }
+
+    async fn contact_verify(&self, jid: String) -> Result<Verification, ApiError> {
+        Ok(Verification {
+            jid,
+            safety_number: "12345 67890".into(),
+            own_fingerprint: "ab".repeat(32),
+            fingerprints: vec!["cd".repeat(32)],
+            trust: Trust::Blind,
+        })
+    }
+
+    async fn contact_confirm(&self, jid: String, _safety_number: String) -> Result<Contact, ApiError> {
+        Ok(contact(&jid))
+    }
+
+    async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events, ApiError> {
+        self.watching.fetch_add(1, Ordering::SeqCst);
+        let _watching = Watching(self.watching.clone());
+        Ok(self.ring.after(after_seq, max_wait).await)
+    }
+}
+
+/// A server that runs until it is stopped.
+pub(super) struct Server {
+    pub fake: Fake,
+    pub path: PathBuf,
+    pub dir: TempDir,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), RpcError>>,
+}
+
+impl Server {
+    pub fn start(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("xbt/xbtd.sock");
+        let listener = bind(&path).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let fake = Fake::new();
+        let task = tokio::spawn(serve_with(listener, fake.clone(), limits, async {
+            let _ = stopped.await;
+        }));
+        Self { fake, path, dir, stop, task }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.path).await.unwrap()
+    }
+
+    pub async fn stop(self) -> TempDir {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+        self.dir
+    }
+}
