@@ -141,7 +141,8 @@ impl Daemon {
         self.session = Some(session);
     }
 
-    /// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays.
+    /// Reads the configuration again (SIGHUP); [`Daemon::connect`] is to follow, as the password may be another one
+    /// now. What is wrong with the configuration is told, and the old one stays.
     pub async fn reload(&mut self) {
         let config = match Config::load(&self.config_file) {
             Ok(config) => config,
@@ -159,8 +160,6 @@ impl Daemon {
         self.engine.set_limits(self.config.network.upload_limit, self.config.network.download_limit);
         self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
         tracing::info!("the configuration was taken over");
-        // Also the way out of a refused login: the password may be another one now.
-        self.connect().await;
     }
 
     /// Stops all rooms, the important ones first; bounded to less than five seconds.

@@ -64,7 +64,10 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
                 () = daemon.connect(), if connecting => connecting = false,
                 _ = stop.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = reload.recv() => daemon.reload().await,
+                _ = reload.recv() => {
+                    daemon.reload().await;
+                    connecting = true;
+                }
             }
         }
         notify(&[NotifyState::Stopping]);

@@ -131,26 +131,36 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     if context.out.json {
         return Ok(context.out.json_line(&verification)?);
     }
-    show_safety_number(context, &verification)?;
+    show_safety_numbers(context, &verification)?;
     if !io::stdin().is_terminal() {
         context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
         return Ok(());
     }
-    if ask("Compare it by voice or face to face. Does your contact see the same number? [y/N] ").await? {
-        changed(context, &client.contact_confirm(jid, verification.safety_number).await?, "verified")
-    } else {
-        Ok(context.out.remark("nothing was changed")?)
+    for device in verification.devices.into_iter().filter(|device| !device.verified) {
+        let question = format!(
+            "Compare {} by voice or face to face. Does your contact see the same number there? [y/N] ",
+            clean(&device.safety_number)
+        );
+        if ask(&question).await? {
+            let contact = client.contact_confirm(jid.clone(), device.safety_number).await?;
+            changed(context, &contact, "verified")?;
+        } else {
+            context.out.remark("nothing was changed")?;
+        }
     }
+    Ok(())
 }
 
-fn show_safety_number(context: &Context, verification: &Verification) -> Result<(), Failure> {
+fn show_safety_numbers(context: &Context, verification: &Verification) -> Result<(), Failure> {
     let out = &context.out;
     field(out, "contact", &clean(&verification.jid))?;
-    field(out, "safety number", &out.paint(Tone::Strong, &clean(&verification.safety_number)))?;
     field(out, "trust", verification.trust.as_str())?;
     field(out, "own key", &clean(&verification.own_fingerprint))?;
-    for fingerprint in &verification.fingerprints {
-        field(out, "their key", &clean(fingerprint))?;
+    for device in &verification.devices {
+        let verified = if device.verified { " (verified)" } else { "" };
+        field(out, "device", &format!("{}{verified}", clean(&device.resource)))?;
+        field(out, "their key", &clean(&device.fingerprint))?;
+        field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
     Ok(out.flush()?)
 }

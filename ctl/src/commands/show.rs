@@ -90,7 +90,7 @@ fn contents(out: &Out, details: &TransferDetails) -> io::Result<()> {
     }
     for item in &details.history {
         let reason = item.reason.as_deref().map_or(String::new(), |reason| format!(" ({})", clean(reason)));
-        out.line(&format!("  {}  {}{reason}", clean(&item.at), item.state))?;
+        out.line(&format!("  {}  {}{reason}", clean(&item.at), clean(&item.state)))?;
     }
     if !details.file_list.is_empty() {
         out.line("files:")?;

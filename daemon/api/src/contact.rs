@@ -70,17 +70,28 @@ pub struct Contact {
     pub allowed: bool,
 }
 
+/// One device and the number to compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceVerification {
+    /// The resource it last spoke from.
+    pub resource: String,
+    /// Its key, 64 hex digits.
+    pub fingerprint: String,
+    /// The same on both devices if nobody stands between: groups of digits.
+    pub safety_number: String,
+    /// Whether the person has verified the key.
+    pub verified: bool,
+}
+
 /// What two people compare, by voice or face to face.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// The contact.
     pub jid: String,
-    /// The same on both sides if nobody stands between: groups of digits.
-    pub safety_number: String,
     /// The key of this device, 64 hex digits.
     pub own_fingerprint: String,
-    /// The keys of the contact's devices, 64 hex digits each.
-    pub fingerprints: Vec<String>,
+    /// The contact's devices whose keys are known.
+    pub devices: Vec<DeviceVerification>,
     /// How far the keys are trusted now.
     pub trust: Trust,
 }

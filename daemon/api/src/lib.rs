@@ -15,7 +15,7 @@ mod status;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};
-pub use contact::{Contact, Device, Subscription, Trust, Verification};
+pub use contact::{Contact, Device, DeviceVerification, Subscription, Trust, Verification};
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};

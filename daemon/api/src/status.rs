@@ -1,5 +1,6 @@
 //! The state of the daemon itself, on the wire.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -88,4 +89,7 @@ pub struct Status {
     /// How many transfers.
     #[serde(default)]
     pub counts: Counts,
+    /// How many links were refused since the daemon started, by reason.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
 }

@@ -172,8 +172,6 @@ pub struct FileInfo {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Bytes that the receiver has.
-    pub done_bytes: u64,
 }
 
 /// One step in the life of a transfer.
@@ -181,8 +179,8 @@ pub struct FileInfo {
 pub struct HistoryItem {
     /// When, RFC 3339 in UTC.
     pub at: String,
-    /// The state that began.
-    pub state: State,
+    /// The state that began, or another short word for what happened (`paused`, `resumed`, `courtesy-message`).
+    pub state: String,
     /// Why, for people.
     pub reason: Option<String>,
 }
@@ -226,6 +224,12 @@ pub struct TransferDetails {
     /// When the offer expires, RFC 3339 in UTC.
     #[serde(default)]
     pub expires: Option<String>,
+    /// Payload bytes sent over links since the daemon started.
+    #[serde(default)]
+    pub uploaded: u64,
+    /// Payload bytes received over links since the daemon started.
+    #[serde(default)]
+    pub downloaded: u64,
 }
 
 /// What to send to whom.

@@ -94,7 +94,11 @@ impl DriverHandle {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let message = format!("the server has not confirmed the change for {jid} yet");
-                return Err(ApiError::new(codes::SERVER_REFUSED, message, "'xbtctl contacts' shows whether it came through"));
+                return Err(ApiError::new(
+                    codes::SERVER_REFUSED,
+                    message,
+                    "'xbtctl contacts' shows whether it came through",
+                ));
             }
             // The first time only the place in the ring is told, so that nothing is missed between two looks.
             seq = Some(self.ring.after(seq, left).await.seq);
@@ -110,7 +114,8 @@ impl DriverHandle {
 
     async fn contact(&self, jid: BareJid) -> Result<Contact> {
         let known = self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&c))).await?;
-        known.ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
+        known
+            .ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
     }
 }
 

@@ -89,9 +89,7 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
 /// be kept is no loss: it comes again.
 pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreError) -> Input {
     match event {
-        Event::Prepared { .. } => {
-            Input::Torrent(TorrentEvent::PrepareFailed { content, fault: store_fault(error) })
-        }
+        Event::Prepared { .. } => Input::Torrent(TorrentEvent::PrepareFailed { content, fault: store_fault(error) }),
         Event::Metadata { .. }
         | Event::PrepareProgress { .. }
         | Event::PrepareFailed { .. }

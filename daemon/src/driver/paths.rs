@@ -42,7 +42,11 @@ fn source(path: &Path) -> Result<(), Fault> {
     if has_file(path)? {
         return Ok(());
     }
-    Err(Fault::new("path-not-sendable", format!("the folder {shown} has no files in it"), "put something into it first"))
+    Err(Fault::new(
+        "path-not-sendable",
+        format!("the folder {shown} has no files in it"),
+        "put something into it first",
+    ))
 }
 
 /// Whether there is any file below a folder.
@@ -97,7 +101,8 @@ fn usable(folder: &Path, make: bool) -> Result<(), Fault> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(bad(folder, "does not exist")),
         Err(error) => return Err(bad(folder, &format!("cannot be looked at: {error}"))),
     }
-    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| bad(folder, &format!("cannot be written: {error}")))
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| bad(folder, &format!("cannot be written: {error}")))
 }
 
 fn bad(folder: &Path, what: &str) -> Fault {

@@ -9,7 +9,8 @@ use xbt_core::ids::Fingerprint;
 /// of two rounds of that hash, modulo 100,000.
 pub(super) fn number(ours: Fingerprint, theirs: Fingerprint) -> String {
     let (first, second) = if ours <= theirs { (ours, theirs) } else { (theirs, ours) };
-    let round = |label: &[u8]| Sha256::new().chain_update(label).chain_update(first.0).chain_update(second.0).finalize();
+    let round =
+        |label: &[u8]| Sha256::new().chain_update(label).chain_update(first.0).chain_update(second.0).finalize();
     let bytes: Vec<u8> = round(b"xbt safety number 1").into_iter().chain(round(b"xbt safety number 2")).collect();
     let group = |five: &[u8]| five.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)) % 100_000;
     let groups: Vec<String> = bytes.chunks_exact(5).take(12).map(|five| format!("{:05}", group(five))).collect();

@@ -195,7 +195,11 @@ impl Driver {
     pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {
         let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {
             let message = format!("no key of {jid} is known yet");
-            api::ApiError::new(api::codes::NO_DEVICE, message, "it is known once one of you has offered the other something")
+            api::ApiError::new(
+                api::codes::NO_DEVICE,
+                message,
+                "it is known once one of you has offered the other something",
+            )
         })?;
         let own = self.domain.settings().fingerprint;
         let devices = contact.devices.iter().map(|d| api::DeviceVerification {
@@ -205,7 +209,12 @@ impl Driver {
             verified: d.device.trust == Trust::Verified,
         });
         let trust = if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind };
-        Ok(api::Verification { jid: jid.to_string(), own_fingerprint: own.to_string(), devices: devices.collect(), trust })
+        Ok(api::Verification {
+            jid: jid.to_string(),
+            own_fingerprint: own.to_string(),
+            devices: devices.collect(),
+            trust,
+        })
     }
 
     /// The device of a contact with this safety number.

@@ -67,14 +67,16 @@ fn the_words_of_states_and_ways_are_the_documented_ones() {
 fn details_carry_the_fields_of_the_transfer_at_the_top() {
     let details = TransferDetails {
         transfer: holiday(),
-        file_list: vec![FileInfo { path: "a/b.jpg".into(), size: 3, done_bytes: 1 }],
+        file_list: vec![FileInfo { path: "a/b.jpg".into(), size: 3 }],
         more_files: true,
-        history: vec![HistoryItem { at: "2026-01-31T12:00:00Z".into(), state: State::Queued, reason: None }],
+        history: vec![HistoryItem { at: "2026-01-31T12:00:00Z".into(), state: "queued".into(), reason: None }],
         better_ways: vec![BetterWay { way: Way::DirectTcp6, reason: "no IPv6 here".into() }],
         device: Some("bob@example.org/xbt-1".into()),
         fingerprint: None,
         verified: false,
         expires: None,
+        uploaded: 0,
+        downloaded: 0,
     };
     let json = serde_json::to_value(&details).unwrap();
     assert_eq!(json["id"], 7);

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
-    ApiError, Client, Connection, Contact, Counts, Direction, EventKind, Events, ListPage, ListQuery, SendRequest,
-    State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, codes,
+    ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind, Events, ListPage,
+    ListQuery, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -201,9 +201,13 @@ impl Backend for Fake {
     async fn contact_verify(&self, jid: String) -> Result<Verification, ApiError> {
         Ok(Verification {
             jid,
-            safety_number: "12345 67890".into(),
             own_fingerprint: "ab".repeat(32),
-            fingerprints: vec!["cd".repeat(32)],
+            devices: vec![DeviceVerification {
+                resource: "xbt-1".into(),
+                fingerprint: "cd".repeat(32),
+                safety_number: "12345 67890".into(),
+                verified: false,
+            }],
             trust: Trust::Blind,
         })
     }
