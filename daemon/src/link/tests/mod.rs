@@ -6,6 +6,7 @@ mod address;
 mod identity;
 mod listening;
 mod order;
+mod parking;
 mod refusing;
 mod strangers;
 

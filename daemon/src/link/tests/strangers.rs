@@ -252,3 +252,40 @@ async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
     large.want(1, &good, HOLIDAY, Vec::new());
     linked(&mut good, &mut large).await;
 }
+
+#[tokio::test]
+async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
+    let (small, large) = two_identities();
+    let patient = Times { better: Duration::from_secs(1), ..times() };
+    let mut small = Device::start_with(small, config(&[V4, V6]), patient);
+    let peer = large.fingerprint();
+    small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let (v4, v6) = (small.handle.candidates()[1].address, small.handle.candidates()[0].address);
+    let mut worse = connect(client(Some(&large), &version::TLS13, ALPN), v4).await.unwrap();
+    let mut better = connect(client(Some(&large), &version::TLS13, ALPN), v6).await.unwrap();
+    let mut asked = [0; 68];
+    timeout(PATIENCE, better.read_exact(&mut asked)).await.unwrap().unwrap();
+    assert_eq!(Handshake::parse(&asked).unwrap().info_hash, HOLIDAY);
+    better.write_all(&asked).await.unwrap();
+    assert_eq!(small.ready().await.way, Way::DirectTcp6);
+    is_closed_without_a_byte(&mut worse).await;
+}
+
+#[tokio::test]
+async fn a_link_that_does_not_answer_gives_way_to_the_next() {
+    let (small, large) = two_identities();
+    let mut small = Device::start(small, config(&[V4]));
+    let peer = large.fingerprint();
+    small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let mut asked = [0; 68];
+    let mut mute = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    timeout(PATIENCE, mute.read_exact(&mut asked)).await.unwrap().unwrap();
+    let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    timeout(PATIENCE, good.read_exact(&mut asked)).await.unwrap().unwrap();
+    good.write_all(&asked).await.unwrap();
+    // What follows the handshake belongs to whoever gets the link.
+    good.write_all(b"more").await.unwrap();
+    let mut more = [0; 4];
+    small.ready().await.stream.read_exact(&mut more).await.unwrap();
+    assert_eq!(&more, b"more");
+}
