@@ -132,9 +132,12 @@ impl Daemon {
         };
         let config = SessionConfig {
             server: account.server.as_ref().map(ToString::to_string),
-            tls: account.tls,
+            tls: match account.tls {
+                config::Tls::StartTls => crate::xmpp::Tls::StartTls,
+                config::Tls::Direct => crate::xmpp::Tls::Direct,
+            },
             ca_file: account.ca_file.clone(),
-            ..SessionConfig::new(account.jid.clone(), &self.resource, password)
+            ..SessionConfig::new(account.jid.clone(), &self.resource, crate::xmpp::Secret::new(password.expose()))
         };
         let (session, handle) = Session::start(config, self.session_events.clone());
         self.handle.session(handle).await;

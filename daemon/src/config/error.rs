@@ -21,3 +21,9 @@ impl ConfigError {
         Self { code, message: message.into(), hint: hint.into() }
     }
 }
+
+impl From<ConfigError> for xbt_core::fault::Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::new(error.code, error.message, error.hint)
+    }
+}

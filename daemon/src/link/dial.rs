@@ -12,7 +12,7 @@ use xbt_core::signal::Candidate;
 
 use super::room::{Link, LinkInfo, Message};
 use super::tls::Tls;
-use super::{Attempt, BoxedStream, Times, Way, tcp};
+use super::{Attempt, BoxedStream, Times, Way, tcp, way_to};
 
 /// Dials at once for one want.
 const MOST_OF_WANT: usize = 4;
@@ -69,7 +69,7 @@ impl Dialler {
                     running.retain(|(other, _)| *other != candidate);
                     match outcome {
                         Ok(stream) => {
-                            let way = Way::to(&candidate);
+                            let way = way_to(&candidate);
                             self.link(&round, candidate, stream).await;
                             for worse in stop_not_better(way, &mut waiting, &mut running) {
                                 self.tried(&round, worse, "passed-over", passed_over(&worse)).await;
@@ -109,7 +109,7 @@ impl Dialler {
     async fn link(&self, round: &Round, candidate: Candidate, stream: BoxedStream) {
         let info = LinkInfo {
             peer: round.peer,
-            way: Way::to(&candidate),
+            way: way_to(&candidate),
             remote: Some(candidate.address),
             dialled: Some((round.transfer, candidate)),
         };
@@ -119,7 +119,7 @@ impl Dialler {
 
     async fn tried(&self, round: &Round, candidate: Candidate, code: &'static str, reason: String) {
         tracing::debug!(transfer = %round.transfer, code, reason, "no link");
-        let attempt = Attempt { candidate, way: Way::to(&candidate), code, reason };
+        let attempt = Attempt { candidate, way: way_to(&candidate), code, reason };
         let _ = self.inbox.send(Message::Tried { transfer: round.transfer, serial: round.serial, attempt }).await;
     }
 }
@@ -128,8 +128,8 @@ impl Dialler {
 /// family must not keep the other one waiting. Ports that a router mapped come after IPv4 ones of the device itself.
 pub(super) fn in_turns(candidates: &[Candidate]) -> Vec<Candidate> {
     let (mut v6, mut v4): (Vec<Candidate>, Vec<Candidate>) =
-        candidates.iter().partition(|candidate| Way::to(candidate) == Way::DirectTcp6);
-    v4.sort_by_key(Way::to);
+        candidates.iter().partition(|candidate| way_to(candidate) == Way::DirectTcp6);
+    v4.sort_by_key(way_to);
     v6.reverse();
     v4.reverse();
     let mut turns = Vec::with_capacity(candidates.len());
@@ -148,14 +148,14 @@ fn stop_not_better(
 ) -> Vec<Candidate> {
     let mut stopped = Vec::new();
     waiting.retain(|candidate| {
-        let better = Way::to(candidate) < got;
+        let better = way_to(candidate) < got;
         if !better {
             stopped.push(*candidate);
         }
         better
     });
     running.retain(|(candidate, task)| {
-        let better = Way::to(candidate) < got;
+        let better = way_to(candidate) < got;
         if !better {
             task.abort();
             stopped.push(*candidate);

@@ -15,12 +15,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use xbt_core::ids::Fingerprint;
 
-use super::Way;
 use super::address::Source;
 use super::event::{Refusal, reason};
 use super::listen::prepare;
 use super::room::{Link, LinkInfo, Message};
 use super::tls::Tls;
+use super::way_from;
 
 /// TLS handshakes under way.
 const MOST: usize = 64;
@@ -96,7 +96,7 @@ impl Door {
             }
             Ok(Ok((peer, _))) if peer == self.own => self.refuse(remote, reason::OWN_DEVICE, Some(peer)),
             Ok(Ok((peer, stream))) => {
-                let info = LinkInfo { peer, way: Way::from_remote(remote.ip()), remote: Some(remote), dialled: None };
+                let info = LinkInfo { peer, way: way_from(remote.ip()), remote: Some(remote), dialled: None };
                 // The room has gone: so does the link.
                 let _ = self.inbox.send(Message::Arrived(Link { info, stream: Box::new(stream) })).await;
             }

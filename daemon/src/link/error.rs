@@ -87,3 +87,10 @@ impl LinkError {
         }
     }
 }
+
+impl From<LinkError> for xbt_core::fault::Fault {
+    fn from(error: LinkError) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::new(error.code(), format!("{error}{cause}"), error.hint())
+    }
+}

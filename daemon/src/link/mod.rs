@@ -38,63 +38,26 @@ pub use identity::Identity;
 pub use start::{LinkConfig, LinkHandle, LinkRoom};
 pub use wants::Want;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use xbt_core::signal::{Candidate, CandidateKind};
+use xbt_core::way::Way;
 
-/// How a link goes from device to device. The order is the preference, best first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
-pub enum Way {
-    /// TCP over IPv6, straight.
-    DirectTcp6,
-    /// TCP over IPv4, straight.
-    DirectTcp4,
-    /// TCP over IPv4 to a port that a router has mapped.
-    MappedTcp4,
-    /// UDP through a punched hole.
-    PunchedUdp,
-    /// A SOCKS5 bytestream through a proxy (XEP-0065).
-    Proxy65,
-    /// An in-band bytestream (XEP-0047).
-    InBand,
-}
-
-impl Way {
-    /// The stable name, as people and scripts see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DirectTcp6 => "direct-tcp6",
-            Self::DirectTcp4 => "direct-tcp4",
-            Self::MappedTcp4 => "mapped-tcp4",
-            Self::PunchedUdp => "punched-udp",
-            Self::Proxy65 => "proxy65",
-            Self::InBand => "in-band",
-        }
-    }
-
-    /// The way to a candidate. A mapped IPv6 address is a hole in a firewall, not a translation: direct.
-    fn to(candidate: &Candidate) -> Self {
-        match (candidate.address.ip().to_canonical(), candidate.kind) {
-            (IpAddr::V6(_), CandidateKind::Host | CandidateKind::Mapped) => Self::DirectTcp6,
-            (IpAddr::V4(_), CandidateKind::Host) => Self::DirectTcp4,
-            (IpAddr::V4(_), CandidateKind::Mapped) => Self::MappedTcp4,
-        }
-    }
-
-    /// The way of a link that came in over TCP from this address.
-    fn from_remote(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V6(_) => Self::DirectTcp6,
-            IpAddr::V4(_) => Self::DirectTcp4,
-        }
+/// The way to a candidate. A mapped IPv6 address is a hole in a firewall, not a translation: direct.
+fn way_to(candidate: &Candidate) -> Way {
+    match (candidate.address.ip().to_canonical(), candidate.kind) {
+        (IpAddr::V6(_), CandidateKind::Host | CandidateKind::Mapped) => Way::DirectTcp6,
+        (IpAddr::V4(_), CandidateKind::Host) => Way::DirectTcp4,
+        (IpAddr::V4(_), CandidateKind::Mapped) => Way::MappedTcp4,
     }
 }
 
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+/// The way of a link that came in over TCP from this address.
+fn way_from(remote: IpAddr) -> Way {
+    match remote.to_canonical() {
+        IpAddr::V6(_) => Way::DirectTcp6,
+        IpAddr::V4(_) => Way::DirectTcp4,
     }
 }
 

@@ -33,7 +33,7 @@ use super::outbox::Outbox;
 use super::parking::{Parked, Parking, State};
 use super::talk::{self, TalkError};
 use super::wants::{Wanted, Wants};
-use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way};
+use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way, way_to};
 
 /// How long links that come too late (both sides dial) are not taken for those of an unknown device.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -169,7 +169,7 @@ impl Room {
         if let Some((code, sentence)) = self.hopeless(peer) {
             for candidate in wanted.want.candidates.clone() {
                 let reason = sentence.to_owned();
-                wanted.note(Attempt { candidate, way: Way::to(&candidate), code, reason });
+                wanted.note(Attempt { candidate, way: way_to(&candidate), code, reason });
             }
             self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts: wanted.into_attempts() });
             self.close_unless_wanted(peer);
@@ -356,7 +356,7 @@ impl Room {
                 None => candidates.push(candidate),
                 Some(why) => wanted.note(Attempt {
                     candidate,
-                    way: Way::to(&candidate),
+                    way: way_to(&candidate),
                     code: "not-dialled",
                     reason: format!("{} {why}: not dialled", candidate.address),
                 }),

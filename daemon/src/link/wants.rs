@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
 use xbt_core::signal::{Candidate, MAX_CANDIDATES};
 
-use super::{Attempt, Way};
+use super::{Attempt, Way, way_to};
 
 /// That a link is wanted, with whom, and for which content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Wanted {
     /// The best way that its candidates, as far as they have not failed, could still give.
     pub fn best_hoped_for(&self) -> Option<Way> {
         let hopeful = |candidate: &&Candidate| !self.attempts.iter().any(|a| a.candidate == **candidate);
-        self.want.candidates.iter().filter(hopeful).map(Way::to).min()
+        self.want.candidates.iter().filter(hopeful).map(way_to).min()
     }
 
     /// What became of each candidate, in the order they were given.
@@ -83,7 +83,7 @@ impl Wanted {
         let of = |candidate: &Candidate| attempts.iter().find(|a| a.candidate == *candidate).cloned();
         let unanswered = |candidate: &Candidate| Attempt {
             candidate: *candidate,
-            way: Way::to(candidate),
+            way: way_to(candidate),
             code: "no-answer",
             reason: format!("{} did not answer in time", candidate.address),
         };

@@ -17,10 +17,9 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
-use xbt_core::contact::{Contact, Device};
-use xbt_core::effect::{Counters, Persist};
+use xbt_core::domain::Rows;
+use xbt_core::effect::Persist;
 use xbt_core::ids::ContentId;
-use xbt_core::transfer::{Content, Tombstone, Transfer};
 
 use self::error::Problem;
 pub use self::error::StoreError;
@@ -42,23 +41,6 @@ pub struct Store {
     _lock: Lock,
 }
 
-/// Everything that the rules start from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// By number.
-    pub transfers: Vec<Transfer>,
-    /// In the order in which they were last written, oldest first.
-    pub tombstones: Vec<Tombstone>,
-    /// By number.
-    pub contents: Vec<Content>,
-    /// By account and JID.
-    pub contacts: Vec<Contact>,
-    /// By account, contact and fingerprint.
-    pub devices: Vec<Device>,
-    /// The numbers that come next.
-    pub counters: Counters,
-}
-
 impl Store {
     /// Opens `xbt.db` in the state folder; makes the folder (mode 0700) and the database (mode 0600) if there is none,
     /// and takes the folder and the file away from other users if they could get at them.
@@ -73,7 +55,8 @@ impl Store {
         Ok(Self { connection, path, _lock: lock })
     }
 
-    /// Reads everything, as of one moment.
+    /// Reads everything, as of one moment: transfers and contents by number, tombstones in the order in which they were
+    /// last written, contacts and devices by their keys.
     ///
     /// # Errors
     ///

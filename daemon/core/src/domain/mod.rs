@@ -38,7 +38,7 @@ pub use live::LiveView;
 pub use view::{ContactView, DeviceView};
 
 /// Everything the store kept, as it comes back at start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// All transfers, also those of other accounts.
     pub transfers: Vec<Transfer>,

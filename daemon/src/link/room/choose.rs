@@ -8,7 +8,7 @@ use super::super::handshake::Handshake;
 use super::super::parking::{Parked, State};
 use super::super::talk::{self, TalkError};
 use super::super::wants::Wanted;
-use super::super::{LinkEvent, Way};
+use super::super::{LinkEvent, Way, way_to};
 use super::{REMEMBERED, Room};
 
 impl Room {
@@ -65,8 +65,8 @@ impl Room {
     /// or none at all.
     fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
         let theirs = &wanted.want.candidates;
-        let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| Way::to(candidate) <= *way);
-        self.setup.candidates.borrow().iter().map(Way::to).filter(is_likely).min()
+        let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| way_to(candidate) <= *way);
+        self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).min()
     }
 
     fn speak(&mut self, transfer: TransferId, link: u64) {

@@ -2,7 +2,7 @@
 
 use super::super::event::{Refusal, reason};
 use super::super::talk::TalkError;
-use super::super::{Attempt, Way};
+use super::super::{Attempt, way_to};
 use super::{LinkInfo, Room};
 
 impl Room {
@@ -22,7 +22,7 @@ impl Room {
                 && wanted.want.candidates.contains(&candidate)
             {
                 let reason = format!("{} {error}", candidate.address);
-                wanted.note(Attempt { candidate, way: Way::to(&candidate), code: error.code(), reason });
+                wanted.note(Attempt { candidate, way: way_to(&candidate), code: error.code(), reason });
             }
             return;
         }

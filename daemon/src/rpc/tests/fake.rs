@@ -112,6 +112,7 @@ impl Backend for Fake {
             download_rate: 0,
             links: 0,
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
+            refused: Default::default(),
         })
     }
 
@@ -149,6 +150,8 @@ impl Backend for Fake {
             fingerprint: None,
             verified: false,
             expires: None,
+            uploaded: 0,
+            downloaded: 0,
         })
     }
 
