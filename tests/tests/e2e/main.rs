@@ -1,0 +1,3 @@
+//! End-to-end tests: real daemons, a real Prosody, the command line as people type it.
+
+mod harness;
