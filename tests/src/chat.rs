@@ -84,6 +84,11 @@ impl ChatClient {
         self.received.contains(text)
     }
 
+    /// Everything that has been received since the login.
+    pub fn received(&self) -> &str {
+        &self.received
+    }
+
     fn open(&mut self) {
         self.raw(&format!("<stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"));
     }
