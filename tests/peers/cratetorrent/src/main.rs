@@ -10,7 +10,6 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use cratetorrent::prelude::*;
-use futures::stream::StreamExt;
 
 const USAGE: &str = "usage: xbt-peer-cratetorrent get|seed TORRENT FOLDER ADDRESS";
 
