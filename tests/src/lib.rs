@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The harness of xbt's end-to-end tests: real parts only.
+//!
+//! A [`Stage`] is a private Prosody with accounts that know each other, and room for daemons. A [`Daemon`] is a real
+//! `xbtd` process with a home of its own; [`Ctl`] runs the real `xbtctl` against it. Everything that a stage
+//! starts ends with it, also when the test fails or is killed, and a failing test prints the ends of all logs.
+//!
+//! The harness fails by panicking: it is used by tests, by the demo and by measurements only. It waits for
+//! conditions ([`wait::until`]) and takes its ports from the kernel.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test harness fails by panicking")]
+
+pub mod certs;
+pub mod chat;
+pub mod content;
+pub mod ctl;
+pub mod daemon;
+pub mod net;
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod prosody;
+pub mod stage;
+pub mod stranger;
+pub mod wait;
+
+pub use chat::ChatClient;
+pub use ctl::Ctl;
+pub use daemon::Daemon;
+pub use net::Net;
+pub use prosody::Prosody;
+pub use stage::Stage;

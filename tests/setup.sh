@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs what the tests and the demo need beside Rust, by apt, and says so first. Does nothing, and needs no root, where all is there.
+set -eu
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "error: cargo is missing" >&2
+    echo "hint: install Rust as https://rustup.rs says, then open a new shell" >&2
+    exit 1
+fi
+
+wanted=""
+# program → Debian package
+need() {
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || wanted="$wanted $2"
+}
+need cc gcc            # links Rust programs, compiles SQLite
+need prosody prosody   # the XMPP server that every test has one of
+need ip iproute2       # private networks, whose bytes are counted
+need unshare util-linux
+need nsenter util-linux
+need setpriv util-linux
+command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"
+wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
+[ -z "$(printf %s "$wanted" | tr -d ' ')" ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "error: missing: $wanted" >&2
+    echo "hint: these are the names of Debian's packages; install them as your system does" >&2
+    exit 1
+fi
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "error: missing: $wanted" >&2
+        echo "hint: as root, run: apt-get install $wanted" >&2
+        exit 1
+    fi
+    root=sudo
+fi
+echo "The tests need these Debian packages, which are installed now: $wanted"
+case " $wanted " in
+    *" prosody "*) echo "(Debian may start a Prosody of its own with it. The tests do not use that one: they start theirs, on free ports.)" ;;
+esac
+$root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $wanted

@@ -1,0 +1,258 @@
+//! A real `xbtd` with a home of its own.
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Signal, geteuid};
+use toml::{Table, Value};
+
+use crate::ctl::{Ctl, text};
+use crate::net::Net;
+use crate::process::{Launch, Process, read_log};
+use crate::{programs, wait};
+
+/// SIGTERM has to end the daemon within this time.
+pub const CLEAN_STOP: Duration = Duration::from_secs(5);
+
+/// A device: a home, a configuration, and the daemon while it runs.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Its command line.
+    pub ctl: Ctl,
+    name: String,
+    home: PathBuf,
+    config: Table,
+    net: Net,
+    disk: Option<u64>,
+    process: Option<Process>,
+}
+
+impl Daemon {
+    /// Makes the home of a device; [`Self::start`] starts the daemon. `account` holds what belongs into `[account]`, except for the password,
+    /// which goes into a file.
+    pub fn prepare(name: &str, home: &Path, net: &Net, account: Table, password: &str) -> Self {
+        for part in [".config/xbt", ".local/state", "run", "Downloads", "tmp"] {
+            fs::create_dir_all(home.join(part)).expect("the home can be written");
+        }
+        fs::set_permissions(home.join("run"), Permissions::from_mode(0o700)).expect("our own folder");
+        let mut daemon = Self {
+            ctl: Ctl::new(name, home, &home.join("run/xbt/xbtd.sock")),
+            name: name.to_owned(),
+            home: home.to_owned(),
+            config: Table::new(),
+            net: net.clone(),
+            disk: None,
+            process: None,
+        };
+        daemon.password(password);
+        daemon.config.insert("account".into(), account.into());
+        daemon.set("account.password_file", "~/.config/xbt/password");
+        daemon.set("files.download_dir", "~/Downloads");
+        // Loopback is offered to contacts because it is listed; ports are the kernel's.
+        daemon.set("network.listen", vec!["127.0.0.1:0", "[::1]:0"]);
+        daemon.set("network.map_port", false);
+        daemon
+    }
+
+    /// Sets a key of the configuration, such as `network.upload_limit`; it counts from the next start or SIGHUP on.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        let (section, key) = key.split_once('.').expect("a key is written section.key");
+        let section = self.config.entry(section).or_insert_with(|| Table::new().into());
+        section.as_table_mut().expect("a section is a table").insert(key.into(), value.into());
+        self.write_config();
+    }
+
+    /// Takes a key out of the configuration.
+    pub fn unset(&mut self, key: &str) {
+        let (section, key) = key.split_once('.').expect("a key is written section.key");
+        if let Some(section) = self.config.get_mut(section).and_then(Value::as_table_mut) {
+            section.remove(key);
+        }
+        self.write_config();
+    }
+
+    /// Like [`Self::set`], for use in a chain.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// Puts the downloads on a disk of their own with so many bytes, which lives while the daemon does. Needs root or user namespaces.
+    pub fn with_small_disk(mut self, bytes: u64) -> Self {
+        self.disk = Some(bytes);
+        self
+    }
+
+    /// Writes the password file.
+    pub fn password(&mut self, password: &str) {
+        let path = self.home.join(".config/xbt/password");
+        fs::write(&path, format!("{password}\n")).expect("the home can be written");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+    }
+
+    /// Starts it and waits until it serves its socket.
+    #[track_caller]
+    pub fn start(&mut self) {
+        let mut process = self.launch();
+        wait::until(&format!("{} serves its socket", self.name), wait::SOON, || {
+            if let Some(status) = process.ended() {
+                panic!("{} ended at once ({status}):\n{}", self.name, process.log());
+            }
+            UnixStream::connect(self.ctl.socket()).ok()
+        });
+        self.process = Some(process);
+    }
+
+    /// Starts it, which must fail; returns how it ended and what it said in this run.
+    #[track_caller]
+    pub fn start_fails(&mut self) -> (ExitStatus, String) {
+        let before = read_log(&self.log_file()).len();
+        let status = self.launch().ends_within(wait::SOON);
+        assert!(!status.success(), "{} must not start", self.name);
+        (status, self.log().split_off(before))
+    }
+
+    /// Starts it and waits until it is online.
+    #[track_caller]
+    pub fn online(mut self) -> Self {
+        self.start();
+        self.ctl.connection_becomes("online", wait::SOON);
+        self
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill9(&mut self) {
+        self.process.take().expect("the daemon runs").kill9();
+    }
+
+    /// Ends it with SIGTERM, for which it has 5 s and must return 0.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        let status = self.process.take().expect("the daemon runs").terminate(CLEAN_STOP);
+        assert!(status.success(), "{} must end cleanly on SIGTERM, not with {status}", self.name);
+    }
+
+    /// Ends it with SIGTERM, starts it again and waits until it is online.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+        self.ctl.connection_becomes("online", wait::SOON);
+    }
+
+    /// Makes it read its configuration again.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("the daemon runs").signal(Signal::HUP);
+    }
+
+    /// How messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Where it puts what it receives; on a small disk as seen from outside.
+    pub fn downloads(&self) -> PathBuf {
+        let inside = self.home.join("Downloads");
+        match (&self.disk, &self.process) {
+            (Some(_), Some(process)) => {
+                let relative = inside.strip_prefix("/").expect("homes are absolute");
+                Path::new("/proc").join(process.pid().to_string()).join("root").join(relative)
+            }
+            _ => inside,
+        }
+    }
+
+    /// The configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.home.join(".config/xbt/xbtd.toml")
+    }
+
+    /// Where the database lies.
+    pub fn state_dir(&self) -> PathBuf {
+        self.home.join(".local/state/xbt")
+    }
+
+    /// What it has logged, over all starts.
+    pub fn log(&self) -> String {
+        read_log(&self.log_file())
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the daemon runs").pid()
+    }
+
+    /// The environment that the daemon runs in.
+    pub fn env(&self) -> Vec<(&'static str, OsString)> {
+        let at = |part: &str| self.home.join(part).into_os_string();
+        vec![
+            ("HOME", at("")),
+            ("XDG_CONFIG_HOME", at(".config")),
+            ("XDG_STATE_HOME", at(".local/state")),
+            ("XDG_RUNTIME_DIR", at("run")),
+            ("TMPDIR", at("tmp")),
+            ("XBT_LOG", std::env::var_os("XBT_LOG").unwrap_or_else(|| "debug".into())),
+            ("RUST_BACKTRACE", "1".into()),
+        ]
+    }
+
+    fn launch(&self) -> Process {
+        assert!(self.process.is_none(), "{} runs already", self.name);
+        Process::start(Launch {
+            name: &self.name,
+            through: self.through(),
+            program: &programs::xbtd(),
+            args: Vec::new(),
+            env: self.env(),
+            folder: &self.home,
+            log: self.log_file(),
+        })
+    }
+
+    fn through(&self) -> Vec<OsString> {
+        let mut line = self.net.through();
+        let Some(bytes) = self.disk else { return line };
+        line.extend(["unshare", "--mount"].map(OsString::from));
+        if !geteuid().is_root() {
+            line.push("--map-root-user".into());
+        }
+        let mount = "mount -t tmpfs -o size=\"$0\" tmpfs \"$1\" || { echo 'no small disk: this test needs root or unprivileged user namespaces'; exit 1; }; shift; exec \"$@\"";
+        line.extend([
+            "sh".into(),
+            "-c".into(),
+            mount.into(),
+            bytes.to_string().into(),
+            self.home.join("Downloads").into(),
+        ]);
+        line
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.home.join("xbtd.log")
+    }
+
+    fn write_config(&self) {
+        let text = toml::to_string(&self.config).expect("a table can be written");
+        fs::write(self.config_file(), text).expect("the home can be written");
+    }
+}
+
+/// The bare JID of an account of the stage.
+pub fn jid(user: &str) -> String {
+    format!("{user}@{}", crate::prosody::DOMAIN)
+}
+
+/// A path below a folder as text, for arguments.
+pub fn below(folder: &Path, name: &str) -> String {
+    text(&folder.join(name)).to_owned()
+}

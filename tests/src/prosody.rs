@@ -1,0 +1,235 @@
+//! A private Prosody.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::certs;
+use crate::net::Net;
+use crate::ports::Port;
+use crate::process::{Launch, Process, read_log, tail};
+use crate::wait;
+
+/// The only domain of every test server.
+pub const DOMAIN: &str = "localhost";
+
+/// Where Debian and most others have it.
+const PROGRAM: &str = "/usr/bin/prosody";
+
+/// The modules of a stock Prosody that matter to clients.
+const MODULES: &[&str] = &[
+    "roster",
+    "saslauth",
+    "tls",
+    "disco",
+    "blocklist",
+    "bookmarks",
+    "carbons",
+    "pep",
+    "private",
+    "smacks",
+    "vcard4",
+    "csi_simple",
+    "ping",
+    "time",
+    "version",
+    "uptime",
+    "posix",
+];
+
+/// A line of somebody's contact list.
+#[derive(Clone, Debug)]
+pub struct RosterLine<'a> {
+    /// The local part of the contact's address.
+    pub contact: &'a str,
+    /// The name that the contact has there.
+    pub name: &'a str,
+    /// `none`, `to`, `from` or `both`.
+    pub subscription: &'a str,
+}
+
+/// A real Prosody with its own folder, certificates and ports, which it keeps over stops and starts.
+#[derive(Debug)]
+pub struct Prosody {
+    folder: PathBuf,
+    plain: Port,
+    direct: Port,
+    net: Net,
+    process: Option<Process>,
+}
+
+impl Prosody {
+    /// Prepares a server in `folder`; [`Self::start`] starts it. With `stock_limits` it slows its clients down as an untouched installation
+    /// does, to 10 kB/s.
+    pub fn prepare(folder: &Path, net: &Net, stock_limits: bool) -> Self {
+        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing: run tests/setup.sh, or apt-get install prosody");
+        let prosody = Self {
+            folder: folder.to_owned(),
+            plain: Port::take(),
+            direct: Port::take(),
+            net: net.clone(),
+            process: None,
+        };
+        for part in ["accounts", "roster"] {
+            fs::create_dir_all(folder.join("data").join(DOMAIN).join(part)).expect("the folder can be written");
+        }
+        let certs = certs::server();
+        for (name, text) in [("ca.pem", &certs.ca), ("server.crt", &certs.cert), ("server.key", &certs.key)] {
+            fs::write(folder.join(name), text).expect("the folder can be written");
+        }
+        fs::write(prosody.config(), prosody.config_text(stock_limits)).expect("the folder can be written");
+        prosody
+    }
+
+    /// Adds an account; before the first start.
+    pub fn account(&self, user: &str, password: &str) {
+        self.store("accounts", user, &format!("return {{ [\"password\"] = \"{password}\" }};\n"));
+    }
+
+    /// Sets an account's contact list; before the first start.
+    pub fn roster(&self, user: &str, lines: &[RosterLine<'_>]) {
+        let mut text = String::from("return {\n[false] = { [\"version\"] = 1; [\"pending\"] = {} };\n");
+        for line in lines {
+            writeln!(
+                text,
+                "[\"{}@{DOMAIN}\"] = {{ [\"subscription\"] = \"{}\"; [\"name\"] = \"{}\"; [\"groups\"] = {{}} }};",
+                line.contact, line.subscription, line.name
+            )
+            .expect("a string can be written to");
+        }
+        text.push_str("};\n");
+        self.store("roster", user, &text);
+    }
+
+    /// Starts it and waits until it takes connections.
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "Prosody runs already");
+        let mut process = Process::start(Launch {
+            name: "Prosody",
+            through: self.net.through(),
+            program: Path::new(PROGRAM),
+            args: vec!["-F".into(), "--config".into(), self.config().into()],
+            env: vec![("HOME", self.folder.clone().into())],
+            folder: &self.folder,
+            log: self.folder.join("prosody.out"),
+        });
+        wait::until("Prosody listens", wait::SOON, || {
+            if let Some(status) = process.ended() {
+                panic!("Prosody ended at once ({status}):\n{}\n{}", process.log(), tail(&self.log_file()));
+            }
+            let ports = listening(process.pid());
+            (ports.contains(&self.plain.number()) && ports.contains(&self.direct.number())).then_some(())
+        });
+        self.process = Some(process);
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill9(&mut self) {
+        self.process.take().expect("Prosody runs").kill9();
+    }
+
+    /// Stops it as an administrator would.
+    pub fn stop(&mut self) {
+        self.process.take().expect("Prosody runs").terminate(Duration::from_secs(15));
+    }
+
+    /// `127.0.0.1:port` for StartTLS.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.plain.number())
+    }
+
+    /// `127.0.0.1:port` for TLS from the first byte.
+    pub fn direct_address(&self) -> String {
+        format!("127.0.0.1:{}", self.direct.number())
+    }
+
+    /// The certificate that clients have to trust.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// How often an account has logged in, over all starts. A stream that is resumed logs in, too.
+    pub fn logins(&self, user: &str) -> usize {
+        let line = format!("Authenticated as {user}@{DOMAIN}");
+        self.log().lines().filter(|text| text.ends_with(&line)).count()
+    }
+
+    /// How many connections of clients there have been, over all starts.
+    pub fn connections(&self) -> usize {
+        self.log().lines().filter(|text| text.ends_with("Client connected")).count()
+    }
+
+    /// Its whole log, over all starts.
+    pub fn log(&self) -> String {
+        read_log(&self.log_file())
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.join("prosody.cfg.lua")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("prosody.log")
+    }
+
+    fn store(&self, part: &str, user: &str, text: &str) {
+        let path = self.folder.join("data").join(DOMAIN).join(part).join(format!("{user}.dat"));
+        fs::write(path, text).expect("the folder can be written");
+    }
+
+    fn config_text(&self, stock_limits: bool) -> String {
+        let folder = self.folder.display();
+        let interfaces: Vec<_> = self.plain.addresses().iter().map(|address| format!("\"{address}\"")).collect();
+        let mut modules: Vec<_> = MODULES.iter().map(|module| format!("\"{module}\"")).collect();
+        let limits = if stock_limits {
+            modules.push("\"limits\"".into());
+            "limits = { c2s = { rate = \"10kb/s\" } }"
+        } else {
+            ""
+        };
+        format!(
+            r#"run_as_root = true -- in containers and namespaces tests are root; without this it would listen on nothing, silently
+pidfile = "{folder}/prosody.pid"
+data_path = "{folder}/data"
+certificates = "{folder}"
+interfaces = {{ {interfaces} }}
+c2s_ports = {{ {plain} }}
+c2s_direct_tls_ports = {{ {direct} }}
+s2s_ports = {{ }}
+modules_enabled = {{ {modules} }}
+modules_disabled = {{ "s2s" }}
+c2s_require_encryption = true
+authentication = "internal_hashed"
+storage = "internal"
+{limits}
+log = {{ debug = "{folder}/prosody.log" }}
+VirtualHost "{DOMAIN}"
+	ssl = {{ certificate = "{folder}/server.crt", key = "{folder}/server.key" }}
+"#,
+            interfaces = interfaces.join(", "),
+            plain = self.plain.number(),
+            direct = self.direct.number(),
+            modules = modules.join(", "),
+        )
+    }
+}
+
+impl Drop for Prosody {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- the end of Prosody's log ----\n{}", tail(&self.log_file()));
+        }
+    }
+}
+
+/// The TCP ports on which somebody listens in the network of a process. Unlike a trial connection this leaves no trace in the server's log.
+fn listening(pid: u32) -> Vec<u16> {
+    let table = |name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+    let port = |line: &str| {
+        let mut columns = line.split_whitespace().skip(1);
+        let (local, state) = (columns.next()?, columns.nth(1)?);
+        (state == "0A").then(|| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()).flatten()
+    };
+    [table("tcp"), table("tcp6")].iter().flat_map(|text| text.lines()).filter_map(port).collect()
+}

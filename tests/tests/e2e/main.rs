@@ -1,0 +1,18 @@
+//! End-to-end tests: real daemons, a real Prosody, the command line as people type it.
+//!
+//! Each test has a server and homes of its own, so they run beside each other. What holds a transfer in mid-flight is a
+//! configured limit, not luck.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod cli;
+mod crash;
+mod devices;
+mod harness;
+mod intruder;
+mod queue;
+mod refusals;
+mod server;
+mod source;
+mod space;
+mod startup;
+mod transfer;

@@ -1,0 +1,163 @@
+//! The XMPP server comes and goes; other clients of the account are not disturbed.
+
+use std::time::{Duration, Instant};
+
+use xbt_tests::content::{self, MIB};
+use xbt_tests::daemon::jid;
+use xbt_tests::{Stage, wait};
+
+#[test]
+fn a_server_killed_ten_times_is_back_within_10_s_of_each_start_with_one_login_per_start() {
+    let mut stage = Stage::new();
+    let alice = stage.online("alice");
+    assert_eq!(stage.prosody.logins("alice"), 1);
+    for start in 2..=11 {
+        stage.prosody.kill9();
+        alice.ctl.connection_becomes("offline", wait::SOON);
+        stage.prosody.start();
+        let started = Instant::now();
+        alice.ctl.connection_becomes("online", Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(10));
+        assert_eq!(stage.prosody.logins("alice"), start);
+    }
+    wait::stays("there is one login per start", Duration::from_secs(3), || stage.prosody.logins("alice") == 11);
+}
+
+#[test]
+fn a_send_works_after_the_server_was_killed() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.online("alice"), stage.online("bob"));
+    stage.prosody.kill9();
+    stage.prosody.start();
+    let out = alice.ctl.send(&jid("bob"), &stage.file("after.bin", 100_000));
+    let inn = bob.ctl.offer("after.bin");
+    bob.ctl.accept(inn);
+    alice.ctl.reaches(out, "done");
+}
+
+#[test]
+fn an_established_transfer_goes_on_while_the_server_is_away() {
+    let mut stage = Stage::new();
+    let alice = stage.person("alice").with("network.upload_limit", "2 MiB/s").online();
+    let bob = stage.online("bob");
+    let source = stage.file("on.bin", 12 * MIB);
+    let out = alice.ctl.send(&jid("bob"), &source);
+    let inn = bob.ctl.offer("on.bin");
+    bob.ctl.accept(inn);
+    bob.ctl.has_moved(inn, MIB);
+    stage.prosody.kill9();
+    for daemon in [&alice, &bob] {
+        wait::until("the server is missed", wait::SOON, || {
+            (daemon.ctl.status()["connection"] != "online").then_some(())
+        });
+    }
+    let arrived = bob.downloads().join("on.bin");
+    wait::until("it has arrived without a server", wait::LONG, || arrived.exists().then_some(()));
+    assert_eq!(content::hash(&arrived), content::hash(&source));
+    stage.prosody.start();
+    bob.ctl.reaches(inn, "done");
+    alice.ctl.reaches(out, "done");
+}
+
+#[test]
+fn the_daemon_serves_its_socket_and_keeps_sends_while_the_server_cannot_be_reached() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    let mut alice = stage.person("alice");
+    alice.start();
+    alice.ctl.connection_becomes("offline", wait::SOON);
+    stage.prosody.start();
+    alice.ctl.connection_becomes("online", Duration::from_secs(10));
+    let (source, bob) = (stage.file("kept.bin", 5000), stage.online("bob"));
+    alice.ctl.sees(&jid("bob"));
+    stage.prosody.stop();
+    alice.ctl.connection_becomes("offline", wait::SOON);
+    let out = alice.ctl.send(&jid("bob"), &source);
+    alice.ctl.reaches(out, "queued");
+    stage.prosody.start();
+    let inn = bob.ctl.offer("kept.bin");
+    bob.ctl.accept(inn);
+    alice.ctl.reaches(out, "done");
+}
+
+#[test]
+fn a_chat_client_on_the_same_account_keeps_its_chat_and_offline_messages() {
+    let stage = Stage::new();
+    let alice = stage.online("alice");
+    let mut bob = stage.chat("bob");
+    // Alice's person is away: only xbtd is online, and the message has to wait on the server for a chat client.
+    bob.say(&jid("alice"), "kept for you");
+    bob.say(&jid("bob"), "echo");
+    bob.wait_for("echo");
+    let mut chat = stage.chat("alice");
+    chat.wait_for("<body>kept for you</body>");
+    bob.say(&jid("alice"), "and this at once");
+    chat.wait_for("<body>and this at once</body>");
+    assert_eq!(chat.received().matches("kept for you").count(), 1);
+    assert_eq!(alice.ctl.status()["connection"], "online");
+}
+
+#[test]
+fn a_wrong_password_is_told_in_status_and_tried_once() {
+    let stage = Stage::new();
+    let mut alice = stage.person("alice");
+    alice.password("not it");
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "wrong-password", "{status}");
+    assert!(status["connection_error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{status}");
+    let shown = alice.ctl.ok(&["status"]);
+    assert!(shown.contains("password"), "{shown}");
+    wait::stays("it is tried once", Duration::from_secs(10), || stage.prosody.connections() == 1);
+    assert_eq!(stage.prosody.logins("alice"), 0);
+    // The right one counts as soon as the daemon is told to look again.
+    alice.password(&xbt_tests::stage::password("alice"));
+    alice.reload();
+    alice.ctl.connection_becomes("online", wait::SOON);
+    assert!(!alice.log().contains("not it") && !alice.log().contains("secret-of-alice"), "passwords are never logged");
+}
+
+#[test]
+fn an_unknown_host_is_told_in_status() {
+    let stage = Stage::new();
+    let mut alice = stage.person("alice").with("account.server", "no-such-host.invalid:5222");
+    alice.start();
+    let status = wait::until("status tells of it", wait::SOON, || {
+        Some(alice.ctl.status()).filter(|status| status["connection_error"].is_object())
+    });
+    let error = &status["connection_error"];
+    assert!(error["message"].as_str().unwrap().contains("no-such-host.invalid"), "{status}");
+    assert!(error["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{status}");
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_refused_and_told() {
+    let stage = Stage::new();
+    let mut alice = stage.person("alice");
+    alice.unset("account.ca_file");
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "bad-certificate", "{status}");
+    assert_eq!(stage.prosody.logins("alice"), 0);
+}
+
+#[test]
+fn tls_from_the_first_byte_works_too() {
+    let stage = Stage::new();
+    let alice = stage
+        .person("alice")
+        .with("account.server", stage.prosody.direct_address())
+        .with("account.tls", "direct")
+        .online();
+    assert_eq!(alice.ctl.status()["jid"], "alice@localhost");
+}
+
+#[test]
+fn the_resource_is_kept_over_restarts() {
+    let stage = Stage::new();
+    let mut alice = stage.online("alice");
+    let device = alice.ctl.status()["device"].clone();
+    assert!(device.as_str().is_some_and(|device| device.starts_with("alice@localhost/")), "{device}");
+    alice.restart();
+    assert_eq!(alice.ctl.status()["device"], device);
+}
