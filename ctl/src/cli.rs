@@ -20,24 +20,27 @@ Exit codes:
   4    not connected to the XMPP server (contacts add and remove only)
   130  interrupted";
 
+/// These stand in the help of every command.
+const GLOBAL: &str = "Global options";
+
 /// Sends files to XMPP contacts and receives them, through the daemon xbtd
 #[derive(Debug, Parser)]
 #[command(name = "xbtctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
     /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock]
-    #[arg(long, global = true, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 
     /// Print JSON for programs, errors included
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
 
     /// Print only what was asked for, and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
 
     /// What to do.
@@ -109,7 +112,7 @@ pub fn explain_usage(error: &clap::Error) -> ExitCode {
         None => (text.as_str(), None),
     };
     let message = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command is given",
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "no command is given",
         _ => message.trim_start_matches("error: ").trim(),
     };
     // clap puts lists and tips below its first line.

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::json;
 use xbt_api::ApiError;
 
 use crate::cli::Color;
@@ -145,8 +144,9 @@ fn paint(wanted: bool, tone: Tone, text: &str) -> String {
 pub fn write_error(json: bool, color: bool, error: &ApiError, more: &str) {
     let mut text = String::new();
     if json {
-        text = json!({ "error": error }).to_string();
-        text.push('\n');
+        // Three strings: this cannot fail.
+        let error = serde_json::to_string(error).unwrap_or_default();
+        text += &format!("{{\"error\":{error}}}\n");
     } else {
         text += &format!("{} {}\n", paint(color, Tone::Bad, "error:"), clean(&error.message));
         text += more;

@@ -52,7 +52,11 @@ pub fn print<const N: usize>(out: &Out, heading: [&str; N], rows: Vec<[Cell; N]>
     if let Some(columns) = terminal_width() {
         squeeze(&mut widths, elastic, columns);
     }
-    let heading = heading.map(|text| Cell::left(text).tone(Tone::Strong));
+    // A heading stands where its column's values do.
+    let mut heading = heading.map(|text| Cell::left(text).tone(Tone::Strong));
+    if let Some(first) = rows.first() {
+        heading.iter_mut().zip(first).for_each(|(heading, cell)| heading.right = cell.right);
+    }
     for row in std::iter::once(&heading).chain(&rows) {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| render(out, cell, width)).collect();
         out.line(&cells.join(GAP))?;

@@ -28,7 +28,7 @@ pub(super) struct Wire {
     read: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
     write: FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>,
     /// The answer to a call that could not be understood. Nothing is read before it is written.
-    refusal: Option<Response<XbtResponse>>,
+    refusal: Option<(u64, ServerError)>,
     /// Runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
     max_stall: Duration,
@@ -70,9 +70,9 @@ impl Stream for Wire {
         loop {
             if self.refusal.is_some() {
                 ready!(self.as_mut().poll_ready(cx))?;
-                if let Some(refusal) = self.refusal.take() {
+                if let Some((request_id, error)) = self.refusal.take() {
                     // tarpc flushes each time it has polled for messages.
-                    self.as_mut().start_send(refusal)?;
+                    self.as_mut().start_send(Response { request_id, message: Err(error) })?;
                 }
             }
             let Some(frame) = ready!(self.read.poll_next_unpin(cx)?) else {
@@ -81,7 +81,7 @@ impl Stream for Wire {
             };
             match understand(&frame)? {
                 Understood::Message(message) => return Poll::Ready(Some(Ok(message))),
-                Understood::Refused(refusal) => self.refusal = Some(refusal),
+                Understood::Refused(id, error) => self.refusal = Some((id, error)),
             }
         }
     }
@@ -145,7 +145,8 @@ struct RawDuration {
 #[derive(Debug)]
 enum Understood {
     Message(ClientMessage<XbtRequest>),
-    Refused(Response<XbtResponse>),
+    /// A call (by its id) that makes no sense.
+    Refused(u64, ServerError),
 }
 
 /// Reads a frame; an error means that the other side does not speak our language at all.
@@ -161,7 +162,7 @@ fn understand(frame: &[u8]) -> io::Result<Understood> {
         Ok(message) => message,
         Err(error) => {
             let refusal = ServerError::new(io::ErrorKind::InvalidInput, error.to_string());
-            return Ok(Understood::Refused(Response { request_id: request.id, message: Err(refusal) }));
+            return Ok(Understood::Refused(request.id, refusal));
         }
     };
     // Begins with tarpc's default deadline of ten seconds.
@@ -215,7 +216,7 @@ mod tests {
         for message in [r#"{"Fly":{}}"#, r#"{"Show":{"id":-1}}"#, "null"] {
             let json = format!(r#"{{"Request":{{"id":5,"message":{message}}}}}"#);
             match understand(json.as_bytes()).unwrap() {
-                Understood::Refused(Response { request_id: 5, message: Err(_) }) => {}
+                Understood::Refused(5, error) => assert_eq!(error.kind, io::ErrorKind::InvalidInput),
                 other => panic!("not refused: {other:?}"),
             }
         }

@@ -14,12 +14,12 @@ use crate::rpc::Limits;
 
 const SOON: Duration = Duration::from_secs(20);
 
-async fn write_frame(stream: &mut UnixStream, json: &str) {
+pub(super) async fn write_frame(stream: &mut UnixStream, json: &str) {
     stream.write_all(&u32::try_from(json.len()).unwrap().to_be_bytes()).await.unwrap();
     stream.write_all(json.as_bytes()).await.unwrap();
 }
 
-async fn read_frame(stream: &mut UnixStream) -> serde_json::Value {
+pub(super) async fn read_frame(stream: &mut UnixStream) -> serde_json::Value {
     let length = timeout(SOON, stream.read_u32()).await.unwrap().unwrap();
     let mut frame = vec![0; length as usize];
     stream.read_exact(&mut frame).await.unwrap();

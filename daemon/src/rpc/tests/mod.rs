@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod connections;
+mod document;
 mod fake;
 mod python;
 mod socket;

@@ -1,0 +1,206 @@
+//! Every command against a daemon.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{Bench, finish, transfer};
+use tokio::io::AsyncWriteExt;
+use xbt_api::{Direction, State, Why};
+
+#[tokio::test]
+async fn status_shows_the_connection_and_why_it_was_refused() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["status"]).await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.out.contains("connection:   refused\n"), "{}", ran.out);
+    assert!(ran.out.contains("the server refused the password [wrong-password]"), "{}", ran.out);
+    assert!(ran.out.contains("up for 1h 1m"), "{}", ran.out);
+    let json = bench.run(&["--json", "status"]).await.json();
+    assert_eq!(json["connection"], "refused");
+    assert_eq!(json["jid"], "alice@example.org");
+    assert_eq!(json["listen"][0], "192.0.2.1:51413");
+    assert_eq!(json["version"], "0.1.0");
+}
+
+#[tokio::test]
+async fn send_prints_only_the_id_and_passes_everything_on() {
+    let bench = Bench::new().await;
+    let arguments = "send bob@example.org a/../b ./c/ --to eve@example.org -m hello --expire 7d --name trip";
+    let ran = bench.run(&arguments.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "1\n2\n"), "{}", ran.err);
+    assert!(ran.err.contains("1 queued: holiday → bob@example.org, 12 files, 1.2 GiB (bob is offline)"), "{}", ran.err);
+    let sent = bench.world().sent.remove(0);
+    assert_eq!(sent.contacts, ["bob@example.org", "eve@example.org"]);
+    // Symlinks and `..` mean what they mean to the daemon; only the working directory is filled in.
+    let here = bench.dir.path().to_str().unwrap().to_owned();
+    assert_eq!(sent.paths, [format!("{here}/a/../b"), format!("{here}/c")]);
+    assert_eq!((sent.name.as_deref(), sent.message.as_deref()), (Some("trip"), Some("hello")));
+    assert_eq!(sent.expire_s, Some(604_800));
+    let ran = bench.run(&["send", "bob@example.org", "x", "--quiet"]).await;
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("3\n", ""));
+    let json = bench.run(&["send", "bob@example.org", "x", "--json"]).await.json();
+    assert_eq!((&json["id"], &json["state"]), (&4.into(), &"queued".into()));
+}
+
+#[tokio::test]
+async fn standard_input_is_spooled_privately_and_sent() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new().await;
+    let mut child =
+        bench.command(&["send", "bob@example.org", "-", "--name", "notes.txt"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hello").await.unwrap();
+    let ran = finish(child).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "1\n"), "{}", ran.err);
+    let path = std::path::PathBuf::from(&bench.world().sent[0].paths[0]);
+    assert!(path.starts_with(bench.dir.path().join("state/xbt/spool")), "{}", path.display());
+    assert!(path.ends_with("notes.txt"));
+    assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+}
+
+#[tokio::test]
+async fn standard_input_that_was_refused_is_not_kept() {
+    let bench = Bench::new().await;
+    bench.world().refusal = Some(xbt_api::ApiError::new("unknown-contact", "no such contact", ""));
+    let ran = bench.run(&["send", "bob@example.org", "-", "--name", "notes.txt"]).await;
+    assert_eq!(ran.code(), 1);
+    assert_eq!(std::fs::read_dir(bench.dir.path().join("state/xbt/spool")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn list_is_a_table_for_people_with_foreign_text_made_harmless() {
+    let bench = Bench::new().await;
+    let mut sending = transfer(7, State::Sending);
+    sending.done_bytes = sending.size / 2;
+    sending.rate = 11_200_000;
+    sending.eta_s = Some(110);
+    let mut incoming = transfer(12, State::Offered);
+    incoming.direction = Direction::In;
+    incoming.name = "photo\u{202e}gpj\u{1b}[31m.exe".into();
+    let mut queued = transfer(13, State::Queued);
+    queued.why = Some(Why { code: "contact-offline".into(), text: "bob is offline".into() });
+    bench.world().transfers = vec![sending, incoming, queued];
+    let ran = bench.run(&["list"]).await;
+    let expected = [
+        "ID     CONTACT          NAME                   SIZE  STATE                    RATE",
+        " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left",
+        "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered",
+        "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)",
+    ];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
+    let ran = bench.run(&["list", "--color", "always"]).await;
+    assert!(ran.out.contains("\u{1b}[36msending 50%\u{1b}[0m"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn list_json_is_an_array_over_all_pages() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.run(&["list", "--json"]).await.out, "[]\n");
+    let ran = bench.run(&["list"]).await;
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", "no transfers\n"));
+    bench.world().transfers = (1..=25).map(|id| transfer(id, State::Done)).collect();
+    bench.world().page = Some(10);
+    let json = bench.run(&["list", "--json", "--all"]).await.json();
+    let ids: Vec<u64> = json.as_array().unwrap().iter().map(|transfer| transfer["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=25).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn list_filters_by_state_and_direction() {
+    let bench = Bench::new().await;
+    bench.world().transfers = vec![transfer(1, State::Done), transfer(2, State::Failed), transfer(3, State::Cancelled)];
+    let json = bench.run(&["list", "--json", "--state", "done", "--state", "cancelled", "--out"]).await.json();
+    assert_eq!((&json[0]["id"], &json[1]["id"], json.as_array().unwrap().len()), (&1.into(), &3.into(), 2));
+    assert_eq!(bench.run(&["list", "--json", "--in"]).await.out, "[]\n");
+}
+
+#[tokio::test]
+async fn show_tells_everything() {
+    let bench = Bench::new().await;
+    bench.world().transfers = vec![transfer(1, State::Connecting)];
+    let ran = bench.run(&["show", "1"]).await;
+    for part in [
+        "1 holiday → bob@example.org\n",
+        "not mapped-tcp4: bob's router refused the port mapping",
+        "(verified)",
+        "queued (bob is offline)",
+        "2.0 KiB  a/b.jpg",
+        "… and more",
+    ] {
+        assert!(ran.out.contains(part), "{part} is missing in {}", ran.out);
+    }
+    let json = bench.run(&["show", "1", "--json"]).await.json();
+    assert_eq!((&json["id"], &json["files"], &json["verified"]), (&1.into(), &12.into(), &true.into()));
+}
+
+#[tokio::test]
+async fn commands_that_change_transfers_say_what_became_of_them() {
+    let bench = Bench::new().await;
+    bench.world().transfers = (1..=2).map(|id| transfer(id, State::Offered)).collect();
+    let line = |what: &str| format!("1 {what}: holiday → bob@example.org\n2 {what}: holiday → bob@example.org\n");
+    for (command, what) in [
+        ("pause", "paused"),
+        ("resume", "resumed"),
+        ("accept", "accepted"),
+        ("decline", "declined"),
+        ("cancel", "cancelled"),
+    ] {
+        let ran = bench.run(&[command, "1", "2"]).await;
+        assert_eq!((ran.code(), ran.out), (0, line(what)), "{}", ran.err);
+        assert_eq!(bench.run(&[command, "1", "2", "-q"]).await.out, "");
+        let ran = bench.run(&["--json", command, "1", "2"]).await;
+        let ids: Vec<u64> = ran
+            .out
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64().unwrap())
+            .collect();
+        assert_eq!(ids, [1, 2], "{command}");
+    }
+    bench.run(&["accept", "1", "-o", "in/here"]).await;
+    let into = bench.world().accepted_into.clone();
+    assert_eq!(into.as_deref(), bench.dir.path().join("in/here").to_str());
+    assert_eq!(bench.run(&["remove", "1", "2", "--delete-data"]).await.out, "1 removed\n2 removed\n");
+    assert!(bench.world().transfers.is_empty());
+}
+
+#[tokio::test]
+async fn contacts_are_shown_and_changed() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["contacts"]).await;
+    assert!(ran.out.contains("bob@example.org  Bob   online, xbt"), "{}", ran.out);
+    assert_eq!(bench.run(&["contacts", "--json"]).await.json()[0]["trust"], "blind");
+    assert_eq!(
+        bench.run(&["contacts", "add", "eve@example.org", "--name", "Eve"]).await.out,
+        "eve@example.org added\n"
+    );
+    assert_eq!(bench.run(&["contacts", "remove", "eve@example.org"]).await.out, "eve@example.org removed\n");
+    assert_eq!(bench.run(&["contacts", "allow", "bob@example.org"]).await.code(), 0);
+    assert_eq!(bench.run(&["contacts", "deny", "bob@example.org"]).await.code(), 0);
+}
+
+#[tokio::test]
+async fn a_contact_is_verified_only_with_the_right_number() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["contacts", "verify", "bob@example.org"]).await;
+    assert!(ran.out.contains("safety number: 12345 67890"), "{}", ran.out);
+    let ran = bench.run(&["contacts", "verify", "bob@example.org", "--confirm", "00000"]).await;
+    assert_eq!(ran.code(), 1);
+    let ran = bench.run(&["contacts", "verify", "bob@example.org", "--confirm", "12345 67890"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "bob@example.org verified\n"));
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_come_from_the_same_definitions() {
+    let bench = Bench::new().await;
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(bench.run(&["completions", shell]).await.out.contains("contacts"), "{shell}");
+    }
+    assert!(bench.run(&["man"]).await.out.contains(".TH xbtctl 1"));
+    assert_eq!(bench.run(&["man", "--dir", "pages"]).await.code(), 0);
+    for page in ["xbtctl.1", "xbtctl-send.1", "xbtctl-contacts-verify.1"] {
+        assert!(bench.dir.path().join("pages").join(page).exists(), "{page}");
+    }
+}

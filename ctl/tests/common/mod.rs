@@ -1,0 +1,390 @@
+//! A daemon that is only a list, and the real `xbtctl` against it.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{StreamExt, future};
+use tarpc::context::Context;
+use tarpc::server::{BaseChannel, Channel};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_serde::formats::Json;
+use xbt_api::{
+    ApiError, Connection, Contact, Counts, Direction, Event, EventKind, Events, Hello, ListPage, ListQuery, METHODS,
+    PROTOCOL, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, Xbt,
+};
+
+/// What the fake daemon knows and was told.
+#[derive(Default)]
+pub struct World {
+    pub transfers: Vec<Transfer>,
+    pub events: Vec<Event>,
+    pub sent: Vec<SendRequest>,
+    pub accepted_into: Option<String>,
+    /// How each send ends, at once; `None`: it stays queued.
+    pub ending: Option<State>,
+    /// Every call but `hello` is refused with this.
+    pub refusal: Option<ApiError>,
+    pub protocol: Option<u32>,
+    /// Most transfers in a page.
+    pub page: Option<usize>,
+}
+
+#[derive(Clone)]
+pub struct FakeDaemon {
+    pub world: Arc<Mutex<World>>,
+    happened: watch::Sender<u64>,
+}
+
+pub fn transfer(id: u64, state: State) -> Transfer {
+    Transfer {
+        id,
+        direction: Direction::Out,
+        contact: "bob@example.org".into(),
+        name: "holiday".into(),
+        files: 12,
+        size: 1_288_490_188,
+        state,
+        paused: false,
+        done_bytes: 0,
+        rate: 0,
+        eta_s: None,
+        info_hash: None,
+        way: None,
+        message: None,
+        why: None,
+        error: None,
+        path: None,
+        created: "2026-01-31T12:00:00Z".into(),
+        updated: "2026-01-31T12:00:00Z".into(),
+    }
+}
+
+pub fn contact(jid: &str) -> Contact {
+    Contact {
+        jid: jid.into(),
+        name: Some("Bob".into()),
+        subscription: Subscription::Both,
+        groups: vec!["friends".into()],
+        online: true,
+        xbt: true,
+        devices: vec![],
+        trust: Trust::Blind,
+        allowed: true,
+    }
+}
+
+impl FakeDaemon {
+    /// Changes a transfer and tells everybody.
+    pub fn become_state(&self, id: u64, state: State, done_bytes: u64) {
+        let mut world = self.world.lock().unwrap();
+        let found = world.transfers.iter_mut().find(|transfer| transfer.id == id).unwrap();
+        found.state = state;
+        found.done_bytes = done_bytes;
+        let changed = found.clone();
+        let seq = world.events.len() as u64 + 1;
+        let at = "2026-01-31T12:00:01Z".into();
+        world.events.push(Event { seq, at, kind: EventKind::Transfer, transfer: Some(changed), text: String::new() });
+        self.happened.send_replace(seq);
+    }
+
+    fn allowed(&self) -> Result<(), ApiError> {
+        self.world.lock().unwrap().refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn change(&self, ids: &[u64], change: impl Fn(&mut Transfer)) -> Result<Vec<Transfer>, ApiError> {
+        self.allowed()?;
+        let mut world = self.world.lock().unwrap();
+        let mut changed = Vec::new();
+        for id in ids {
+            let found = world.transfers.iter_mut().find(|transfer| transfer.id == *id);
+            let found = found.ok_or_else(|| {
+                ApiError::new("no-such-transfer", format!("there is no transfer {id}"), "see 'xbtctl list --all'")
+            })?;
+            change(found);
+            changed.push(found.clone());
+        }
+        Ok(changed)
+    }
+
+    /// Lets a transfer run to the end that the world has for it.
+    fn play(&self, id: u64) {
+        let ending = self.world.lock().unwrap().ending;
+        let daemon = self.clone();
+        if let Some(ending) = ending {
+            tokio::spawn(async move {
+                daemon.become_state(id, State::Sending, 1);
+                daemon.become_state(id, ending, 2);
+            });
+        }
+    }
+}
+
+impl Xbt for FakeDaemon {
+    async fn hello(self, _: Context) -> Result<Hello, ApiError> {
+        let protocol = self.world.lock().unwrap().protocol.unwrap_or(PROTOCOL);
+        let methods = METHODS.iter().map(ToString::to_string).collect();
+        Ok(Hello { protocol, version: "0.1.0".into(), methods })
+    }
+
+    async fn status(self, _: Context) -> Result<Status, ApiError> {
+        self.allowed()?;
+        Ok(Status {
+            connection: Connection::Refused,
+            connection_error: Some(ApiError::new("wrong-password", "the server refused the password", "change it")),
+            retry_in_s: None,
+            jid: "alice@example.org".into(),
+            device: Some("alice@example.org/xbt-1f2e".into()),
+            fingerprint: None,
+            listen: vec!["192.0.2.1:51413".into()],
+            mapped: vec![],
+            version: "0.1.0".into(),
+            uptime_s: 3_700,
+            upload_rate: 1_024,
+            download_rate: 0,
+            links: 1,
+            counts: Counts { total: 3, active: 1, ..Counts::default() },
+        })
+    }
+
+    async fn send(self, _: Context, request: SendRequest) -> Result<Vec<Transfer>, ApiError> {
+        self.allowed()?;
+        let mut sent = Vec::new();
+        {
+            let mut world = self.world.lock().unwrap();
+            for contact in &request.contacts {
+                let mut new = transfer(world.transfers.len() as u64 + 1, State::Queued);
+                new.contact = contact.clone();
+                new.why = Some(Why { code: "contact-offline".into(), text: "bob is offline".into() });
+                world.transfers.push(new.clone());
+                sent.push(new);
+            }
+            world.sent.push(request);
+        }
+        sent.iter().for_each(|transfer| self.play(transfer.id));
+        Ok(sent)
+    }
+
+    async fn list(self, _: Context, query: ListQuery) -> Result<ListPage, ApiError> {
+        self.allowed()?;
+        let world = self.world.lock().unwrap();
+        let matching = world.transfers.iter().filter(|transfer| {
+            transfer.id > query.after_id.unwrap_or(0)
+                && query.direction.is_none_or(|direction| direction == transfer.direction)
+                && (query.states.is_empty() || query.states.contains(&transfer.state))
+        });
+        let mut transfers: Vec<_> = matching.cloned().collect();
+        let page = world.page.unwrap_or(1_000);
+        let more = transfers.len() > page;
+        transfers.truncate(page);
+        Ok(ListPage { transfers, more })
+    }
+
+    async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {
+        let transfer = self.change(&[id], |_| {})?.remove(0);
+        Ok(TransferDetails {
+            transfer,
+            file_list: vec![xbt_api::FileInfo { path: "a/b.jpg".into(), size: 2_048, done_bytes: 0 }],
+            more_files: true,
+            history: vec![xbt_api::HistoryItem {
+                at: "2026-01-31T12:00:00Z".into(),
+                state: State::Queued,
+                reason: Some("bob is offline".into()),
+            }],
+            better_ways: vec![xbt_api::BetterWay {
+                way: xbt_api::Way::MappedTcp4,
+                reason: "bob's router refused the port mapping".into(),
+            }],
+            device: Some("bob@example.org/xbt-2".into()),
+            fingerprint: Some("cd".repeat(32)),
+            verified: true,
+            expires: None,
+        })
+    }
+
+    async fn accept(self, _: Context, ids: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        let accepted = self.change(&ids, |transfer| transfer.state = State::Connecting)?;
+        self.world.lock().unwrap().accepted_into = dir;
+        ids.iter().for_each(|id| self.play(*id));
+        Ok(accepted)
+    }
+
+    async fn decline(self, _: Context, ids: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, |transfer| {
+            transfer.state = State::Declined;
+            transfer.message = message.clone();
+        })
+    }
+
+    async fn cancel(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, |transfer| transfer.state = State::Cancelled)
+    }
+
+    async fn pause(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, |transfer| transfer.paused = true)
+    }
+
+    async fn resume(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, |transfer| transfer.paused = false)
+    }
+
+    async fn remove(self, _: Context, ids: Vec<u64>, _delete_data: bool) -> Result<Vec<u64>, ApiError> {
+        self.change(&ids, |_| {})?;
+        self.world.lock().unwrap().transfers.retain(|transfer| !ids.contains(&transfer.id));
+        Ok(ids)
+    }
+
+    async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {
+        self.allowed()?;
+        Ok(vec![contact("bob@example.org")])
+    }
+
+    async fn contact_add(self, _: Context, jid: String, _name: Option<String>) -> Result<Contact, ApiError> {
+        self.allowed()?;
+        Ok(contact(&jid))
+    }
+
+    async fn contact_remove(self, _: Context, _jid: String) -> Result<(), ApiError> {
+        self.allowed()
+    }
+
+    async fn contact_allow(self, _: Context, jid: String) -> Result<Contact, ApiError> {
+        self.allowed()?;
+        Ok(contact(&jid))
+    }
+
+    async fn contact_deny(self, _: Context, jid: String) -> Result<Contact, ApiError> {
+        self.allowed()?;
+        Ok(contact(&jid))
+    }
+
+    async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {
+        self.allowed()?;
+        let (own_fingerprint, fingerprints) = ("ab".repeat(32), vec!["cd".repeat(32)]);
+        Ok(Verification {
+            jid,
+            safety_number: "12345 67890".into(),
+            own_fingerprint,
+            fingerprints,
+            trust: Trust::Blind,
+        })
+    }
+
+    async fn contact_confirm(self, _: Context, jid: String, safety_number: String) -> Result<Contact, ApiError> {
+        if safety_number != "12345 67890" {
+            return Err(ApiError::new("safety-number-mismatch", "the numbers differ", "do not trust this contact yet"));
+        }
+        Ok(contact(&jid))
+    }
+
+    async fn events(self, _: Context, after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError> {
+        let mut happened = self.happened.subscribe();
+        let Some(after) = after_seq else {
+            return Ok(Events { seq: *happened.borrow(), ..Events::default() });
+        };
+        let wait = Duration::from_millis(max_wait_ms);
+        let _ = tokio::time::timeout(wait, happened.wait_for(|seq| *seq > after)).await;
+        let world = self.world.lock().unwrap();
+        let events: Vec<_> = world.events.iter().filter(|event| event.seq > after).cloned().collect();
+        Ok(Events { seq: world.events.len() as u64, lagged: false, events })
+    }
+}
+
+/// A running fake daemon and a home of its own.
+pub struct Bench {
+    pub dir: TempDir,
+    pub daemon: FakeDaemon,
+    server: JoinHandle<()>,
+}
+
+/// What a run of `xbtctl` gave.
+pub struct Ran {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// Standard output as one JSON value.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
+    /// The error on standard error.
+    pub fn json_error(&self) -> serde_json::Value {
+        let value: serde_json::Value =
+            serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {}", self.err));
+        value["error"].clone()
+    }
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = FakeDaemon { world: Arc::default(), happened: watch::Sender::new(0) };
+        let socket = dir.path().join("xbtd.sock");
+        let incoming = tarpc::serde_transport::unix::listen(&socket, Json::default).await.unwrap();
+        let server = tokio::spawn({
+            let daemon = daemon.clone();
+            incoming.filter_map(|connection| future::ready(connection.ok())).for_each_concurrent(
+                None,
+                move |transport| {
+                    let calls = BaseChannel::with_defaults(transport).execute(daemon.clone().serve());
+                    calls.for_each_concurrent(None, |call| call)
+                },
+            )
+        });
+        Self { dir, daemon, server }
+    }
+
+    pub fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.daemon.world.lock().unwrap()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("xbtd.sock")
+    }
+
+    /// The daemon goes, connections and all.
+    pub fn kill_daemon(&self) {
+        self.server.abort();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xbtctl"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("XBT_SOCKET", self.socket())
+            .env("XDG_STATE_HOME", self.dir.path().join("state"))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        finish(self.command(arguments).spawn().unwrap()).await
+    }
+}
+
+pub async fn finish(child: Child) -> Ran {
+    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
+    let output = output.expect("xbtctl does not end").unwrap();
+    Ran {
+        status: output.status,
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
