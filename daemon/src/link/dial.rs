@@ -34,7 +34,8 @@ pub(super) struct Dialler {
 /// One round through the candidates of a want.
 pub(super) struct Round {
     pub transfer: TransferId,
-    pub serial: u64,
+    /// Tells its reports from those of other rounds.
+    pub number: u64,
     pub peer: Fingerprint,
     pub candidates: Vec<Candidate>,
 }
@@ -91,7 +92,7 @@ impl Dialler {
                 }
             }
         }
-        let _ = self.inbox.send(Message::RoundOver { transfer: round.transfer, serial: round.serial }).await;
+        let _ = self.inbox.send(Message::RoundOver { transfer: round.transfer, round: round.number }).await;
     }
 
     async fn dial(self: Arc<Self>, peer: Fingerprint, candidate: Candidate, connect: Duration) -> Dialled {
@@ -120,7 +121,7 @@ impl Dialler {
     async fn tried(&self, round: &Round, candidate: Candidate, code: &'static str, reason: String) {
         tracing::debug!(transfer = %round.transfer, code, reason, "no link");
         let attempt = Attempt { candidate, way: way_to(&candidate), code, reason };
-        let _ = self.inbox.send(Message::Tried { transfer: round.transfer, serial: round.serial, attempt }).await;
+        let _ = self.inbox.send(Message::Tried { transfer: round.transfer, round: round.number, attempt }).await;
     }
 }
 

@@ -62,9 +62,9 @@ pub(super) enum Message {
     /// Somebody was turned away at the door.
     Refused(Refusal),
     /// A candidate has failed.
-    Tried { transfer: TransferId, serial: u64, attempt: Attempt },
+    Tried { transfer: TransferId, round: u64, attempt: Attempt },
     /// All candidates have been tried.
-    RoundOver { transfer: TransferId, serial: u64 },
+    RoundOver { transfer: TransferId, round: u64 },
     /// A parked link has spoken, or ended.
     Heard { link: u64, outcome: Result<(BoxedStream, Handshake), TalkError> },
     /// The exchange of handshakes for a want is over.
@@ -92,8 +92,8 @@ pub(super) struct Room {
     /// Devices that had a want, and when last.
     known: HashMap<Fingerprint, Instant>,
     outbox: Outbox,
-    /// Counts wants and talks, so that messages about earlier ones are recognised.
-    serial: u64,
+    /// Counts rounds and talks, so that reports of earlier ones are recognised.
+    counter: u64,
 }
 
 impl Room {
@@ -104,7 +104,7 @@ impl Room {
             parking: Parking::default(),
             known: HashMap::new(),
             outbox: Outbox::default(),
-            serial: 0,
+            counter: 0,
         }
     }
 
@@ -156,8 +156,7 @@ impl Room {
         tracing::debug!(%transfer, %peer, candidates = want.candidates.len(), "a link is wanted");
         self.outbox.forget(transfer);
         let earlier = self.wants.0.remove(&transfer);
-        self.serial += 1;
-        let mut wanted = Wanted::new(want, self.serial, now, self.setup.times.want);
+        let mut wanted = Wanted::new(want, now, self.setup.times.want);
         if let Some(earlier) = earlier {
             if earlier.want.peer == peer && earlier.want.info_hash == info_hash {
                 // Handshakes under way are as good for the new want.
@@ -208,14 +207,14 @@ impl Room {
         match message {
             Message::Arrived(link) => self.arrived(link),
             Message::Refused(refusal) => self.outbox.refusal(refusal),
-            Message::Tried { transfer, serial, attempt } => {
-                if let Some(wanted) = self.wants.current(transfer, serial) {
+            Message::Tried { transfer, round, attempt } => {
+                if let Some(wanted) = self.wants.in_round(transfer, round) {
                     wanted.note(attempt);
                 }
             }
-            Message::RoundOver { transfer, serial } => {
+            Message::RoundOver { transfer, round } => {
                 let redial = self.setup.times.redial;
-                if let Some(wanted) = self.wants.current(transfer, serial) {
+                if let Some(wanted) = self.wants.in_round(transfer, round) {
                     wanted.round_over(Instant::now(), redial);
                 }
             }
@@ -234,7 +233,9 @@ impl Room {
         let now = Instant::now();
         let until = now + self.setup.times.parked;
         let wants = &self.wants;
-        if let Some(gone) = self.parking.admit(link, |peer| wants.any(peer), now, until) {
+        if let Some(gone) = self.parking.admit(link, |peer| wants.any(peer), now, until)
+            && (self.wants.any(gone.peer) || !self.known.contains_key(&gone.peer))
+        {
             self.refuse(&gone, reason::TOO_MANY);
         }
         self.heed(peer);
@@ -304,8 +305,8 @@ impl Room {
         info: LinkInfo,
         exchange: impl Future<Output = Result<(BoxedStream, Handshake), TalkError>> + Send + 'static,
     ) {
-        self.serial += 1;
-        let talk = self.serial;
+        self.counter += 1;
+        let talk = self.counter;
         let report = self.setup.report.clone();
         let task = tokio::spawn(async move {
             let outcome = exchange.await;
@@ -365,8 +366,11 @@ impl Room {
         if candidates.is_empty() {
             return;
         }
-        let round = Round { transfer, serial: wanted.serial, peer: wanted.want.peer, candidates };
-        wanted.round = Some(AbortOnDropHandle::new(tokio::spawn(self.setup.dialler.clone().run(round))));
+        self.counter += 1;
+        let number = self.counter;
+        let round = Round { transfer, number, peer: wanted.want.peer, candidates };
+        let task = tokio::spawn(self.setup.dialler.clone().run(round));
+        wanted.round = Some((number, AbortOnDropHandle::new(task)));
     }
 
     /// The interfaces have other addresses than before.

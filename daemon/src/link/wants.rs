@@ -27,14 +27,12 @@ pub struct Want {
 /// A want and how far it has come. Dropping it stops everything that goes on for it.
 pub(super) struct Wanted {
     pub want: Want,
-    /// Tells messages for this want from those for an earlier one of the same transfer.
-    pub serial: u64,
     pub since: Instant,
     pub deadline: Instant,
     /// The latest for each candidate that has failed.
     attempts: Vec<Attempt>,
-    /// The round of dials under way.
-    pub round: Option<AbortOnDropHandle<()>>,
+    /// The round of dials under way, with its number.
+    pub round: Option<(u64, AbortOnDropHandle<()>)>,
     /// When the next round may begin.
     pub redial_at: Option<Instant>,
     rounds: u32,
@@ -43,11 +41,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub fn new(mut want: Want, serial: u64, now: Instant, patience: Duration) -> Self {
+    pub fn new(mut want: Want, now: Instant, patience: Duration) -> Self {
         want.candidates.truncate(MAX_CANDIDATES);
         Self {
             want,
-            serial,
             since: now,
             deadline: now + patience,
             attempts: Vec::new(),
@@ -64,7 +61,7 @@ impl Wanted {
         self.attempts.push(attempt);
     }
 
-    /// The round is over; the next one waits twice as long each time, but at most 8 times `redial`.
+    /// The round is over, or stopped here; the next one waits twice as long each time, but at most 8 times `redial`.
     pub fn round_over(&mut self, now: Instant, redial: Duration) {
         self.round = None;
         self.redial_at = Some(now + redial * (1 << self.rounds.min(3)));
@@ -109,9 +106,9 @@ impl Wants {
         self.of_peer(peer).find(|w| w.want.info_hash == info_hash && w.talk.is_none()).map(|w| w.want.transfer)
     }
 
-    /// The want that messages with this serial are about; none if it has been replaced.
-    pub fn current(&mut self, transfer: TransferId, serial: u64) -> Option<&mut Wanted> {
-        self.0.get_mut(&transfer).filter(|wanted| wanted.serial == serial)
+    /// The want that reports of this round are about; none if it has been replaced or does something else by now.
+    pub fn in_round(&mut self, transfer: TransferId, round: u64) -> Option<&mut Wanted> {
+        self.0.get_mut(&transfer).filter(|w| w.round.as_ref().is_some_and(|(current, _)| *current == round))
     }
 
     /// Takes out all whose time is up.

@@ -1,5 +1,7 @@
 //! What is told of links that came to nothing.
 
+use tokio::time::Instant;
+
 use super::super::event::{Refusal, reason};
 use super::super::talk::TalkError;
 use super::super::{Attempt, way_to};
@@ -8,7 +10,7 @@ use super::{LinkInfo, Room};
 impl Room {
     /// A link was not taken: told, if somebody else brought it.
     pub(super) fn refuse(&mut self, info: &LinkInfo, reason: &'static str) {
-        tracing::info!(peer = %info.peer, remote = ?info.remote, reason, "a link was refused");
+        tracing::debug!(peer = %info.peer, remote = ?info.remote, reason, "a link was refused");
         if let (None, Some(remote)) = (info.dialled, info.remote) {
             self.outbox.refusal(Refusal { remote, reason, peer: Some(info.peer) });
         }
@@ -18,11 +20,16 @@ impl Room {
     pub(super) fn lost(&mut self, info: &LinkInfo, error: &TalkError) {
         tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link came to nothing");
         if let Some((transfer, candidate)) = info.dialled {
+            let (now, redial) = (Instant::now(), self.setup.times.redial);
             if let Some(wanted) = self.wants.0.get_mut(&transfer)
                 && wanted.want.candidates.contains(&candidate)
             {
                 let reason = format!("{} {error}", candidate.address);
                 wanted.note(Attempt { candidate, way: way_to(&candidate), code: error.code(), reason });
+                // What this round still tries would be worth less than this candidate once more.
+                if wanted.round.is_some() {
+                    wanted.round_over(now, redial);
+                }
             }
             return;
         }

@@ -46,3 +46,21 @@ async fn the_room_ends_when_nobody_takes_events() {
     handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
     timeout(PATIENCE, room.close()).await.unwrap();
 }
+
+#[tokio::test]
+#[ignore = "changes addresses; run with: unshare -rn cargo test -p xbtd --lib link -- --ignored"]
+async fn a_new_address_of_an_interface_is_told() {
+    let ip = |arguments: &str| {
+        assert!(std::process::Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "{arguments}");
+    };
+    let mut device = Device::start(new_identity(), config(&["0.0.0.0:0"]));
+    assert!(device.handle.candidates().is_empty());
+    // Let the room take its first look, so that the kernel has to tell it of the next.
+    assert!(timeout(Duration::from_millis(300), device.events.recv()).await.is_err());
+    ip("link set lo up");
+    ip("address add 192.0.2.9/24 dev lo");
+    let expected = SocketAddr::new("192.0.2.9".parse().unwrap(), device.handle.port().unwrap());
+    let LinkEvent::CandidatesChanged(told) = device.event().await else { panic!("something else") };
+    assert_eq!(told, [host(expected)]);
+    assert_eq!(device.handle.candidates(), told);
+}

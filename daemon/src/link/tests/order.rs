@@ -124,3 +124,17 @@ async fn a_device_that_begins_to_listen_later_is_still_found() {
     large.want(2, &small, HOLIDAY, Vec::new());
     linked(&mut small, &mut large).await;
 }
+
+#[tokio::test]
+async fn a_lost_link_is_dialled_again_although_another_candidate_still_hangs() {
+    let (small, large) = two_identities();
+    let mut small = Device::start_with(small, config(&[V4, V6]), Times { tls: PATIENCE * 10, ..times() });
+    let mut large = Device::start(large, config(&[V4]));
+    let hangs = tokio::net::TcpListener::bind(V6).await.unwrap();
+    // Known, so the first link is refused in the end because its content is not granted.
+    large.want(1, &small, HOLIDAY, Vec::new());
+    small.want(2, &large, LETTER, vec![host(hangs.local_addr().unwrap()), host(large.address())]);
+    assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
+    large.want(3, &small, LETTER, Vec::new());
+    linked(&mut small, &mut large).await;
+}

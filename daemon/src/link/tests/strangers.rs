@@ -94,8 +94,10 @@ async fn is_closed_without_a_byte(stream: &mut TlsStream<TcpStream>) {
 
 #[tokio::test]
 async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read() {
-    let (_, mut large) = pair(&[V4]);
-    let (carol, bob) = (new_identity(), new_identity());
+    // Carol is the one who would speak, were she wanted.
+    let (carol, large) = two_identities();
+    let bob = new_identity();
+    let mut large = Device::start(large, config(&[V4]));
     let candidates = Vec::new();
     large.handle.want(Want { transfer: TransferId(1), peer: bob.fingerprint(), info_hash: HOLIDAY, candidates });
     let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
@@ -236,6 +238,37 @@ async fn a_thousand_half_open_connections_do_not_stop_a_good_link() {
     });
     linked(&mut small, &mut large).await;
     drop(flood);
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_does_not_touch_who_comes_from_another() {
+    let mut device = Device::start(new_identity(), config(&[V4, V6]));
+    let candidates = device.handle.candidates();
+    let slow = TcpStream::connect(candidates[0].address).await.unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        flood.push(TcpStream::connect(candidates[1].address).await.unwrap());
+    }
+    assert_eq!(device.refused().await, ("too-many", None));
+    let carol = new_identity();
+    let connector = client(Some(&carol), &version::TLS13, ALPN);
+    let mut stream = connector.connect("x.invalid".try_into().unwrap(), slow).await.unwrap();
+    while device.refused().await != ("unknown-device", Some(carol.fingerprint())) {}
+    is_closed_without_a_byte(&mut stream).await;
+}
+
+#[tokio::test]
+async fn unwant_closes_the_links_that_waited() {
+    let (small, large) = two_identities();
+    let large = Device::start_with(large, config(&[V4]), Times { parked: PATIENCE * 10, ..times() });
+    let (transfer, peer) = (TransferId(1), small.fingerprint());
+    large.handle.want(Want { transfer, peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
+    // Half a handshake, so that it is certainly being listened to.
+    stream.write_all(&[0x13; 30]).await.unwrap();
+    assert!(timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err());
+    large.handle.unwant(transfer);
+    is_closed_without_a_byte(&mut stream).await;
 }
 
 #[tokio::test]
