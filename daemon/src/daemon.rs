@@ -57,7 +57,7 @@ impl Daemon {
         let mut store = Store::open(&paths.state_dir)?;
         let rows = store.load()?;
         let listener = rpc::bind(&paths.socket).map_err(|e| Fault::new("socket-unusable", e.to_string(), e.hint()))?;
-        let identity = Identity::load_or_create(&paths.state_dir.join("identity.pem"))?;
+        let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
         let resource = resource(&mut store)?;
 
