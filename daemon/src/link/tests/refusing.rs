@@ -40,9 +40,7 @@ async fn another_device_at_the_address_is_not_talked_to() {
 async fn each_candidate_that_failed_says_why() {
     let (mut small, large) = pair(&[V4]);
     let silent = tokio::net::TcpListener::bind(V4).await.unwrap();
-    let closed = tokio::net::TcpListener::bind(V4).await.unwrap();
-    let closed_address = closed.local_addr().unwrap();
-    drop(closed);
+    let (_closed, closed_address) = reserved();
     let web = tokio::net::TcpListener::bind(V4).await.unwrap();
     let web_address = web.local_addr().unwrap();
     tokio::spawn(async move {
