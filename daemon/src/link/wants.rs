@@ -1,6 +1,6 @@
 //! The wants that have no link yet: each is a grant ("this device may have this content") and a search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ pub(super) struct Wanted {
 impl Wanted {
     pub fn new(mut want: Want, now: Instant, patience: Duration) -> Self {
         want.candidates.truncate(MAX_CANDIDATES);
+        let mut seen = HashSet::new();
+        want.candidates.retain(|candidate| seen.insert(*candidate));
         Self {
             want,
             since: now,

@@ -14,10 +14,18 @@ async fn port_0_is_one_port_for_both_families_and_is_kept_if_it_is_free() {
     let second = Device::start(identity(), kept.clone());
     assert_ne!(second.handle.port(), Some(port), "taken, so a new one was chosen");
 
-    let Device { _room: room, .. } = first;
-    room.close().await;
-    let third = Device::start(identity(), kept);
-    assert_eq!(third.handle.port(), Some(port));
+    // Somebody else on this computer may get the port in between; not ten times, though.
+    let mut room = first._room;
+    let mut port = port;
+    for _ in 0..10 {
+        room.close().await;
+        let next = Device::start(identity(), LinkConfig { kept_port: Some(port), ..kept.clone() });
+        if next.handle.port() == Some(port) {
+            return;
+        }
+        (room, port) = (next._room, next.handle.port().unwrap());
+    }
+    panic!("the port was never kept");
 }
 
 #[tokio::test]

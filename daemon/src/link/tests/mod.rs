@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
@@ -68,6 +69,15 @@ fn config(listen: &[&str]) -> LinkConfig {
 
 fn host(address: SocketAddr) -> Candidate {
     Candidate { kind: CandidateKind::Host, address }
+}
+
+/// A port where nothing listens, and which nobody else gets while the socket is kept.
+fn reserved() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(V4.parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// A running room with its events.

@@ -113,9 +113,7 @@ async fn after_a_link_has_ended_the_same_transfer_gets_a_new_one() {
 #[tokio::test]
 async fn a_device_that_begins_to_listen_later_is_still_found() {
     let (small, large) = two_identities();
-    let gone = tokio::net::TcpListener::bind(V4).await.unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+    let (_reserved, address) = reserved();
     let mut small = Device::start(small, config(&[V4]));
     let peer = large.fingerprint();
     small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: vec![host(address)] });
