@@ -99,6 +99,34 @@ async fn another_protocol_is_recognised() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_does_not_answer_is_exit_3() {
+    let bench = Bench::new().await;
+    let path = bench.dir.path().join("silent.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let ran = bench.run(&["status", "--json", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(ran.code(), 3);
+    assert!(ran.json_error()["message"].as_str().unwrap().ends_with(": it does not answer"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn something_that_is_no_daemon_is_recognised() {
+    use std::io::{Read, Write};
+    let bench = Bench::new().await;
+    let path = bench.dir.path().join("http.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        stream
+    });
+    let ran = bench.run(&["status", "--json", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(ran.code(), 1);
+    assert_eq!(ran.json_error()["code"], "protocol-mismatch", "{}", ran.err);
+    drop(server.join().unwrap());
+}
+
+#[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_fault() {
     let bench = Bench::new().await;
     bench.world().transfers = (1..5_000).map(|id| common::transfer(id, xbt_api::State::Done)).collect();
