@@ -24,6 +24,15 @@ async fn a_daemon_that_is_not_there_is_exit_3_with_a_hint() {
 }
 
 #[tokio::test]
+async fn without_a_socket_of_its_own_the_default_is_used() {
+    let bench = Bench::new().await;
+    let mut command = bench.command(&["status"]);
+    let child = command.env("XBT_SOCKET", "").env("XDG_RUNTIME_DIR", "/run/nobody").spawn().unwrap();
+    let ran = common::finish(child).await;
+    assert!(ran.err.starts_with("error: the daemon cannot be reached at /run/nobody/xbt/xbtd.sock\n"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn wrong_usage_is_exit_2_in_words_and_in_json() {
     let bench = Bench::new().await;
     for wrong in [
