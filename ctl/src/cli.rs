@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use xbt_api::{ApiError, codes};
@@ -28,7 +29,7 @@ const GLOBAL: &str = "Global options";
 #[command(name = "xbtctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
     /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock]
-    #[arg(long, global = true, help_heading = GLOBAL, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH", value_parser = path())]
     pub socket: Option<PathBuf>,
 
     /// Print JSON for programs, errors included
@@ -46,6 +47,11 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Any path, also an empty one: an empty XBT_SOCKET means the same as none.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// When to use colours.

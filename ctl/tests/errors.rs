@@ -24,6 +24,15 @@ async fn a_daemon_that_is_not_there_is_exit_3_with_a_hint() {
 }
 
 #[tokio::test]
+async fn without_a_socket_of_its_own_the_default_is_used() {
+    let bench = Bench::new().await;
+    let mut command = bench.command(&["status"]);
+    let child = command.env("XBT_SOCKET", "").env("XDG_RUNTIME_DIR", "/run/nobody").spawn().unwrap();
+    let ran = common::finish(child).await;
+    assert!(ran.err.starts_with("error: the daemon cannot be reached at /run/nobody/xbt/xbtd.sock\n"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn wrong_usage_is_exit_2_in_words_and_in_json() {
     let bench = Bench::new().await;
     for wrong in [
@@ -96,6 +105,34 @@ async fn another_protocol_is_recognised() {
     let ran = bench.run(&["--json", "status"]).await;
     assert_eq!(ran.code(), 1);
     assert_eq!(ran.json_error()["code"], "protocol-mismatch");
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_answer_is_exit_3() {
+    let bench = Bench::new().await;
+    let path = bench.dir.path().join("silent.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let ran = bench.run(&["status", "--json", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(ran.code(), 3);
+    assert!(ran.json_error()["message"].as_str().unwrap().ends_with(": it does not answer"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn something_that_is_no_daemon_is_recognised() {
+    use std::io::{Read, Write};
+    let bench = Bench::new().await;
+    let path = bench.dir.path().join("http.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        stream
+    });
+    let ran = bench.run(&["status", "--json", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(ran.code(), 1);
+    assert_eq!(ran.json_error()["code"], "protocol-mismatch", "{}", ran.err);
+    drop(server.join().unwrap());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Bench, finish, transfer};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use xbt_api::State;
 
@@ -59,6 +59,58 @@ async fn a_transfer_that_does_not_end_as_done_is_exit_1() {
         assert_eq!(ran.code(), 1);
         assert_eq!(ran.json()["state"], ending.as_str());
         assert_eq!(ran.json_error()["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn waiting_survives_lost_events() {
+    let bench = Bench::new().await;
+    bench.world().lagged = true;
+    bench.world().ending = Some(State::Done);
+    let ran = bench.run(&["send", "-w", "bob@example.org", "x"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "1 done: holiday → bob@example.org, 1.2 GiB\n"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_daemon_that_goes_while_something_waits_is_exit_3() {
+    let bench = Bench::new().await;
+    let child = bench.command(&["send", "-w", "bob@example.org", "x"]).spawn().unwrap();
+    until(|| !bench.world().sent.is_empty()).await;
+    bench.kill_daemon();
+    assert_eq!(finish(child).await.code(), 3);
+}
+
+#[tokio::test]
+async fn a_terminal_gets_a_bar_per_recipient() {
+    let bench = Bench::new().await;
+    let command = format!("{} send -w bob@example.org x --to eve@example.org", env!("CARGO_BIN_EXE_xbtctl"));
+    // script(1) gives the program a terminal.
+    let mut script = tokio::process::Command::new("script");
+    script.args(["-qefc", &command, "/dev/null"]).env("XBT_SOCKET", bench.socket()).env("TERM", "xterm");
+    let mut child = script.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut terminal = child.stdout.take().unwrap();
+    let mut seen = String::new();
+    until(|| !bench.world().sent.is_empty()).await;
+    for id in 1..=2 {
+        bench.daemon.become_state(id, State::Sending, 644_245_094);
+    }
+    // Bars are not drawn more often than people can see, so the end waits until they were.
+    while seen.matches(" 50% sending").count() < 2 {
+        let mut bytes = vec![0; 4_096];
+        let read = tokio::time::timeout(Duration::from_secs(20), terminal.read(&mut bytes)).await.unwrap().unwrap();
+        assert_ne!(read, 0, "no bars in {seen}");
+        seen += &String::from_utf8_lossy(&bytes[..read]);
+    }
+    for id in 1..=2 {
+        bench.daemon.become_state(id, State::Done, 1_288_490_188);
+    }
+    let mut rest = Vec::new();
+    terminal.read_to_end(&mut rest).await.unwrap();
+    seen += &String::from_utf8_lossy(&rest);
+    assert_eq!(finish(child).await.code(), 0, "{seen}");
+    for part in ["1 holiday → bob@example.org [", "2 holiday → eve@example.org [", " 50% sending", "2 done: holiday"]
+    {
+        assert!(seen.contains(part), "{part} is missing in {seen}");
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Context {
 impl Context {
     /// With the global options.
     pub fn new(out: Out, socket: Option<PathBuf>) -> Self {
-        Self { out, socket, waiting: RefCell::default() }
+        Self { out, socket: socket.filter(|path| !path.as_os_str().is_empty()), waiting: RefCell::default() }
     }
 
     /// Connects to the daemon.

@@ -31,6 +31,8 @@ pub struct World {
     /// Every call but `hello` is refused with this.
     pub refusal: Option<ApiError>,
     pub protocol: Option<u32>,
+    /// Events are lost, all of them.
+    pub lagged: bool,
     /// Most transfers in a page.
     pub page: Option<usize>,
 }
@@ -290,6 +292,9 @@ impl Xbt for FakeDaemon {
         let wait = Duration::from_millis(max_wait_ms);
         let _ = tokio::time::timeout(wait, happened.wait_for(|seq| *seq > after)).await;
         let world = self.world.lock().unwrap();
+        if world.lagged {
+            return Ok(Events { seq: world.events.len() as u64, lagged: true, events: vec![] });
+        }
         let events: Vec<_> = world.events.iter().filter(|event| event.seq > after).cloned().collect();
         Ok(Events { seq: world.events.len() as u64, lagged: false, events })
     }

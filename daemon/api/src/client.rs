@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tarpc::ChannelError;
 use tarpc::client::RpcError;
 use tarpc::context::Context;
 use tarpc::tokio_util::codec::LengthDelimitedCodec;
@@ -210,10 +211,11 @@ impl Client {
             RpcError::DeadlineExceeded => unreachable(Unreachable::Silent),
             RpcError::Shutdown => unreachable(Unreachable::Gone),
             RpcError::Send(cause) => mismatch(cause.to_string()),
-            RpcError::Channel(cause) => match unreadable(&cause) {
+            RpcError::Channel(ChannelError::Read(cause)) => match unreadable(&*cause) {
                 Some(detail) => mismatch(detail),
                 None => unreachable(Unreachable::Gone),
             },
+            RpcError::Channel(_) => unreachable(Unreachable::Gone),
             RpcError::Server(refusal) => match refusal.kind {
                 io::ErrorKind::WouldBlock => ClientError::Api(ApiError::new(
                     codes::BUSY,

@@ -230,6 +230,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_frame_is_a_fault(bytes: Vec<u8>, secs: u64, nanos: u32, id: u64) {
+            let _ = understand(&bytes);
+            let deadline = format!(r#"{{"deadline":{{"secs":{secs},"nanos":{nanos}}}}}"#);
+            let hello = format!(r#"{{"Request":{{"context":{deadline},"id":{id},"message":{{"Hello":{{}}}}}}}}"#);
+            proptest::prop_assert_eq!(request(&hello).id, id);
+        }
+    }
+
     #[test]
     fn every_listed_method_is_known() {
         for method in METHODS {

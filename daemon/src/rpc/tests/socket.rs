@@ -98,3 +98,32 @@ fn another_file_in_the_place_of_the_socket_is_not_removed_at_the_end() {
     drop(listener);
     assert!(path.exists());
 }
+
+/// Needs root, who alone can become somebody else; without it the test says nothing.
+#[tokio::test]
+async fn a_program_of_another_user_is_turned_away_even_if_the_file_lets_it_in() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let server = Server::start(Limits::default());
+    for path in [server.dir.path(), server.path.parent().unwrap(), &server.path] {
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    }
+    let script = r#"
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+try:
+    s.sendall(b'\0\0\0\x2c{"Request":{"id":1,"message":{"Status":{}}}}')
+    print(len(s.recv(4)))
+except (BrokenPipeError, ConnectionResetError):
+    print(0)
+"#;
+    let run = |uid| {
+        let mut python = tokio::process::Command::new("python3");
+        python.args(["-c", script]).arg(&server.path).uid(uid).output()
+    };
+    assert_eq!(run(65_534).await.unwrap().stdout, b"0\n");
+    assert_eq!(run(0).await.unwrap().stdout, b"4\n");
+}
