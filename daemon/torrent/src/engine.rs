@@ -1,0 +1,327 @@
+//! The engine as its caller sees it, and what all contents share.
+//!
+//! Invariants. Every call only posts or spawns: it never waits. Commands go to their content's task by an unbounded
+//! channel; it holds at most what the caller posted while the task waited for the caller to take events. Events
+//! go out by one bounded channel: whoever has one to tell waits, so a slow caller slows the engine and loses only
+//! progress. Locks here are held for a map operation, never across I/O or an await.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::budget::Budget;
+use crate::error::{EngineError, codes};
+use crate::event::{CloseReason, Event};
+use crate::limit::Limiter;
+use crate::link::Attach;
+use crate::prepare::{self, Sources};
+use crate::prepared::Prepared;
+use crate::swarm::{self, Command};
+use crate::{ContentKey, LinkTag};
+
+/// Events that may wait for the caller.
+const EVENTS: usize = 1024;
+/// How long a shutdown may take.
+const SHUTDOWN: Duration = Duration::from_millis(1800);
+
+/// Where the engine keeps its state, and its limits.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Folder for resume files; made if missing.
+    pub state_dir: PathBuf,
+    /// Payload bytes per second sent on all links together; 0: no limit.
+    pub upload_limit: u64,
+    /// Payload bytes per second received on all links together; 0: no limit.
+    pub download_limit: u64,
+}
+
+/// A content to be fetched, as it was offered.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// SHA-1 of the info dictionary.
+    pub info_hash: [u8; 20],
+    /// The offered name; the metadata must say the same.
+    pub name: String,
+    /// The offered size in bytes; the metadata must say the same.
+    pub size: u64,
+    /// The offered number of files; the metadata must say the same.
+    pub files: u64,
+    /// The offered size of the metadata in bytes, at most [`crate::MAX_METADATA`].
+    pub metadata_size: u32,
+    /// The folder it goes to; made if missing.
+    pub destination: PathBuf,
+    /// Tells this fetch's partial data from all others' in that folder: letters, digits, `-`, `_`, at most 200.
+    pub partial_id: String,
+    /// The metadata, if known from an earlier [`Event::Metadata`].
+    pub info: Option<Bytes>,
+}
+
+/// What becomes of the data of a forgotten content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Partial data and resume state stay, for a later fetch.
+    Keep,
+    /// Partial data and resume state go. A completed content and sources are never touched.
+    Delete,
+}
+
+/// The swarm engine. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What all contents and links share.
+pub(crate) struct Shared {
+    pub(crate) state_dir: PathBuf,
+    pub(crate) up: Limiter,
+    pub(crate) down: Limiter,
+    pub(crate) budget: Arc<Budget>,
+    /// Bounds the jobs that verify and write pieces.
+    pub(crate) disk: Semaphore,
+    /// Bounds the preparations that run at once.
+    pub(crate) prepares: Semaphore,
+    events: mpsc::Sender<Event>,
+    registry: Mutex<Registry>,
+    peer_id: [u8; 20],
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct Registry {
+    contents: HashMap<ContentKey, mpsc::UnboundedSender<Command>>,
+    links: HashMap<LinkTag, CancellationToken>,
+    preparations: HashMap<ContentKey, Arc<AtomicBool>>,
+    shut: bool,
+}
+
+impl Engine {
+    /// Starts an engine inside a tokio runtime. Fails with `bad-state` if the state folder cannot be made.
+    pub fn start(config: EngineConfig) -> Result<(Self, mpsc::Receiver<Event>), EngineError> {
+        std::fs::create_dir_all(&config.state_dir).map_err(|error| EngineError {
+            code: codes::BAD_STATE,
+            ..EngineError::destination(&config.state_dir, &error)
+        })?;
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let shared = Shared {
+            state_dir: config.state_dir,
+            up: Limiter::new(config.upload_limit),
+            down: Limiter::new(config.download_limit),
+            budget: Budget::new(),
+            // One more than the cores, so that one waits for the disk while the others hash.
+            disk: Semaphore::new(cores + 1),
+            prepares: Semaphore::new(2),
+            events,
+            registry: Mutex::default(),
+            peer_id: peer_id()?,
+            runtime: Handle::current(),
+        };
+        Ok((Self { shared: Arc::new(shared) }, receiver))
+    }
+
+    /// Our peer id (BEP 20), random for each start.
+    pub fn peer_id(&self) -> [u8; 20] {
+        self.shared.peer_id
+    }
+
+    /// Lists and hashes sources; ends with [`Event::Prepared`] or [`Event::PrepareFailed`]. A preparation of the
+    /// same key that still runs is cancelled.
+    pub fn prepare(&self, key: ContentKey, sources: Sources) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let old = self.shared.lock().preparations.insert(key, stop.clone());
+        if let Some(old) = old {
+            old.store(true, Ordering::Relaxed);
+        }
+        self.shared.runtime.spawn(prepare::run(self.shared.clone(), key, sources, stop));
+    }
+
+    /// Cancels a preparation: [`Event::PrepareFailed`] with code `cancelled` follows, if it was not ready already.
+    pub fn cancel_prepare(&self, key: ContentKey) {
+        if let Some(stop) = self.shared.lock().preparations.get(&key) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Serves a prepared content to every link attached, without hashing it again. Idempotent; after a failure it
+    /// tries again.
+    pub fn seed(&self, key: ContentKey, prepared: Prepared) {
+        self.post_or_start(key, Command::Seed(Box::new(prepared)));
+    }
+
+    /// Fetches a content from every link attached, going on from what is on the disk. Idempotent; after a failure
+    /// it tries again.
+    pub fn fetch(&self, key: ContentKey, fetch: Fetch) {
+        self.post_or_start(key, Command::Fetch(Box::new(fetch)));
+    }
+
+    /// Hands over an authenticated stream on which the handshakes have gone both ways; `reserved` is the other
+    /// side's. [`Event::LinkClosed`] follows exactly once, also if the content is not known. A tag is used once.
+    pub fn attach(
+        &self,
+        key: ContentKey,
+        tag: LinkTag,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        reserved: [u8; 8],
+    ) {
+        let cancel = CancellationToken::new();
+        let attach = Attach { tag, stream: Box::new(stream), reserved, cancel: cancel.clone() };
+        let refused = {
+            let mut registry = self.shared.lock();
+            registry.links.insert(tag, cancel);
+            match registry.contents.get(&key) {
+                Some(content) => content.send(Command::Attach(attach)).is_err(),
+                None => true,
+            }
+        };
+        if refused {
+            let shared = self.shared.clone();
+            self.shared.runtime.spawn(async move { shared.link_closed(key, tag, CloseReason::Unknown).await });
+        }
+    }
+
+    /// Closes a link; [`Event::LinkClosed`] follows.
+    pub fn detach(&self, tag: LinkTag) {
+        if let Some(cancel) = self.shared.lock().links.get(&tag) {
+            cancel.cancel();
+        }
+    }
+
+    /// Closes a content's links and refuses new ones; what was verified is kept.
+    pub fn pause(&self, key: ContentKey) {
+        self.post(key, Command::Pause);
+    }
+
+    /// Goes on after a pause or a failure.
+    pub fn resume(&self, key: ContentKey) {
+        self.post(key, Command::Resume);
+    }
+
+    /// Stops a content and closes its links.
+    pub fn forget(&self, key: ContentKey, data: Data) {
+        self.post(key, Command::Forget(data));
+    }
+
+    /// Changes the limits at once; bytes per second, 0: none.
+    pub fn set_limits(&self, upload: u64, download: u64) {
+        self.shared.up.set(upload);
+        self.shared.down.set(download);
+    }
+
+    /// Saves what fetches have, closes all links, and starts nothing any more. Takes at most about two seconds.
+    pub async fn shutdown(&self) {
+        let waiting = {
+            let mut registry = self.shared.lock();
+            registry.shut = true;
+            registry.preparations.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
+            let contents: Vec<_> = registry.contents.values().cloned().collect();
+            contents
+                .into_iter()
+                .filter_map(|content| {
+                    let (done, waiting) = oneshot::channel();
+                    content.send(Command::Shutdown(done)).ok().map(|()| waiting)
+                })
+                .collect::<Vec<_>>()
+        };
+        let all = async {
+            for one in waiting {
+                let _ = one.await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN, all).await.is_err() {
+            tracing::warn!("not every content could be stopped in time; what was saved last counts");
+        }
+    }
+
+    fn post(&self, key: ContentKey, command: Command) {
+        if let Some(content) = self.shared.lock().contents.get(&key) {
+            // The task takes its name off the registry before it ends, so this cannot fail.
+            let _ = content.send(command);
+        }
+    }
+
+    fn post_or_start(&self, key: ContentKey, command: Command) {
+        let mut registry = self.shared.lock();
+        if registry.shut {
+            return;
+        }
+        let content = registry.contents.entry(key).or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.shared.runtime.spawn(swarm::run(self.shared.clone(), key, receiver));
+            sender
+        });
+        let _ = content.send(command);
+    }
+}
+
+impl Shared {
+    /// For ties between pieces: need not be secret, so a failure may be a constant.
+    pub(crate) fn random(&self) -> u64 {
+        getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Tells something that must arrive. An error means that the caller dropped the receiver.
+    pub(crate) async fn emit(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// Tells progress, unless the caller is behind. True: told.
+    pub(crate) fn tell(&self, event: Event) -> bool {
+        // Some room is left for what must arrive.
+        self.events.capacity() > EVENTS / 4 && self.events.try_send(event).is_ok()
+    }
+
+    /// The one place where the end of a link is told.
+    pub(crate) async fn link_closed(&self, key: ContentKey, tag: LinkTag, reason: CloseReason) {
+        self.lock().links.remove(&tag);
+        tracing::debug!(key = key.0, tag = tag.0, %reason, "link closed");
+        self.emit(Event::LinkClosed { key, tag, reason }).await;
+    }
+
+    /// A content's task wants to end; false: there are new commands.
+    pub(crate) fn content_ended(&self, key: ContentKey, commands: &mpsc::UnboundedReceiver<Command>) -> bool {
+        let mut registry = self.lock();
+        // Posting happens under the same lock, so nothing can slip in between.
+        let ended = commands.is_empty();
+        if ended {
+            registry.contents.remove(&key);
+        }
+        ended
+    }
+
+    /// A preparation is over; a newer one of the same key stays.
+    pub(crate) fn preparation_ended(&self, key: ContentKey, stop: &Arc<AtomicBool>) {
+        let mut registry = self.lock();
+        if registry.preparations.get(&key).is_some_and(|current| Arc::ptr_eq(current, stop)) {
+            registry.preparations.remove(&key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// "-XB0001-" and twelve random letters and digits (BEP 20).
+fn peer_id() -> Result<[u8; 20], EngineError> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut id = *b"-XB0001-............";
+    let (_, random) = id.split_at_mut(8);
+    getrandom::fill(random).map_err(|error| {
+        EngineError::new(
+            codes::BAD_STATE,
+            format!("The system gives no random numbers: {error}."),
+            "Restart the system.",
+        )
+    })?;
+    random.iter_mut().for_each(|byte| *byte = LETTERS[usize::from(*byte % 32)]);
+    Ok(id)
+}

@@ -1,0 +1,120 @@
+//! What can go wrong, as data for programs (a code) and as a sentence for people.
+
+use std::io;
+use std::path::Path;
+
+/// What happened, and what a person can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EngineError {
+    /// A stable kebab-case code; see the constants in [`codes`].
+    pub code: &'static str,
+    /// One sentence: what happened.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Every code the engine uses.
+pub mod codes {
+    /// A source file is not what it was when it was prepared.
+    pub const SOURCE_CHANGED: &str = "source-changed";
+    /// A path given to `prepare` does not exist.
+    pub const SOURCE_MISSING: &str = "source-missing";
+    /// A source cannot be read.
+    pub const SOURCE_UNREADABLE: &str = "source-unreadable";
+    /// Nothing to send: no path, or folders without files.
+    pub const SOURCE_EMPTY: &str = "source-empty";
+    /// A source is neither a file nor a folder, or is a symbolic link inside a folder.
+    pub const SPECIAL_FILE: &str = "special-file";
+    /// A name is not UTF-8, too long, or clashes with another.
+    pub const BAD_NAME: &str = "bad-name";
+    /// More than [`crate::MAX_FILES`] files.
+    pub const TOO_MANY_FILES: &str = "too-many-files";
+    /// The content is too large to be described in [`crate::MAX_METADATA`] bytes.
+    pub const TOO_LARGE: &str = "too-large";
+    /// `cancel_prepare` was called.
+    pub const CANCELLED: &str = "cancelled";
+    /// No room in the destination, or a quota is used up.
+    pub const DISK_FULL: &str = "disk-full";
+    /// The destination cannot be written.
+    pub const DESTINATION_UNWRITABLE: &str = "destination-unwritable";
+    /// The metadata is sound but is not what was offered.
+    pub const METADATA_MISMATCH: &str = "metadata-mismatch";
+    /// The metadata breaks a rule.
+    pub const BAD_METADATA: &str = "bad-metadata";
+    /// Stored state (a `Prepared` blob, the state folder) cannot be used.
+    pub const BAD_STATE: &str = "bad-state";
+}
+
+impl EngineError {
+    /// Puts an error together; `code` is one of [`codes`].
+    pub fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: hint.into() }
+    }
+
+    /// An error of reading a source.
+    pub(crate) fn source(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                Self::new(codes::SOURCE_MISSING, format!("{path} does not exist."), "Check the path.")
+            }
+            io::ErrorKind::PermissionDenied => Self::new(
+                codes::SOURCE_UNREADABLE,
+                format!("{path} may not be read."),
+                "Give the account that runs xbtd permission to read it.",
+            ),
+            _ => Self::new(
+                codes::SOURCE_UNREADABLE,
+                format!("{path} cannot be read: {error}."),
+                "Check the disk and try again.",
+            ),
+        }
+    }
+
+    /// An error of writing below the destination.
+    pub(crate) fn destination(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        match error.kind() {
+            io::ErrorKind::StorageFull => Self::new(
+                codes::DISK_FULL,
+                format!("The disk that holds {path} is full."),
+                "Make room there, then resume.",
+            ),
+            io::ErrorKind::QuotaExceeded => Self::new(
+                codes::DISK_FULL,
+                format!("The disk quota that {path} counts against is used up."),
+                "Make room there, then resume.",
+            ),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::new(
+                codes::DESTINATION_UNWRITABLE,
+                format!("{path} may not be written."),
+                "Choose another folder, or give xbtd permission to write there.",
+            ),
+            _ => Self::new(
+                codes::DESTINATION_UNWRITABLE,
+                format!("{path} cannot be written: {error}."),
+                "Check the folder and the disk, then resume.",
+            ),
+        }
+    }
+
+    /// Metadata that breaks a rule.
+    pub(crate) fn bad_metadata(what: impl std::fmt::Display) -> Self {
+        Self::new(
+            codes::BAD_METADATA,
+            format!("The description of the content is not acceptable: {what}."),
+            "Ask the sender to send it again with a current xbt.",
+        )
+    }
+
+    /// Metadata that is not what the offer said.
+    pub(crate) fn mismatch(what: impl std::fmt::Display) -> Self {
+        Self::new(
+            codes::METADATA_MISMATCH,
+            format!("The content is not what was offered: {what}."),
+            "Ask the sender about it before you accept a new offer.",
+        )
+    }
+}

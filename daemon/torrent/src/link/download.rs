@@ -1,0 +1,339 @@
+//! The pieces a link fetches: what is asked for, what came, and how much to ask for at once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::wire::{self, Block};
+use crate::LinkTag;
+use crate::event::CloseReason;
+use crate::metainfo::BLOCK;
+use crate::piece::PieceBuf;
+
+const WINDOW_START: usize = 1 << 20;
+const WINDOW_MIN: usize = 128 << 10;
+const WINDOW_MAX: usize = 8 << 20;
+/// The window holds what the link brings in this time.
+const WINDOW_SECONDS: u64 = 2;
+/// Requests other programs accept at once when they do not say (BEP 10 `reqq`).
+const DEFAULT_REQQ: usize = 250;
+/// Blocks nobody asked for, or no longer, beyond what was cancelled.
+const MAX_UNASKED: usize = 2 << 20;
+
+pub(super) struct Downloads {
+    tag: LinkTag,
+    active: VecDeque<Active>,
+    /// Bytes asked for and not received.
+    outstanding: usize,
+    /// Bytes assigned and not asked for.
+    waiting: usize,
+    window: usize,
+    /// Requests the other side takes at once, as bytes.
+    accepted: usize,
+    choked: bool,
+    /// The swarm knows that we could take more.
+    asked: bool,
+    /// Unasked bytes that are forgiven, because requests for them were cancelled too late.
+    forgiven: usize,
+    pub(super) received: u64,
+    rate: Rate,
+    pub(super) last_data: Instant,
+}
+
+struct Active {
+    piece: PieceBuf,
+    asked: Vec<bool>,
+    next: usize,
+}
+
+impl Downloads {
+    pub(super) fn new(tag: LinkTag) -> Self {
+        Self {
+            tag,
+            active: VecDeque::new(),
+            outstanding: 0,
+            waiting: 0,
+            window: WINDOW_START,
+            accepted: DEFAULT_REQQ * BLOCK,
+            choked: true,
+            asked: false,
+            forgiven: MAX_UNASKED,
+            received: 0,
+            rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
+            last_data: Instant::now(),
+        }
+    }
+
+    /// The other side said how many requests it takes.
+    pub(super) fn accepts(&mut self, requests: usize) {
+        self.accepted = requests.clamp(1, WINDOW_MAX / BLOCK) * BLOCK;
+    }
+
+    /// Bytes per second, as far as known.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate.per_second.unwrap_or(0)
+    }
+
+    /// Follows the rate; called a few times per second.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.rate.measure(now);
+        if let Some(rate) = self.rate.per_second {
+            let target = usize::try_from(rate * WINDOW_SECONDS).unwrap_or(WINDOW_MAX).clamp(WINDOW_MIN, WINDOW_MAX);
+            // At most doubled at once; a short stall must not shrink it to nothing.
+            self.window = target.clamp(self.window / 2, self.window * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        }
+    }
+
+    /// Whether something was asked for and nothing has come for this long.
+    pub(super) fn stalled(&self, now: Instant, limit: Duration) -> bool {
+        self.outstanding > 0 && now.duration_since(self.last_data) >= limit
+    }
+
+    /// Bytes of further pieces this link could take, once each time that it runs low.
+    pub(super) fn appetite(&mut self) -> Option<usize> {
+        let held = self.outstanding + self.waiting;
+        if self.choked || self.asked || held >= self.window {
+            return None;
+        }
+        self.asked = true;
+        Some(self.window - held)
+    }
+
+    /// The swarm answered the appetite.
+    pub(super) fn answered(&mut self) {
+        self.asked = false;
+    }
+
+    pub(super) fn add(&mut self, piece: PieceBuf) {
+        let asked = vec![false; piece.blocks()];
+        self.waiting += missing(&piece);
+        self.active.push_back(Active { piece, asked, next: 0 });
+    }
+
+    /// Asks for blocks until the window is full. True if anything was asked.
+    pub(super) fn fill(&mut self, out: &mut BytesMut) -> bool {
+        let window = self.window.min(self.accepted);
+        // In groups: a request for every block received would be a packet for every block.
+        if self.choked || self.waiting == 0 || self.outstanding + window / 8 > window {
+            return false;
+        }
+        if self.outstanding == 0 {
+            self.last_data = Instant::now();
+        }
+        let before = self.outstanding;
+        for active in &mut self.active {
+            while self.outstanding < window
+                && let Some(block) = active.take_next()
+            {
+                self.outstanding += block.len as usize;
+                self.waiting -= block.len as usize;
+                wire::put_block(out, wire::REQUEST, block);
+            }
+        }
+        self.outstanding > before
+    }
+
+    /// A slice of a block came. `Some`: with it, its piece is complete.
+    pub(super) fn data(&mut self, block: Block, at: usize, data: &[u8]) -> Result<Option<PieceBuf>, CloseReason> {
+        self.rate.bytes += data.len() as u64;
+        let number = block.begin as usize / BLOCK;
+        let found =
+            self.active.iter().position(|active| active.piece.index == block.piece && active.expects(block, number));
+        let Some((position, active)) = found.and_then(|at| Some((at, self.active.get_mut(at)?))) else {
+            return self.unasked(data.len());
+        };
+        self.last_data = Instant::now();
+        self.received += data.len() as u64;
+        active.piece.put(block.begin as usize + at, data);
+        if at + data.len() < block.len as usize {
+            return Ok(None);
+        }
+        active.piece.mark(number, self.tag);
+        self.outstanding -= block.len as usize;
+        Ok(if active.piece.is_full() { self.active.remove(position).map(|active| active.piece) } else { None })
+    }
+
+    fn unasked(&mut self, bytes: usize) -> Result<Option<PieceBuf>, CloseReason> {
+        match self.forgiven.checked_sub(bytes) {
+            Some(left) => {
+                self.forgiven = left;
+                Ok(None)
+            }
+            None => Err(CloseReason::Protocol("it sends what nobody asked for")),
+        }
+    }
+
+    /// The other side forgets our requests (BEP 3): everything unfinished goes to where it can be had.
+    pub(super) fn choke(&mut self) -> Vec<PieceBuf> {
+        self.choked = true;
+        self.asked = false;
+        self.forgive(self.outstanding);
+        self.give_up_all()
+    }
+
+    pub(super) fn is_choked(&self) -> bool {
+        self.choked
+    }
+
+    pub(super) fn unchoke(&mut self) {
+        self.choked = false;
+        self.last_data = Instant::now();
+    }
+
+    /// Gives a piece up, unfinished; `None`: it is not here (any more).
+    pub(super) fn give_up(&mut self, index: u32, out: &mut BytesMut) -> Option<PieceBuf> {
+        let at = self.active.iter().position(|active| active.piece.index == index)?;
+        let active = self.active.remove(at)?;
+        let mut open = 0;
+        for (number, asked) in active.asked.iter().enumerate() {
+            if *asked && !active.piece.has_block(number) {
+                open += active.piece.block_len(number);
+                wire::put_block(out, wire::CANCEL, active.block(number));
+            }
+        }
+        self.outstanding -= open;
+        self.waiting -= missing(&active.piece) - open;
+        self.forgive(open);
+        Some(active.piece)
+    }
+
+    /// Everything unfinished.
+    pub(super) fn give_up_all(&mut self) -> Vec<PieceBuf> {
+        self.outstanding = 0;
+        self.waiting = 0;
+        self.active.drain(..).map(|active| active.piece).collect()
+    }
+
+    /// Cancelled blocks may still be under way.
+    fn forgive(&mut self, bytes: usize) {
+        self.forgiven = (self.forgiven + bytes).min(MAX_UNASKED + 2 * WINDOW_MAX);
+    }
+}
+
+fn missing(piece: &PieceBuf) -> usize {
+    (0..piece.blocks()).filter(|number| !piece.has_block(*number)).map(|number| piece.block_len(number)).sum()
+}
+
+impl Active {
+    fn block(&self, number: usize) -> Block {
+        Block { piece: self.piece.index, begin: (number * BLOCK) as u32, len: self.piece.block_len(number) as u32 }
+    }
+
+    fn take_next(&mut self) -> Option<Block> {
+        while self.next < self.piece.blocks() {
+            let number = self.next;
+            self.next += 1;
+            if let Some(asked @ false) = self.asked.get_mut(number)
+                && !self.piece.has_block(number)
+            {
+                *asked = true;
+                return Some(self.block(number));
+            }
+        }
+        None
+    }
+
+    fn expects(&self, block: Block, number: usize) -> bool {
+        self.asked.get(number).copied().unwrap_or(false) && !self.piece.has_block(number) && block == self.block(number)
+    }
+}
+
+/// A smoothed rate.
+struct Rate {
+    bytes: u64,
+    since: Instant,
+    per_second: Option<u64>,
+}
+
+impl Rate {
+    fn measure(&mut self, now: Instant) {
+        let elapsed = now.duration_since(self.since).as_secs_f64();
+        if elapsed < 0.2 {
+            return;
+        }
+        let sample = (self.bytes as f64 / elapsed) as u64;
+        self.per_second = match self.per_second {
+            // Nothing measured before the first byte: the start window stands until then.
+            None if self.bytes == 0 => None,
+            None => Some(sample),
+            Some(old) => Some((old * 3 + sample) / 4),
+        };
+        self.bytes = 0;
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::budget::Budget;
+
+    fn piece(index: u32, len: usize) -> PieceBuf {
+        PieceBuf::new(index, Budget::new().take(len).unwrap())
+    }
+
+    fn start(len: usize) -> Downloads {
+        let mut downloads = Downloads::new(LinkTag(1));
+        downloads.unchoke();
+        downloads.add(piece(3, len));
+        assert!(downloads.fill(&mut BytesMut::new()));
+        downloads
+    }
+
+    fn block(begin: usize, len: usize) -> Block {
+        Block { piece: 3, begin: begin as u32, len: len as u32 }
+    }
+
+    #[test]
+    fn a_piece_is_complete_when_its_last_slice_came() {
+        let mut downloads = start(BLOCK + 10);
+        assert!(downloads.data(block(BLOCK, 10), 0, &[2; 10]).unwrap().is_none());
+        assert!(downloads.data(block(0, BLOCK), 0, &[1; 100]).unwrap().is_none());
+        let full = downloads.data(block(0, BLOCK), 100, &[1; BLOCK - 100]).unwrap().unwrap();
+        assert_eq!(full.bytes()[BLOCK - 1..BLOCK + 1], [1, 2]);
+        assert_eq!((downloads.outstanding, downloads.waiting), (0, 0));
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_dropped_and_too_much_of_it_ends_the_link() {
+        let mut downloads = start(BLOCK);
+        for wrong in [block(0, 5), block(1, BLOCK), block(BLOCK, BLOCK)] {
+            assert!(downloads.data(wrong, 0, &[0; 5]).unwrap().is_none());
+        }
+        let flood = (0..200).find_map(|_| downloads.data(block(BLOCK, BLOCK), 0, &[0; BLOCK]).err());
+        assert!(flood.is_some());
+    }
+
+    #[test]
+    fn a_given_up_piece_keeps_its_blocks_and_goes_on_elsewhere() {
+        let mut downloads = start(3 * BLOCK);
+        downloads.data(block(BLOCK, BLOCK), 0, &[7; BLOCK]).unwrap();
+        let mut out = BytesMut::new();
+        let piece = downloads.give_up(3, &mut out).unwrap();
+        assert_eq!(out.len(), 2 * 17);
+        assert_eq!((downloads.outstanding, downloads.waiting), (0, 0));
+        let mut other = Downloads::new(LinkTag(2));
+        other.unchoke();
+        other.add(piece);
+        let mut out = BytesMut::new();
+        other.fill(&mut out);
+        assert_eq!(out.len(), 2 * 17);
+        other.data(block(0, BLOCK), 0, &[7; BLOCK]).unwrap();
+        let full = other.data(block(2 * BLOCK, BLOCK), 0, &[7; BLOCK]).unwrap().unwrap();
+        assert_eq!(full.from(), [LinkTag(1), LinkTag(2)]);
+        assert!(full.bytes().iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_choke_gives_everything_back_and_nothing_is_wanted_until_it_ends() {
+        let mut downloads = start(3 * BLOCK);
+        assert_eq!(downloads.choke().len(), 1);
+        assert_eq!(downloads.appetite(), None);
+        downloads.unchoke();
+        assert_eq!(downloads.appetite(), Some(WINDOW_START));
+        assert_eq!(downloads.appetite(), None, "told once");
+    }
+}

@@ -1,0 +1,189 @@
+//! What the other side of a link says, and what we make of it.
+
+use std::sync::atomic::Ordering;
+
+use super::metadata::{self, Message, OUR_ID};
+use super::outbox::Wanted;
+use super::wire::{Block, Item, MAX_BLOCK};
+use super::{Link, Report, Theirs, View};
+use crate::bitfield::Bitfield;
+use crate::event::CloseReason;
+use crate::metainfo::{HASH, MAX_METADATA};
+
+/// `have` messages kept while the number of pieces is not known.
+const MAX_EARLY: usize = MAX_METADATA / HASH;
+
+impl Link {
+    /// Takes what was read.
+    pub(super) fn take(&mut self, mut input: &[u8]) -> Result<(), CloseReason> {
+        // Moved out for the borrow of `input`; put back whatever happens.
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let mut haves = Vec::new();
+        let result = loop {
+            match decoder.next(&mut input) {
+                Ok(Some(item)) => {
+                    if let Err(reason) = self.item(item, &mut haves) {
+                        break Err(reason);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(reason) => break Err(reason),
+            }
+        };
+        self.decoder = decoder;
+        if !haves.is_empty() {
+            self.pending.push(Report::Have(haves));
+        }
+        result
+    }
+
+    fn item(&mut self, item: Item<'_>, haves: &mut Vec<u32>) -> Result<(), CloseReason> {
+        match item {
+            Item::Data { block, at, data } => {
+                if let Some(piece) = self.downloads.data(block, at, data)? {
+                    self.pending.push(Report::Full(piece));
+                }
+                Ok(())
+            }
+            Item::Have(piece) => self.they_have(piece, haves),
+            Item::Bitfield(bits) => self.bitfield(bits),
+            Item::Request(block) => self.request(block),
+            Item::Cancel(block) => {
+                self.outbox.cancel(block);
+                Ok(())
+            }
+            Item::Choke => {
+                let pieces = self.downloads.choke();
+                self.pending.extend([Report::Hungry(0, 0), Report::GiveBack(pieces)]);
+                Ok(())
+            }
+            Item::Unchoke => {
+                self.downloads.unchoke();
+                Ok(())
+            }
+            Item::Extended(0, payload) => self.extension_handshake(&payload),
+            Item::Extended(OUR_ID, payload) => self.metadata_message(&payload),
+            Item::Extended(..) | Item::Nothing => Ok(()),
+        }
+    }
+
+    fn they_have(&mut self, piece: u32, haves: &mut Vec<u32>) -> Result<(), CloseReason> {
+        match &mut self.theirs {
+            Theirs::Known(theirs) => {
+                if piece >= theirs.len() {
+                    return Err(CloseReason::Protocol("a piece that does not exist"));
+                }
+                if theirs.set(piece) {
+                    haves.push(piece);
+                }
+                Ok(())
+            }
+            Theirs::Raw(_, early) if early.len() < MAX_EARLY => {
+                early.push(piece);
+                Ok(())
+            }
+            Theirs::Raw(..) => Err(CloseReason::Protocol("more pieces than can exist")),
+        }
+    }
+
+    fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
+        match &mut self.theirs {
+            Theirs::Known(theirs) => {
+                let new = Bitfield::from_bytes(&bits, theirs.len()).ok_or(BAD_BITFIELD)?;
+                *theirs = new.clone();
+                self.pending.push(Report::Has(new));
+            }
+            Theirs::Raw(raw, _) => *raw = bits,
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, block: Block) -> Result<(), CloseReason> {
+        let Some(view) = self.view.get() else {
+            return Err(CloseReason::Protocol("a request before anything was offered"));
+        };
+        let end = u64::from(block.begin) + u64::from(block.len);
+        if block.len == 0 || block.len as usize > MAX_BLOCK || end > view.meta.piece_len(block.piece) as u64 {
+            return Err(CloseReason::Protocol("a request beyond the content"));
+        }
+        if !self.ours.has(block.piece) {
+            return Err(CloseReason::Protocol("a request for a piece that was not offered"));
+        }
+        self.outbox.want(Wanted::Block(block))
+    }
+
+    fn extension_handshake(&mut self, payload: &[u8]) -> Result<(), CloseReason> {
+        let theirs = metadata::read_handshake(payload)?;
+        if let Some(id) = theirs.metadata_id {
+            self.metadata_id.store(u64::from(id), Ordering::Relaxed);
+        }
+        if let Some(requests) = theirs.requests {
+            self.downloads.accepts(requests);
+        }
+        if let (Some(_), Some(size), None) = (theirs.metadata_id, theirs.metadata_size, self.view.get()) {
+            self.pending.push(Report::CanTell(size));
+        }
+        Ok(())
+    }
+
+    fn metadata_message(&mut self, payload: &[u8]) -> Result<(), CloseReason> {
+        match metadata::read_message(payload)? {
+            // Whoever asks before it said how to answer gets none; and without metadata we never announced any.
+            Message::Request(_) if self.metadata_id.load(Ordering::Relaxed) == 0 || self.view.get().is_none() => Ok(()),
+            Message::Request(block) => self.outbox.want(Wanted::Metadata(block)),
+            Message::Data(block, data) => match self.incoming.take() {
+                Some(mut incoming) => {
+                    if incoming.data(block, data)? {
+                        self.pending.push(Report::Metadata(incoming.into_bytes()));
+                        return Ok(());
+                    }
+                    self.incoming = Some(incoming);
+                    self.ask_metadata()
+                }
+                None => Err(CloseReason::Protocol("a metadata block that nobody asked for")),
+            },
+            Message::Reject => {
+                if self.incoming.take().is_some() {
+                    self.pending.push(Report::Untold);
+                }
+                Ok(())
+            }
+            Message::Other => Ok(()),
+        }
+    }
+
+    /// Asks for the next metadata blocks.
+    pub(super) fn ask_metadata(&mut self) -> Result<(), CloseReason> {
+        let id = self.metadata_id.load(Ordering::Relaxed) as u8;
+        match &mut self.incoming {
+            Some(incoming) => self.outbox.control(|out| incoming.fill(id, out)),
+            None => Ok(()),
+        }
+    }
+
+    /// The metadata is known: what the other side said so far can be understood.
+    pub(super) fn know(&mut self, view: View) -> Result<(), CloseReason> {
+        let pieces = view.meta.pieces();
+        // Set once; a swarm sends it once.
+        let _ = self.view.set(view);
+        if let Theirs::Raw(raw, early) = &mut self.theirs {
+            let (raw, early) = (std::mem::take(raw), std::mem::take(early));
+            let mut theirs = if raw.is_empty() {
+                Bitfield::empty(pieces)
+            } else {
+                Bitfield::from_bytes(&raw, pieces).ok_or(BAD_BITFIELD)?
+            };
+            for piece in early {
+                if piece >= pieces {
+                    return Err(CloseReason::Protocol("a piece that does not exist"));
+                }
+                theirs.set(piece);
+            }
+            self.pending.push(Report::Has(theirs.clone()));
+            self.theirs = Theirs::Known(theirs);
+        }
+        Ok(())
+    }
+}
+
+const BAD_BITFIELD: CloseReason = CloseReason::Protocol("a bitfield that does not fit the content");

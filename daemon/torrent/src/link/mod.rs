@@ -1,0 +1,390 @@
+//! One link: a BitTorrent connection over a stream that somebody else opened and authenticated.
+//!
+//! A link runs as two tasks, one for each half of the stream. The reading half owns the pieces it fetches; it
+//! reports to its swarm by a bounded channel and takes orders from it by an unbounded one, which stays small: a
+//! swarm sends a link at most one order per piece verified, per piece assigned (the budget bounds those), and a
+//! handful in a content's life.
+
+mod download;
+mod incoming;
+mod metadata;
+pub(crate) mod outbox;
+pub(crate) mod wire;
+mod writer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::bitfield::Bitfield;
+use crate::engine::Shared;
+use crate::error::EngineError;
+use crate::event::{CloseReason, Event};
+use crate::handshake;
+use crate::metainfo::Metainfo;
+use crate::piece::PieceBuf;
+use crate::store::Store;
+use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
+
+use download::Downloads;
+use metadata::Incoming;
+use outbox::{Outbox, plain};
+use wire::Decoder;
+use writer::{Stop, Writer};
+
+/// A link with nothing received for this long is closed.
+const SILENCE: Duration = Duration::from_secs(60);
+/// A link that was asked for data and brings none for this long is reported to the swarm.
+const STALL: Duration = Duration::from_secs(15);
+/// Bytes read from a stream at once.
+const READ: usize = 256 << 10;
+
+/// Any byte stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What can be served once the metadata is known.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) meta: Arc<Metainfo>,
+    pub(crate) store: Arc<Store>,
+}
+
+/// A stream waiting to become a link.
+pub(crate) struct Attach {
+    pub(crate) tag: LinkTag,
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) reserved: [u8; 8],
+    pub(crate) cancel: CancellationToken,
+}
+
+/// From a link to its swarm.
+pub(crate) enum Report {
+    /// The other side's metadata can be had from it, and its size.
+    CanTell(u32),
+    /// All that the other side has.
+    Has(Bitfield),
+    /// More that the other side has.
+    Have(Vec<u32>),
+    /// It could take pieces of this many bytes; its rate in bytes/s.
+    Hungry(usize, u64),
+    Full(PieceBuf),
+    /// Unfinished pieces come back.
+    GiveBack(Vec<PieceBuf>),
+    /// Asked for data and got none for a while.
+    Stalled,
+    Metadata(Vec<u8>),
+    /// It would not tell the metadata.
+    Untold,
+    /// A read for the other side failed.
+    Unreadable(EngineError),
+    Ended,
+}
+
+/// From a swarm to a link.
+pub(crate) enum Order {
+    /// The metadata is known now; we have these pieces.
+    Ready(View, Bitfield),
+    /// We have this piece now.
+    Have(u32),
+    /// Fetch these: the answer to `Hungry`, as soon as there are any.
+    Fetch(Vec<PieceBuf>),
+    /// Give this piece back.
+    Drop(u32),
+    /// Fetch the metadata of this size.
+    GetMetadata(u32),
+    /// We have everything.
+    Complete,
+    Close(CloseReason),
+}
+
+/// What a link is born with.
+pub(crate) struct Start {
+    pub(crate) key: ContentKey,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reports: mpsc::Sender<(LinkTag, Report)>,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) ready: Option<(View, Bitfield)>,
+    pub(crate) fetching: bool,
+}
+
+/// Runs a link until it ends and reports its end.
+pub(crate) async fn run(attach: Attach, start: Start) {
+    let (key, tag, shared, reports) = (start.key, attach.tag, start.shared.clone(), start.reports.clone());
+    let reason = Link::run(attach, start).await;
+    // Fails only if the swarm is gone, which then needs no report.
+    let _ = reports.send((tag, Report::Ended)).await;
+    shared.link_closed(key, tag, reason).await;
+}
+
+struct Link {
+    key: ContentKey,
+    tag: LinkTag,
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<(LinkTag, Report)>,
+    cancel: CancellationToken,
+    outbox: Arc<Outbox>,
+    decoder: Decoder,
+    downloads: Downloads,
+    /// Set once the metadata is known.
+    view: Arc<OnceLock<View>>,
+    /// What we have; may be served.
+    ours: Bitfield,
+    theirs: Theirs,
+    incoming: Option<Incoming>,
+    metadata_id: Arc<AtomicU64>,
+    uploaded: Arc<AtomicU64>,
+    /// Reports that wait for the end of a read.
+    pending: Vec<Report>,
+    told: (u64, u64, u64),
+    stall_told: bool,
+}
+
+/// What the other side has.
+enum Theirs {
+    /// As sent, while the number of pieces is not known.
+    Raw(Vec<u8>, Vec<u32>),
+    Known(Bitfield),
+}
+
+impl Link {
+    async fn run(attach: Attach, start: Start) -> CloseReason {
+        let (reader, stream) = tokio::io::split(attach.stream);
+        let mut link = Self {
+            key: start.key,
+            tag: attach.tag,
+            shared: start.shared.clone(),
+            reports: start.reports,
+            cancel: attach.cancel,
+            outbox: Arc::default(),
+            decoder: Decoder::default(),
+            downloads: Downloads::new(attach.tag),
+            view: Arc::default(),
+            ours: Bitfield::default(),
+            theirs: Theirs::Raw(Vec::new(), Vec::new()),
+            incoming: None,
+            metadata_id: Arc::default(),
+            uploaded: Arc::default(),
+            pending: Vec::new(),
+            told: (0, 0, 0),
+            stall_told: false,
+        };
+        let writer = Writer {
+            stream,
+            outbox: link.outbox.clone(),
+            shared: start.shared,
+            view: link.view.clone(),
+            uploaded: link.uploaded.clone(),
+            metadata_id: link.metadata_id.clone(),
+        };
+        let mut writer = tokio::spawn(writer.run());
+        let extended = handshake::speaks_extended(attach.reserved);
+        let ended = match link.greet(extended, start.ready, start.fetching) {
+            Ok(()) => link.serve(reader, start.orders, &mut writer).await,
+            Err(reason) => reason,
+        };
+        link.end(ended, writer).await
+    }
+
+    /// The first messages: extension handshake, what we have, and that everybody invited is served.
+    fn greet(&mut self, extended: bool, ready: Option<(View, Bitfield)>, fetching: bool) -> Result<(), CloseReason> {
+        let size = ready.as_ref().map(|(view, _)| view.meta.info.len());
+        let bits = ready.as_ref().map(|(_, ours)| ours.clone()).filter(|ours| ours.count() > 0);
+        self.outbox.control(|out| {
+            if extended {
+                metadata::put_handshake(out, size);
+            }
+            if let Some(bits) = bits {
+                wire::put_message(out, wire::BITFIELD, bits.bytes());
+            }
+            wire::put_plain(out, wire::UNCHOKE);
+            if fetching {
+                wire::put_plain(out, wire::INTERESTED);
+            }
+        })?;
+        if let Some((view, ours)) = ready {
+            self.ours = ours;
+            self.know(view)?;
+        }
+        Ok(())
+    }
+
+    async fn serve(
+        &mut self,
+        mut reader: ReadHalf<Box<dyn Stream>>,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        writer: &mut JoinHandle<Stop>,
+    ) -> CloseReason {
+        let mut buffer = vec![0u8; READ];
+        let mut tick = interval(PROGRESS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard, mut owing) = (Instant::now(), false);
+        let shared = self.shared.clone();
+        loop {
+            let most = shared.down.slice().unwrap_or(READ).min(READ);
+            let (space, _) = buffer.split_at_mut(most);
+            let step = tokio::select! {
+                () = self.cancel.cancelled() => Err(CloseReason::Detached),
+                order = orders.recv() => order.map_or(Err(CloseReason::Unknown), |order| self.obey(order)),
+                stop = &mut *writer => return self.writer_stopped(stop).await,
+                _ = tick.tick() => self.tick(heard, owing),
+                () = shared.down.settled(), if owing => {
+                    owing = false;
+                    heard = Instant::now();
+                    Ok(())
+                }
+                read = reader.read(space), if !owing => match read {
+                    Ok(0) => Err(CloseReason::Ended),
+                    Ok(count) => {
+                        heard = Instant::now();
+                        let before = self.downloads.received;
+                        let taken = self.take(space.get(..count).unwrap_or_default());
+                        owing = shared.down.charge((self.downloads.received - before) as usize);
+                        taken
+                    }
+                    Err(error) => Err(CloseReason::Io(error.to_string())),
+                },
+            };
+            if let Err(reason) = step {
+                return reason;
+            }
+            if let Err(reason) = self.report().await {
+                return reason;
+            }
+        }
+    }
+
+    /// After every step: asks for what may be asked for, and sends what the swarm should know.
+    async fn report(&mut self) -> Result<(), CloseReason> {
+        let mut requests = BytesMut::new();
+        if self.downloads.fill(&mut requests) {
+            self.outbox.control(|out| out.extend_from_slice(&requests))?;
+        }
+        if matches!(self.theirs, Theirs::Known(_))
+            && let Some(bytes) = self.downloads.appetite()
+        {
+            self.pending.push(Report::Hungry(bytes, self.downloads.rate()));
+        }
+        for report in std::mem::take(&mut self.pending) {
+            tokio::select! {
+                sent = self.reports.send((self.tag, report)) => sent.map_err(|_| CloseReason::Unknown)?,
+                () = self.cancel.cancelled() => return Err(CloseReason::Detached),
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), CloseReason> {
+        match order {
+            Order::Ready(view, ours) => {
+                self.outbox.control(|out| {
+                    // Now that we have the metadata, others may have it from us (BEP 10: a repeated handshake updates).
+                    metadata::put_handshake(out, Some(view.meta.info.len()));
+                    ours.iter().for_each(|piece| wire::put_have(out, piece));
+                })?;
+                self.ours = ours;
+                self.know(view)
+            }
+            Order::Have(piece) => {
+                self.ours.set(piece);
+                self.outbox.control(|out| wire::put_have(out, piece))
+            }
+            Order::Fetch(pieces) => {
+                self.downloads.answered();
+                if self.downloads.is_choked() {
+                    self.pending.push(Report::GiveBack(pieces));
+                    return Ok(());
+                }
+                pieces.into_iter().for_each(|piece| self.downloads.add(piece));
+                Ok(())
+            }
+            Order::Drop(piece) => {
+                let mut cancels = BytesMut::new();
+                if let Some(piece) = self.downloads.give_up(piece, &mut cancels) {
+                    self.pending.push(Report::GiveBack(vec![piece]));
+                }
+                self.outbox.control(|out| out.extend_from_slice(&cancels))
+            }
+            Order::GetMetadata(size) => {
+                self.incoming = Some(Incoming::new(size));
+                self.ask_metadata()
+            }
+            Order::Complete => self.outbox.control(plain(wire::NOT_INTERESTED)),
+            Order::Close(reason) => Err(reason),
+        }
+    }
+
+    fn tick(&mut self, heard: Instant, owing: bool) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        if !owing && now.duration_since(heard) >= SILENCE {
+            return Err(CloseReason::Silent);
+        }
+        if owing {
+            // It is we who do not read.
+            self.downloads.last_data = now;
+        }
+        self.downloads.tick(now);
+        let stalled = self.downloads.stalled(now, STALL);
+        if stalled && !self.stall_told {
+            self.pending.push(Report::Stalled);
+        }
+        self.stall_told = stalled;
+        let progress = self.progress();
+        if progress != self.told && self.shared.tell(self.progress_event(progress)) {
+            self.told = progress;
+        }
+        Ok(())
+    }
+
+    /// Has, uploaded, downloaded.
+    fn progress(&self) -> (u64, u64, u64) {
+        let has = match (&self.theirs, self.view.get()) {
+            (Theirs::Known(theirs), Some(view)) => view.meta.bytes_of(theirs),
+            (Theirs::Known(_) | Theirs::Raw(..), _) => 0,
+        };
+        (has, self.uploaded.load(Ordering::Relaxed), self.downloads.received)
+    }
+
+    fn progress_event(&self, (has, uploaded, downloaded): (u64, u64, u64)) -> Event {
+        Event::PeerProgress { key: self.key, tag: self.tag, has, uploaded, downloaded }
+    }
+
+    async fn writer_stopped(&mut self, stop: Result<Stop, tokio::task::JoinError>) -> CloseReason {
+        match stop {
+            Ok(Stop::Closed) => CloseReason::Detached,
+            Ok(Stop::Io(error)) => CloseReason::Io(error.to_string()),
+            Ok(Stop::Store(error)) => {
+                let reason = CloseReason::Stopped(error.message.clone());
+                self.pending.push(Report::Unreadable(error));
+                let _ = self.report().await;
+                reason
+            }
+            Err(error) => CloseReason::Io(error.to_string()),
+        }
+    }
+
+    /// Gives back what is unfinished, says goodbye, and tells the last state.
+    async fn end(mut self, reason: CloseReason, mut writer: JoinHandle<Stop>) -> CloseReason {
+        let pieces = self.downloads.give_up_all();
+        let last = std::mem::take(&mut self.pending).into_iter().chain([Report::GiveBack(pieces)]);
+        for report in last {
+            let _ = self.reports.send((self.tag, report)).await;
+        }
+        self.outbox.close();
+        if !writer.is_finished() && timeout(2 * Duration::from_millis(300), &mut writer).await.is_err() {
+            writer.abort();
+        }
+        let progress = self.progress();
+        if progress != self.told {
+            self.shared.emit(self.progress_event(progress)).await;
+        }
+        reason
+    }
+}

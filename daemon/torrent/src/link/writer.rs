@@ -1,0 +1,247 @@
+//! The sending half of a link: reads ahead from the disk while it writes.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::View;
+use super::outbox::{Outbox, Wanted};
+use super::wire::{self, Block};
+use crate::bencode;
+use crate::engine::Shared;
+use crate::error::EngineError;
+use crate::metainfo::BLOCK;
+
+/// Silence after which a keep-alive is sent.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long an orderly end of the stream may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Why the writer ended.
+pub(super) enum Stop {
+    Closed,
+    Io(io::Error),
+    Store(EngineError),
+}
+
+pub(super) struct Writer<W> {
+    pub(super) stream: W,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) view: Arc<std::sync::OnceLock<View>>,
+    pub(super) uploaded: Arc<AtomicU64>,
+    /// The other side's id for metadata messages; 0: none.
+    pub(super) metadata_id: Arc<AtomicU64>,
+}
+
+/// Framed messages, read and ready to go.
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each message ends, and whether it counts as payload and how much.
+    ends: Vec<(usize, usize)>,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    pub(super) async fn run(mut self) -> Stop {
+        let stop = self.write_all().await;
+        // A half-written message cannot be taken back, but an idle stream ends properly (TLS: close_notify).
+        let _ = timeout(FAREWELL, self.stream.shutdown()).await;
+        stop
+    }
+
+    async fn write_all(&mut self) -> Stop {
+        let mut ahead: Option<JoinHandle<Result<Batch, EngineError>>> = None;
+        let mut spare = Vec::new();
+        let mut wrote = Instant::now();
+        loop {
+            if let Err(error) = self.write_control(&mut wrote).await {
+                return Stop::Io(error);
+            }
+            if self.outbox.is_closed() {
+                return Stop::Closed;
+            }
+            let reading = ahead.take().or_else(|| self.read_ahead(&mut spare));
+            let Some(reading) = reading else {
+                tokio::select! {
+                    () = self.outbox.ready() => {}
+                    () = tokio::time::sleep_until(wrote + KEEP_ALIVE) => {
+                        if let Err(error) = self.keep_alive(&mut wrote).await {
+                            return Stop::Io(error);
+                        }
+                    }
+                }
+                continue;
+            };
+            let batch = match reading.await {
+                Ok(Ok(batch)) => batch,
+                Ok(Err(error)) => return Stop::Store(error),
+                Err(error) => return Stop::Io(io::Error::other(error)),
+            };
+            ahead = self.read_ahead(&mut spare);
+            if let Err(error) = self.write_batch(&batch, &mut wrote).await {
+                return Stop::Io(error);
+            }
+            spare = batch.bytes;
+        }
+    }
+
+    async fn write_control(&mut self, wrote: &mut Instant) -> io::Result<()> {
+        let control = self.outbox.take_control();
+        if !control.is_empty() {
+            self.stream.write_all(&control).await?;
+            self.stream.flush().await?;
+            *wrote = Instant::now();
+        }
+        Ok(())
+    }
+
+    async fn keep_alive(&mut self, wrote: &mut Instant) -> io::Result<()> {
+        self.stream.write_all(&[0; 4]).await?;
+        self.stream.flush().await?;
+        *wrote = Instant::now();
+        Ok(())
+    }
+
+    /// Starts reading what is wanted next, if anything. The blocking pool bounds how many reads run at once; each
+    /// link has at most one running and one being written, of 256 KiB each.
+    fn read_ahead(&self, spare: &mut Vec<u8>) -> Option<JoinHandle<Result<Batch, EngineError>>> {
+        let wanted = self.outbox.take_wanted();
+        let view = self.view.get()?.clone();
+        if wanted.is_empty() {
+            return None;
+        }
+        let buffer = std::mem::take(spare);
+        let metadata_id = self.metadata_id.load(Ordering::Relaxed) as u8;
+        Some(tokio::task::spawn_blocking(move || read_batch(&view, &wanted, buffer, metadata_id)))
+    }
+
+    /// Whole if there is no limit; in slices as the limit allows otherwise, with small messages let through
+    /// between blocks.
+    async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
+        if self.shared.up.slice().is_none() {
+            self.stream.write_all(&batch.bytes).await?;
+            let payload: usize = batch.ends.iter().map(|(_, payload)| payload).sum();
+            self.uploaded.fetch_add(payload as u64, Ordering::Relaxed);
+        } else {
+            let mut start = 0;
+            for (end, payload) in &batch.ends {
+                self.write_limited(batch.bytes.get(start..*end).unwrap_or_default(), *payload, wrote).await?;
+                start = *end;
+                self.write_control(wrote).await?;
+                if self.outbox.is_closed() {
+                    return Ok(());
+                }
+            }
+        }
+        self.stream.flush().await?;
+        *wrote = Instant::now();
+        Ok(())
+    }
+
+    async fn write_limited(&mut self, mut bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
+        let mut counted = 0;
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at(self.shared.up.slice().unwrap_or(bytes.len()).min(bytes.len()));
+            if self.shared.up.charge(part.len()) {
+                self.shared.up.settled().await;
+            }
+            self.stream.write_all(part).await?;
+            self.stream.flush().await?;
+            *wrote = Instant::now();
+            bytes = rest;
+            let sent = part.len().min(payload - counted);
+            counted += sent;
+            self.uploaded.fetch_add(sent as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Blocks are framed where they are read to: one read per run of neighbours, no copy afterwards.
+fn read_batch(view: &View, wanted: &[Wanted], mut bytes: Vec<u8>, metadata_id: u8) -> Result<Batch, EngineError> {
+    bytes.clear();
+    let mut ends = Vec::with_capacity(wanted.len());
+    let mut run: Vec<Block> = Vec::new();
+    for one in wanted {
+        match *one {
+            Wanted::Block(block) => {
+                let follows =
+                    run.last().is_none_or(|last| position(view, last) + u64::from(last.len) == position(view, &block));
+                if !follows {
+                    read_run(view, &mut run, &mut bytes, &mut ends)?;
+                }
+                run.push(block);
+            }
+            Wanted::Metadata(block) => {
+                read_run(view, &mut run, &mut bytes, &mut ends)?;
+                put_metadata(view, block, metadata_id, &mut bytes);
+                ends.push((bytes.len(), 0));
+            }
+        }
+    }
+    read_run(view, &mut run, &mut bytes, &mut ends)?;
+    Ok(Batch { bytes, ends })
+}
+
+fn position(view: &View, block: &Block) -> u64 {
+    view.meta.piece_offset(block.piece) + u64::from(block.begin)
+}
+
+fn read_run(
+    view: &View,
+    run: &mut Vec<Block>,
+    bytes: &mut Vec<u8>,
+    ends: &mut Vec<(usize, usize)>,
+) -> Result<(), EngineError> {
+    let Some(first) = run.first().copied() else { return Ok(()) };
+    let start = bytes.len();
+    let total: usize = run.iter().map(|block| 13 + block.len as usize).sum();
+    bytes.resize(start + total, 0);
+    let (_, mut rest) = bytes.split_at_mut(start);
+    let mut slots = Vec::with_capacity(run.len());
+    let mut end = start;
+    for block in run.drain(..) {
+        let (head, tail) = rest.split_at_mut(13);
+        head.copy_from_slice(&wire::piece_head(block));
+        let (slot, tail) = tail.split_at_mut(block.len as usize);
+        slots.push(slot);
+        rest = tail;
+        end += 13 + block.len as usize;
+        ends.push((end, block.len as usize));
+    }
+    view.store.read(&view.meta, position(view, &first), &mut slots)
+}
+
+/// Header of a metadata message (BEP 9).
+#[derive(Serialize)]
+struct MetadataHead {
+    msg_type: u8,
+    piece: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_size: Option<u64>,
+}
+
+/// Data if we have that block, a reject otherwise.
+fn put_metadata(view: &View, block: u32, id: u8, bytes: &mut Vec<u8>) {
+    let info = &view.meta.info;
+    let start = block as usize * BLOCK;
+    let part = info.get(start..info.len().min(start + BLOCK)).unwrap_or_default();
+    let head = if part.is_empty() {
+        MetadataHead { msg_type: 2, piece: block, total_size: None }
+    } else {
+        MetadataHead { msg_type: 1, piece: block, total_size: Some(info.len() as u64) }
+    };
+    // Encoding three numbers cannot fail; if it did, silence is as good as a reject.
+    let head = bencode::encode(&head).unwrap_or_default();
+    let length = (2 + head.len() + part.len()) as u32;
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&[wire::EXTENDED, id]);
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(part);
+}

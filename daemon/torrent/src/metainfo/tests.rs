@@ -1,0 +1,137 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+use crate::bitfield::Bitfield;
+use crate::error::codes;
+use proptest::prelude::*;
+
+fn single(length: i64, piece_length: i64, hashes: usize) -> Result<Metainfo, EngineError> {
+    let mut text = format!("d6:lengthi{length}e4:name1:x12:piece lengthi{piece_length}e6:pieces{}:", hashes * 20);
+    text.push_str(&"h".repeat(hashes * 20));
+    text.push('e');
+    Metainfo::parse(text.into_bytes().into())
+}
+
+fn many(files: &[(&[&str], i64)]) -> Result<Metainfo, EngineError> {
+    let mut text = String::from("d5:filesl");
+    let mut total = 0i64;
+    for (path, length) in files {
+        text.push_str(&format!("d6:lengthi{length}e4:pathl"));
+        path.iter().for_each(|part| text.push_str(&format!("{}:{part}", part.len())));
+        text.push_str("ee");
+        total = total.saturating_add(*length);
+    }
+    let hashes = usize::try_from(total).unwrap_or(0).div_ceil(16384).min(100) * 20;
+    text.push_str(&format!("e4:name1:x12:piece lengthi16384e6:pieces{hashes}:{}e", "h".repeat(hashes)));
+    Metainfo::parse(text.into_bytes().into())
+}
+
+fn refused(result: Result<Metainfo, EngineError>) {
+    assert_eq!(result.err().expect("refused").code, codes::BAD_METADATA);
+}
+
+#[test]
+fn hostile_numbers_are_refused() {
+    assert!(single(20_000, 16384, 2).is_ok());
+    assert!(single(0, 16384, 0).is_ok());
+    for piece_length in [0, -1, 1, 16383, 8192, 20000, 32 << 20, 1 << 40] {
+        refused(single(20_000, piece_length, 2));
+    }
+    refused(single(20_000, 16384, 1));
+    refused(single(20_000, 16384, 3));
+    refused(single(-1, 16384, 0));
+    refused(single(0, 16384, 1));
+    refused(many(&[(&["a"], i64::MAX / 2), (&["b"], i64::MAX / 2), (&["c"], i64::MAX / 2)]));
+    refused(many(&[(&["a"], -5), (&["b"], 6)]));
+    refused(many(&[]));
+}
+
+#[test]
+fn hostile_paths_are_refused() {
+    for path in [&[".."][..], &["a", ".."], &["."], &[""], &["a/b"], &["a\0b"], &[]] {
+        refused(many(&[(path, 1)]));
+    }
+    refused(many(&[(&["a"], 1), (&["a"], 1)]));
+    refused(many(&[(&["a"], 1), (&["a", "b"], 1)]));
+    refused(many(&[(&["a", "b"], 1), (&["a"], 1)]));
+    let long = "x".repeat(200);
+    refused(many(&[(&[long.as_str(); 20], 1)]));
+    refused(many(&[(&["x"; MAX_DEPTH + 1], 1)]));
+}
+
+#[test]
+fn too_many_files_are_refused_without_unfolding_them() {
+    let mut text = String::from("d5:filesl");
+    for index in 0..=MAX_FILES {
+        text.push_str(&format!("d6:lengthi0e4:pathl6:{index:06}ee"));
+    }
+    text.push_str("e4:name1:x12:piece lengthi16384e6:pieces0:e");
+    refused(Metainfo::parse(text.into_bytes().into()));
+}
+
+#[test]
+fn names_alike_after_defusing_get_numbers_in_order() {
+    let meta = many(&[(&["a\u{1}"], 1), (&["a_"], 1), (&["d\u{1}", "x"], 1), (&["d_", "x"], 1)]).unwrap();
+    let paths: Vec<_> = meta.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["a_", "a_ (2)", "d_/x", "d_/x (2)"]);
+}
+
+#[test]
+fn segments_cover_a_range_in_order_and_skip_empty_files() {
+    let files: &[(&[&str], i64)] = &[(&["a"], 10), (&["b"], 0), (&["c"], 5), (&["d"], 0)];
+    let meta = many(files).unwrap();
+    let segments: Vec<_> = meta.segments(4, 100).collect();
+    assert_eq!(segments, [Segment { file: 0, offset: 4, len: 6 }, Segment { file: 2, offset: 0, len: 5 }]);
+    assert_eq!(meta.segments(15, 10).count(), 0);
+}
+
+#[test]
+fn a_draft_is_deterministic_and_the_last_piece_counts_its_own_length() {
+    let draft = Draft {
+        name: "n",
+        piece_length: 1 << 18,
+        hashes: &[1; 40],
+        private: true,
+        files: DraftFiles::Many(vec![(vec!["a", "b"], 1 << 18), (vec!["c"], 5)]),
+    };
+    let (one, two) = (draft.build().unwrap(), draft.build().unwrap());
+    assert_eq!(one.info, two.info);
+    assert!(one.info.ends_with(b"7:privatei1ee"));
+    let mut have = Bitfield::empty(2);
+    have.set(1);
+    assert_eq!(one.bytes_of(&have), 5);
+    assert_eq!(one.bytes_of(&Bitfield::full(2)), (1 << 18) + 5);
+}
+
+proptest! {
+    #[test]
+    fn any_change_to_an_info_dictionary_is_answered_without_a_panic(at in 0usize..2000, byte: u8, cut in 0usize..2000) {
+        let files: &[(&[&str], i64)] = &[(&["a"], 10), (&["dir", "b"], 20_000), (&["c"], 0)];
+        let mut bytes = many(files).unwrap().info.to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = Metainfo::parse(bytes.clone().into()).map(|meta| check_invariant(&meta));
+        bytes.truncate(cut);
+        let _ = Metainfo::parse(bytes.into());
+    }
+
+    #[test]
+    fn accepted_paths_stay_below_their_folder(parts in proptest::collection::vec("[a-c./\\x00-\\x02]{0,4}", 1..4), length in 0i64..40_000) {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        if let Ok(meta) = many(&[(&parts, length)]) {
+            check_invariant(&meta);
+        }
+    }
+}
+
+fn check_invariant(meta: &Metainfo) {
+    let total: u64 = meta.files.iter().map(|file| file.len).sum();
+    assert_eq!(total, meta.size);
+    assert_eq!(u64::from(meta.pieces()), meta.size.div_ceil(u64::from(meta.piece_length)));
+    let lengths: u64 = (0..meta.pieces()).map(|piece| meta.piece_len(piece) as u64).sum();
+    assert_eq!(lengths, meta.size);
+    for file in &meta.files {
+        for part in file.path.split('/') {
+            assert!(meta.single || (!part.is_empty() && part != "." && part != ".." && part.len() <= 255));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From paths to a content: what is in them, in which order, with which hashes.
+//!
+//! Rules a person can rely on. A symbolic link given by the person is followed; one inside a folder is refused
+//! (`special-file`), because following it could send what the person did not mean. FIFOs, sockets and devices are
+//! refused. Empty folders are left out (BitTorrent has no place for them). Names must be UTF-8 and are written in
+//! Unicode normal form C. The order is that of the bytes of the normalised path components, so equal trees give
+//! equal info-hashes.
+
+mod hash;
+mod walk;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::engine::Shared;
+use crate::error::{EngineError, codes};
+use crate::event::Event;
+use crate::metainfo::{Draft, DraftFiles, HASH, MAX_METADATA};
+use crate::names;
+use crate::prepared::{Prepared, SourceFile};
+use crate::{ContentKey, PROGRESS_EVERY};
+
+/// What is to be prepared.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Files and folders; several become one content of many files.
+    pub paths: Vec<PathBuf>,
+    /// The content's name; otherwise the only path's own, or "a.txt and 2 more".
+    pub name: Option<String>,
+    /// Marks the content private (BEP 27): other programs then find no peers but those they are given.
+    pub private: bool,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { paths: Vec::new(), name: None, private: true }
+    }
+}
+
+/// Runs a preparation to its end and reports it: exactly one `Prepared` or `PrepareFailed`.
+pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, stop: Arc<AtomicBool>) {
+    // Two at a time: more would only fight for the disk and the cores.
+    let turn = shared.prepares.acquire().await;
+    let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut job = tokio::task::spawn_blocking({
+        let (stop, done, total) = (stop.clone(), done.clone(), total.clone());
+        move || prepare(&sources, &stop, &done, &total)
+    });
+    let mut tick = tokio::time::interval(PROGRESS_EVERY);
+    let mut told = (0, 0);
+    let result = loop {
+        tokio::select! {
+            result = &mut job => break result,
+            _ = tick.tick() => {
+                let now = (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
+                if now != told && shared.tell(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
+                    told = now;
+                }
+            }
+        }
+    };
+    drop(turn);
+    shared.preparation_ended(key, &stop);
+    let event = match result {
+        Ok(Ok(prepared)) => Event::Prepared { key, prepared },
+        Ok(Err(error)) => Event::PrepareFailed { key, error },
+        Err(_) => Event::PrepareFailed { key, error: cancelled() },
+    };
+    shared.emit(event).await;
+}
+
+fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &AtomicU64) -> Result<Prepared, EngineError> {
+    let tree = walk::walk(&sources.paths, stop)?;
+    let size = tree.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.source.stamp.size));
+    let size = size.filter(|size| i64::try_from(*size).is_ok()).ok_or_else(too_large)?;
+    total.store(size, Ordering::Relaxed);
+    let name = content_name(sources, &tree)?;
+    let piece_length = piece_length(size)?;
+    let placeholder = vec![0u8; size.div_ceil(u64::from(piece_length)) as usize * HASH];
+    let draft = |hashes: &[u8]| {
+        let files = if tree.single {
+            DraftFiles::Single(size)
+        } else {
+            DraftFiles::Many(
+                tree.files
+                    .iter()
+                    .map(|file| (file.path.iter().map(String::as_str).collect(), file.source.stamp.size))
+                    .collect(),
+            )
+        };
+        Draft { name: &name, piece_length, hashes, private: sources.private, files }.build()
+    };
+    // Built once without hashes, so that a name the receivers would refuse is found before hours of hashing.
+    let outline = draft(&placeholder)?;
+    let prepared = Prepared {
+        info: outline.info.clone(),
+        info_hash: outline.info_hash,
+        name: name.clone(),
+        size,
+        files: tree.files.len() as u64,
+        roots: tree.roots.clone(),
+        sources: tree.files.iter().map(|file| file.source.clone()).collect::<Vec<SourceFile>>(),
+    };
+    let hashes = hash::hash(&outline, &prepared, stop, done)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(cancelled());
+    }
+    let meta = draft(&hashes)?;
+    Ok(Prepared { info: meta.info.clone(), info_hash: meta.info_hash, ..prepared })
+}
+
+/// A power of two from 256 KiB up: at most 4,096 pieces while they are at most 4 MiB; beyond that (16 GiB) pieces
+/// grow only to keep the hashes below 4 MiB, because large pieces are clumsy to share and to check.
+fn piece_length(size: u64) -> Result<u32, EngineError> {
+    let mut length = 256u64 << 10;
+    while length < 4 << 20 && size.div_ceil(length) > 4096 {
+        length *= 2;
+    }
+    while length < 16 << 20 && size.div_ceil(length) * HASH as u64 > 4 << 20 {
+        length *= 2;
+    }
+    if size.div_ceil(length) * HASH as u64 > (MAX_METADATA as u64) / 8 * 7 {
+        return Err(too_large());
+    }
+    Ok(length as u32)
+}
+
+fn content_name(sources: &Sources, tree: &walk::Tree) -> Result<String, EngineError> {
+    let name = match &sources.name {
+        Some(name) => walk::normal(name),
+        None if tree.roots.len() == 1 => tree.first_name.clone(),
+        None => format!("{} and {} more", tree.first_name, tree.roots.len() - 1),
+    };
+    names::safe_name(&name).map_err(|error| {
+        EngineError::new(codes::BAD_NAME, format!("{name:?} cannot be a name: {error}."), "Choose another.")
+    })?;
+    Ok(name)
+}
+
+fn too_large() -> EngineError {
+    EngineError::new(codes::TOO_LARGE, "This is more than one content can hold.", "Send it in parts.")
+}
+
+fn cancelled() -> EngineError {
+    EngineError::new(codes::CANCELLED, "The preparation was cancelled.", "Send it again if that was a mistake.")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn pieces_grow_with_the_content_but_metadata_stays_small() {
+        let mib = 1u64 << 20;
+        for (size, expected) in
+            [(0, mib / 4), (1 << 30, mib / 4), (10 << 30, 4 * mib), (1 << 40, 8 * mib), (8 << 40, 16 * mib)]
+        {
+            assert_eq!(u64::from(piece_length(size).unwrap()), expected, "{size}");
+        }
+        assert_eq!(piece_length(100 << 40).unwrap_err().code, codes::TOO_LARGE);
+    }
+}

@@ -1,0 +1,229 @@
+//! Content on its way in, under a hidden name in the destination folder.
+//!
+//! Invariant: every file is reached from an open folder by single components without following symbolic links,
+//! and was either made here (exclusively) or is a plain file with one name below our own partial folder.
+//! Open handles stay good after the final rename, so that pieces can be served on.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Handles, read_slots};
+use crate::error::{EngineError, codes};
+use crate::metainfo::Metainfo;
+use crate::stamp::Stamp;
+
+/// From this many files on, one sync of the file system beats one per file.
+const SYNC_ALL_FROM: usize = 16;
+
+pub(crate) struct PartialFiles {
+    meta: Arc<Metainfo>,
+    /// For messages only.
+    path: PathBuf,
+    root: Root,
+    handles: Handles<File>,
+    /// Set when complete; from then on a file that changes is not served.
+    finished: OnceLock<Vec<Stamp>>,
+}
+
+enum Root {
+    File(Arc<File>),
+    Folder(OwnedFd),
+}
+
+impl PartialFiles {
+    /// Opens what is at `path`, or makes it. `true`: it was there.
+    pub(crate) fn open(meta: Arc<Metainfo>, path: &Path) -> Result<(Self, bool), EngineError> {
+        let fail = |error: Errno| EngineError::destination(path, &error.into());
+        let (root, existed) = if meta.single {
+            let (file, existed) = open_file(rustix::fs::CWD, path, &meta, 0).map_err(fail)?;
+            (Root::File(Arc::new(file)), existed)
+        } else {
+            let existed = match rustix::fs::mkdir(path, Mode::from_raw_mode(0o777)) {
+                Ok(()) => false,
+                Err(Errno::EXIST) => true,
+                Err(error) => return Err(fail(error)),
+            };
+            (Root::Folder(rustix::fs::open(path, FOLDER, Mode::empty()).map_err(fail)?), existed)
+        };
+        let path = path.to_owned();
+        Ok((Self { meta, path, root, handles: Handles::default(), finished: OnceLock::new() }, existed))
+    }
+
+    /// The identity of the file or folder: stays the same when it is renamed.
+    pub(crate) fn identity(&self) -> Result<(u64, u64), EngineError> {
+        let stat = match &self.root {
+            Root::File(file) => rustix::fs::fstat(file),
+            Root::Folder(folder) => rustix::fs::fstat(folder),
+        };
+        stat.map(|stat| (stat.st_dev, stat.st_ino)).map_err(|error| self.error(error.into()))
+    }
+
+    /// Writes one piece's bytes, one write per file they lie in.
+    pub(crate) fn write(&self, offset: u64, mut bytes: &[u8]) -> Result<(), EngineError> {
+        for segment in self.meta.segments(offset, bytes.len()) {
+            let (head, rest) = bytes.split_at(segment.len);
+            let file = self.file(segment.file).map_err(|error| self.error(error))?;
+            file.write_all_at(head, segment.offset).map_err(|error| self.error(error))?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&self, index: usize, offset: u64, slots: &mut [&mut [u8]]) -> Result<(), EngineError> {
+        let file = self.file(index).map_err(|error| self.error(error))?;
+        read_slots(&file, offset, slots).map_err(|error| self.error(error))?;
+        if let Some(stamp) = self.finished.get().and_then(|stamps| stamps.get(index)) {
+            let now = file.metadata().map_err(|error| self.error(error))?;
+            if let Some(what) = stamp.change(&Stamp::of(&now)) {
+                return Err(super::source::changed(&self.path, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is there with its full size, without making it.
+    pub(crate) fn is_there(&self, index: usize) -> bool {
+        let (Root::Folder(folder), Some(span)) = (&self.root, self.meta.files.get(index)) else { return true };
+        if self.handles.get(index).is_some() {
+            return true;
+        }
+        let Ok((folder, name)) = descend(folder, &span.path, false) else { return false };
+        let stat = rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| stat.st_size as u64 == span.len)
+    }
+
+    /// Whether every file that exists has its full size: files are made with it, so another size means that somebody
+    /// else was here.
+    pub(crate) fn none_resized(&self) -> bool {
+        let Root::Folder(folder) = &self.root else { return true };
+        self.meta.files.iter().all(|span| {
+            let Ok((folder, name)) = descend(folder, &span.path, false) else { return true };
+            match rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat.st_size as u64 == span.len,
+                Err(error) => error == Errno::NOENT,
+            }
+        })
+    }
+
+    /// Starts writing back, so that [`Self::finish`] has little left to wait for.
+    pub(crate) fn flush(&self) {
+        let handle = match &self.root {
+            Root::File(file) => Some(file.clone()),
+            Root::Folder(_) => None,
+        };
+        // An error shows again, and counts, in `finish`.
+        let _ = handle.map(|file| file.sync_data());
+    }
+
+    /// Makes every file that holds no byte, checks that all are distinct, and puts everything on the disk.
+    pub(crate) fn finish(&self) -> Result<(), EngineError> {
+        let mut seen = HashSet::new();
+        let mut stamps = Vec::with_capacity(self.meta.files.len());
+        for index in 0..self.meta.files.len() {
+            let file = self.file(index).map_err(|error| self.error(error))?;
+            if self.meta.files.len() < SYNC_ALL_FROM {
+                file.sync_all().map_err(|error| self.error(error))?;
+            }
+            let stamp = Stamp::of(&file.metadata().map_err(|error| self.error(error))?);
+            // Two names for one file: a file system that ignores case. One has overwritten the other.
+            if !seen.insert(stamp.ino) {
+                return Err(EngineError::new(
+                    codes::BAD_NAME,
+                    format!("Two files differ only in their case, which the disk of {} ignores.", self.path.display()),
+                    "Choose a destination on another file system.",
+                ));
+            }
+            stamps.push(stamp);
+        }
+        if let Root::Folder(folder) = &self.root {
+            let synced = if self.meta.files.len() < SYNC_ALL_FROM {
+                rustix::fs::fsync(folder)
+            } else {
+                rustix::fs::syncfs(folder)
+            };
+            synced.map_err(|error| self.error(error.into()))?;
+        }
+        let _ = self.finished.set(stamps);
+        Ok(())
+    }
+
+    fn file(&self, index: usize) -> io::Result<Arc<File>> {
+        let folder = match &self.root {
+            Root::File(file) => return Ok(file.clone()),
+            Root::Folder(folder) => folder,
+        };
+        if let Some(file) = self.handles.get(index) {
+            return Ok(file);
+        }
+        let span = self.meta.files.get(index).ok_or(io::ErrorKind::NotFound)?;
+        // Once complete nothing is ever made again: what the person deleted stays deleted.
+        let make = self.finished.get().is_none();
+        let (folder, name) = descend(folder, &span.path, make)?;
+        let file = if make {
+            Arc::new(open_file(&folder, Path::new(name), &self.meta, index)?.0)
+        } else {
+            Arc::new(File::from(rustix::fs::openat(&folder, name, OFlags::RDONLY | FILE, Mode::empty())?))
+        };
+        self.handles.put(index, file.clone());
+        Ok(file)
+    }
+
+    fn error(&self, error: io::Error) -> EngineError {
+        EngineError::destination(&self.path, &error)
+    }
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// The open folder that holds the last component of `path`, and that component.
+fn descend<'a>(root: &OwnedFd, path: &'a str, make: bool) -> Result<(OwnedFd, &'a str), Errno> {
+    let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
+    let mut folder = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
+    for component in folders.into_iter().flat_map(|folders| folders.split('/')) {
+        if make {
+            match rustix::fs::mkdirat(&folder, component, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        folder = rustix::fs::openat(&folder, component, FOLDER, Mode::empty())?;
+    }
+    Ok((folder, name))
+}
+
+/// Opens a file of ours for reading and writing, or makes it exclusively, with its full size and no blocks yet.
+fn open_file(
+    folder: impl std::os::fd::AsFd,
+    name: &Path,
+    meta: &Metainfo,
+    index: usize,
+) -> Result<(File, bool), Errno> {
+    let len = meta.files.get(index).map_or(0, |span| span.len);
+    let (fd, existed) = match rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty()) {
+        Ok(fd) => (fd, true),
+        Err(Errno::NOENT) => {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
+            (rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666))?, false)
+        }
+        Err(error) => return Err(error),
+    };
+    let file = File::from(fd);
+    let metadata = file.metadata().map_err(|_| Errno::IO)?;
+    // A second name would let writes land in a file that is not ours.
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(Errno::EXIST);
+    }
+    if metadata.size() != len {
+        rustix::fs::ftruncate(&file, len)?;
+    }
+    Ok((file, existed))
+}

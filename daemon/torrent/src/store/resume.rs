@@ -1,0 +1,144 @@
+//! What a fetch remembers across restarts: one small file per content, replaced atomically.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{EngineError, codes};
+use crate::{ContentKey, hex};
+
+const VERSION: u32 = 1;
+/// 32 MiB of metadata describe at most 1.7 million pieces: 420 KB of hexadecimal bitfield.
+const MAX_BYTES: u64 = 2 << 20;
+
+/// The stored state of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resume {
+    version: u32,
+    /// 40 hexadecimal digits.
+    pub(crate) info_hash: String,
+    /// The bitfield of verified pieces, hexadecimal.
+    pub(crate) have: String,
+    /// The partial's name in the destination folder.
+    pub(crate) partial: String,
+    /// Its device and inode.
+    pub(crate) identity: (u64, u64),
+    /// The running system's id: the same means that what was written is still in the page cache.
+    pub(crate) boot: String,
+    /// The name chosen for the complete content, once it was about to be moved there.
+    pub(crate) placed: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    /// Unreadable; it was renamed to `.bad` and not lost.
+    Bad,
+    State(Resume),
+}
+
+impl Resume {
+    pub(crate) fn new(info_hash: [u8; 20], have: &[u8], partial: String, identity: (u64, u64)) -> Self {
+        Self {
+            version: VERSION,
+            info_hash: hex::encode(&info_hash),
+            have: hex::encode(have),
+            partial,
+            identity,
+            boot: boot_id(),
+            placed: None,
+        }
+    }
+
+    /// With the name that the complete content is about to get.
+    pub(crate) fn placed_as(self, name: &str) -> Self {
+        Self { placed: Some(name.to_owned()), ..self }
+    }
+
+    /// Writes a temporary file and renames it over the old one. Not synced: after a crash of the system every
+    /// claimed piece is hashed again anyway.
+    pub(crate) fn save(&self, state_dir: &Path, key: ContentKey) -> Result<(), EngineError> {
+        let path = path(state_dir, key);
+        let temporary = path.with_extension("resume.tmp");
+        let write = || -> io::Result<()> {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| EngineError { code: state_code(&error), ..EngineError::destination(&path, &error) })
+    }
+}
+
+fn state_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => codes::DISK_FULL,
+        _ => codes::BAD_STATE,
+    }
+}
+
+/// Reads the state of a content; what cannot be read is kept aside.
+pub(crate) fn load(state_dir: &Path, key: ContentKey) -> Found {
+    let path = path(state_dir, key);
+    let length = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+        Err(_) => return Found::Bad,
+    };
+    let text = if length <= MAX_BYTES { fs::read(&path).ok() } else { None };
+    match text.and_then(|text| serde_json::from_slice::<Resume>(&text).ok()) {
+        Some(state) if state.version == VERSION => Found::State(state),
+        Some(_) | None => {
+            set_aside(state_dir, key);
+            Found::Bad
+        }
+    }
+}
+
+/// Renames the state file to `.bad`.
+pub(crate) fn set_aside(state_dir: &Path, key: ContentKey) {
+    let path = path(state_dir, key);
+    if let Err(error) = fs::rename(&path, path.with_extension("resume.bad")) {
+        tracing::warn!(path = %path.display(), %error, "an unreadable resume file could not be kept aside");
+    }
+}
+
+/// Forgets the state of a content.
+pub(crate) fn remove(state_dir: &Path, key: ContentKey) {
+    if let Err(error) = fs::remove_file(path(state_dir, key))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "a resume file could not be removed");
+    }
+}
+
+fn path(state_dir: &Path, key: ContentKey) -> PathBuf {
+    state_dir.join(format!("{}.resume", key.0))
+}
+
+/// A different text after every start of the system; empty where there is none, which never counts as the same.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn state_is_read_back_and_damage_is_kept_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = ContentKey(7);
+        assert!(matches!(load(folder.path(), key), Found::Nothing));
+        let state = Resume::new([1; 20], &[0xf0], ".xbt-a.part".into(), (1, u64::MAX));
+        state.save(folder.path(), key).unwrap();
+        assert!(matches!(load(folder.path(), key), Found::State(read) if read == state));
+        fs::write(path(folder.path(), key), "{\"version\":1").unwrap();
+        assert!(matches!(load(folder.path(), key), Found::Bad));
+        assert_eq!(fs::read_to_string(folder.path().join("7.resume.bad")).unwrap(), "{\"version\":1");
+        remove(folder.path(), key);
+    }
+}

@@ -1,0 +1,273 @@
+//! Pieces on their way: from links, through verification, to the end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::jobs::{self, Done, Outcome, Written};
+use super::{Phase, Role, Swarm};
+use crate::LinkTag;
+use crate::event::{CloseReason, Event};
+use crate::link::Order;
+use crate::piece::PieceBuf;
+use crate::store::Store;
+
+/// The state is saved after this many newly verified bytes, or after [`SAVE_EVERY`].
+const SAVE_BYTES: usize = 8 << 20;
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The disk is made to write after this many bytes, so that the end is not one long wait.
+const FLUSH_BYTES: usize = 128 << 20;
+/// Wrong pieces: one that a link sent alone counts double.
+const MAX_STRIKES: u32 = 6;
+/// A link that stalled is not given pieces for this long, while there are others.
+const SNUB: Duration = Duration::from_secs(30);
+/// Near the end a piece may be taken from a link that has held it for this long.
+const OVERDUE: Duration = Duration::from_secs(3);
+/// Unfinished pieces are kept this long without any link.
+const PARKED: Duration = Duration::from_secs(30);
+
+impl Swarm {
+    /// Gives pieces to a link that asked for some.
+    pub(super) fn feed(&mut self, tag: LinkTag) {
+        let many = self.peers.len() > 1;
+        let (Phase::Fetching, Some(view)) = (&self.phase, &self.view) else { return };
+        let Some(peer) = self.peers.get_mut(&tag) else { return };
+        if many && peer.snubbed.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        let Some(has) = &peer.has else { return };
+        let mut meal = Vec::new();
+        while peer.hungry > 0
+            && let Some(index) = self.pieces.pick(has, many)
+        {
+            let piece = match self.pieces.unpark(index) {
+                Some(piece) => piece,
+                None => match self.shared.budget.take(view.meta.piece_len(index)) {
+                    Some(buffer) => PieceBuf::new(index, buffer),
+                    None => {
+                        self.starving = true;
+                        break;
+                    }
+                },
+            };
+            self.pieces.assign(index, tag);
+            peer.hungry = peer.hungry.saturating_sub(piece.len());
+            meal.push(piece);
+        }
+        if !meal.is_empty() {
+            peer.hungry = 0;
+            // If the link has just ended, its end brings nothing back: the pieces are freed by `reclaim`.
+            if peer.orders.send(Order::Fetch(meal)).is_err() {
+                self.reclaim(tag);
+            }
+        }
+    }
+
+    /// The fastest first.
+    pub(super) fn feed_all(&mut self) {
+        self.starving = false;
+        let mut hungry: Vec<(u64, LinkTag)> =
+            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (peer.rate, *tag)).collect();
+        hungry.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, tag) in hungry {
+            self.feed(tag);
+        }
+    }
+
+    /// A link is gone with its pieces.
+    pub(super) fn reclaim(&mut self, tag: LinkTag) {
+        for piece in self.pieces.held_by(tag) {
+            self.pieces.lost(piece);
+        }
+    }
+
+    /// Nothing came for a while: let others try what this link holds.
+    pub(super) fn stalled(&mut self, tag: LinkTag) {
+        if self.peers.len() < 2 {
+            return;
+        }
+        let held = self.pieces.held_by(tag);
+        if let Some(peer) = self.peers.get_mut(&tag) {
+            peer.snubbed = Some(Instant::now() + SNUB);
+            for piece in held {
+                if peer.dropping.insert(piece) {
+                    let _ = peer.orders.send(Order::Drop(piece));
+                }
+            }
+        }
+    }
+
+    /// Verification and writing, away from the network; the budget bounds how many wait, the semaphore how many run.
+    pub(super) fn verify(&mut self, piece: PieceBuf) {
+        let Some(view) = self.view.clone() else { return };
+        if !self.pieces.full(piece.index) {
+            return;
+        }
+        let shared = self.shared.clone();
+        self.jobs.spawn(async move {
+            let (index, len) = (piece.index, piece.len());
+            let _turn = shared.disk.acquire().await;
+            match tokio::task::spawn_blocking(move || jobs::verify(&view, piece)).await {
+                Ok(written) => Done::Written(written),
+                // The job was lost with its bytes: as good as a wrong piece that nobody is to blame for.
+                Err(_) => Done::Written(Written { piece: index, len, from: Vec::new(), outcome: Outcome::Wrong }),
+            }
+        });
+    }
+
+    pub(super) async fn done(&mut self, done: Done) {
+        match done {
+            Done::Opened(opened) => self.opened(opened).await,
+            Done::Metadata(tag, result) => self.metadata_checked(tag, result).await,
+            Done::Written(written) => self.written(written).await,
+            Done::Saved(result) => {
+                self.saving.running = false;
+                if let Err(error) = result {
+                    tracing::warn!(key = self.key.0, %error, "the state of a fetch could not be saved");
+                }
+                self.try_finish();
+            }
+            Done::Flushed => self.saving.flushing = false,
+            Done::Swept(result) => {
+                self.sweeping = false;
+                if let Err(error) = result {
+                    self.unreadable(error).await;
+                }
+            }
+            Done::Finished(Ok(path)) => {
+                self.phase = Phase::Complete;
+                self.to_all(|| Order::Complete);
+                self.completed(path).await;
+            }
+            Done::Finished(Err(error)) => self.fail(error).await,
+        }
+    }
+
+    async fn written(&mut self, written: Written) {
+        self.count(&written);
+        match written.outcome {
+            Outcome::Good => {
+                let piece = written.piece;
+                self.to_all(|| Order::Have(piece));
+                if self.saving.unsaved >= SAVE_BYTES {
+                    self.save();
+                }
+                self.flush();
+                self.try_finish();
+            }
+            Outcome::Wrong => {
+                self.pieces.wrong(written.piece);
+                self.blame(&written.from);
+                self.feed_all();
+            }
+            Outcome::Failed(error) => {
+                self.pieces.wrong(written.piece);
+                self.fail(error).await;
+            }
+        }
+    }
+
+    /// Notes a good piece.
+    pub(super) fn count(&mut self, written: &Written) {
+        if matches!(written.outcome, Outcome::Good) {
+            self.pieces.verified(written.piece);
+            self.saving.unsaved += written.len;
+            self.saving.unflushed += written.len;
+        }
+    }
+
+    fn blame(&mut self, from: &[LinkTag]) {
+        let points = if from.len() == 1 { 2 } else { 1 };
+        for tag in from {
+            let Some(peer) = self.peers.get_mut(tag) else { continue };
+            peer.strikes += points;
+            if peer.strikes >= MAX_STRIKES {
+                peer.hungry = 0;
+                self.close(*tag, CloseReason::Corrupt);
+            }
+        }
+    }
+
+    /// Four times a second while fetching.
+    pub(super) async fn look_after(&mut self) {
+        if self.saving.unsaved > 0 && self.saving.last.elapsed() >= SAVE_EVERY {
+            self.save();
+        }
+        if self.peers.is_empty() {
+            if self.alone.elapsed() >= PARKED {
+                self.pieces.drop_parked();
+            }
+            return;
+        }
+        self.feed_all();
+        self.take_overdue();
+    }
+
+    /// Near the end, when a link has nothing to do: takes pieces from much slower ones.
+    fn take_overdue(&mut self) {
+        let idle: Vec<(LinkTag, u64)> =
+            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (*tag, peer.rate)).collect();
+        for (tag, rate) in idle {
+            let Some(has) = self.peers.get(&tag).and_then(|peer| peer.has.as_ref()) else { continue };
+            let Some((slow, piece)) = self.pieces.overdue(has, tag, OVERDUE) else { continue };
+            let Some(holder) = self.peers.get_mut(&slow) else { continue };
+            if rate > holder.rate.saturating_mul(2) && holder.dropping.insert(piece) {
+                let _ = holder.orders.send(Order::Drop(piece));
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        let (Some(place), Some(view)) = (self.place(), self.view.clone()) else { return };
+        if self.saving.running || self.phase != Phase::Fetching {
+            return;
+        }
+        (self.saving.running, self.saving.unsaved, self.saving.last) = (true, 0, Instant::now());
+        let have = self.pieces.have().clone();
+        self.jobs.spawn_blocking(move || Done::Saved(jobs::save(&place, &view, &have)));
+    }
+
+    /// At a halt, when no job runs any more.
+    pub(super) async fn save_now(&mut self) {
+        let (Some(place), Some(view)) = (self.place(), self.view.clone()) else { return };
+        let have = self.pieces.have().clone();
+        let saved = tokio::task::spawn_blocking(move || jobs::save(&place, &view, &have)).await;
+        if !matches!(saved, Ok(Ok(()))) {
+            tracing::warn!(key = self.key.0, "the state of a fetch could not be saved");
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(view) = self.view.clone() else { return };
+        if self.saving.flushing || self.saving.unflushed < FLUSH_BYTES {
+            return;
+        }
+        (self.saving.flushing, self.saving.unflushed) = (true, 0);
+        self.jobs.spawn_blocking(move || {
+            if let Store::Partial(files) = &*view.store {
+                files.flush();
+            }
+            Done::Flushed
+        });
+    }
+
+    /// Starts the end once every piece is verified and no save runs that could overwrite the end's own record.
+    pub(super) fn try_finish(&mut self) {
+        if self.phase != Phase::Fetching || self.saving.running || !self.pieces.have().is_full() {
+            return;
+        }
+        if let (Some(place), Some(view)) = (self.place(), self.view.clone()) {
+            self.phase = Phase::Finishing;
+            self.jobs.spawn_blocking(move || Done::Finished(jobs::finish(&place, &view)));
+        }
+    }
+
+    /// The last word of a fetch.
+    pub(super) async fn completed(&mut self, path: PathBuf) {
+        if let Some(Role::Fetch(fetch)) = &self.role {
+            self.shared.emit(Event::Progress { key: self.key, verified: fetch.size }).await;
+        }
+        self.shared.emit(Event::Completed { key: self.key, path }).await;
+    }
+}

@@ -1,0 +1,339 @@
+//! What blocks, done away from the network tasks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha1::{Digest, Sha1};
+use tokio::time::Instant;
+
+use crate::bitfield::Bitfield;
+use crate::engine::{Data, Fetch};
+use crate::error::{EngineError, codes};
+use crate::link::View;
+use crate::metainfo::Metainfo;
+use crate::names;
+use crate::piece::PieceBuf;
+use crate::prepared::Prepared;
+use crate::store::resume::{self, Found, Resume};
+use crate::store::{PartialFiles, SourceFiles, Store, check, place};
+use crate::{ContentKey, LinkTag};
+
+/// Pieces hashed to believe the rest, after a crash of this process only.
+const SAMPLE: usize = 16;
+
+/// A job has ended.
+pub(super) enum Done {
+    Opened(Result<Opened, EngineError>),
+    /// `Err(None)`: not what the hash says, so the link lied.
+    Metadata(LinkTag, Result<Arc<Metainfo>, Option<EngineError>>),
+    Written(Written),
+    Saved(Result<(), EngineError>),
+    Swept(Result<(), EngineError>),
+    Flushed,
+    Finished(Result<PathBuf, EngineError>),
+}
+
+/// What is on the disk.
+pub(super) enum Opened {
+    /// Nothing is known but the offer.
+    NoMetadata,
+    Ready(View, Bitfield),
+    /// It was complete and in place before; served only if the metadata is known.
+    Placed(PathBuf, Option<View>),
+}
+
+/// A piece went through verification.
+pub(super) struct Written {
+    pub(super) piece: u32,
+    pub(super) len: usize,
+    pub(super) from: Vec<LinkTag>,
+    pub(super) outcome: Outcome,
+}
+
+pub(super) enum Outcome {
+    Good,
+    Wrong,
+    Failed(EngineError),
+}
+
+/// What is not saved yet.
+pub(super) struct Saving {
+    /// A job runs.
+    pub(super) running: bool,
+    pub(super) unsaved: usize,
+    pub(super) unflushed: usize,
+    pub(super) flushing: bool,
+    pub(super) last: Instant,
+}
+
+impl Default for Saving {
+    fn default() -> Self {
+        Self { running: false, unsaved: 0, unflushed: 0, flushing: false, last: Instant::now() }
+    }
+}
+
+impl Saving {
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Opens what is seeded.
+pub(super) fn open_seed(prepared: &Arc<Prepared>) -> Result<Opened, EngineError> {
+    let meta = Metainfo::parse(prepared.info.clone())?;
+    if meta.info_hash != prepared.info_hash || meta.files.len() != prepared.sources.len() {
+        let message = "The stored description of a prepared content contradicts itself.";
+        return Err(EngineError::new(codes::BAD_STATE, message, "Send it again."));
+    }
+    let files = SourceFiles::new(prepared.clone());
+    files.check_all()?;
+    let have = Bitfield::full(meta.pieces());
+    Ok(Opened::Ready(View { meta: Arc::new(meta), store: Arc::new(Store::Source(files)) }, have))
+}
+
+/// Where a fetch keeps its state.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) state_dir: PathBuf,
+    pub(super) key: ContentKey,
+    pub(super) fetch: Arc<Fetch>,
+}
+
+impl Place {
+    pub(super) fn partial(&self) -> PathBuf {
+        partial_path(&self.fetch)
+    }
+}
+
+fn partial_path(fetch: &Fetch) -> PathBuf {
+    fetch.destination.join(partial_name(fetch))
+}
+
+fn partial_name(fetch: &Fetch) -> String {
+    format!(".xbt-{}.part", fetch.partial_id)
+}
+
+/// Opens what is fetched: what is there, what of it is right.
+pub(super) fn open_fetch(
+    place: &Place,
+    known: Option<Arc<Metainfo>>,
+    stop: &AtomicBool,
+    checked: &AtomicU64,
+) -> Result<Opened, EngineError> {
+    let fetch = &place.fetch;
+    let id = fetch.partial_id.as_str();
+    let plain =
+        !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if !plain {
+        return Err(EngineError::new(
+            codes::BAD_NAME,
+            format!("{id:?} cannot be part of a file name."),
+            "Report this.",
+        ));
+    }
+    let meta = match (known, &fetch.info) {
+        (Some(meta), _) => Some(meta),
+        (None, Some(info)) => Some(Arc::new(matching(Metainfo::parse(info.clone())?, fetch)?)),
+        (None, None) => None,
+    };
+    let found = resume::load(&place.state_dir, place.key);
+    let found = match found {
+        Found::State(state) if state.info_hash != crate::hex::encode(&fetch.info_hash) => {
+            // Of another content: not ours to lose.
+            resume::set_aside(&place.state_dir, place.key);
+            Found::Bad
+        }
+        Found::State(_) | Found::Nothing | Found::Bad => found,
+    };
+    if let Some(path) = placed(&found, fetch) {
+        let view = meta.and_then(|meta| {
+            let (files, _) = PartialFiles::open(meta.clone(), &path).ok()?;
+            files.finish().ok()?;
+            Some(View { meta, store: Arc::new(Store::Partial(files)) })
+        });
+        return Ok(Opened::Placed(path, view));
+    }
+    match meta {
+        None => Ok(Opened::NoMetadata),
+        Some(meta) => open_partial(place, meta, &found, stop, checked),
+    }
+}
+
+/// The final path, if the content is there already: known by its identity, not by its name.
+fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
+    let Found::State(Resume { placed: Some(name), identity, .. }) = found else { return None };
+    let name = names::safe_name(name).ok()?;
+    let path = fetch.destination.join(name);
+    (place::is_identity(&path, *identity) && !place::is_identity(&partial_path(fetch), *identity)).then_some(path)
+}
+
+fn open_partial(
+    place: &Place,
+    meta: Arc<Metainfo>,
+    found: &Found,
+    stop: &AtomicBool,
+    checked: &AtomicU64,
+) -> Result<Opened, EngineError> {
+    let (fetch, path) = (&place.fetch, place.partial());
+    std::fs::create_dir_all(&fetch.destination)
+        .map_err(|error| EngineError::destination(&fetch.destination, &error))?;
+    let was_there = std::fs::symlink_metadata(&path).is_ok();
+    if !was_there {
+        room_for(fetch, meta.size)?;
+    }
+    let (files, existed) = PartialFiles::open(meta.clone(), &path)?;
+    let identity = files.identity()?;
+    let store = Arc::new(Store::Partial(files));
+    let have =
+        if existed { rightful(&meta, &store, found, identity, stop, checked) } else { Bitfield::empty(meta.pieces()) };
+    if existed && !stop.load(Ordering::Relaxed) {
+        room_for(fetch, meta.size - meta.bytes_of(&have))?;
+    }
+    checked.store(meta.bytes_of(&have), Ordering::Relaxed);
+    Ok(Opened::Ready(View { meta, store }, have))
+}
+
+/// Which pieces count. The same run of the system, and the same file: what was written is in the page cache, so a
+/// sample is enough. Any doubt: every claimed piece is hashed. Nothing known: every piece is.
+fn rightful(
+    meta: &Metainfo,
+    store: &Store,
+    found: &Found,
+    identity: (u64, u64),
+    stop: &AtomicBool,
+    checked: &AtomicU64,
+) -> Bitfield {
+    let claim = match found {
+        Found::State(state) => {
+            let bits = crate::hex::decode(&state.have).and_then(|bits| Bitfield::from_bytes(&bits, meta.pieces()));
+            bits.filter(|_| state.identity == identity).map(|bits| (bits, state.boot == resume::boot_id()))
+        }
+        Found::Nothing | Found::Bad => None,
+    };
+    let Some((bits, same_boot)) = claim else {
+        let all: Vec<u32> = (0..meta.pieces()).collect();
+        return check::verify(meta, store, &all, stop, checked);
+    };
+    let claimed: Vec<u32> = bits.iter().collect();
+    if same_boot && !claimed.is_empty() && files_there(meta, store) {
+        let step = claimed.len().div_ceil(SAMPLE).max(1);
+        let sample: Vec<u32> = claimed.iter().rev().step_by(step).copied().collect();
+        let right = check::verify(meta, store, &sample, stop, &AtomicU64::new(0));
+        if right.count() as usize == sample.len() {
+            return bits;
+        }
+    }
+    check::verify(meta, store, &claimed, stop, checked)
+}
+
+/// Every file with data that is claimed is looked for by `verify`; for a sample all must be there that exist at all.
+fn files_there(meta: &Metainfo, store: &Store) -> bool {
+    match store {
+        Store::Partial(files) => meta.files.len() == 1 || files.none_resized(),
+        Store::Source(_) => true,
+    }
+}
+
+fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
+    // An unreadable number must not stop a fetch that the disk may well hold.
+    let Ok(free) = crate::free_space(&fetch.destination) else { return Ok(()) };
+    if free >= bytes {
+        return Ok(());
+    }
+    let message = format!(
+        "{} needs {bytes} more bytes and the disk that holds {} has {free}.",
+        fetch.name,
+        fetch.destination.display()
+    );
+    Err(EngineError::new(codes::DISK_FULL, message, "Make room there, then resume."))
+}
+
+/// Checks metadata against the offer.
+pub(super) fn matching(meta: Metainfo, fetch: &Fetch) -> Result<Metainfo, EngineError> {
+    if meta.info_hash != fetch.info_hash {
+        return Err(EngineError::mismatch("its description has another hash"));
+    }
+    if meta.info.len() != fetch.metadata_size as usize {
+        return Err(EngineError::mismatch("its description has another length"));
+    }
+    if meta.name != fetch.name {
+        return Err(EngineError::mismatch(format!("it is called {:?}, not {:?}", meta.name, fetch.name)));
+    }
+    if meta.size != fetch.size {
+        return Err(EngineError::mismatch(format!("it has {} bytes, not {}", meta.size, fetch.size)));
+    }
+    if meta.files.len() as u64 != fetch.files {
+        return Err(EngineError::mismatch(format!("it has {} files, not {}", meta.files.len(), fetch.files)));
+    }
+    Ok(meta)
+}
+
+/// Checks what a link says is the metadata.
+pub(super) fn metadata(bytes: Vec<u8>, fetch: &Fetch) -> Result<Arc<Metainfo>, Option<EngineError>> {
+    if <[u8; 20]>::from(Sha1::digest(&bytes)) != fetch.info_hash {
+        return Err(None);
+    }
+    let meta = Metainfo::parse(bytes.into()).and_then(|meta| matching(meta, fetch));
+    meta.map(Arc::new).map_err(Some)
+}
+
+/// Hashes a piece in memory, and writes it only if it is right.
+pub(super) fn verify(view: &View, piece: PieceBuf) -> Written {
+    let right = view.meta.piece_hash(piece.index) == Some(&Sha1::digest(piece.bytes())[..]);
+    let outcome = match (&*view.store, right) {
+        (_, false) => Outcome::Wrong,
+        (Store::Partial(files), true) => match files.write(view.meta.piece_offset(piece.index), piece.bytes()) {
+            Ok(()) => Outcome::Good,
+            Err(error) => Outcome::Failed(error),
+        },
+        // Sources are never written; a seed is never sent to here.
+        (Store::Source(_), true) => Outcome::Good,
+    };
+    Written { piece: piece.index, len: piece.len(), from: piece.from().to_vec(), outcome }
+}
+
+fn state_of(place: &Place, view: &View, have: &Bitfield) -> Result<Resume, EngineError> {
+    let identity = match &*view.store {
+        Store::Partial(files) => files.identity()?,
+        Store::Source(_) => (0, 0),
+    };
+    Ok(Resume::new(place.fetch.info_hash, have.bytes(), partial_name(&place.fetch), identity))
+}
+
+pub(super) fn save(place: &Place, view: &View, have: &Bitfield) -> Result<(), EngineError> {
+    state_of(place, view, have)?.save(&place.state_dir, place.key)
+}
+
+/// Puts everything on the disk and gives it its name.
+pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError> {
+    let Store::Partial(files) = &*view.store else {
+        return Err(EngineError::new(codes::BAD_STATE, "A source cannot be fetched.", "Report this."));
+    };
+    files.finish()?;
+    let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
+    let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
+    place::place(&place.partial(), &place.fetch.destination, &name, |name| {
+        state.clone().placed_as(name).save(&place.state_dir, place.key)
+    })
+}
+
+/// Removes what the caller no longer wants.
+pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data, complete: bool) {
+    if complete || data == Data::Delete {
+        resume::remove(state_dir, key);
+    }
+    if complete || data == Data::Keep {
+        return;
+    }
+    let path = partial_path(fetch);
+    let removed = match std::fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(&path),
+        Ok(_) => std::fs::remove_file(&path),
+        Err(_) => Ok(()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "partial data could not be removed");
+    }
+}

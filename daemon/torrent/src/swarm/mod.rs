@@ -1,0 +1,414 @@
+//! One content: a task that owns everything known about it.
+//!
+//! Invariants. Only this task changes a content's state; links and jobs report to it. It waits for nothing but the
+//! caller's taking of events, so a link that waits for its inbox never waits for long. After `Completed` no
+//! `Failed` follows.
+
+mod fetching;
+mod jobs;
+mod opening;
+mod pieces;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::bitfield::Bitfield;
+use crate::engine::{Data, Fetch, Shared};
+use crate::error::EngineError;
+use crate::event::{CloseReason, Event};
+use crate::link::{self, Attach, Order, Report, Start, View};
+use crate::prepared::Prepared;
+use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
+
+use jobs::Done;
+use pieces::Pieces;
+
+/// Links of one content at a time.
+const MAX_LINKS: usize = 64;
+/// Reports that may wait.
+const INBOX: usize = 256;
+
+/// From the engine's caller to a content.
+pub(crate) enum Command {
+    Seed(Box<Prepared>),
+    Fetch(Box<Fetch>),
+    Attach(Attach),
+    Pause,
+    Resume,
+    Forget(Data),
+    Shutdown(oneshot::Sender<()>),
+}
+
+#[derive(Clone)]
+enum Role {
+    Seed(Arc<Prepared>),
+    Fetch(Arc<Fetch>),
+}
+
+/// Where a content stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A job looks at what is on the disk.
+    Opening,
+    /// No link has told the metadata yet.
+    Metadata,
+    Fetching,
+    /// Everything is verified and is being moved into place.
+    Finishing,
+    /// Everything is here.
+    Complete,
+    /// Links are refused for this reason until the caller says otherwise.
+    Halted(CloseReason),
+}
+
+struct Swarm {
+    key: ContentKey,
+    shared: Arc<Shared>,
+    role: Option<Role>,
+    phase: Phase,
+    view: Option<View>,
+    pieces: Pieces,
+    peers: HashMap<LinkTag, Peer>,
+    reports: mpsc::Sender<(LinkTag, Report)>,
+    jobs: JoinSet<Done>,
+    /// Ends a running opening job early.
+    stop: Arc<AtomicBool>,
+    /// Verified bytes as an opening job counts them.
+    checked: Arc<AtomicU64>,
+    told: Option<u64>,
+    /// Waiting for the memory of pieces.
+    starving: bool,
+    freed: watch::Receiver<u64>,
+    /// Which link tells the metadata, since when.
+    teller: Option<(LinkTag, Instant)>,
+    saving: jobs::Saving,
+    sweeping: bool,
+    /// Since when no link is attached.
+    alone: Instant,
+}
+
+/// A link as the swarm sees it.
+struct Peer {
+    orders: mpsc::UnboundedSender<Order>,
+    has: Option<Bitfield>,
+    /// Bytes of pieces it could take.
+    hungry: usize,
+    rate: u64,
+    /// The size of the metadata it can tell.
+    can_tell: Option<u32>,
+    /// Points for wrong data.
+    strikes: u32,
+    /// Not fed until then.
+    snubbed: Option<Instant>,
+    dropping: HashSet<u32>,
+}
+
+/// Runs a content until it is forgotten.
+pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let (reports, mut inbox) = mpsc::channel(INBOX);
+    let mut swarm = Swarm::new(shared, key, reports);
+    let mut tick = interval(PROGRESS_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let busy = swarm.is_busy();
+        tokio::select! {
+            command = commands.recv() => {
+                let Some(command) = command else { break };
+                swarm.obey(command).await;
+                if swarm.role.is_none() && swarm.shared.content_ended(key, &commands) {
+                    break;
+                }
+            }
+            Some((tag, report)) = inbox.recv() => swarm.hear(tag, report).await,
+            Some(done) = swarm.jobs.join_next() => match done {
+                Ok(done) => swarm.done(done).await,
+                Err(error) => tracing::error!(key = key.0, %error, "a job was lost"),
+            },
+            _ = swarm.freed.changed(), if swarm.starving => swarm.feed_all(),
+            _ = tick.tick(), if busy => swarm.tick().await,
+        }
+    }
+}
+
+impl Swarm {
+    fn new(shared: Arc<Shared>, key: ContentKey, reports: mpsc::Sender<(LinkTag, Report)>) -> Self {
+        let freed = shared.budget.freed();
+        Self {
+            key,
+            shared,
+            role: None,
+            phase: Phase::Halted(CloseReason::Unknown),
+            view: None,
+            pieces: Pieces::new(Bitfield::empty(0), 1),
+            peers: HashMap::new(),
+            reports,
+            jobs: JoinSet::new(),
+            stop: Arc::default(),
+            checked: Arc::default(),
+            told: None,
+            starving: false,
+            freed,
+            teller: None,
+            saving: jobs::Saving::default(),
+            sweeping: false,
+            alone: Instant::now(),
+        }
+    }
+
+    /// Whether there is anything to look at from time to time; an idle content costs nothing.
+    fn is_busy(&self) -> bool {
+        match self.phase {
+            Phase::Opening | Phase::Fetching | Phase::Finishing => true,
+            Phase::Metadata => !self.peers.is_empty(),
+            Phase::Complete | Phase::Halted(_) => false,
+        }
+    }
+
+    fn is_fetch(&self) -> bool {
+        matches!(self.role, Some(Role::Fetch(_)))
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Seed(prepared) => {
+                let replaces = match &self.role {
+                    None => true,
+                    Some(Role::Seed(old)) => **old != *prepared,
+                    Some(Role::Fetch(_)) => self.phase == Phase::Complete,
+                };
+                self.begin(replaces, || Role::Seed(Arc::new(*prepared))).await;
+            }
+            Command::Fetch(fetch) => {
+                let replaces = self.role.is_none();
+                self.begin(replaces, || Role::Fetch(Arc::new(*fetch))).await;
+            }
+            Command::Attach(attach) => self.attach(attach).await,
+            Command::Pause => self.halt(CloseReason::Paused).await,
+            Command::Resume => {
+                if matches!(self.phase, Phase::Halted(_)) && self.role.is_some() {
+                    self.open(None);
+                }
+            }
+            Command::Forget(data) => self.forget(data).await,
+            Command::Shutdown(done) => {
+                self.halt(CloseReason::Shutdown).await;
+                // The caller may have given up waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Starts, or tries again after a halt; what runs already is left alone.
+    async fn begin(&mut self, replaces: bool, role: impl FnOnce() -> Role) {
+        if replaces {
+            if self.role.is_some() {
+                self.halt(CloseReason::Unknown).await;
+            }
+            self.role = Some(role());
+            self.view = None;
+            self.open(None);
+        } else if matches!(self.phase, Phase::Halted(_)) {
+            self.open(None);
+        }
+    }
+
+    async fn attach(&mut self, attach: Attach) {
+        let refusal = match &self.phase {
+            Phase::Halted(reason) => Some(reason.clone()),
+            _ if self.peers.len() >= MAX_LINKS => Some(CloseReason::TooMany),
+            Phase::Opening | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
+        };
+        if let Some(reason) = refusal {
+            return self.shared.link_closed(self.key, attach.tag, reason).await;
+        }
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let peer = Peer {
+            orders,
+            has: None,
+            hungry: 0,
+            rate: 0,
+            can_tell: None,
+            strikes: 0,
+            snubbed: None,
+            dropping: HashSet::new(),
+        };
+        let opened = self.phase != Phase::Opening;
+        let start = Start {
+            key: self.key,
+            shared: self.shared.clone(),
+            reports: self.reports.clone(),
+            orders: receiver,
+            ready: self.view.clone().filter(|_| opened).map(|view| (view, self.pieces.have().clone())),
+            fetching: self.is_fetch() && self.phase != Phase::Complete,
+        };
+        self.peers.insert(attach.tag, peer);
+        tokio::spawn(link::run(attach, start));
+        self.sweep();
+    }
+
+    async fn hear(&mut self, tag: LinkTag, report: Report) {
+        let Some(peer) = self.peers.get_mut(&tag) else {
+            // A link that was told to close; only unfinished pieces could matter, and they are dropped.
+            return;
+        };
+        match report {
+            Report::CanTell(size) => {
+                peer.can_tell = Some(size);
+                self.seek_metadata().await;
+            }
+            Report::Has(bits) => {
+                if let Some(old) = peer.has.replace(bits) {
+                    self.pieces.uncounted(&old);
+                }
+                if let Some(bits) = &peer.has {
+                    self.pieces.counted(bits.iter());
+                }
+                self.feed(tag);
+            }
+            Report::Have(more) => {
+                if let Some(bits) = &mut peer.has {
+                    let new: Vec<u32> = more.into_iter().filter(|piece| bits.set(*piece)).collect();
+                    self.pieces.counted(new.into_iter());
+                }
+                self.feed(tag);
+            }
+            Report::Hungry(bytes, rate) => {
+                (peer.hungry, peer.rate) = (bytes, rate);
+                self.feed(tag);
+            }
+            Report::Full(piece) => {
+                peer.dropping.remove(&piece.index);
+                peer.snubbed = None;
+                self.verify(piece);
+            }
+            Report::GiveBack(pieces) => {
+                pieces.iter().for_each(|piece| {
+                    peer.dropping.remove(&piece.index);
+                });
+                pieces.into_iter().for_each(|piece| self.pieces.give_back(piece));
+                self.feed_all();
+            }
+            Report::Stalled => self.stalled(tag),
+            Report::Metadata(bytes) => self.metadata_came(tag, bytes),
+            Report::Untold => {
+                peer.can_tell = None;
+                self.teller = None;
+                self.seek_metadata().await;
+            }
+            Report::Unreadable(error) => self.unreadable(error).await,
+            Report::Ended => self.lost(tag).await,
+        }
+    }
+
+    async fn lost(&mut self, tag: LinkTag) {
+        let Some(peer) = self.peers.remove(&tag) else { return };
+        if let Some(has) = &peer.has {
+            self.pieces.uncounted(has);
+        }
+        // What it could not give back (orders it never saw) is free again.
+        self.reclaim(tag);
+        if self.peers.is_empty() {
+            self.alone = Instant::now();
+            self.shared.budget.trim();
+        }
+        if self.teller.is_some_and(|(teller, _)| teller == tag) {
+            self.teller = None;
+            self.seek_metadata().await;
+        }
+        self.feed_all();
+    }
+
+    /// A source cannot be read as it was. After `Completed` that is nobody's failure: serving just ends.
+    async fn unreadable(&mut self, error: EngineError) {
+        if self.is_fetch() && self.phase == Phase::Complete {
+            tracing::info!(key = self.key.0, %error, "a completed content is no longer served");
+            self.halt(CloseReason::Stopped(error.message)).await;
+        } else {
+            self.fail(error).await;
+        }
+    }
+
+    /// Stops, keeps everything, and says why. Once per failure.
+    async fn fail(&mut self, error: EngineError) {
+        if matches!(self.phase, Phase::Halted(_)) {
+            return;
+        }
+        tracing::info!(key = self.key.0, code = error.code, %error, "content stopped");
+        self.halt(CloseReason::Stopped(error.message.clone())).await;
+        self.shared.emit(Event::Failed { key: self.key, error }).await;
+    }
+
+    /// Closes the links, waits for the jobs, saves.
+    async fn halt(&mut self, reason: CloseReason) {
+        let was = std::mem::replace(&mut self.phase, Phase::Halted(reason.clone()));
+        self.stop.store(true, Ordering::Relaxed);
+        for (_, peer) in self.peers.drain() {
+            // Fails only for a link that has just ended.
+            let _ = peer.orders.send(Order::Close(reason.clone()));
+        }
+        self.teller = None;
+        self.starving = false;
+        let mut completed = None;
+        while let Some(done) = self.jobs.join_next().await {
+            match done {
+                Ok(Done::Written(written)) => self.count(&written),
+                Ok(Done::Finished(Ok(path))) => completed = Some(path),
+                Ok(
+                    Done::Opened(_)
+                    | Done::Metadata(..)
+                    | Done::Saved(_)
+                    | Done::Swept(_)
+                    | Done::Flushed
+                    | Done::Finished(Err(_)),
+                )
+                | Err(_) => {}
+            }
+        }
+        self.sweeping = false;
+        self.pieces.drop_parked();
+        if matches!(was, Phase::Fetching | Phase::Finishing) && completed.is_none() {
+            self.save_now().await;
+        }
+        self.saving.reset();
+        if let Some(path) = completed {
+            self.shared.emit(Event::Completed { key: self.key, path }).await;
+        }
+        self.shared.budget.trim();
+    }
+
+    async fn forget(&mut self, data: Data) {
+        let complete = self.phase == Phase::Complete;
+        self.halt(CloseReason::Unknown).await;
+        if let Some(Role::Fetch(fetch)) = self.role.take() {
+            let (state_dir, key) = (self.shared.state_dir.clone(), self.key);
+            let job = tokio::task::spawn_blocking(move || jobs::forget(&state_dir, key, &fetch, data, complete));
+            let _ = job.await;
+        }
+        self.view = None;
+    }
+
+    async fn tick(&mut self) {
+        let verified = match (&self.phase, &self.view) {
+            (Phase::Opening, _) => self.checked.load(Ordering::Relaxed),
+            (_, Some(view)) => view.meta.bytes_of(self.pieces.have()),
+            (_, None) => 0,
+        };
+        if self.is_fetch()
+            && self.told != Some(verified)
+            && self.shared.tell(Event::Progress { key: self.key, verified })
+        {
+            self.told = Some(verified);
+        }
+        if self.phase == Phase::Metadata {
+            self.metadata_overdue().await;
+        }
+        if self.phase == Phase::Fetching {
+            self.look_after().await;
+        }
+    }
+}
