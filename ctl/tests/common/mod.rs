@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_serde::formats::Json;
 use xbt_api::{
-    ApiError, Connection, Contact, Counts, Direction, Event, EventKind, Events, Hello, ListPage, ListQuery, METHODS,
-    PROTOCOL, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, Xbt,
+    ApiError, Connection, Contact, Counts, DeviceVerification, Direction, Event, EventKind, Events, Hello, ListPage,
+    ListQuery, METHODS, PROTOCOL, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust,
+    Verification, Why, Xbt,
 };
 
 /// What the fake daemon knows and was told.
@@ -151,6 +152,7 @@ impl Xbt for FakeDaemon {
             download_rate: 0,
             links: 1,
             counts: Counts { total: 3, active: 1, ..Counts::default() },
+            refused: Default::default(),
         })
     }
 
@@ -191,11 +193,11 @@ impl Xbt for FakeDaemon {
         let transfer = self.change(&[id], |_| {})?.remove(0);
         Ok(TransferDetails {
             transfer,
-            file_list: vec![xbt_api::FileInfo { path: "a/b.jpg".into(), size: 2_048, done_bytes: 0 }],
+            file_list: vec![xbt_api::FileInfo { path: "a/b.jpg".into(), size: 2_048 }],
             more_files: true,
             history: vec![xbt_api::HistoryItem {
                 at: "2026-01-31T12:00:00Z".into(),
-                state: State::Queued,
+                state: "queued".into(),
                 reason: Some("bob is offline".into()),
             }],
             better_ways: vec![xbt_api::BetterWay {
@@ -206,6 +208,8 @@ impl Xbt for FakeDaemon {
             fingerprint: Some("cd".repeat(32)),
             verified: true,
             expires: None,
+            uploaded: 0,
+            downloaded: 0,
         })
     }
 
@@ -267,14 +271,13 @@ impl Xbt for FakeDaemon {
 
     async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {
         self.allowed()?;
-        let (own_fingerprint, fingerprints) = ("ab".repeat(32), vec!["cd".repeat(32)]);
-        Ok(Verification {
-            jid,
+        let device = DeviceVerification {
+            resource: "xbt-1f2e".into(),
+            fingerprint: "cd".repeat(32),
             safety_number: "12345 67890".into(),
-            own_fingerprint,
-            fingerprints,
-            trust: Trust::Blind,
-        })
+            verified: false,
+        };
+        Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Blind })
     }
 
     async fn contact_confirm(self, _: Context, jid: String, safety_number: String) -> Result<Contact, ApiError> {

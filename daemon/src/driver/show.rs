@@ -91,7 +91,7 @@ impl Driver {
             Direction::In => Some(blob.into()),
             Direction::Out => convert::prepared(&blob).ok().map(|p| p.info),
         };
-        let Some(files) = info.and_then(|info| xbt_torrent::list_files(&info).ok()) else {
+        let Some(files) = info.and_then(|info| xbt_torrent::list_files(info).ok()) else {
             return (Vec::new(), false);
         };
         let more = files.len() > FILES_SHOWN;

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 pub use engine::{Data, Engine, EngineConfig, Fetch};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
-pub use metainfo::{MAX_FILES, MAX_METADATA};
+pub use metainfo::{MAX_FILES, MAX_METADATA, list_files};
 pub use prepare::Sources;
 pub use prepared::Prepared;
 pub use space::free_space;

@@ -52,6 +52,15 @@ pub(crate) struct FileSpan {
     pub(crate) len: u64,
 }
 
+/// The files of an info dictionary with their sizes in bytes, in its order; a single file has the content's name.
+///
+/// # Errors
+/// `bad-metadata` where a fetch would refuse it.
+pub fn list_files(info: Bytes) -> Result<Vec<(String, u64)>, EngineError> {
+    let Metainfo { name, single, files, .. } = Metainfo::parse(info)?;
+    Ok(files.into_iter().map(|file| (if single { name.clone() } else { file.path }, file.len)).collect())
+}
+
 /// A part of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
