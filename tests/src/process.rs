@@ -56,7 +56,7 @@ impl Process {
         let child = Command::new(&line[0])
             .args(&line[1..])
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path())
             .envs(launch.env)
             .current_dir(launch.folder)
             .stdin(Stdio::null())
@@ -123,6 +123,13 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Where programs are looked for: also where Debian keeps those that it thinks are for root only, such as `ip`.
+fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
 }
 
 /// The text of a log, or nothing where there is none yet.
