@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use crate::ctl::{Ctl, text};
 use crate::net::Net;
 use crate::process::{Launch, Process, read_log};
-use crate::{disk, programs, wait};
+use crate::{disk, ports, programs, wait};
 
 /// SIGTERM has to end the daemon within this time.
 pub const CLEAN_STOP: Duration = Duration::from_secs(5);
@@ -54,7 +54,8 @@ impl Daemon {
         daemon.set("account.password_file", "~/.config/xbt/password");
         daemon.set("files.download_dir", "~/Downloads");
         // Loopback is offered to contacts because it is listed; ports are the kernel's.
-        daemon.set("network.listen", vec!["127.0.0.1:0", "[::1]:0"]);
+        let listen = if ports::has_v6() { vec!["127.0.0.1:0", "[::1]:0"] } else { vec!["127.0.0.1:0"] };
+        daemon.set("network.listen", listen);
         daemon.set("network.map_port", false);
         daemon
     }
