@@ -242,6 +242,13 @@ impl Ctl {
         })
     }
 
+    /// Waits until it has noticed that the XMPP server is away; it may be trying again already.
+    #[track_caller]
+    pub fn misses_server(&self) {
+        let what = format!("{} misses its server", self.name);
+        wait::until(&what, wait::SOON, || (self.status()["connection"] != "online").then_some(()));
+    }
+
     /// Waits until a contact is seen running xbt.
     #[track_caller]
     pub fn sees(&self, contact: &str) {

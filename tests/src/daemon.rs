@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use toml::{Table, Value};
 
 use crate::ctl::{Ctl, text};
 use crate::net::Net;
 use crate::process::{Launch, Process, read_log};
-use crate::{programs, wait};
+use crate::{disk, ports, programs, wait};
 
 /// SIGTERM has to end the daemon within this time.
 pub const CLEAN_STOP: Duration = Duration::from_secs(5);
@@ -54,7 +54,8 @@ impl Daemon {
         daemon.set("account.password_file", "~/.config/xbt/password");
         daemon.set("files.download_dir", "~/Downloads");
         // Loopback is offered to contacts because it is listed; ports are the kernel's.
-        daemon.set("network.listen", vec!["127.0.0.1:0", "[::1]:0"]);
+        let listen = if ports::has_v6() { vec!["127.0.0.1:0", "[::1]:0"] } else { vec!["127.0.0.1:0"] };
+        daemon.set("network.listen", listen);
         daemon.set("network.map_port", false);
         daemon
     }
@@ -221,19 +222,9 @@ impl Daemon {
 
     fn through(&self) -> Vec<OsString> {
         let mut line = self.net.through();
-        let Some(bytes) = self.disk else { return line };
-        line.extend(["unshare", "--mount"].map(OsString::from));
-        if !geteuid().is_root() {
-            line.push("--map-root-user".into());
+        if let Some(bytes) = self.disk {
+            line.extend(disk::small(bytes, &self.home.join("Downloads")));
         }
-        let mount = "mount -t tmpfs -o size=\"$0\" tmpfs \"$1\" || { echo 'no small disk: this test needs root or unprivileged user namespaces'; exit 1; }; shift; exec \"$@\"";
-        line.extend([
-            "sh".into(),
-            "-c".into(),
-            mount.into(),
-            bytes.to_string().into(),
-            self.home.join("Downloads").into(),
-        ]);
         line
     }
 

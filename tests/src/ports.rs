@@ -21,7 +21,7 @@ impl Port {
     pub fn take() -> Self {
         let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let has_v6 = hold(v6, 0).is_some();
+        let has_v6 = has_v6();
         for _ in 0..100 {
             let (first, number) = hold(v4, 0).expect("the kernel has a free port");
             if !has_v6 {
@@ -43,6 +43,11 @@ impl Port {
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
+}
+
+/// Whether the machine has an IPv6 loopback.
+pub fn has_v6() -> bool {
+    hold(IpAddr::V6(Ipv6Addr::LOCALHOST), 0).is_some()
 }
 
 fn hold(address: IpAddr, port: u16) -> Option<(OwnedFd, u16)> {

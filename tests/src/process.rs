@@ -56,7 +56,7 @@ impl Process {
         let child = Command::new(&line[0])
             .args(&line[1..])
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path())
             .envs(launch.env)
             .current_dir(launch.folder)
             .stdin(Stdio::null())
@@ -114,8 +114,12 @@ impl Drop for Process {
         let ended = self.child.try_wait().ok().flatten();
         if std::thread::panicking() {
             let how = ended.map_or_else(|| "still running".to_owned(), |status| status.to_string());
-            eprintln!("---- the end of what {} wrote ({how}; {}) ----", self.name, self.log.display());
-            eprintln!("{}", tail(&self.log));
+            tell(&format!(
+                "---- the end of what {} wrote ({how}; {}) ----\n{}",
+                self.name,
+                self.log.display(),
+                tail(&self.log)
+            ));
         }
         if ended.is_none() {
             // Nothing can be done about a failure here, and the kernel kills it with this thread at the latest.
@@ -123,6 +127,18 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Prints while a test fails. Unlike a bare `eprintln!` it does not abort the clean-up when nobody reads any more.
+pub(crate) fn tell(text: &str) {
+    let _ = std::panic::catch_unwind(|| eprintln!("{text}"));
+}
+
+/// Where programs are looked for: also where Debian keeps those that it thinks are for root only, such as `ip`.
+fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
 }
 
 /// The text of a log, or nothing where there is none yet.

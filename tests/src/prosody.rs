@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::certs;
 use crate::net::Net;
 use crate::ports::Port;
-use crate::process::{Launch, Process, read_log, tail};
+use crate::process::{Launch, Process, read_log, tail, tell};
 use crate::wait;
 
 /// The only domain of every test server.
@@ -218,7 +218,7 @@ VirtualHost "{DOMAIN}"
 impl Drop for Prosody {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("---- the end of Prosody's log ----\n{}", tail(&self.log_file()));
+            tell(&format!("---- the end of Prosody's log ----\n{}", tail(&self.log_file())));
         }
     }
 }

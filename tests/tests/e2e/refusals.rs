@@ -59,12 +59,15 @@ fn a_contact_who_is_not_on_the_list_is_refused() {
 }
 
 #[test]
-fn a_contact_who_does_not_show_when_she_is_online_is_waited_for_with_that_word() {
+fn a_contact_who_does_not_show_when_she_is_online_is_refused_with_what_to_do() {
     let (stage, alice) = alice();
-    let out = alice.ctl.send(&jid("erin"), &stage.file("a.bin", 10));
+    let refusal = alice.ctl.refused(&["send", &jid("erin"), text(&stage.file("a.bin", 10))], "not-subscribed");
+    assert!(refusal.message.contains("erin@localhost") && refusal.hint.contains("contacts add"), "{refusal:?}");
+    // Once she has been asked, the send is kept until she answers.
+    alice.ctl.ok(&["contacts", "add", &jid("erin")]);
+    let out = alice.ctl.send(&jid("erin"), &stage.file("b.bin", 10));
     let queued = alice.ctl.becomes(out, "says why", |one| one["why"]["code"] == "not-subscribed");
     assert_eq!(queued["state"], "queued");
-    assert!(queued["why"]["text"].as_str().is_some_and(|text| text.contains("erin")), "{queued}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn a_server_killed_ten_times_is_back_within_10_s_of_each_start_with_one_login_pe
     assert_eq!(stage.prosody.logins("alice"), 1);
     for start in 2..=11 {
         stage.prosody.kill9();
-        alice.ctl.connection_becomes("offline", wait::SOON);
+        alice.ctl.misses_server();
         stage.prosody.start();
         let started = Instant::now();
         alice.ctl.connection_becomes("online", Duration::from_secs(10));
@@ -47,9 +47,7 @@ fn an_established_transfer_goes_on_while_the_server_is_away() {
     bob.ctl.has_moved(inn, MIB);
     stage.prosody.kill9();
     for daemon in [&alice, &bob] {
-        wait::until("the server is missed", wait::SOON, || {
-            (daemon.ctl.status()["connection"] != "online").then_some(())
-        });
+        daemon.ctl.misses_server();
     }
     let arrived = bob.downloads().join("on.bin");
     wait::until("it has arrived without a server", wait::LONG, || arrived.exists().then_some(()));
@@ -65,13 +63,13 @@ fn the_daemon_serves_its_socket_and_keeps_sends_while_the_server_cannot_be_reach
     stage.prosody.stop();
     let mut alice = stage.person("alice");
     alice.start();
-    alice.ctl.connection_becomes("offline", wait::SOON);
+    alice.ctl.misses_server();
     stage.prosody.start();
     alice.ctl.connection_becomes("online", Duration::from_secs(10));
     let (source, bob) = (stage.file("kept.bin", 5000), stage.online("bob"));
     alice.ctl.sees(&jid("bob"));
     stage.prosody.stop();
-    alice.ctl.connection_becomes("offline", wait::SOON);
+    alice.ctl.misses_server();
     let out = alice.ctl.send(&jid("bob"), &source);
     alice.ctl.reaches(out, "queued");
     stage.prosody.start();
