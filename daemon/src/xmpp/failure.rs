@@ -99,6 +99,9 @@ impl From<io::Error> for Failure {
                 format!("The server's certificate is not valid: {why:?}."),
                 "If the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening.",
             ),
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)) => Self::Stubborn(
+                "The server does not serve this domain; check the JID and the server in the configuration.".to_owned(),
+            ),
             Some(other) => Self::passing(format!("No encrypted connection: {other}.")),
             None => Self::passing(format!("The connection broke: {error}.")),
         }
