@@ -1,10 +1,11 @@
 //! Logging in, being refused, losing the server and finding it again.
 
-use xbt_core::signal::{Connection, Outcome, Request, SessionEvent};
+use xbt_core::signal::{Answer, Connection, Outcome, Request, SessionEvent};
 
 use super::super::{Secret, Tls};
 use super::Client;
 use super::prosody::{PASSWORD, Prosody};
+use super::proxy::Proxy;
 
 fn request() -> Request {
     Request::Sync(Vec::new())
@@ -25,9 +26,10 @@ async fn a_login_works_by_starttls_and_by_direct_tls_and_ends_when_closed() {
 #[tokio::test]
 async fn a_wrong_password_is_told_once_and_tried_once() {
     let prosody = Prosody::start(&["alice"], &[]);
+    let proxy = Proxy::to(prosody.starttls).await;
     let mut config = prosody.config("alice", "xbt-1");
     config.password = Secret::new("wrong");
-    let before = prosody.connections();
+    config.server = Some(format!("127.0.0.1:{}", proxy.port));
     let mut client = Client::start(config);
     assert_eq!(client.until_refused().await, "wrong-password");
     let nobody = xbt_core::ids::FullJid::new(super::super::parse_bare("bob@localhost").unwrap(), "x");
@@ -35,7 +37,7 @@ async fn a_wrong_password_is_told_once_and_tried_once() {
     assert_eq!(client.outcome(1).await, Outcome::Lost);
     // A login of somebody else, begun later and complete, is the time in which a second try would have come.
     let (other, _) = Client::online(prosody.config("alice", "xbt-2")).await;
-    assert_eq!(prosody.connections() - before, 2);
+    assert_eq!(proxy.connections(), 1);
     assert_eq!(client.seen.iter().filter(|e| matches!(e, SessionEvent::Connection(Connection::Connecting))).count(), 1);
     other.session.close().await;
     client.session.close().await;
@@ -61,7 +63,6 @@ async fn a_certificate_of_another_authority_or_for_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_server_without_encryption_is_refused_before_anything_is_told() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let prosody_config = {
         let jid = super::super::parse_bare("alice@localhost").unwrap();
@@ -71,15 +72,9 @@ async fn a_server_without_encryption_is_refused_before_anything_is_told() {
         config
     };
     let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let features = "<?xml version='1.0'?><stream:stream from='localhost' id='1' version='1.0' \
-            xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'><stream:features>\
-            <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>\
-            </stream:features>";
-        stream.write_all(features.as_bytes()).await.unwrap();
-        let mut all = String::new();
-        stream.read_to_string(&mut all).await.unwrap();
-        all
+        let features = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+                        <mechanism>PLAIN</mechanism></mechanisms></stream:features>";
+        feigned_server(&listener, features).await
     });
     let mut client = Client::start(prosody_config);
     assert_eq!(client.until_refused().await, "no-encryption");
@@ -138,4 +133,71 @@ async fn two_daemons_with_one_resource_slow_down() {
     assert!(retry_in.unwrap() >= 500);
     one.session.close().await;
     two.session.close().await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_resumed_and_nothing_is_lost() {
+    let prosody = Prosody::start(&["alice", "bob"], &["alice", "bob"]);
+    let proxy = Proxy::to(prosody.starttls).await;
+    let mut config = prosody.config("alice", "xbt-a");
+    config.server = Some(format!("127.0.0.1:{}", proxy.port));
+    let (mut alice, alices) = Client::online(config).await;
+    let (mut bob, bobs) = Client::online(prosody.config("bob", "xbt-b")).await;
+    alice.until_xbt(&bobs).await;
+    bob.until_xbt(&alices).await;
+    for round in 1..=3 {
+        alice.request(round, &bobs, request()).await;
+        let (token, ..) = bob.until_requested().await;
+        bob.request(round, &alices, request()).await;
+        let (own, ..) = alice.until_requested().await;
+        proxy.cut();
+        alice.until_offline().await;
+        // Answered on both sides while the wire is cut.
+        bob.answer(token, Ok(Answer::Sync(Vec::new()))).await;
+        alice.answer(own, Ok(Answer::Sync(Vec::new()))).await;
+        assert_eq!(alice.until_online(true).await, alices);
+        assert_eq!(alice.outcome(round).await, Outcome::Answered(Answer::Sync(Vec::new())));
+        assert_eq!(bob.outcome(round).await, Outcome::Answered(Answer::Sync(Vec::new())));
+    }
+    let rosters = alice.seen.iter().filter(|event| matches!(event, SessionEvent::Roster(_))).count();
+    let gone = bob.seen.iter().any(|event| matches!(event, SessionEvent::Unavailable { .. }));
+    assert_eq!((rosters, gone), (1, false));
+    alice.session.close().await;
+    bob.session.close().await;
+}
+
+/// Plays a server up to the features, then says `last`, and gives what it was told.
+async fn feigned_server(listener: &tokio::net::TcpListener, last: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let header = "<?xml version='1.0'?><stream:stream from='localhost' id='1' version='1.0' xmlns='jabber:client' \
+                  xmlns:stream='http://etherx.jabber.org/streams'>";
+    stream.write_all(format!("{header}{last}").as_bytes()).await.unwrap();
+    let mut all = String::new();
+    // A reset instead of an orderly end is as good.
+    let _ = stream.read_to_string(&mut all).await;
+    all
+}
+
+#[tokio::test]
+async fn a_server_that_sends_us_elsewhere_is_followed_once() {
+    let prosody = Prosody::start(&["alice"], &[]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = prosody.config("alice", "xbt-1");
+    config.server = Some(listener.local_addr().unwrap().to_string());
+    let elsewhere = |port: u16| {
+        format!(
+            "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:{port}\
+             </see-other-host></stream:error></stream:stream>"
+        )
+    };
+    let own = listener.local_addr().unwrap().port();
+    let mut client = Client::start(config);
+    // To itself, twice: the second time it is a failure like any other.
+    feigned_server(&listener, &elsewhere(own)).await;
+    feigned_server(&listener, &elsewhere(own)).await;
+    client.until_offline().await;
+    feigned_server(&listener, &elsewhere(prosody.starttls)).await;
+    client.until_online(false).await;
+    client.session.close().await;
 }

@@ -137,11 +137,6 @@ impl Prosody {
         self.log().matches(&format!("Authenticated as {account}@localhost")).count()
     }
 
-    /// How often somebody has connected so far, including the probes of [`Self::run`].
-    pub(super) fn connections(&self) -> usize {
-        self.log().matches("Client connected").count()
-    }
-
     /// By StartTLS, with the right authority and password.
     pub(super) fn config(&self, account: &str, resource: &str) -> SessionConfig {
         let jid = parse_bare(&format!("{account}@localhost")).unwrap();
