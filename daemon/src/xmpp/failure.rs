@@ -1,10 +1,12 @@
-//! Why a login did not succeed, and whether trying again can help.
+//! Why a login did not succeed, and whether trying again can help; why a stream has ended, and whether it can go on.
 
 use std::io;
 
 use tokio_rustls::rustls;
 use tokio_xmpp::parsers::{sasl, stream_error};
 use tokio_xmpp::xmlstream::{ReadError, RecvFeaturesError};
+
+use super::sm::BadCount;
 
 /// A login that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,5 +127,54 @@ impl From<ReadError> for Failure {
             ReadError::StreamFooterReceived => Self::passing("The server closed the connection."),
             ReadError::SoftTimeout => Self::passing("The server does not answer."),
         }
+    }
+}
+
+/// Why a stream has ended.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// For people.
+    pub reason: String,
+    /// Whether the stream may go on over a new connection. Not after an error in the stream itself: the server
+    /// would send the same again.
+    pub resumable: bool,
+    /// The server sends us to another one.
+    pub elsewhere: Option<String>,
+}
+
+impl Lost {
+    pub(super) fn for_good(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), resumable: false, elsewhere: None }
+    }
+
+    pub(super) fn from_io(error: &io::Error) -> Self {
+        let (reason, resumable) = match error.kind() {
+            io::ErrorKind::TimedOut => ("The server does not answer.".to_owned(), true),
+            io::ErrorKind::InvalidData => (format!("The server sent what cannot be read: {error}."), false),
+            _ => (format!("The connection broke: {error}."), true),
+        };
+        Self { reason, resumable, elsewhere: None }
+    }
+
+    pub(super) fn from_stream_error(error: &stream_error::StreamError) -> Self {
+        use stream_error::DefinedCondition as Condition;
+        let reason = match &error.condition {
+            Condition::Conflict => {
+                "Another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
+            }
+            Condition::SystemShutdown => "The server is shutting down.".to_owned(),
+            other => format!("The server ended the connection: {other}."),
+        };
+        let elsewhere = match &error.condition {
+            Condition::SeeOtherHost(host) => Some(host.trim().to_owned()),
+            _ => None,
+        };
+        Self { reason, resumable: false, elsewhere }
+    }
+}
+
+impl From<BadCount> for Lost {
+    fn from(error: BadCount) -> Self {
+        Self::for_good(format!("Stream management failed: {error}."))
     }
 }

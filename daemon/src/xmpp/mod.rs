@@ -177,6 +177,7 @@ impl SessionHandle {
     ///
     /// # Errors
     /// Gives the command back if the queue (256 commands) is full or the session has ended.
+    #[expect(clippy::result_large_err, reason = "the caller gets its command back")]
     pub fn try_send(&self, command: SessionCommand) -> Result<(), SessionCommand> {
         self.commands.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,

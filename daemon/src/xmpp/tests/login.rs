@@ -201,3 +201,23 @@ async fn a_server_that_sends_us_elsewhere_is_followed_once() {
     client.until_online(false).await;
     client.session.close().await;
 }
+
+#[tokio::test]
+#[ignore = "takes 65 seconds"]
+async fn a_server_that_falls_silent_is_noticed_within_seventy_seconds() {
+    let prosody = Prosody::start(&["alice"], &[]);
+    let proxy = Proxy::to(prosody.starttls).await;
+    let mut config = prosody.config("alice", "xbt-a");
+    config.server = Some(format!("127.0.0.1:{}", proxy.port));
+    let (mut alice, _) = Client::online(config).await;
+    proxy.freeze();
+    let silent = std::time::Instant::now();
+    while silent.elapsed() < std::time::Duration::from_secs(70) {
+        let event = tokio::time::timeout(std::time::Duration::from_secs(70), alice.events.recv()).await.unwrap();
+        if let Some(SessionEvent::Connection(Connection::Offline { reason, .. })) = event {
+            assert_eq!(reason, "The server does not answer.");
+            return;
+        }
+    }
+    panic!("not noticed");
+}

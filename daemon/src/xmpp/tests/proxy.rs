@@ -9,8 +9,8 @@ use tokio::sync::watch;
 pub(super) struct Proxy {
     pub port: u16,
     count: Arc<AtomicUsize>,
-    /// A new value ends all connections.
-    cut: watch::Sender<()>,
+    /// A new value ends all connections, or (`true`) stops them without a word.
+    cut: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -18,7 +18,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let count = Arc::new(AtomicUsize::new(0));
-        let (cut, was_cut) = watch::channel(());
+        let (cut, was_cut) = watch::channel(false);
         let counter = count.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
@@ -31,6 +31,7 @@ impl Proxy {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                         _ = was_cut.changed() => {}
                     }
+                    while *was_cut.borrow() && was_cut.changed().await.is_ok() {}
                 });
             }
         });
@@ -43,6 +44,11 @@ impl Proxy {
     }
 
     pub(super) fn cut(&self) {
-        self.cut.send_replace(());
+        self.cut.send_replace(false);
+    }
+
+    /// As when a cable is pulled: nobody is told.
+    pub(super) fn freeze(&self) {
+        self.cut.send_replace(true);
     }
 }
