@@ -5,6 +5,7 @@
 mod hostile;
 mod login;
 mod prosody;
+mod protocol;
 mod proxy;
 mod raw;
 mod talk;
