@@ -13,7 +13,7 @@ use xbt_core::signal::{
 use super::payload as wire;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// Bytes of the longest name of a content.
 pub(super) const MAX_NAME: usize = 1024;

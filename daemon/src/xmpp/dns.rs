@@ -81,13 +81,11 @@ pub(super) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failu
         .map_err(|error| Failure::passing(format!("Names cannot be resolved: {error}.")))?;
     let direct = service(&resolver, "_xmpps-client._tcp", domain, Tls::Direct);
     let records = match tls {
-        Tls::Direct => direct.await?,
+        Tls::Direct => direct.await,
         Tls::StartTls => {
             let (direct, starttls) =
                 tokio::join!(direct, service(&resolver, "_xmpp-client._tcp", domain, Tls::StartTls));
-            let mut records = starttls?;
-            records.extend(direct.unwrap_or_default());
-            records
+            [starttls, direct].concat()
         }
     };
     if records.is_empty() {
@@ -106,19 +104,19 @@ fn random(bound: u32) -> u32 {
     getrandom::u32().unwrap_or_default() % bound.max(1)
 }
 
-/// The SRV records of one service; none is no error, a resolver that does not answer is one unless the plain host can
-/// still be found by other means (`/etc/hosts`, mDNS), which the caller tries next.
-async fn service(resolver: &TokioResolver, name: &str, domain: &str, tls: Tls) -> Result<Vec<Record>, Failure> {
+/// The SRV records of one service. That there are none is no error, nor is a resolver that does not answer: the plain
+/// host may still be found by other means (`/etc/hosts`, mDNS), and its certificate says whether it is the right one.
+async fn service(resolver: &TokioResolver, name: &str, domain: &str, tls: Tls) -> Vec<Record> {
     let query = format!("{name}.{domain}.");
     let answer = match tokio::time::timeout(TIMEOUT, resolver.srv_lookup(query.as_str())).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             log_missing(&query, &error);
-            return Ok(Vec::new());
+            return Vec::new();
         }
         Err(_) => {
             tracing::debug!(query, "no answer to an SRV query");
-            return Ok(Vec::new());
+            return Vec::new();
         }
     };
     let records = answer.answers().iter().filter_map(|record| match &record.data {
@@ -129,7 +127,7 @@ async fn service(resolver: &TokioResolver, name: &str, domain: &str, tls: Tls) -
         }),
         _ => None,
     });
-    Ok(records.take(4 * MOST).collect())
+    records.take(4 * MOST).collect()
 }
 
 fn log_missing(query: &str, error: &NetError) {

@@ -1,10 +1,12 @@
-//! Why a login did not succeed, and whether trying again can help.
+//! Why a login did not succeed, and whether trying again can help; why a stream has ended, and whether it can go on.
 
 use std::io;
 
 use tokio_rustls::rustls;
 use tokio_xmpp::parsers::{sasl, stream_error};
 use tokio_xmpp::xmlstream::{ReadError, RecvFeaturesError};
+
+use super::sm::BadCount;
 
 /// A login that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +101,9 @@ impl From<io::Error> for Failure {
                 format!("The server's certificate is not valid: {why:?}."),
                 "If the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening.",
             ),
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)) => Self::Stubborn(
+                "The server does not serve this domain; check the JID and the server in the configuration.".to_owned(),
+            ),
             Some(other) => Self::passing(format!("No encrypted connection: {other}.")),
             None => Self::passing(format!("The connection broke: {error}.")),
         }
@@ -122,5 +127,54 @@ impl From<ReadError> for Failure {
             ReadError::StreamFooterReceived => Self::passing("The server closed the connection."),
             ReadError::SoftTimeout => Self::passing("The server does not answer."),
         }
+    }
+}
+
+/// Why a stream has ended.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// For people.
+    pub reason: String,
+    /// Whether the stream may go on over a new connection. Not after an error in the stream itself: the server
+    /// would send the same again.
+    pub resumable: bool,
+    /// The server sends us to another one.
+    pub elsewhere: Option<String>,
+}
+
+impl Lost {
+    pub(super) fn for_good(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), resumable: false, elsewhere: None }
+    }
+
+    pub(super) fn from_io(error: &io::Error) -> Self {
+        let (reason, resumable) = match error.kind() {
+            io::ErrorKind::TimedOut => ("The server does not answer.".to_owned(), true),
+            io::ErrorKind::InvalidData => (format!("The server sent what cannot be read: {error}."), false),
+            _ => (format!("The connection broke: {error}."), true),
+        };
+        Self { reason, resumable, elsewhere: None }
+    }
+
+    pub(super) fn from_stream_error(error: &stream_error::StreamError) -> Self {
+        use stream_error::DefinedCondition as Condition;
+        let reason = match &error.condition {
+            Condition::Conflict => {
+                "Another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
+            }
+            Condition::SystemShutdown => "The server is shutting down.".to_owned(),
+            other => format!("The server ended the connection: {other}."),
+        };
+        let elsewhere = match &error.condition {
+            Condition::SeeOtherHost(host) => Some(host.trim().to_owned()),
+            _ => None,
+        };
+        Self { reason, resumable: false, elsewhere }
+    }
+}
+
+impl From<BadCount> for Lost {
+    fn from(error: BadCount) -> Self {
+        Self::for_good(format!("Stream management failed: {error}."))
     }
 }

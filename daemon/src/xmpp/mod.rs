@@ -1,7 +1,7 @@
 //! The XMPP session: the only place that knows stanzas.
 //!
 //! It logs one account in and keeps it logged in, and translates between `docs/protocol.md` and the words of
-//! [`xbt_core::signal`]. Only [`convert`] knows both sides.
+//! [`xbt_core::signal`]. Only `convert` knows both sides.
 //!
 //! | file | concern |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `session`, `backoff`, `failure` | what happens when, and what is told about it |
 //!
 //! **The log.** The library's logger prints whole stanzas at the level `trace`, those of the login (and so the
-//! password) among them. Whoever sets up logging must keep the targets `tokio_xmpp`, `xmpp_parsers`, `rxml` and
-//! `minidom` at `info` or above whatever the user asks for. This room logs no password and no content of messages.
+//! password) among them. Whoever sets up logging must add [`LOG_LIMITS`] behind whatever the user asks for. This room
+//! logs no password and no content of messages.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -44,6 +44,9 @@ mod tls;
 mod wire;
 
 pub use jid::{InvalidJid, parse_bare};
+
+/// Directives for a `tracing_subscriber::EnvFilter` that keep passwords and messages out of the log.
+pub const LOG_LIMITS: [&str; 4] = ["tokio_xmpp=info", "xmpp_parsers=info", "rxml=info", "minidom=info"];
 
 /// Commands that may wait for the session.
 const COMMANDS: usize = 256;
@@ -177,6 +180,7 @@ impl SessionHandle {
     ///
     /// # Errors
     /// Gives the command back if the queue (256 commands) is full or the session has ended.
+    #[expect(clippy::result_large_err, reason = "the caller gets its command back")]
     pub fn try_send(&self, command: SessionCommand) -> Result<(), SessionCommand> {
         self.commands.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,

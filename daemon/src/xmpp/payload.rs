@@ -2,6 +2,7 @@
 //!
 //! Unknown attributes and children are ignored, so that later versions can add some. What the values may be is
 //! checked in [`super::convert`].
+#![expect(clippy::useless_conversion, reason = "in the code that the derives write")]
 
 use std::net::IpAddr;
 
@@ -32,11 +33,11 @@ pub(super) struct Offer {
     pub metadata_size: u32,
     #[xml(attribute(default))]
     pub expires: Option<String>,
-    #[xml(extract(namespace = NS, name = "name", fields(text(type_ = String))))]
+    #[xml(extract(namespace = NS, name = "name", fields(text)))]
     pub name: String,
     #[xml(extract(default, namespace = NS, name = "desc", fields(text(type_ = String))))]
     pub desc: Option<String>,
-    #[xml(extract(namespace = NS, name = "fingerprint", fields(text(type_ = String))))]
+    #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Connect {
     pub id: String,
     #[xml(attribute = "info-hash")]
     pub info_hash: String,
-    #[xml(extract(namespace = NS, name = "fingerprint", fields(text(type_ = String))))]
+    #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
     #[xml(child(n = ..))]
     pub candidates: Vec<Candidate>,

@@ -12,9 +12,9 @@ use xbt_core::signal::{Connection, Outcome, SessionCommand, SessionEvent};
 
 use super::agent::Agent;
 use super::backoff::{self, Backoff};
-use super::failure::{Failure, Refused};
+use super::failure::{Failure, Lost, Refused};
 use super::sm::Management;
-use super::wire::{Begin, Incoming, Lost, Wire};
+use super::wire::{Begin, Incoming, Wire};
 use super::{GOODBYE, SessionConfig, connect, jid as address, tls};
 
 /// Events that may wait for their receiver before nothing more is taken in.
@@ -212,7 +212,7 @@ impl Session {
                 wire.push(stanza);
             }
             if let Some(reason) = self.agent.take_broken() {
-                return Ok(Lost { reason, resumable: false, elsewhere: None });
+                return Ok(Lost::for_good(reason));
             }
             let room = self.agent.events_waiting() < MOST_EVENTS;
             let deadline = self.agent.deadline();

@@ -18,14 +18,14 @@ use tokio_xmpp::jid::FullJid;
 use tokio_xmpp::parsers::bind::{BindQuery, BindResponse};
 use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::ping::Ping;
-use tokio_xmpp::parsers::{ns, sm, stream_error};
+use tokio_xmpp::parsers::{ns, sm};
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, RawStanzaHeader, ReadError, StreamElementError, XmppStream, XmppStreamElement,
 };
 
 use super::connect::Fresh;
-use super::failure::Failure;
-use super::sm::{BadCount, Management};
+use super::failure::{Failure, Lost};
+use super::sm::Management;
 use super::tls::Io;
 
 /// Stanzas that may wait to be written before nothing more is taken from the network or from the program.
@@ -45,55 +45,6 @@ pub(super) enum Incoming {
     Stanza(Box<Stanza>),
     /// An IQ that breaks its own rules (no payload, an unknown error condition, …), by its header.
     BadIq(RawStanzaHeader),
-}
-
-/// Why a stream has ended.
-#[derive(Debug)]
-pub(super) struct Lost {
-    /// For people.
-    pub reason: String,
-    /// Whether the stream may go on over a new connection. Not after an error in the stream itself: the server
-    /// would send the same again.
-    pub resumable: bool,
-    /// The server sends us to another one.
-    pub elsewhere: Option<String>,
-}
-
-impl Lost {
-    fn for_good(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), resumable: false, elsewhere: None }
-    }
-
-    fn from_io(error: &io::Error) -> Self {
-        let (reason, resumable) = match error.kind() {
-            io::ErrorKind::TimedOut => ("The server does not answer.".to_owned(), true),
-            io::ErrorKind::InvalidData => (format!("The server sent what cannot be read: {error}."), false),
-            _ => (format!("The connection broke: {error}."), true),
-        };
-        Self { reason, resumable, elsewhere: None }
-    }
-
-    fn from_stream_error(error: &stream_error::StreamError) -> Self {
-        use stream_error::DefinedCondition as Condition;
-        let reason = match &error.condition {
-            Condition::Conflict => {
-                "Another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
-            }
-            Condition::SystemShutdown => "The server is shutting down.".to_owned(),
-            other => format!("The server ended the connection: {other}."),
-        };
-        let elsewhere = match &error.condition {
-            Condition::SeeOtherHost(host) => Some(host.trim().to_owned()),
-            _ => None,
-        };
-        Self { reason, resumable: false, elsewhere }
-    }
-}
-
-impl From<BadCount> for Lost {
-    fn from(error: BadCount) -> Self {
-        Self::for_good(format!("Stream management failed: {error}."))
-    }
 }
 
 /// How a stream began.

@@ -63,7 +63,7 @@ impl Agent {
             tracing::debug!(?token, "an answer that nobody waits for any more");
             return;
         };
-        let answer = answer.map(convert::answer_out).map_err(convert::refusal_out);
+        let answer = answer.map(convert::answer_out).map_err(|refusal| Box::new(convert::refusal_out(refusal)));
         self.reply(Some(asked.from), asked.id, answer);
     }
 

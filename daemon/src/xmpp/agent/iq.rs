@@ -10,19 +10,27 @@ use tokio_xmpp::parsers::ping::Ping;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use tokio_xmpp::parsers::version::{VersionQuery, VersionResult};
 use tokio_xmpp::parsers::{ns, roster as roster_xml};
-use xbt_core::signal::{Condition, Refusal, SessionEvent, Wait};
+use xbt_core::signal::{Refusal, SessionEvent, Wait};
 
 use super::super::convert;
 use super::super::payload;
 use super::{ANSWER_WITHIN, Agent, Asked, MOST_ASKED, MOST_ASKED_BY_ONE, Purpose, address};
 
-/// An error that says as little as a client without the feature would say.
-fn unavailable() -> StanzaError {
-    convert::error_out(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "")
+/// What an IQ is answered with: the payload of a result, or an error.
+type Reply = Result<Option<Element>, Box<StanzaError>>;
+
+/// An error without words.
+fn error(kind: ErrorType, condition: DefinedCondition) -> Box<StanzaError> {
+    Box::new(convert::error_out(kind, condition, ""))
 }
 
-fn bad_request(text: &str) -> StanzaError {
-    convert::error_out(ErrorType::Modify, DefinedCondition::BadRequest, text)
+/// An error that says as little as a client without the feature would say.
+fn unavailable() -> Box<StanzaError> {
+    error(ErrorType::Cancel, DefinedCondition::ServiceUnavailable)
+}
+
+fn bad_request() -> Box<StanzaError> {
+    error(ErrorType::Modify, DefinedCondition::BadRequest)
 }
 
 impl Agent {
@@ -72,10 +80,10 @@ impl Agent {
         }
     }
 
-    pub(super) fn reply(&mut self, to: Option<Jid>, id: String, answer: Result<Option<Element>, StanzaError>) {
+    pub(super) fn reply(&mut self, to: Option<Jid>, id: String, answer: Reply) {
         let iq = match answer {
             Ok(payload) => Iq::Result { from: None, to, id, payload },
-            Err(error) => Iq::Error { from: None, to, id, error, payload: None },
+            Err(error) => Iq::Error { from: None, to, id, error: *error, payload: None },
         };
         self.out.push_back(iq.into());
     }
@@ -85,42 +93,42 @@ impl Agent {
         self.is_account_or_server(from) || from.is_some_and(|from| self.is_friend(from))
     }
 
-    fn get(&self, from: Option<&Jid>, payload: Element) -> Result<Option<Element>, StanzaError> {
+    fn get(&self, from: Option<&Jid>, payload: Element) -> Reply {
         if !self.may_ask(from) {
             return Err(unavailable());
         }
         if payload.ns() == payload::NS {
-            return Err(convert::error_out(ErrorType::Cancel, DefinedCondition::FeatureNotImplemented, ""));
+            return Err(error(ErrorType::Cancel, DefinedCondition::FeatureNotImplemented));
         }
         match (payload.ns().as_str(), payload.name()) {
-            (ns::PING, "ping") => Ping::try_from(payload).map(|_| None).map_err(|_| bad_request("")),
+            (ns::PING, "ping") => Ping::try_from(payload).map(|_| None).map_err(|_| bad_request()),
             (ns::VERSION, "query") => match VersionQuery::try_from(payload) {
                 Ok(_) => Ok(Some(version().into())),
-                Err(_) => Err(bad_request("")),
+                Err(_) => Err(bad_request()),
             },
             (ns::DISCO_INFO, "query") => match DiscoInfoQuery::try_from(payload) {
                 Ok(query) => self.disco_info(query.node),
-                Err(_) => Err(bad_request("")),
+                Err(_) => Err(bad_request()),
             },
             (ns::DISCO_ITEMS, "query") => match DiscoItemsQuery::try_from(payload) {
                 Ok(query) => Ok(Some(DiscoItemsResult { node: query.node, items: Vec::new(), rsm: None }.into())),
-                Err(_) => Err(bad_request("")),
+                Err(_) => Err(bad_request()),
             },
             _ => Err(unavailable()),
         }
     }
 
     /// The same answer with and without the node that our presence names (XEP-0115, section 6.2).
-    fn disco_info(&self, node: Option<String>) -> Result<Option<Element>, StanzaError> {
+    fn disco_info(&self, node: Option<String>) -> Reply {
         let ours = self.caps.as_ref().map(|(_, ours)| ours);
         if node.is_some() && node.as_ref() != ours {
-            return Err(convert::error_out(ErrorType::Cancel, DefinedCondition::ItemNotFound, ""));
+            return Err(error(ErrorType::Cancel, DefinedCondition::ItemNotFound));
         }
         Ok(Some(DiscoInfoResult { node, ..self.info.clone() }.into()))
     }
 
     /// Only the server sets anything here: the roster (RFC 6121, section 2.1.6: anybody else's push is ignored).
-    fn set(&mut self, from: Option<&Jid>, payload: Element, now: Instant) -> Result<Option<Element>, StanzaError> {
+    fn set(&mut self, from: Option<&Jid>, payload: Element, now: Instant) -> Reply {
         let is_account = from.is_none_or(|from| from.try_as_full().is_err() && from.to_bare() == self.account);
         if payload.ns() != ns::ROSTER || !is_account {
             return Err(unavailable());
@@ -130,7 +138,7 @@ impl Agent {
                 self.pushed(roster, now);
                 Ok(None)
             }
-            Err(_) => Err(bad_request("")),
+            Err(_) => Err(bad_request()),
         }
     }
 
@@ -145,15 +153,15 @@ impl Agent {
             Ok(request) => request,
             Err(invalid) => {
                 tracing::debug!(%device, %invalid, "a request that makes no sense");
-                let error = convert::refusal_out(invalid.into_refusal());
-                self.reply(Some(from), id, Err(error));
+                let refusal = invalid.into_refusal();
+                self.refuse(from, id, refusal);
                 return;
             }
         };
         let by_one = self.asked.values().filter(|asked| asked.from.to_bare() == from.to_bare()).count();
         if self.asked.len() >= MOST_ASKED || by_one >= MOST_ASKED_BY_ONE {
             let busy = Refusal::wait(Wait::Busy, "Too many requests at once; ask again.");
-            self.reply(Some(from), id, Err(convert::refusal_out(busy)));
+            self.refuse(from, id, busy);
             return;
         }
         let token = Self::next_token();
@@ -164,18 +172,18 @@ impl Agent {
     /// The rules did not answer in time: a fault of ours, and worth another try.
     pub(super) fn refuse_slowly(&mut self, asked: Asked) {
         tracing::warn!(from = %asked.from, "a request was not answered in time");
-        let error = convert::error_out(ErrorType::Wait, DefinedCondition::InternalServerError, "No answer in time.");
+        let error = error(ErrorType::Wait, DefinedCondition::InternalServerError);
         self.reply(Some(asked.from), asked.id, Err(error));
     }
 
     /// A request that is not even a proper IQ.
     pub(super) fn refuse_bad(&mut self, from: Option<Jid>, id: String) {
-        let error = if self.may_ask(from.as_ref()) {
-            convert::refusal_out(Refusal::new(Condition::BadRequest, ""))
-        } else {
-            unavailable()
-        };
+        let error = if self.may_ask(from.as_ref()) { bad_request() } else { unavailable() };
         self.reply(from, id, Err(error));
+    }
+
+    fn refuse(&mut self, to: Jid, id: String, refusal: Refusal) {
+        self.reply(Some(to), id, Err(Box::new(convert::refusal_out(refusal))));
     }
 }
 

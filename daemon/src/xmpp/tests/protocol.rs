@@ -1,0 +1,55 @@
+//! The examples of `docs/protocol.md` are what this program speaks.
+
+use tokio_xmpp::Stanza;
+use tokio_xmpp::parsers::caps::Caps;
+use tokio_xmpp::parsers::iq::Iq;
+use tokio_xmpp::parsers::stanza_error::ErrorType;
+
+use super::super::convert::{self, Expected};
+use super::super::{caps, payload};
+
+fn examples() -> Vec<Stanza> {
+    let text = include_str!("../../../../docs/protocol.md");
+    let blocks = text.split("```xml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let in_stream = |block: &str| block.replacen(' ', " xmlns='jabber:client' ", 1);
+    blocks.map(|block| xso::from_bytes(in_stream(block.trim()).as_bytes()).expect(block)).collect()
+}
+
+#[test]
+fn every_example_is_understood_and_every_request_has_one() {
+    let mut requests = Vec::new();
+    let mut results = 0;
+    for example in examples() {
+        match example {
+            Stanza::Iq(Iq::Set { payload, .. }) => {
+                requests.push(payload.name().to_owned());
+                convert::request_in(payload).unwrap();
+            }
+            Stanza::Iq(Iq::Result { payload, .. }) => {
+                let expected = match payload.as_ref().map(|payload| payload.name()) {
+                    None => Expected::Nothing,
+                    Some("connect") => Expected::Connect,
+                    Some(_) => Expected::Sync,
+                };
+                convert::answer_in(expected, payload).unwrap();
+                results += 1;
+            }
+            Stanza::Iq(Iq::Error { error, .. }) => {
+                assert!(convert::refusal_in(&error).wait.is_some() && error.type_ == ErrorType::Wait);
+            }
+            Stanza::Iq(other) => panic!("{other:?}"),
+            Stanza::Presence(presence) => {
+                let shown = Caps::try_from(presence.payloads[0].clone()).unwrap();
+                let (ours, _) = caps::advertised(&caps::ours()).unwrap();
+                assert_eq!((presence.priority.0, &shown.node, &shown.ver), (-1, &ours.node, &ours.ver));
+            }
+            Stanza::Message(message) => {
+                let offers = message.payloads.into_iter().filter(|element| element.is("offer", payload::NS));
+                assert_eq!(offers.map(|offer| convert::request_in(offer).unwrap()).count(), 1);
+            }
+        }
+    }
+    requests.sort();
+    assert_eq!(requests, ["cancel", "connect", "decline", "done", "failed", "offer", "sync", "taken"]);
+    assert_eq!(results, 3);
+}
