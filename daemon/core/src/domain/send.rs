@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::command::unknown_contact;
 use crate::domain::view::bytes;
-use crate::effect::{Effect, Persist, Reply, TorrentCommand};
+use crate::effect::{Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
 use crate::limits::RECIPIENTS;
@@ -119,6 +119,7 @@ impl Domain {
         let state = transfer.state_name();
         transfer.note(self.now.wall, state, None);
         self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
+        self.index.add(&transfer);
         self.transfers.insert(id, transfer);
         self.dirty.insert(id);
     }
@@ -143,7 +144,8 @@ impl Domain {
 
     /// Ids of the transfers of a content that fulfil a condition.
     pub(super) fn transfers_of(&self, content: ContentId, condition: impl Fn(&Transfer) -> bool) -> Vec<TransferId> {
-        self.transfers.values().filter(|t| t.content == content && condition(t)).map(|t| t.id).collect()
+        let all = self.index.content.get(&content);
+        all.filter(|id| self.transfers.get(id).is_some_and(&condition)).collect()
     }
 
     /// Offers it to all devices of the contact that are there.
@@ -200,7 +202,7 @@ impl Domain {
             }
             Outcome::Refused(refusal) => {
                 self.live(id).refusal = Some(refusal.text);
-                self.dirty.insert(id);
+                self.push(Effect::Emit(Event::Transfer(id)));
             }
             // The outbox keeps what was lost and asks again.
             Outcome::Lost => {}
