@@ -11,7 +11,7 @@ use crate::domain::live::Backoff;
 use crate::effect::Effect;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::REQUESTS_PER_DEVICE;
-use crate::signal::{Outcome, Refusal, Request, SessionCommand, SyncItem, Token};
+use crate::signal::{Condition, Outcome, Refusal, Request, SessionCommand, SyncItem, Token};
 use crate::time::Mono;
 
 /// What a request is about; there is at most one for each device and subject, and a newer one takes its place.
@@ -257,8 +257,10 @@ impl Domain {
     }
 
     fn ask(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
+        let entry = self.outbox.trays.get(device).and_then(|tray| tray.entries.get(&subject));
+        let sent = entry.is_some_and(|e| e.sent);
         let request = match (ask, subject) {
-            (Ask::Offer, Subject::Transfer(id)) => self.make_offer(id, device),
+            (Ask::Offer, Subject::Transfer(id)) => self.make_offer(id, device, sent),
             (Ask::Connect, Subject::Transfer(id)) => self.make_connect(id, device),
             (Ask::Notice(request), _) => Some(request),
             (Ask::Sync(items), _) => Some(Request::Sync(items)),
@@ -293,13 +295,17 @@ impl Domain {
             return;
         }
         match (&outcome, offer) {
-            (Outcome::Refused(Refusal { wait: Some(_), .. }), Some(_)) => return self.shut_gate(&device, subject),
+            (Outcome::Refused(refusal), Some(_)) if not_now(refusal) => return self.shut_gate(&device, subject),
             (Outcome::Answered(_), Some(_)) => (tray.gate, tray.gate_backoff) = Default::default(),
             (Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Lost, _) => {}
         }
-        if let Outcome::Lost | Outcome::Refused(Refusal { wait: Some(_), .. }) = &outcome
-            && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. }))
-        {
+        let again = match &outcome {
+            Outcome::Answered(_) => false,
+            Outcome::Lost => true,
+            Outcome::Refused(refusal) => not_now(refusal),
+        };
+        // Links have their own way of trying again.
+        if again && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. })) {
             return self.put_off(&device, subject);
         }
         let Some(entry) = tray.remove(subject) else { return };
@@ -348,4 +354,9 @@ impl Domain {
             self.outbox.put(device, subject, Ask::Notice(request));
         }
     }
+}
+
+/// It may be different in a moment. `service-unavailable` comes from the server of a device that has just gone.
+fn not_now(refusal: &Refusal) -> bool {
+    refusal.wait.is_some() || refusal.condition == Condition::ServiceUnavailable
 }

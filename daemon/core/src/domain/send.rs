@@ -157,15 +157,16 @@ impl Domain {
         self.plan_courtesy(id);
     }
 
-    /// The offer as it is now, or none if there is nothing to offer any more.
-    pub(super) fn make_offer(&self, id: TransferId, device: &FullJid) -> Option<Request> {
+    /// The offer as it is now, or none if there is nothing to offer any more. `sent`: it went out before, unanswered.
+    pub(super) fn make_offer(&self, id: TransferId, device: &FullJid, sent: bool) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let Side::Out { state: Outgoing::Queued | Outgoing::Offered, taken_by: None, acknowledged, .. } =
             &transfer.side
         else {
             return None;
         };
-        if acknowledged.contains(&device.resource) || transfer.paused.any() {
+        // An offer that may have arrived is told to the end, so that it is known who has it.
+        if acknowledged.contains(&device.resource) || transfer.paused.any() && !sent {
             return None;
         }
         self.offer_of(transfer).map(Request::Offer)
@@ -188,18 +189,8 @@ impl Domain {
 
     /// A device has answered the offer.
     pub(super) fn offer_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
-        let now = self.now.wall;
         match outcome {
-            Outcome::Answered(_) => {
-                let Some(transfer) = self.change(id) else { return };
-                let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
-                acknowledged.insert(device.resource.clone());
-                if *state == Outgoing::Queued && taken_by.is_none() {
-                    *state = Outgoing::Offered;
-                    transfer.note(now, "offered", Some(format!("to {device}")));
-                }
-                self.live(id).refusal = None;
-            }
+            Outcome::Answered(_) => self.acknowledged(id, device),
             Outcome::Refused(refusal) => {
                 self.live(id).refusal = Some(refusal.text);
                 self.push(Effect::Emit(Event::Transfer(id)));
@@ -207,6 +198,26 @@ impl Domain {
             // The outbox keeps what was lost and asks again.
             Outcome::Lost => {}
         }
+    }
+
+    /// The device has the offer.
+    pub(super) fn acknowledged(&mut self, id: TransferId, device: &FullJid) {
+        let now = self.now.wall;
+        let known = |t: &Transfer| match &t.side {
+            Side::Out { acknowledged, .. } => acknowledged.contains(&device.resource),
+            Side::In { .. } => true,
+        };
+        if self.transfers.get(&id).is_none_or(known) {
+            return;
+        }
+        let Some(transfer) = self.change(id) else { return };
+        let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
+        acknowledged.insert(device.resource.clone());
+        if *state == Outgoing::Queued && taken_by.is_none() {
+            *state = Outgoing::Offered;
+            transfer.note(now, "offered", Some(format!("to {device}")));
+        }
+        self.live(id).refusal = None;
     }
 
     /// Sets the timer for the courtesy message if the contact may be one who has never run xbt.

@@ -24,8 +24,26 @@ impl Domain {
 
     /// A device tells how its side stands: it hears in what we differ.
     pub(super) fn sync_requested(&mut self, from: &FullJid, items: Vec<SyncItem>) -> Answered {
-        let differing = items.iter().take(MAX_SYNC_ITEMS).filter_map(|item| self.our_side(from, item));
-        Ok(Answer::Sync(differing.collect()))
+        let items = &items[..items.len().min(MAX_SYNC_ITEMS)];
+        for item in items.iter().filter(|item| item.role == Role::Receiver) {
+            self.has_heard(from, item);
+        }
+        Ok(Answer::Sync(items.iter().filter_map(|item| self.our_side(from, item)).collect()))
+    }
+
+    /// Who speaks of an offer has got it, also when its acknowledgement was lost.
+    fn has_heard(&mut self, from: &FullJid, item: &SyncItem) {
+        let Some(id) = self.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else { return };
+        match item.state {
+            SyncState::Open | SyncState::Accepted => self.acknowledged(id, from),
+            SyncState::Done
+            | SyncState::Declined
+            | SyncState::Cancelled
+            | SyncState::Expired
+            | SyncState::Taken
+            | SyncState::Failed
+            | SyncState::Unknown => {}
+        }
     }
 
     fn our_side(&self, from: &FullJid, item: &SyncItem) -> Option<SyncItem> {

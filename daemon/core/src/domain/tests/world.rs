@@ -226,8 +226,13 @@ impl World {
             Input::Session(crate::signal::SessionEvent::Requested { token, .. }) => Some(*token),
             _ => None,
         };
+        let told = std::env::var("XBT_TRACE").map(|_| format!("{:9} {node:?} {input:?}", self.now)).ok();
         let device = self.at_mut(node);
         let effects = device.domain.handle(input, now);
+        if let Some(told) = told {
+            eprintln!("{told}");
+            effects.iter().for_each(|effect| eprintln!("            -> {effect:?}"));
+        }
         let first_other = effects.iter().position(|e| !matches!(e, Effect::Persist(_))).unwrap_or(effects.len());
         let (rows, others) = effects.split_at(first_other);
         assert!(others.iter().all(|e| !matches!(e, Effect::Persist(_))), "rows come first");

@@ -77,6 +77,9 @@ impl World {
         self.tell(node, SessionEvent::Connection(online));
         let items = self.roster_of(node);
         self.tell(node, SessionEvent::Roster(items));
+        if !self.at(node).online {
+            return; // it crashed over that
+        }
         for other in self.watchers(node) {
             let there = SessionEvent::Available { device: self.at(other).jid(), xbt: true };
             self.tell_later(node, there);
