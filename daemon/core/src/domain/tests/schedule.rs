@@ -43,10 +43,11 @@ fn play(seed: u64) {
         world.login(*device);
     }
     let bad = world.random.chance(80);
+    let late = bad && world.random.chance(30);
     let steps = 5 + world.random.below(60);
     for _ in 0..steps {
         if bad {
-            weather(&mut world, &devices);
+            weather(&mut world, &devices, late);
         }
         person(&mut world, &devices);
         let longest = [200, 3_000, 60_000][world.random.below(3) as usize];
@@ -54,6 +55,10 @@ fn play(seed: u64) {
         world.pass(wait);
     }
     calm(&mut world, &devices);
+    if late {
+        devices.iter().for_each(|device| world.logout(*device));
+        calm(&mut world, &devices);
+    }
     if let Err(why) = catch_unwind(AssertUnwindSafe(|| check(&world))) {
         eprintln!("seed {seed}");
         std::panic::resume_unwind(why);
@@ -65,7 +70,7 @@ fn any(world: &mut World, devices: &[Node]) -> Node {
 }
 
 /// What the network, the machines and the disks do.
-fn weather(world: &mut World, devices: &[Node]) {
+fn weather(world: &mut World, devices: &[Node], late: bool) {
     let node = any(world, devices);
     match world.random.below(16) {
         0 => world.logout(node),
@@ -79,6 +84,7 @@ fn weather(world: &mut World, devices: &[Node]) {
             world.faults = Faults {
                 lose: world.random.below(4) * 10,
                 double: world.random.below(3) * 15,
+                late,
                 reorder: world.random.chance(30),
                 no_links: world.random.chance(15),
             };

@@ -97,6 +97,8 @@ pub struct Faults {
     pub lose: u64,
     pub double: u64,
     pub reorder: bool,
+    /// Requests may come (once more) when their asker has long given up: only the next `sync` can mend that.
+    pub late: bool,
     pub no_links: bool,
 }
 

@@ -163,7 +163,7 @@ impl World {
             }
         }
         // A second copy may also come long after the first was answered.
-        if self.random.chance(self.faults.double) {
+        if self.faults.late && self.random.chance(20) {
             let late = self.random.below(200_000);
             self.later(late, Event::Request { id });
         }
