@@ -240,6 +240,11 @@ impl Transfer {
         }
     }
 
+    /// A send that a device took and that waits for its turn.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.side, Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. })
+    }
+
     /// Has a link.
     pub fn linked(&self) -> bool {
         matches!(self.side, Side::Out { state: Outgoing::Sending, .. } | Side::In { state: Incoming::Receiving, .. })

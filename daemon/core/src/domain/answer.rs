@@ -57,6 +57,9 @@ impl Domain {
             *to = Some(folder.to_owned());
         }
         transfer.note(now, "connecting", Some("accepted here".into()));
+        if let Some(transfer) = self.transfers.get(&id) {
+            self.index.answered(transfer);
+        }
         self.fetch(id);
         self.seek_link(id);
     }

@@ -28,6 +28,11 @@ impl Timers {
         self.0.first().map(|(at, _)| *at)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn set(&mut self, at: Mono, timer: Timer) {
         self.0.insert((at, timer));
     }

@@ -115,6 +115,11 @@ impl Domain {
         for id in &ids {
             self.bury(*id, delete_data);
         }
+        while self.buried.len() > TOMBSTONES {
+            if let Some(key) = self.buried.pop_front() {
+                self.tombstones.remove(&key);
+            }
+        }
         self.persist(Persist::PruneTombstones(TOMBSTONES));
         Ok(Reply::Transfers(ids))
     }
@@ -134,15 +139,17 @@ impl Domain {
         let key = (transfer.contact.clone(), transfer.offer, transfer.direction());
         self.offers.remove(&key);
         self.live.remove(&id);
+        self.index.removed(&transfer);
         self.persist(Persist::Tombstone(tombstone.clone()));
         self.persist(Persist::RemoveTransfer(id));
-        self.tombstones.insert(key, tombstone);
+        self.tombstones.insert(key.clone(), tombstone);
+        self.buried.push_back(key);
         if let Side::In { path: Some(path), .. } = transfer.side
             && delete_data
         {
             self.push(Effect::Torrent(TorrentCommand::DeleteReceived { path }));
         }
-        if !self.transfers.values().any(|t| t.content == transfer.content) {
+        if self.index.content.get(&transfer.content).next().is_none() {
             self.contents.remove(&transfer.content);
             self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
             self.persist(Persist::RemoveContent(transfer.content));

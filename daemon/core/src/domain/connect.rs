@@ -5,9 +5,9 @@ use crate::domain::clock::Timer;
 use crate::domain::outbox::{Ask, Subject};
 use crate::domain::request::{Answered, blocked};
 use crate::domain::trust::Verdict;
-use crate::effect::{Effect, LinkCommand, TorrentCommand};
+use crate::effect::{Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{Fingerprint, FullJid, TransferId};
+use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
 use crate::signal::{
     Answer, Candidate, Condition, Connect, MAX_CANDIDATES, Outcome, Refusal, Request, SyncItem, SyncState, Wait,
@@ -21,20 +21,20 @@ impl Domain {
     /// Asks the other device for a link, if one is wanted and the device is there. Harmless when it is not.
     pub(super) fn seek_link(&mut self, id: TransferId) {
         let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
-        let waits_for_turn = matches!(&transfer.side, Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. });
         // A transfer that the other side holds up is asked about too: it may have been resumed unheard.
-        let wants = (transfer.agreed() || waits_for_turn) && !transfer.paused.by_us && !transfer.linked();
+        let wants = (transfer.agreed() || transfer.is_taken()) && !transfer.paused.by_us && !transfer.linked();
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
-        let device = FullJid::new(transfer.contact.clone(), peer.resource);
-        if !self.reachable(&device) || self.live(id).wanted {
+        let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
+        // Without a connection the request waits in its tray: the stream may be resumed.
+        if !self.present(&device) || self.live(id).granted.is_some() {
             return;
         }
-        if self.has_turn(id, peer.fingerprint) {
-            self.live(id).turn = false;
+        if self.has_turn(id, &device.bare, &peer) {
+            self.leave_line(id);
             self.outbox.put(&device, Subject::Transfer(id), Ask::Connect);
         } else {
-            self.live(id).turn = true;
-            self.dirty.insert(id);
+            self.await_turn(id);
+            self.push(Effect::Emit(Event::Transfer(id)));
         }
     }
 
@@ -62,35 +62,15 @@ impl Domain {
         }
     }
 
-    /// At most so many links between two devices; a transfer that has one keeps it.
-    fn has_turn(&self, id: TransferId, peer: Fingerprint) -> bool {
-        let with_peer = |other: &TransferId| {
-            self.transfers.get(other).and_then(Transfer::peer).is_some_and(|p| p.fingerprint == peer)
-        };
-        let busy = self.live.iter().filter(|(other, live)| **other != id && live.wanted && with_peer(other));
-        busy.count() < LINKS_PER_DEVICE
-    }
-
-    /// A link of the pair may have come free: the oldest that waits for one asks.
-    pub(super) fn next_turn(&mut self, freed: TransferId) {
-        let Some(peer) = self.transfers.get(&freed).and_then(Transfer::peer).map(|p| p.fingerprint) else { return };
-        let waiting = self.live.iter().filter(|(id, live)| live.turn && **id != freed).map(|(id, _)| *id);
-        let with_peer =
-            |id: &TransferId| self.transfers.get(id).and_then(Transfer::peer).is_some_and(|p| p.fingerprint == peer);
-        if let Some(next) = waiting.filter(with_peer).min() {
-            self.seek_link(next);
-        }
-    }
-
     /// The `connect` as it is now, or none if no link is wanted any more.
     pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
-        if transfer.end().is_some()
-            || transfer.paused.by_us
-            || transfer.linked()
-            || !self.has_turn(id, peer.fingerprint)
-        {
+        if transfer.end().is_some() || transfer.paused.by_us || transfer.linked() {
+            return None;
+        }
+        if !self.has_turn(id, &transfer.contact, peer) {
+            self.await_turn(id);
             return None;
         }
         self.our_connect(id).map(Request::Connect)
@@ -128,8 +108,8 @@ impl Domain {
         if transfer.paused.by_us {
             return Err(Refusal::wait(Wait::Paused, format!("paused by {}", self.settings.account)));
         }
-        if !self.has_turn(id, peer.fingerprint) {
-            self.live(id).turn = true;
+        if !self.has_turn(id, &from.bare, &peer) {
+            self.await_turn(id);
             return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
         }
         let answer = self.our_connect(id).ok_or_else(gone)?;
@@ -160,7 +140,8 @@ impl Domain {
     /// Writes down who the other end is. At the first time the contact's other devices hear that it is taken.
     fn agree(&mut self, id: TransferId, peer: Peer) {
         let now = self.now.wall;
-        let turn = self.has_turn(id, peer.fingerprint);
+        let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
+        let turn = self.has_turn(id, &contact, &peer);
         let winner = peer.resource.clone();
         let Some(transfer) = self.change(id) else { return };
         let from = format!("{}/{}", transfer.contact, peer.resource);
@@ -185,6 +166,7 @@ impl Domain {
             transfer.note(now, state, Some(format!("taken by {from}")));
         }
         if first {
+            self.offer_over(id);
             self.tell_taken(id, &winner);
         }
     }
@@ -196,9 +178,9 @@ impl Domain {
         let content = transfer.content;
         let outgoing = transfer.direction() == Direction::Out;
         candidates.truncate(MAX_CANDIDATES);
+        self.grant(id, peer.fingerprint);
+        self.leave_line(id);
         let live = self.live(id);
-        live.wanted = true;
-        live.turn = false;
         live.seek_at = None;
         live.refusal = None;
         if outgoing {
@@ -211,12 +193,16 @@ impl Domain {
     pub(super) fn connect_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
         let open = self.transfers.get(&id).is_some_and(|t| t.end().is_none() && !t.paused.by_us && !t.linked());
         if !open {
-            return;
+            return self.next_turn(id);
         }
         match outcome {
             Outcome::Answered(Answer::Connect(connect)) => self.connect_granted(id, device, connect),
             Outcome::Answered(_) | Outcome::Lost => self.seek_again(id, None),
             Outcome::Refused(refusal) => self.connect_refused(id, device, refusal),
+        }
+        // What was asked for in vain leaves its place to another.
+        if self.live.get(&id).is_some_and(|l| l.granted.is_none()) {
+            self.next_turn(id);
         }
     }
 
@@ -249,7 +235,7 @@ impl Domain {
             (Condition::ItemNotFound, _) => self.ask_state(id, device),
             (Condition::ResourceConstraint, Some(Wait::Paused)) => self.told_to_wait(id),
             (Condition::ResourceConstraint, Some(Wait::Turn)) => {
-                self.live(id).turn = true;
+                self.await_turn(id);
                 self.seek_again(id, None);
             }
             (
@@ -294,7 +280,7 @@ impl Domain {
         }
         let wait = live.backoff.fail();
         self.seek_after(id, wait);
-        self.dirty.insert(id);
+        self.push(Effect::Emit(Event::Transfer(id)));
     }
 }
 

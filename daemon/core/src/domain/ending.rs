@@ -1,22 +1,25 @@
 //! Holding up, letting go on, and the ends of a transfer.
 
 use crate::domain::Domain;
+use crate::domain::outbox::Subject;
 use crate::effect::{Data, Effect, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{FullJid, TransferId};
+use crate::ids::{FullJid, OfferId, TransferId};
 use crate::signal::Request;
-use crate::transfer::{End, Incoming, Outgoing, Side, Transfer};
+use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
 impl Domain {
     /// Ends a transfer by our own decision and tells the other side.
     pub(super) fn finish(&mut self, id: TransferId, end: End, reason: Option<String>) {
+        if !self.is_open(id) {
+            return;
+        }
+        self.settle(id, end.clone(), reason);
         let Some(transfer) = self.transfers.get(&id) else { return };
         let devices = self.party(transfer);
-        let request = end_notice(transfer, &end);
-        self.settle(id, end, reason);
-        if let Some(request) = request {
+        if let Some(request) = end_notice(transfer.offer, transfer.direction(), &end) {
             for device in devices {
-                self.notice(id, &device, request.clone());
+                self.notice(Subject::Transfer(id), &device, request.clone());
             }
         }
     }
@@ -37,7 +40,10 @@ impl Domain {
         }
         let content = transfer.content;
         let incoming = matches!(transfer.side, Side::In { .. });
-        self.outbox.drop_transfer(id);
+        if let Some(transfer) = self.transfers.get(&id) {
+            self.index.ended(transfer);
+        }
+        self.offer_over(id);
         self.drop_link(id);
         if incoming {
             let data = if done { Data::Keep } else { Data::Delete };
@@ -55,7 +61,9 @@ impl Domain {
         if open.is_empty() {
             self.push(Effect::Torrent(TorrentCommand::CancelPrepare(content)));
         }
-        if !open.iter().any(|other| self.transfers.get(other).is_some_and(Transfer::agreed)) {
+        let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
+        let needed = |t: &Transfer| t.agreed() || preparing(t);
+        if !open.iter().any(|other| self.transfers.get(other).is_some_and(needed)) {
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
         }
     }
@@ -69,13 +77,40 @@ impl Domain {
         }
     }
 
+    /// Nothing is offered any more. Devices that have not answered may have the offer nonetheless, so they are
+    /// counted among those that know of it.
+    pub(super) fn offer_over(&mut self, id: TransferId) {
+        let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
+        let may_know = self.outbox.drop_transfer(&contact, id);
+        if let Some(Transfer { side: Side::Out { acknowledged, .. }, .. }) = self.change(id) {
+            acknowledged.extend(may_know);
+        }
+    }
+
+    /// The offer went out once more after the word on how it ended: the device hears that again.
+    pub(super) fn tell_end_again(&mut self, device: &FullJid, offer: OfferId) {
+        let key = (device.bare.clone(), offer, Direction::Out);
+        let row = self.offers.get(&key).and_then(|id| self.transfers.get(id));
+        let taken = row.and_then(Transfer::peer).is_some_and(|peer| peer.resource != device.resource);
+        let end = row.and_then(Transfer::end).or_else(|| self.tombstones.get(&key).map(|t| &t.end));
+        let request = match end {
+            _ if taken => Some(Request::Taken { id: offer }),
+            Some(end) => end_notice(offer, Direction::Out, end),
+            None => None,
+        };
+        if let Some(request) = request {
+            let subject = row.map_or(Subject::Gone(offer), |t| Subject::Transfer(t.id));
+            self.notice(subject, device, request);
+        }
+    }
+
     /// Tells all other devices of the contact that this one has settled the matter.
     pub(super) fn tell_taken(&mut self, id: TransferId, winner: &str) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let request = Request::Taken { id: transfer.offer };
         let others: Vec<_> = self.party(transfer).into_iter().filter(|d| d.resource != winner).collect();
         for device in others {
-            self.notice(id, &device, request.clone());
+            self.notice(Subject::Transfer(id), &device, request.clone());
         }
     }
 
@@ -87,14 +122,15 @@ impl Domain {
         transfer.paused.by_us = true;
         transfer.paused.fault = fault;
         let (incoming, content) = (matches!(transfer.side, Side::In { .. }), transfer.content);
-        if transfer.agreed() {
-            self.drop_link(id);
+        let agreed = transfer.agreed();
+        self.drop_link(id);
+        if agreed {
             self.back_to_connecting(id);
             if incoming {
                 self.push(Effect::Torrent(TorrentCommand::Pause(content)));
             }
-            self.next_turn(id);
         }
+        self.next_turn(id);
     }
 
     /// Lets a transfer that we held up go on.
@@ -104,8 +140,7 @@ impl Domain {
         transfer.paused.by_us = false;
         transfer.paused.fault = None;
         transfer.note(now, "resumed", Some("resumed here".into()));
-        let agreed = transfer.agreed();
-        if agreed {
+        if transfer.agreed() || transfer.is_taken() {
             self.fetch(id);
             self.live(id).backoff.reset();
             self.seek_link(id);
@@ -116,17 +151,17 @@ impl Domain {
 
     /// The link, if there is one, is closed, and the grant withdrawn.
     pub(super) fn drop_link(&mut self, id: TransferId) {
+        self.leave_line(id);
+        let granted = self.ungrant(id);
         let live = self.live(id);
-        let (link, wanted) = (live.link, live.wanted);
+        let link = live.link;
         live.unlink();
-        live.wanted = false;
-        live.turn = false;
         live.seek_at = None;
         if let Some(link) = link {
             self.links.remove(&link);
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
         }
-        if wanted {
+        if granted {
             self.push(Effect::Link(LinkCommand::Unwant(id)));
         }
     }
@@ -154,20 +189,14 @@ impl Domain {
 }
 
 /// What the other side hears when we end a transfer in this way; nothing where it knows by itself.
-pub(super) fn end_notice(transfer: &Transfer, end: &End) -> Option<Request> {
-    let id = transfer.offer;
-    match end {
-        End::Done => match transfer.side {
-            Side::In { .. } => Some(Request::Done { id }),
-            Side::Out { .. } => Some(Request::Taken { id }),
-        },
-        End::Declined { message } => match transfer.side {
-            Side::In { .. } => Some(Request::Decline { id, message: message.clone() }),
-            Side::Out { .. } => Some(Request::Taken { id }),
-        },
-        End::Cancelled | End::Expired => Some(Request::Cancel { id }),
+pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option<Request> {
+    match (end, direction) {
+        (End::Done, Direction::In) => Some(Request::Done { id }),
+        (End::Declined { message }, Direction::In) => Some(Request::Decline { id, message: message.clone() }),
+        (End::Done | End::Declined { .. }, Direction::Out) => Some(Request::Taken { id }),
+        (End::Cancelled | End::Expired, _) => Some(Request::Cancel { id }),
         // The device that took it told the sender; nobody else asks us.
-        End::Elsewhere => None,
-        End::Failed(fault) => Some(Request::Failed { id, reason: fault.message.clone() }),
+        (End::Elsewhere, _) => None,
+        (End::Failed(fault), _) => Some(Request::Failed { id, reason: fault.message.clone() }),
     }
 }

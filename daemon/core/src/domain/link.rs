@@ -15,7 +15,7 @@ impl Domain {
     pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way) {
         let now = self.now.wall;
         let wanted = self.transfers.get(&id).is_some_and(|t| t.agreed() && !t.paused.by_us);
-        if !wanted || !self.live(id).wanted {
+        if !wanted || self.live(id).granted.is_none() {
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
             return;
         }
@@ -46,9 +46,8 @@ impl Domain {
         if linked {
             return;
         }
-        let live = self.live(id);
-        live.wanted = false;
-        live.attempts = attempts;
+        self.ungrant(id);
+        self.live(id).attempts = attempts;
         self.seek_again(id, None);
         self.next_turn(id);
     }
@@ -61,7 +60,7 @@ impl Domain {
             return;
         }
         live.unlink();
-        live.wanted = false;
+        self.ungrant(id);
         self.push(Effect::Link(LinkCommand::Unwant(id)));
         if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
             return;

@@ -1,6 +1,7 @@
 //! What is known of a transfer only while the daemon runs: progress, link, rate, retries.
 
 use crate::effect::LinkTag;
+use crate::ids::Fingerprint;
 use crate::input::Attempt;
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::time::Mono;
@@ -73,8 +74,8 @@ pub(super) struct Live {
     pub(super) link: Option<LinkTag>,
     /// How it goes, or last went.
     pub(super) way: Option<Way>,
-    /// A grant stands in the link room: it counts as one of the links of the device pair.
-    pub(super) wanted: bool,
+    /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
+    pub(super) granted: Option<Fingerprint>,
     /// What was tried in vain since the last link.
     pub(super) attempts: Vec<Attempt>,
     /// For the next try to get a link.
@@ -83,8 +84,8 @@ pub(super) struct Live {
     pub(super) seek_at: Option<Mono>,
     /// The last word of the other side on why it does not take the offer or the link now.
     pub(super) refusal: Option<String>,
-    /// It waits for one of the links of the device pair.
-    pub(super) turn: bool,
+    /// It waits for one of the links with the device that has this key.
+    pub(super) turn: Option<Fingerprint>,
     /// Payload bytes over earlier links, sent and received.
     past: (u64, u64),
     /// Payload bytes over the present link.

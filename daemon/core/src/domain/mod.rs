@@ -5,6 +5,7 @@ mod clock;
 mod command;
 mod connect;
 mod ending;
+mod index;
 mod link;
 mod live;
 mod outbox;
@@ -14,12 +15,13 @@ mod session;
 mod sync;
 mod torrent;
 mod trust;
+mod turns;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
@@ -31,8 +33,10 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
 use clock::Timers;
+use index::Index;
 use live::Live;
 use outbox::Outbox;
+use turns::Turns;
 
 pub use live::LiveView;
 pub use view::{ContactView, DeviceView};
@@ -72,7 +76,11 @@ pub struct Domain {
     transfers: BTreeMap<TransferId, Transfer>,
     live: HashMap<TransferId, Live>,
     offers: HashMap<OfferKey, TransferId>,
+    index: Index,
+    turns: Turns,
     tombstones: HashMap<OfferKey, Tombstone>,
+    /// Their keys, oldest first: the oldest go when there are too many.
+    buried: VecDeque<OfferKey>,
     contents: BTreeMap<ContentId, Content>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<(BareJid, Fingerprint), Device>,
@@ -100,7 +108,11 @@ impl Domain {
         let ours = |owner: &BareJid| *owner == account;
         let offers = rows.transfers.iter().filter(|t| ours(&t.account));
         let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
-        let tombstones = rows.tombstones.into_iter().filter(|t| ours(&t.account));
+        let mut index = Index::default();
+        rows.transfers.iter().filter(|t| ours(&t.account)).for_each(|t| index.add(t));
+        let mut tombstones: Vec<_> = rows.tombstones.into_iter().filter(|t| ours(&t.account)).collect();
+        tombstones.sort_by_key(|t| t.at);
+        let tombstone_key = |t: &Tombstone| (t.contact.clone(), t.offer, t.direction);
         let contacts = rows.contacts.into_iter().filter(|c| ours(&c.account));
         let devices = rows.devices.into_iter().filter(|d| ours(&d.account));
         Self {
@@ -109,7 +121,10 @@ impl Domain {
             counters: rows.counters,
             live: HashMap::new(),
             offers,
-            tombstones: tombstones.map(|t| ((t.contact.clone(), t.offer, t.direction), t)).collect(),
+            index,
+            turns: Turns::default(),
+            buried: tombstones.iter().map(tombstone_key).collect(),
+            tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
             transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
             contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
@@ -193,9 +208,14 @@ impl Domain {
         matches!(self.connection, Connection::Online { .. })
     }
 
-    /// A device runs xbt and can be asked now.
+    /// A device runs xbt and is there, as far as we know: what is for it may wait in its tray.
+    fn present(&self, device: &FullJid) -> bool {
+        self.presence.get(device) == Some(&true)
+    }
+
+    /// A device can be asked now.
     fn reachable(&self, device: &FullJid) -> bool {
-        self.is_online() && self.presence.get(device) == Some(&true)
+        self.is_online() && self.present(device)
     }
 
     /// All devices of a contact (or our own other ones) that run xbt and are available.

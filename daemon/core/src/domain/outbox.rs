@@ -3,15 +3,15 @@
 //! The outbox lives in memory only. What it holds follows from the state of the transfers, and a `sync` at
 //! every appearance of a device finds what was lost, so a restart loses nothing.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Backoff;
 use crate::effect::Effect;
-use crate::ids::{FullJid, TransferId};
+use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::REQUESTS_PER_DEVICE;
-use crate::signal::{Outcome, Refusal, Request, SessionCommand, SyncItem, Token};
+use crate::signal::{Condition, Outcome, Refusal, Request, SessionCommand, SyncItem, Token};
 use crate::time::Mono;
 
 /// What a request is about; there is at most one for each device and subject, and a newer one takes its place.
@@ -20,6 +20,8 @@ pub(super) enum Subject {
     Transfer(TransferId),
     /// One page of a `sync`.
     Sync(u32),
+    /// An offer that has no row here (any more).
+    Gone(OfferId),
 }
 
 /// What is asked. Offers and connects are made when they are sent, from the state as it is then.
@@ -32,9 +34,26 @@ pub(super) enum Ask {
     Sync(Vec<SyncItem>),
 }
 
-#[derive(Debug)]
+/// Offers queue up; all else goes before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Urgent,
+    Offer,
+}
+
+impl Ask {
+    fn class(&self) -> Class {
+        match self {
+            Self::Offer => Class::Offer,
+            Self::Connect | Self::Notice(_) | Self::Sync(_) => Class::Urgent,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Waiting,
+    /// With its place in the line.
+    Waiting(u64),
     InFlight(Token),
     PutOff(Mono),
 }
@@ -44,44 +63,71 @@ struct Entry {
     ask: Ask,
     stage: Stage,
     backoff: Backoff,
+    /// It may have arrived, whatever came back.
+    sent: bool,
+}
+
+/// Whether a device takes offers. One that says "too many" is not asked about each of the others too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Gate {
+    #[default]
+    Open,
+    /// One offer finds out.
+    Ajar,
+    Shut(Mono),
 }
 
 /// The requests to one device.
 #[derive(Debug, Default)]
 struct Tray {
     entries: BTreeMap<Subject, Entry>,
-    /// Subjects in the order they are sent; those without a waiting entry are passed over.
-    order: VecDeque<Subject>,
-    in_flight: usize,
+    /// Those that wait, in the order they are sent.
+    line: BTreeMap<(Class, u64), Subject>,
+    /// Those that are tried again later.
+    put_off: BTreeSet<Subject>,
+    /// At most [`REQUESTS_PER_DEVICE`]; what was in flight and has been replaced counts until its outcome is known.
+    in_flight: BTreeMap<Token, Subject>,
+    gate: Gate,
+    gate_backoff: Backoff,
+    next: u64,
+}
+
+/// A request that waits for its outcome.
+struct Sent {
+    device: FullJid,
+    offer: Option<OfferId>,
 }
 
 #[derive(Default)]
 pub(super) struct Outbox {
     trays: BTreeMap<FullJid, Tray>,
-    tokens: HashMap<Token, (FullJid, Subject)>,
+    tokens: HashMap<Token, Sent>,
     next_page: u32,
 }
 
 impl Outbox {
-    /// Puts a request in its place. Offers queue up; all else goes before them.
+    /// Puts a request in its place.
     pub(super) fn put(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
         let tray = self.trays.entry(device.clone()).or_default();
-        let same = tray.entries.get(&subject).is_some_and(|e| e.ask == ask && !matches!(e.stage, Stage::PutOff(_)));
-        if same {
-            return;
+        let mut sent = false;
+        if let Some(old) = tray.entries.get(&subject) {
+            if old.ask == ask && !matches!(old.stage, Stage::PutOff(_)) {
+                return;
+            }
+            sent = old.sent && old.ask == ask;
         }
-        if matches!(ask, Ask::Offer) {
-            tray.order.push_back(subject)
-        } else {
-            tray.order.push_front(subject)
-        }
-        tray.entries.insert(subject, Entry { ask, stage: Stage::Waiting, backoff: Backoff::default() });
+        tray.remove(subject);
+        let class = ask.class();
+        let entry = Entry { ask, stage: Stage::Waiting(0), backoff: Backoff::default(), sent };
+        tray.entries.insert(subject, entry);
+        tray.wait(subject, class);
     }
 
     /// Forgets all requests to a device that has gone; what is in flight is answered to nobody.
     pub(super) fn drop_device(&mut self, device: &FullJid) {
-        self.trays.remove(device);
-        self.tokens.retain(|_, (to, _)| to != device);
+        if let Some(tray) = self.trays.remove(device) {
+            tray.in_flight.keys().for_each(|token| drop(self.tokens.remove(token)));
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -89,14 +135,22 @@ impl Outbox {
         self.tokens.clear();
     }
 
-    /// Forgets what is asked about a transfer, but not a notice, which must still arrive.
-    pub(super) fn drop_transfer(&mut self, id: TransferId) {
+    /// Forgets what is asked about a transfer, but not a notice, which must still arrive. Returns the resources to
+    /// which the offer went without an answer: they may know of it.
+    pub(super) fn drop_transfer(&mut self, contact: &BareJid, id: TransferId) -> Vec<String> {
         let subject = Subject::Transfer(id);
-        for tray in self.trays.values_mut() {
-            if tray.entries.get(&subject).is_some_and(|e| !matches!(e.ask, Ask::Notice(_))) {
-                tray.entries.remove(&subject);
+        let mut may_know = Vec::new();
+        let first = FullJid::new(contact.clone(), "");
+        for (device, tray) in self.trays.range_mut(first..).take_while(|(device, _)| device.bare == *contact) {
+            let Some(entry) = tray.entries.get(&subject) else { continue };
+            if entry.sent && entry.ask == Ask::Offer {
+                may_know.push(device.resource.clone());
+            }
+            if !matches!(entry.ask, Ask::Notice(_)) {
+                tray.remove(subject);
             }
         }
+        may_know
     }
 
     /// The device is there again or has just spoken: nothing needs to wait any longer.
@@ -110,38 +164,90 @@ impl Outbox {
         self.next_page = self.next_page.wrapping_add(1);
         Subject::Sync(self.next_page)
     }
+
+    /// Transfers for which a `connect` to the device is in flight.
+    pub(super) fn connecting(&self, device: &FullJid) -> impl Iterator<Item = TransferId> {
+        let tray = self.trays.get(device);
+        let flying = tray.into_iter().flat_map(|tray| tray.in_flight.iter().map(move |(token, s)| (tray, token, s)));
+        flying.filter_map(|(tray, token, subject)| match (subject, tray.entries.get(subject)) {
+            (Subject::Transfer(id), Some(Entry { ask: Ask::Connect, stage, .. })) => {
+                (*stage == Stage::InFlight(*token)).then_some(*id)
+            }
+            (Subject::Transfer(_) | Subject::Sync(_) | Subject::Gone(_), _) => None,
+        })
+    }
+
+    /// Nothing is kept of what was answered.
+    #[cfg(test)]
+    pub(super) fn is_bounded(&self) -> bool {
+        let in_flight: usize = self.trays.values().map(|t| t.in_flight.len()).sum();
+        let lines = |t: &Tray| t.line.len() + t.put_off.len() <= t.entries.len();
+        self.tokens.len() == in_flight && self.trays.values().all(lines)
+    }
 }
 
 impl Tray {
+    fn wait(&mut self, subject: Subject, class: Class) {
+        self.next += 1;
+        if let Some(entry) = self.entries.get_mut(&subject) {
+            entry.stage = Stage::Waiting(self.next);
+            self.line.insert((class, self.next), subject);
+        }
+    }
+
+    fn remove(&mut self, subject: Subject) -> Option<Entry> {
+        let entry = self.entries.remove(&subject)?;
+        match entry.stage {
+            Stage::Waiting(place) => drop(self.line.remove(&(entry.ask.class(), place))),
+            Stage::PutOff(_) => drop(self.put_off.remove(&subject)),
+            Stage::InFlight(_) => {}
+        }
+        Some(entry)
+    }
+
     /// Lets put-off requests go whose moment the caller finds come.
     fn ready(&mut self, due: impl Fn(Mono) -> bool) {
-        for (subject, entry) in &mut self.entries {
-            if let Stage::PutOff(at) = entry.stage
-                && due(at)
+        if let Gate::Shut(at) = self.gate
+            && due(at)
+        {
+            self.gate = Gate::Ajar;
+        }
+        for subject in self.put_off.clone() {
+            if let Some(Entry { stage: Stage::PutOff(at), ask, .. }) = self.entries.get(&subject)
+                && due(*at)
             {
-                entry.stage = Stage::Waiting;
-                self.order.push_back(*subject);
+                let class = ask.class();
+                self.put_off.remove(&subject);
+                self.wait(subject, class);
             }
         }
     }
 
+    fn offers_in_flight(&self) -> bool {
+        let is_offer = |s: &Subject| self.entries.get(s).is_some_and(|e| e.ask == Ask::Offer);
+        self.in_flight.values().any(is_offer)
+    }
+
     /// The next request that may be sent.
     fn next(&mut self) -> Option<(Subject, Ask)> {
-        if self.in_flight >= REQUESTS_PER_DEVICE {
+        let (key, subject) = self.line.first_key_value().map(|(key, subject)| (*key, *subject))?;
+        let open = match (key.0, self.gate) {
+            (Class::Urgent, _) | (Class::Offer, Gate::Open) => true,
+            (Class::Offer, Gate::Ajar) => !self.offers_in_flight(),
+            (Class::Offer, Gate::Shut(_)) => false,
+        };
+        if self.in_flight.len() >= REQUESTS_PER_DEVICE || !open {
             return None;
         }
-        while let Some(subject) = self.order.pop_front() {
-            if let Some(Entry { stage: Stage::Waiting, ask, .. }) = self.entries.get(&subject) {
-                return Some((subject, ask.clone()));
-            }
-        }
-        None
+        self.line.remove(&key);
+        self.entries.get(&subject).map(|entry| (subject, entry.ask.clone()))
     }
 }
 
 impl Domain {
     /// Asks every device that may be asked now what is waiting for it.
     pub(super) fn pump_outbox(&mut self) {
+        self.outbox.trays.retain(|_, tray| !tray.entries.is_empty() || !tray.in_flight.is_empty());
         let devices: Vec<FullJid> = self.outbox.trays.keys().filter(|d| self.reachable(d)).cloned().collect();
         for device in devices {
             while let Some((subject, ask)) = self.outbox.trays.get_mut(&device).and_then(Tray::next) {
@@ -151,12 +257,14 @@ impl Domain {
     }
 
     fn ask(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
+        let entry = self.outbox.trays.get(device).and_then(|tray| tray.entries.get(&subject));
+        let sent = entry.is_some_and(|e| e.sent);
         let request = match (ask, subject) {
-            (Ask::Offer, Subject::Transfer(id)) => self.make_offer(id, device),
+            (Ask::Offer, Subject::Transfer(id)) => self.make_offer(id, device, sent),
             (Ask::Connect, Subject::Transfer(id)) => self.make_connect(id, device),
-            (Ask::Notice(request), Subject::Transfer(_) | Subject::Sync(_)) => Some(request),
-            (Ask::Sync(items), Subject::Transfer(_) | Subject::Sync(_)) => Some(Request::Sync(items)),
-            (Ask::Offer | Ask::Connect, Subject::Sync(_)) => None,
+            (Ask::Notice(request), _) => Some(request),
+            (Ask::Sync(items), _) => Some(Request::Sync(items)),
+            (Ask::Offer | Ask::Connect, Subject::Sync(_) | Subject::Gone(_)) => None,
         };
         let token = self.token();
         let Some(tray) = self.outbox.trays.get_mut(device) else { return };
@@ -166,34 +274,47 @@ impl Domain {
         };
         if let Some(entry) = tray.entries.get_mut(&subject) {
             entry.stage = Stage::InFlight(token);
-            tray.in_flight += 1;
-            self.outbox.tokens.insert(token, (device.clone(), subject));
+            entry.sent = true;
+            tray.in_flight.insert(token, subject);
+            let offer = if let Request::Offer(offer) = &request { Some(offer.id) } else { None };
+            self.outbox.tokens.insert(token, Sent { device: device.clone(), offer });
             self.push(Effect::Session(SessionCommand::Request { token, to: device.clone(), request }));
         }
     }
 
     /// An answer, a refusal or nothing came back.
     pub(super) fn answered(&mut self, token: Token, outcome: Outcome) {
-        let Some((device, subject)) = self.outbox.tokens.remove(&token) else { return };
+        let Some(Sent { device, offer }) = self.outbox.tokens.remove(&token) else { return };
         let Some(tray) = self.outbox.trays.get_mut(&device) else { return };
-        tray.in_flight = tray.in_flight.saturating_sub(1);
-        let current = tray.entries.get(&subject).is_some_and(|e| matches!(e.stage, Stage::InFlight(t) if t == token));
-        if !current {
-            return; // a newer request took its place
-        }
-        if let Outcome::Lost | Outcome::Refused(Refusal { wait: Some(_), .. }) = &outcome
-            && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. }))
-        {
-            self.put_off(&device, subject);
+        let Some(subject) = tray.in_flight.remove(&token) else { return };
+        if tray.entries.get(&subject).is_none_or(|e| e.stage != Stage::InFlight(token)) {
+            // A newer request took its place. Should an offer have come after the word on how it ended, that is told again.
+            if let (Some(offer), Outcome::Answered(_) | Outcome::Lost) = (offer, outcome) {
+                self.tell_end_again(&device, offer);
+            }
             return;
         }
-        let Some(entry) = tray.entries.remove(&subject) else { return };
+        match (&outcome, offer) {
+            (Outcome::Refused(refusal), Some(_)) if not_now(refusal) => return self.shut_gate(&device, subject),
+            (Outcome::Answered(_), Some(_)) => (tray.gate, tray.gate_backoff) = Default::default(),
+            (Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Lost, _) => {}
+        }
+        let again = match &outcome {
+            Outcome::Answered(_) => false,
+            Outcome::Lost => true,
+            Outcome::Refused(refusal) => not_now(refusal),
+        };
+        // Links have their own way of trying again.
+        if again && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. })) {
+            return self.put_off(&device, subject);
+        }
+        let Some(entry) = tray.remove(subject) else { return };
         match (entry.ask, subject) {
             (Ask::Offer, Subject::Transfer(id)) => self.offer_answered(id, &device, outcome),
             (Ask::Connect, Subject::Transfer(id)) => self.connect_answered(id, &device, outcome),
-            (Ask::Sync(_), Subject::Transfer(_) | Subject::Sync(_)) => self.sync_answered(&device, outcome),
+            (Ask::Sync(_), _) => self.sync_answered(&device, outcome),
             // A notice has arrived, or the other side cannot use it: both are the end of it.
-            (Ask::Notice(_), _) | (Ask::Offer | Ask::Connect, Subject::Sync(_)) => {}
+            (Ask::Notice(_), _) | (Ask::Offer | Ask::Connect, Subject::Sync(_) | Subject::Gone(_)) => {}
         }
     }
 
@@ -202,7 +323,22 @@ impl Domain {
         let Some(entry) = tray.entries.get_mut(&subject) else { return };
         let at = self.now.mono.after(entry.backoff.fail());
         entry.stage = Stage::PutOff(at);
+        tray.put_off.insert(subject);
         self.timers.set(at, Timer::Outbox(device.clone()));
+    }
+
+    /// The device takes no more offers now: this one and all others wait.
+    fn shut_gate(&mut self, device: &FullJid, subject: Subject) {
+        let Some(tray) = self.outbox.trays.get_mut(device) else { return };
+        if let Some(entry) = tray.entries.get_mut(&subject) {
+            entry.sent = false; // it was not taken in
+        }
+        tray.wait(subject, Class::Offer);
+        if !matches!(tray.gate, Gate::Shut(_)) {
+            let at = self.now.mono.after(tray.gate_backoff.fail());
+            tray.gate = Gate::Shut(at);
+            self.timers.set(at, Timer::Outbox(device.clone()));
+        }
     }
 
     pub(super) fn outbox_when_due(&mut self, device: &FullJid) {
@@ -212,10 +348,15 @@ impl Domain {
         }
     }
 
-    /// Tells a device something that ends in itself, if it can be told now; else a later `sync` does.
-    pub(super) fn notice(&mut self, id: TransferId, device: &FullJid, request: Request) {
-        if self.reachable(device) {
-            self.outbox.put(device, Subject::Transfer(id), Ask::Notice(request));
+    /// Tells a device something that ends in itself, if it is there; else a later `sync` does.
+    pub(super) fn notice(&mut self, subject: Subject, device: &FullJid, request: Request) {
+        if self.present(device) {
+            self.outbox.put(device, subject, Ask::Notice(request));
         }
     }
+}
+
+/// It may be different in a moment. `service-unavailable` comes from the server of a device that has just gone.
+fn not_now(refusal: &Refusal) -> bool {
+    refusal.wait.is_some() || refusal.condition == Condition::ServiceUnavailable
 }

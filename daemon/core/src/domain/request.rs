@@ -1,6 +1,8 @@
 //! What other devices ask of us. Every request is answered exactly once, and doing one twice does no harm.
 
 use crate::domain::Domain;
+use crate::domain::ending::end_notice;
+use crate::domain::outbox::Subject;
 use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
@@ -45,9 +47,7 @@ impl Domain {
         if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
             return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
         }
-        let waiting =
-            |t: &&Transfer| t.contact == from.bare && matches!(t.side, Side::In { state: Incoming::Offered, .. });
-        if self.transfers.values().filter(waiting).count() >= OFFERS_PER_CONTACT {
+        if self.index.unanswered.len(&from.bare) >= OFFERS_PER_CONTACT {
             return Err(Refusal::wait(Wait::Busy, "too many offers wait for an answer already"));
         }
         match self.meet(from, offer.fingerprint) {
@@ -65,16 +65,8 @@ impl Domain {
         {
             return Err(Refusal::new(Condition::Conflict, "another device made this offer"));
         }
-        let request = match end {
-            None | Some(End::Elsewhere) => None,
-            Some(End::Done) => Some(Request::Done { id: offer }),
-            Some(End::Declined { message }) => Some(Request::Decline { id: offer, message }),
-            Some(End::Cancelled | End::Expired) => Some(Request::Cancel { id: offer }),
-            Some(End::Failed(fault)) => Some(Request::Failed { id: offer, reason: fault.message }),
-        };
-        if let Some(request) = request {
-            // Without a row any number will do: it only keeps two notices about one transfer apart.
-            self.notice(id.unwrap_or(TransferId(0)), from, request);
+        if let Some(request) = end.and_then(|end| end_notice(offer, Direction::In, &end)) {
+            self.notice(id.map_or(Subject::Gone(offer), Subject::Transfer), from, request);
         }
         Ok(Answer::Acknowledged)
     }

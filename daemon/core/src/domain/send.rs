@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::command::unknown_contact;
 use crate::domain::view::bytes;
-use crate::effect::{Effect, Persist, Reply, TorrentCommand};
+use crate::effect::{Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
 use crate::limits::RECIPIENTS;
@@ -119,6 +119,7 @@ impl Domain {
         let state = transfer.state_name();
         transfer.note(self.now.wall, state, None);
         self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
+        self.index.add(&transfer);
         self.transfers.insert(id, transfer);
         self.dirty.insert(id);
     }
@@ -143,7 +144,8 @@ impl Domain {
 
     /// Ids of the transfers of a content that fulfil a condition.
     pub(super) fn transfers_of(&self, content: ContentId, condition: impl Fn(&Transfer) -> bool) -> Vec<TransferId> {
-        self.transfers.values().filter(|t| t.content == content && condition(t)).map(|t| t.id).collect()
+        let all = self.index.content.get(&content);
+        all.filter(|id| self.transfers.get(id).is_some_and(&condition)).collect()
     }
 
     /// Offers it to all devices of the contact that are there.
@@ -155,15 +157,16 @@ impl Domain {
         self.plan_courtesy(id);
     }
 
-    /// The offer as it is now, or none if there is nothing to offer any more.
-    pub(super) fn make_offer(&self, id: TransferId, device: &FullJid) -> Option<Request> {
+    /// The offer as it is now, or none if there is nothing to offer any more. `sent`: it went out before, unanswered.
+    pub(super) fn make_offer(&self, id: TransferId, device: &FullJid, sent: bool) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let Side::Out { state: Outgoing::Queued | Outgoing::Offered, taken_by: None, acknowledged, .. } =
             &transfer.side
         else {
             return None;
         };
-        if acknowledged.contains(&device.resource) || transfer.paused.any() {
+        // An offer that may have arrived is told to the end, so that it is known who has it.
+        if acknowledged.contains(&device.resource) || transfer.paused.any() && !sent {
             return None;
         }
         self.offer_of(transfer).map(Request::Offer)
@@ -186,25 +189,35 @@ impl Domain {
 
     /// A device has answered the offer.
     pub(super) fn offer_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
-        let now = self.now.wall;
         match outcome {
-            Outcome::Answered(_) => {
-                let Some(transfer) = self.change(id) else { return };
-                let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
-                acknowledged.insert(device.resource.clone());
-                if *state == Outgoing::Queued && taken_by.is_none() {
-                    *state = Outgoing::Offered;
-                    transfer.note(now, "offered", Some(format!("to {device}")));
-                }
-                self.live(id).refusal = None;
-            }
+            Outcome::Answered(_) => self.acknowledged(id, device),
             Outcome::Refused(refusal) => {
                 self.live(id).refusal = Some(refusal.text);
-                self.dirty.insert(id);
+                self.push(Effect::Emit(Event::Transfer(id)));
             }
             // The outbox keeps what was lost and asks again.
             Outcome::Lost => {}
         }
+    }
+
+    /// The device has the offer.
+    pub(super) fn acknowledged(&mut self, id: TransferId, device: &FullJid) {
+        let now = self.now.wall;
+        let known = |t: &Transfer| match &t.side {
+            Side::Out { acknowledged, .. } => acknowledged.contains(&device.resource),
+            Side::In { .. } => true,
+        };
+        if self.transfers.get(&id).is_none_or(known) {
+            return;
+        }
+        let Some(transfer) = self.change(id) else { return };
+        let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
+        acknowledged.insert(device.resource.clone());
+        if *state == Outgoing::Queued && taken_by.is_none() {
+            *state = Outgoing::Offered;
+            transfer.note(now, "offered", Some(format!("to {device}")));
+        }
+        self.live(id).refusal = None;
     }
 
     /// Sets the timer for the courtesy message if the contact may be one who has never run xbt.

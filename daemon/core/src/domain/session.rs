@@ -1,5 +1,7 @@
 //! What the XMPP session tells: connection, roster, presence.
 
+use std::collections::BTreeSet;
+
 use crate::contact::Contact;
 use crate::domain::Domain;
 use crate::domain::outbox::{Ask, Subject};
@@ -40,8 +42,9 @@ impl Domain {
 
     fn roster(&mut self, items: Vec<RosterItem>) {
         let listed: Vec<BareJid> = self.contacts.values().filter(|c| c.listed).map(|c| c.jid.clone()).collect();
+        let still: BTreeSet<BareJid> = items.iter().map(|item| item.jid.clone()).collect();
         for jid in listed {
-            if !items.iter().any(|item| item.jid == jid) {
+            if !still.contains(&jid) {
                 self.roster_removed(&jid);
             }
         }
@@ -125,11 +128,7 @@ impl Domain {
     pub(super) fn appeared(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
         self.sync_with(device);
-        let with_contact: Vec<_> =
-            self.offers.iter().filter(|((contact, ..), _)| *contact == device.bare).map(|(_, id)| *id).collect();
-        let mut ids = with_contact;
-        ids.sort_unstable();
-        for id in ids {
+        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
             if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
                 self.live(id).backoff.reset();

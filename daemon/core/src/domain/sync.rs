@@ -13,8 +13,8 @@ use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
     pub(super) fn sync_with(&mut self, device: &FullJid) {
-        let shared = self.offers.iter().filter(|((contact, ..), _)| *contact == device.bare);
-        let items = shared.filter_map(|(_, id)| self.transfers.get(id)).filter_map(|t| open_item(t, device));
+        let shared = self.index.open.get(&device.bare);
+        let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| open_item(t, device));
         let items: Vec<_> = items.collect();
         for page in items.chunks(MAX_SYNC_ITEMS) {
             let subject = self.outbox.page();
@@ -24,8 +24,26 @@ impl Domain {
 
     /// A device tells how its side stands: it hears in what we differ.
     pub(super) fn sync_requested(&mut self, from: &FullJid, items: Vec<SyncItem>) -> Answered {
-        let differing = items.iter().take(MAX_SYNC_ITEMS).filter_map(|item| self.our_side(from, item));
-        Ok(Answer::Sync(differing.collect()))
+        let items = &items[..items.len().min(MAX_SYNC_ITEMS)];
+        for item in items.iter().filter(|item| item.role == Role::Receiver) {
+            self.has_heard(from, item);
+        }
+        Ok(Answer::Sync(items.iter().filter_map(|item| self.our_side(from, item)).collect()))
+    }
+
+    /// Who speaks of an offer has got it, also when its acknowledgement was lost.
+    fn has_heard(&mut self, from: &FullJid, item: &SyncItem) {
+        let Some(id) = self.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else { return };
+        match item.state {
+            SyncState::Open | SyncState::Accepted => self.acknowledged(id, from),
+            SyncState::Done
+            | SyncState::Declined
+            | SyncState::Cancelled
+            | SyncState::Expired
+            | SyncState::Taken
+            | SyncState::Failed
+            | SyncState::Unknown => {}
+        }
     }
 
     fn our_side(&self, from: &FullJid, item: &SyncItem) -> Option<SyncItem> {
@@ -92,15 +110,20 @@ impl Domain {
 
     /// The device has lost its memory: it gets the offer as if for the first time.
     fn offer_anew(&mut self, id: TransferId, device: &FullJid) {
+        let winner = self.transfers.get(&id).and_then(Transfer::peer).map(|p| p.resource.clone());
+        let forgotten = winner.is_some_and(|resource| resource == device.resource);
+        if forgotten {
+            self.drop_link(id);
+            self.next_turn(id);
+        }
         let now = self.now.wall;
         let Some(transfer) = self.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
         acknowledged.remove(&device.resource);
-        if taken_by.as_ref().is_some_and(|p| p.resource == device.resource) {
+        if forgotten {
             *taken_by = None;
             *state = Outgoing::Queued;
             transfer.note(now, "queued", Some(format!("{device} has forgotten it")));
-            self.drop_link(id);
         }
         self.offer_to(id, device);
     }

@@ -167,7 +167,7 @@ impl Domain {
         let peer = transfer.peer()?;
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         let live = self.live.get(&transfer.id);
-        if live.is_some_and(|l| l.turn) {
+        if live.is_some_and(|l| l.turn.is_some()) {
             return Some(turn());
         }
         if !self.is_online() {

@@ -1,1 +1,19 @@
+//! The rules in a small deterministic world: devices, a server, engines and links, all of it simulated.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+mod agree;
+mod schedule;
+mod send;
+mod world;
+
+use super::Domain;
+
+impl Domain {
+    /// What only lives in memory follows from what is there.
+    pub fn live_is_bounded(&self) -> bool {
+        self.live.keys().all(|id| self.transfers.contains_key(id))
+            && self.links.len() <= self.transfers.len()
+            && self.timers.len() <= 8 * (self.transfers.len() + self.presence.len()) + 8
+            && self.outbox.is_bounded()
+    }
+}

@@ -1,0 +1,81 @@
+//! Ways to find transfers without looking at all of them. Holds only rows of the configured account.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use crate::ids::{BareJid, ContentId, TransferId};
+use crate::transfer::{Incoming, Side, Transfer};
+
+/// Sets of transfers by a key; empty sets are not kept.
+#[derive(Debug)]
+pub(super) struct Sets<K>(HashMap<K, BTreeSet<TransferId>>);
+
+impl<K> Default for Sets<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Sets<K> {
+    pub(super) fn insert(&mut self, key: K, id: TransferId) {
+        self.0.entry(key).or_default().insert(id);
+    }
+
+    pub(super) fn remove(&mut self, key: &K, id: TransferId) {
+        if let Some(set) = self.0.get_mut(key) {
+            set.remove(&id);
+            if set.is_empty() {
+                self.0.remove(key);
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: &K) -> impl Iterator<Item = TransferId> {
+        self.0.get(key).into_iter().flatten().copied()
+    }
+
+    pub(super) fn len(&self, key: &K) -> usize {
+        self.0.get(key).map_or(0, BTreeSet::len)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// All transfers of a content.
+    pub(super) content: Sets<ContentId>,
+    /// The transfers with a contact that have not ended.
+    pub(super) open: Sets<BareJid>,
+    /// The offers of a contact that wait for an answer.
+    pub(super) unanswered: Sets<BareJid>,
+}
+
+impl Index {
+    /// A row is new or came back at start.
+    pub(super) fn add(&mut self, transfer: &Transfer) {
+        self.content.insert(transfer.content, transfer.id);
+        if transfer.end().is_none() {
+            self.open.insert(transfer.contact.clone(), transfer.id);
+        }
+        if matches!(transfer.side, Side::In { state: Incoming::Offered, .. }) {
+            self.unanswered.insert(transfer.contact.clone(), transfer.id);
+        }
+    }
+
+    /// The offer was accepted, or is over.
+    pub(super) fn answered(&mut self, transfer: &Transfer) {
+        self.unanswered.remove(&transfer.contact, transfer.id);
+    }
+
+    /// It is over.
+    pub(super) fn ended(&mut self, transfer: &Transfer) {
+        self.answered(transfer);
+        self.open.remove(&transfer.contact, transfer.id);
+    }
+
+    /// The row is gone.
+    pub(super) fn removed(&mut self, transfer: &Transfer) {
+        self.ended(transfer);
+        self.content.remove(&transfer.content, transfer.id);
+    }
+}

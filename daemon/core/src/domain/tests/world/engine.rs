@@ -1,0 +1,220 @@
+//! The engine and the link room: hashing, grants that find each other, links that carry a quarter at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand};
+use crate::fault::Fault;
+use crate::ids::{ContentId, Fingerprint, InfoHash, TransferId};
+use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
+use crate::signal::Candidate;
+use crate::transfer::{Direction, Facts};
+use crate::way::Way;
+
+use super::{Event, Node, World, tag};
+
+pub struct Fetch {
+    pub facts: Facts,
+    pub paused: bool,
+    pub folder: String,
+}
+
+#[derive(Default)]
+pub struct Engine {
+    pub seeds: BTreeSet<ContentId>,
+    pub fetches: BTreeMap<ContentId, Fetch>,
+    /// Verified bytes on disk: they outlive a restart.
+    pub partial: BTreeMap<ContentId, u64>,
+    /// How often each content was hashed.
+    pub prepared: BTreeMap<ContentId, u64>,
+    /// What was moved into place.
+    pub complete: BTreeMap<ContentId, u64>,
+    pub preparing: BTreeSet<ContentId>,
+    pub disk_full: bool,
+    pub deleted: Vec<String>,
+}
+
+impl Engine {
+    pub fn restart(&mut self) {
+        self.seeds.clear();
+        self.fetches.clear();
+        self.preparing.clear();
+    }
+}
+
+/// A device may have a link for a transfer.
+pub struct Grant {
+    pub peer: Fingerprint,
+    pub info_hash: InfoHash,
+    pub candidates: Vec<Candidate>,
+    /// Counts the wants.
+    number: u64,
+    /// A new link is wanted; otherwise it stands for the one there is.
+    fresh: bool,
+}
+
+/// The ends of a link: the sender's first.
+pub struct Link {
+    pub ends: [(Node, TransferId, ContentId, LinkTag); 2],
+    has: u64,
+}
+
+const GRANT: u64 = 30_000;
+
+impl World {
+    pub fn torrent(&mut self, node: Node, command: TorrentCommand) {
+        let engine = &mut self.at_mut(node).engine;
+        match command {
+            TorrentCommand::Prepare(content) => {
+                *engine.prepared.entry(content.id).or_default() += 1;
+                engine.preparing.insert(content.id);
+                let name = content.paths.first().cloned().unwrap_or_default();
+                if name.starts_with("missing") {
+                    let fault = Fault::new("source-missing", "it is not there", "look for it");
+                    let failed = TorrentEvent::PrepareFailed { content: content.id, fault };
+                    return self.input_later(node, 50, Input::Torrent(failed));
+                }
+                let mut hash = [0; 20];
+                name.bytes().enumerate().for_each(|(i, b)| hash[i % 20] ^= b.rotate_left(i as u32));
+                hash[19] ^= node.0 as u8;
+                let facts = Facts { info_hash: InfoHash(hash), size: self.size, files: 1, metadata_size: 100 };
+                let done = TorrentEvent::Prepared { content: content.id, name, facts };
+                self.input_later(node, 50, Input::Torrent(done));
+            }
+            TorrentCommand::CancelPrepare(content) => drop(engine.preparing.remove(&content)),
+            TorrentCommand::Seed(content) => drop(engine.seeds.insert(content)),
+            TorrentCommand::Fetch { content, facts, folder, .. } => {
+                engine.partial.entry(content).or_default();
+                engine.fetches.insert(content, Fetch { facts, paused: false, folder });
+            }
+            TorrentCommand::Pause(content) => {
+                if let Some(fetch) = engine.fetches.get_mut(&content) {
+                    fetch.paused = true;
+                }
+            }
+            TorrentCommand::Detach(link) => self.close(link, "closed"),
+            TorrentCommand::Forget(content, data) => {
+                assert!(!engine.preparing.contains(&content) || !self.wanted(node, content), "hashing goes on");
+                let engine = &mut self.at_mut(node).engine;
+                engine.seeds.remove(&content);
+                engine.fetches.remove(&content);
+                if data == Data::Delete {
+                    engine.partial.remove(&content);
+                }
+            }
+            TorrentCommand::DeleteReceived { path } => engine.deleted.push(path),
+        }
+    }
+
+    fn wanted(&self, node: Node, content: ContentId) -> bool {
+        self.at(node).domain.transfers().any(|t| t.content == content && t.state_name() == "preparing")
+    }
+
+    pub fn link(&mut self, node: Node, command: LinkCommand) {
+        match command {
+            LinkCommand::Want { transfer, peer, info_hash, candidates } => {
+                let number = self.count();
+                let grant = Grant { peer, info_hash, candidates, number, fresh: true };
+                self.at_mut(node).grants.insert(transfer, grant);
+                self.later(GRANT, Event::GiveUp { node, transfer, grant: number });
+                if let Some(other) = self.counterpart(node, transfer) {
+                    let wait = 20 + self.random.below(50);
+                    self.later(wait, Event::Join { a: (node, transfer), b: other });
+                }
+            }
+            LinkCommand::Unwant(transfer) => drop(self.at_mut(node).grants.remove(&transfer)),
+        }
+    }
+
+    fn counterpart(&self, node: Node, transfer: TransferId) -> Option<(Node, TransferId)> {
+        let me = self.at(node);
+        let mine = me.grants.get(&transfer)?;
+        let direction = me.domain.transfer(transfer)?.direction();
+        let other = self.devices.iter().position(|d| d.settings.fingerprint == mine.peer)?;
+        let fits = |(id, theirs): (&TransferId, &Grant)| {
+            let fits = theirs.peer == me.settings.fingerprint && theirs.info_hash == mine.info_hash;
+            let across = self.devices[other].domain.transfer(*id).is_some_and(|t| t.direction() != direction);
+            (fits && across).then_some((Node(other), *id))
+        };
+        self.devices[other].grants.iter().find_map(fits)
+    }
+
+    pub fn join(&mut self, a: (Node, TransferId), b: (Node, TransferId)) {
+        let fresh = |(node, id): (Node, TransferId)| self.at(node).grants.get(&id).map(|g| g.fresh);
+        let (Some(one), Some(two)) = (fresh(a), fresh(b)) else { return };
+        if !(one || two) || self.faults.no_links || self.counterpart(a.0, a.1) != Some(b) {
+            return;
+        }
+        let sends = self.transfer(a.0, a.1).direction() == Direction::Out;
+        let ends = if sends { [a, b] } else { [b, a] };
+        let ends = ends.map(|(node, id)| (node, id, self.transfer(node, id).content, tag(self.count())));
+        for (node, transfer, _, link) in ends {
+            self.at_mut(node).grants.get_mut(&transfer).unwrap().fresh = false;
+            let up = LinkEvent::Up { transfer, link, way: Way::DirectTcp6 };
+            let wait = self.random.below(30);
+            self.input_later(node, wait, Input::Link(up));
+        }
+        let number = self.count();
+        self.links.insert(number, Link { ends, has: 0 });
+        self.later(100, Event::Carry { link: number });
+    }
+
+    pub fn give_up(&mut self, node: Node, transfer: TransferId, number: u64) {
+        let found = self.at(node).grants.get(&transfer).is_some_and(|g| g.number == number && g.fresh);
+        if !found {
+            return;
+        }
+        self.at_mut(node).grants.remove(&transfer);
+        let attempts = vec![Attempt { way: Way::DirectTcp6, reason: "nobody answered".into() }];
+        self.handle(node, Input::Link(LinkEvent::Failed { transfer, attempts }));
+    }
+
+    pub fn carry(&mut self, number: u64) {
+        let Some(link) = self.links.get(&number) else { return };
+        let [(from, _, sent, out_tag), (to, _, received, in_tag)] = link.ends;
+        self.later(100, Event::Carry { link: number });
+        let seeds = self.at(from).engine.seeds.contains(&sent);
+        let receiver = &mut self.at_mut(to).engine;
+        let Some(fetch) = receiver.fetches.get(&received).filter(|f| seeds && !f.paused) else { return };
+        if receiver.disk_full {
+            let fault = Fault::new("disk-full", "no space is left", "make room and resume it");
+            let failed = TorrentEvent::Failed { content: received, fault };
+            return self.handle(to, Input::Torrent(failed));
+        }
+        let (size, folder) = (fetch.facts.size, fetch.folder.clone());
+        let verified = receiver.partial.entry(received).or_default();
+        *verified = (*verified + size.div_ceil(4)).min(size);
+        let verified = *verified;
+        self.handle(to, Input::Torrent(TorrentEvent::Progress { content: received, verified }));
+        let there = TorrentEvent::PeerProgress { link: out_tag, has: verified, uploaded: verified, downloaded: 0 };
+        self.handle(from, Input::Torrent(there));
+        if verified == size {
+            let engine = &mut self.at_mut(to).engine;
+            *engine.complete.entry(received).or_default() += 1;
+            engine.partial.remove(&received);
+            engine.fetches.remove(&received);
+            let path = format!("{folder}/{received}");
+            self.handle(to, Input::Torrent(TorrentEvent::Completed { content: received, path }));
+        }
+        let here = TorrentEvent::PeerProgress { link: in_tag, has: size, uploaded: 0, downloaded: verified };
+        self.handle(to, Input::Torrent(here));
+    }
+
+    /// A link ends, and both ends hear of it, each in its own time.
+    pub fn close(&mut self, link: LinkTag, reason: &str) {
+        let of = |l: &Link| l.ends.iter().any(|end| end.3 == link);
+        let Some(number) = self.links.iter().find(|(_, l)| of(l)).map(|(n, _)| *n) else { return };
+        let Some(gone) = self.links.remove(&number) else { return };
+        for (node, _, _, link) in gone.ends {
+            let wait = 1 + self.random.below(40);
+            let closed = TorrentEvent::LinkClosed { link, reason: reason.to_owned() };
+            self.input_later(node, wait, Input::Torrent(closed));
+        }
+    }
+
+    /// All links of a device break.
+    pub fn lose_links(&mut self, node: Node) {
+        let of = |l: &&Link| l.ends.iter().any(|end| end.0 == node);
+        let lost: Vec<_> = self.links.values().filter(of).map(|l| l.ends[0].3).collect();
+        lost.into_iter().for_each(|link| self.close(link, "the connection was lost"));
+    }
+}

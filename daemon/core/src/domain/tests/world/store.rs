@@ -1,0 +1,56 @@
+//! What a device's database would hold.
+
+use std::collections::BTreeMap;
+
+use crate::contact::{Contact, Device};
+use crate::domain::Rows;
+use crate::effect::{Counters, Persist};
+use crate::ids::{BareJid, ContentId, Fingerprint, OfferId, TransferId};
+use crate::transfer::{Content, Direction, Tombstone, Transfer};
+
+#[derive(Default)]
+pub struct Store {
+    pub transfers: BTreeMap<TransferId, Transfer>,
+    pub tombstones: BTreeMap<(BareJid, OfferId, Direction), Tombstone>,
+    pub contents: BTreeMap<ContentId, Content>,
+    pub contacts: BTreeMap<BareJid, Contact>,
+    pub devices: BTreeMap<(BareJid, Fingerprint), Device>,
+    pub counters: Counters,
+}
+
+impl Store {
+    pub fn apply(&mut self, change: Persist) {
+        match change {
+            Persist::Transfer(row) => drop(self.transfers.insert(row.id, *row)),
+            Persist::RemoveTransfer(id) => drop(self.transfers.remove(&id)),
+            Persist::Tombstone(t) => drop(self.tombstones.insert((t.contact.clone(), t.offer, t.direction), t)),
+            Persist::PruneTombstones(most) => self.prune(most),
+            Persist::Content(row) => drop(self.contents.insert(row.id, row)),
+            Persist::RemoveContent(id) => drop(self.contents.remove(&id)),
+            Persist::Contact(row) => drop(self.contacts.insert(row.jid.clone(), row)),
+            Persist::Device(row) => drop(self.devices.insert((row.contact.clone(), row.fingerprint), row)),
+            Persist::Counters(next) => {
+                assert!(next.transfer >= self.counters.transfer && next.content >= self.counters.content);
+                self.counters = next;
+            }
+        }
+    }
+
+    fn prune(&mut self, most: usize) {
+        let mut ages: Vec<_> = self.tombstones.iter().map(|(key, t)| (t.at, key.clone())).collect();
+        ages.sort();
+        let surplus = ages.len().saturating_sub(most);
+        ages.into_iter().take(surplus).for_each(|(_, key)| drop(self.tombstones.remove(&key)));
+    }
+
+    pub fn rows(&self) -> Rows {
+        Rows {
+            transfers: self.transfers.values().cloned().collect(),
+            tombstones: self.tombstones.values().cloned().collect(),
+            contents: self.contents.values().cloned().collect(),
+            contacts: self.contacts.values().cloned().collect(),
+            devices: self.devices.values().cloned().collect(),
+            counters: self.counters,
+        }
+    }
+}
