@@ -50,6 +50,8 @@ impl Daemon {
     /// What stands in the way, as a person should be told.
     pub async fn start(config_file: PathBuf) -> Result<Self, Fault> {
         let started = Instant::now();
+        // A password file that others can read is told here, where the person looks, and not in the log only.
+        config::check(&config_file)?;
         let config = Config::load(&config_file)?;
         let paths = Paths::resolve(&config)?;
         paths.create()?;
@@ -132,12 +134,9 @@ impl Daemon {
         };
         let config = SessionConfig {
             server: account.server.as_ref().map(ToString::to_string),
-            tls: match account.tls {
-                config::Tls::StartTls => crate::xmpp::Tls::StartTls,
-                config::Tls::Direct => crate::xmpp::Tls::Direct,
-            },
+            tls: account.tls,
             ca_file: account.ca_file.clone(),
-            ..SessionConfig::new(account.jid.clone(), &self.resource, crate::xmpp::Secret::new(password.expose()))
+            ..SessionConfig::new(account.jid.clone(), &self.resource, password)
         };
         let (session, handle) = Session::start(config, self.session_events.clone());
         self.handle.session(handle).await;

@@ -19,7 +19,7 @@ const DEFAULT: &str = "info";
 
 /// Crates that see the password or what was decrypted, with the most that is ever logged of them: at finer
 /// levels they print stanzas, SASL exchanges or key material, whatever a filter asks for.
-const CLAMPED: [(&str, Level); 9] = [
+const CLAMPED: [(&str, Level); 10] = [
     ("tokio_xmpp", Level::INFO),
     ("xmpp_parsers", Level::INFO),
     ("xso", Level::INFO),
@@ -30,6 +30,8 @@ const CLAMPED: [(&str, Level); 9] = [
     ("tokio_rustls", Level::WARN),
     // Records that come from the `log` crate without a target of their own.
     ("log", Level::WARN),
+    // Not secret, but several lines for each call of each client.
+    ("tarpc", Level::WARN),
 ];
 
 /// How the lines look.

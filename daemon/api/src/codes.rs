@@ -40,10 +40,14 @@ codes! {
         PATH_NOT_READABLE = "path-not-readable";
         /// The path is, or holds, something that is neither file nor folder.
         PATH_NOT_SENDABLE = "path-not-sendable";
-        /// Two of the paths have the same last name.
-        DUPLICATE_NAME = "duplicate-name";
-        /// The content has too many files, or its metadata would be too large.
-        TOO_LARGE = "too-large";
+        /// A send goes to nobody, or to too many.
+        BAD_RECIPIENTS = "bad-recipients";
+        /// We do not see when the contact is online, so nothing can be offered.
+        CONTACT_NOT_SUBSCRIBED = "not-subscribed";
+        /// The transfer belongs to an account that is not configured now.
+        ACCOUNT_NOT_CONFIGURED = "other-account";
+        /// The other side paused it, so only the other side can resume it.
+        HELD_BY_CONTACT = "paused-by-contact";
         /// The folder to receive into does not exist or cannot be written.
         BAD_DESTINATION = "bad-destination";
         /// There is not enough room for the content.
@@ -62,34 +66,52 @@ codes! {
 codes! {
     /// What a transfer may fail with, each with its meaning.
     FAILURE {
-        /// The files are no longer what was offered.
-        CONTENT_CHANGED = "content-changed";
-        /// The files to send are gone.
-        CONTENT_MISSING = "content-missing";
+        /// A file is no longer what was offered: it was edited, replaced, cut or has vanished.
+        SOURCE_CHANGED = "source-changed";
+        /// A path to send is gone.
+        SOURCE_MISSING = "source-missing";
+        /// A file to send cannot be read.
+        SOURCE_UNREADABLE = "source-unreadable";
+        /// There is no file in what is to be sent.
+        SOURCE_EMPTY = "source-empty";
+        /// Something in the content is neither a file nor a folder, or is a symbolic link inside a folder.
+        SPECIAL_FILE = "special-file";
+        /// A name cannot be sent: it is not UTF-8, too long, or stands twice.
+        BAD_NAME = "bad-name";
+        /// The content has too many files.
+        TOO_MANY_FILES = "too-many-files";
+        /// The content cannot be described in 32 MiB of metadata.
+        TOO_LARGE = "too-large";
         /// What the sender delivers is not what it offered.
         METADATA_MISMATCH = "metadata-mismatch";
-        /// The disk is full.
-        DISK_FULL = "disk-full";
-        /// Reading or writing a file failed.
-        DISK_ERROR = "disk-error";
+        /// What the sender delivers breaks a rule.
+        BAD_METADATA = "bad-metadata";
+        /// What the daemon kept of it cannot be used any more.
+        BAD_STATE = "bad-state";
         /// The other side reports a fault.
         OTHER_SIDE_FAILED = "other-side-failed";
-        /// A device shows a key that was never verified, for a contact that is.
-        KEY_CHANGED = "key-changed";
-        /// No link to any of the contact's devices could be made.
-        NO_WAY = "no-way";
+        /// The sender's device refused the link.
+        REFUSED = "refused";
+        /// The sender does not offer it any more.
+        WITHDRAWN = "withdrawn";
     }
 }
 
 codes! {
     /// Why a transfer waits ([`crate::Why`]), each with its meaning.
     WHY {
-        /// None of the contact's devices is online.
+        /// None of the contact's devices that run xbt is online.
         CONTACT_OFFLINE = "contact-offline";
         /// The contact is online, but has no device that runs xbt.
         NO_XBT = "no-xbt";
+        /// The contact is not on the roster any more.
+        NOT_IN_ROSTER = "not-in-roster";
         /// The contact does not let us see its presence.
         NOT_SUBSCRIBED = "not-subscribed";
+        /// The offer is on its way.
+        OFFERING = "offering";
+        /// The contact's device does not take the offer now.
+        OFFER_REFUSED = "refused";
         /// Others are under way between the same devices; this one's turn comes.
         TURN = "turn";
         /// The content is still being hashed.
@@ -100,8 +122,14 @@ codes! {
         PAUSED = "paused";
         /// Paused by the other side.
         PAUSED_BY_CONTACT = "paused-by-contact";
-        /// A key of the contact has to be verified first.
-        UNVERIFIED_KEY = "unverified-key";
+        /// The disk is full; there is something to resume once there is room.
+        DISK_FULL = "disk-full";
+        /// The folder cannot be written; there is something to resume once it can.
+        DESTINATION_UNWRITABLE = "destination-unwritable";
+        /// The link is sought, and what was tried last failed.
+        NO_WAY = "no-way";
+        /// The transfer belongs to an account that is not configured now.
+        OTHER_ACCOUNT = "other-account";
     }
 }
 
@@ -136,12 +164,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_kebab_case_and_stands_in_one_list_once() {
-        let mut seen = std::collections::HashSet::new();
-        for (code, meaning) in [CALL, FAILURE, WHY, CLIENT].concat() {
-            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
-            assert!(seen.insert(code), "{code} twice");
-            assert!(!meaning.trim().is_empty());
+    fn every_code_is_kebab_case_and_stands_in_its_list_once() {
+        for list in [CALL, FAILURE, WHY, CLIENT] {
+            let mut seen = std::collections::HashSet::new();
+            for (code, meaning) in list {
+                assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+                assert!(seen.insert(code), "{code} twice");
+                assert!(!meaning.trim().is_empty());
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "ca_file",
                 Optional("\"/etc/ssl/own-ca.pem\""),
-                "Certificates (PEM) of an authority of your own, trusted besides those of the system.",
+                "Certificates (PEM) of an authority of your own; only these are trusted then.",
             ),
         ],
     },

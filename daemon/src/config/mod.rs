@@ -55,7 +55,7 @@ pub struct Account {
     pub server: Option<Server>,
     /// How TLS starts.
     pub tls: Tls,
-    /// A PEM file with certificates that are trusted besides those of the system.
+    /// A PEM file with the only authorities to be trusted; none: those of the system.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -89,7 +89,8 @@ impl fmt::Display for Server {
 /// How TLS with the XMPP server starts. There is no plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Asked for inside the XMPP stream (RFC 6120, section 5), and required.
+    /// Asked for inside the XMPP stream (RFC 6120, section 5), and required. Where SRV records offer direct TLS as
+    /// well, that is used in the order they say (XEP-0368).
     StartTls,
     /// From the first byte (XEP-0368).
     Direct,
@@ -235,7 +236,7 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn missing(path: &Path) -> ConfigError {
-    let hint = "run `xbtctl setup`, or write one that says at least, in a section [account]: \
+    let hint = "write one that says at least, in a section [account]: \
                 jid = \"you@example.org\" and password_file = \"~/.config/xbt/password\" \
                 (the example file xbtd.toml explains every key)";
     ConfigError::new("config-missing", format!("there is no configuration at {}", path.display()), hint)

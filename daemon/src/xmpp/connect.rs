@@ -112,7 +112,7 @@ async fn prove(
     binding: ChannelBinding,
 ) -> Result<InitiatingStream<Io>, Failure> {
     let user = account.node().map(|node| node.as_str()).unwrap_or_default();
-    let identity = Identity { user, password: config.password.reveal(), allow_plain: config.allow_plain };
+    let identity = Identity { user, password: config.password.expose(), allow_plain: config.allow_plain };
     // Longer than the other steps: the exchange holds a slow key derivation, which has its own limit.
     match tokio::time::timeout(3 * STEP, login::authenticate(stream, features, &identity, binding)).await {
         Ok(result) => result,

@@ -16,7 +16,6 @@
 //! password) among them. Whoever sets up logging must add [`LOG_LIMITS`] behind whatever the user asks for. This room
 //! logs no password and no content of messages.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use xbt_core::ids::BareJid;
 use xbt_core::signal::{SessionCommand, SessionEvent};
+
+use crate::config::{Secret, Tls};
 
 mod agent;
 mod backoff;
@@ -54,45 +55,6 @@ const COMMANDS: usize = 256;
 /// How long [`Session::close`] may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// A password. Shows itself to nobody by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a password.
-    pub fn new(password: impl Into<String>) -> Self {
-        Self(password.into())
-    }
-
-    /// The password itself.
-    fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl From<String> for Secret {
-    fn from(password: String) -> Self {
-        Self(password)
-    }
-}
-
-/// How the connection is encrypted. Without encryption nothing is ever sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tls {
-    /// RFC 6120, section 5. Where SRV records offer direct TLS as well, that is used in the order they say
-    /// (XEP-0368).
-    #[default]
-    StartTls,
-    /// Direct TLS only (XEP-0368).
-    Direct,
-}
-
 /// What a session needs to know.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -121,7 +83,7 @@ impl SessionConfig {
             resource: resource.into(),
             password,
             server: None,
-            tls: Tls::default(),
+            tls: Tls::StartTls,
             ca_file: None,
             allow_plain: true,
         }

@@ -37,7 +37,7 @@ fn open(path: &Path) -> fs::File {
 
 #[test]
 fn a_source_that_grows_ends_the_send_with_a_clear_word() {
-    changed_in_flight("content-changed", |path| {
+    changed_in_flight("source-changed", |path| {
         let mut file = open(path);
         file.seek(SeekFrom::End(0)).unwrap();
         file.write_all(b"one more line").unwrap();
@@ -46,12 +46,12 @@ fn a_source_that_grows_ends_the_send_with_a_clear_word() {
 
 #[test]
 fn a_source_that_shrinks_ends_the_send_with_a_clear_word() {
-    changed_in_flight("content-changed", |path| open(path).set_len(5 * MIB).unwrap());
+    changed_in_flight("source-changed", |path| open(path).set_len(5 * MIB).unwrap());
 }
 
 #[test]
 fn a_source_that_is_edited_ends_the_send_with_a_clear_word() {
-    changed_in_flight("content-changed", |path| {
+    changed_in_flight("source-changed", |path| {
         let mut file = open(path);
         file.seek(SeekFrom::Start(20 * MIB)).unwrap();
         file.write_all(b"another word").unwrap();
@@ -60,7 +60,7 @@ fn a_source_that_is_edited_ends_the_send_with_a_clear_word() {
 
 #[test]
 fn a_source_that_is_replaced_ends_the_send_with_a_clear_word() {
-    changed_in_flight("content-changed", |path| {
+    changed_in_flight("source-changed", |path| {
         let new = path.with_extension("new");
         content::file(&new, 24 * MIB, 99);
         fs::rename(new, path).unwrap();
@@ -69,7 +69,7 @@ fn a_source_that_is_replaced_ends_the_send_with_a_clear_word() {
 
 #[test]
 fn a_source_that_vanishes_ends_the_send_with_a_clear_word() {
-    changed_in_flight("content-missing", |path| fs::remove_file(path).unwrap());
+    changed_in_flight("source-changed", |path| fs::remove_file(path).unwrap());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_source_that_changed_before_the_answer_is_not_sent() {
     // Noticed at the start or when it is asked for, as the daemon likes.
     let _ = bob.ctl.run(&["accept", &inn.to_string()]);
     let failed = alice.ctl.reaches(out, "failed");
-    assert_eq!(failed["error"]["code"], "content-changed", "{failed}");
+    assert_eq!(failed["error"]["code"], "source-changed", "{failed}");
     bob.ctl.reaches(inn, "failed");
     assert_eq!(fs::read_to_string(&source).unwrap(), "all new");
     assert_eq!(content::visible(&bob.downloads()), [""; 0]);
@@ -105,7 +105,7 @@ fn one_file_of_a_folder_that_changed_ends_the_send() {
         content::tree(&source).into_iter().rfind(|path| fs::metadata(source.join(path)).unwrap().len() > 0).unwrap();
     fs::write(source.join(last), "changed").unwrap();
     let failed = alice.ctl.reaches(out, "failed");
-    assert_eq!(failed["error"]["code"], "content-changed", "{failed}");
+    assert_eq!(failed["error"]["code"], "source-changed", "{failed}");
     bob.ctl.reaches(inn, "failed");
     wait::until("bob keeps nothing", wait::SOON, || content::visible(&bob.downloads()).is_empty().then_some(()));
 }

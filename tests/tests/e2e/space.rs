@@ -38,6 +38,7 @@ fn space_that_runs_out_in_mid_transfer_pauses_it_and_resume_completes_it() {
     let filler = bob.downloads().join("filler");
     let mut file = File::create(&filler).unwrap();
     while file.write_all(&[1; 65536]).is_ok() {}
+    drop(file); // an open file keeps its space
     let paused = bob.ctl.becomes(inn, "is paused", |one| one["paused"] == true);
     assert!(paused.to_string().contains("disk-full"), "it says why: {paused}");
     alice.ctl.becomes(out, "is paused", |one| one["paused"] == true);

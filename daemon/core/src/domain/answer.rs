@@ -96,5 +96,6 @@ impl Domain {
 }
 
 fn is_a_send(transfer: &Transfer) -> Fault {
-    wrong_state(transfer, "is a send of yours", format!("'xbtctl cancel {}' ends it", transfer.id))
+    let what = format!("transfer {} is a send of yours", transfer.id);
+    Fault::new("wrong-direction", what, format!("'xbtctl cancel {}' ends it", transfer.id))
 }

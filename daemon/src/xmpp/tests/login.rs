@@ -2,10 +2,10 @@
 
 use xbt_core::signal::{Answer, Connection, Outcome, Request, SessionEvent};
 
-use super::super::{Secret, Tls};
 use super::Client;
 use super::prosody::{PASSWORD, Prosody};
 use super::proxy::Proxy;
+use crate::config::{Secret, Tls};
 
 fn request() -> Request {
     Request::Sync(Vec::new())

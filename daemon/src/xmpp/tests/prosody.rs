@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use super::super::{Secret, SessionConfig, Tls, parse_bare};
+use super::super::{SessionConfig, parse_bare};
+use crate::config::{Secret, Tls};
 
 pub(super) const PASSWORD: &str = "s3cret, = ü";
 
