@@ -144,8 +144,10 @@ async fn a_content_that_is_not_what_was_offered_fails_before_anything_touches_th
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_metadata_with_the_right_hash_fails_the_fetch() {
     let mut b = Node::new();
-    let info = b"d5:filesld6:lengthi5e4:pathl2:..4:evileee4:name1:x12:piece lengthi16384e6:pieces20:hhhhhhhhhhhhhhhhhhhhe";
-    let info_hash: [u8; 20] = sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), info)).into();
+    let info =
+        b"d5:filesld6:lengthi5e4:pathl2:..4:evileee4:name1:x12:piece lengthi16384e6:pieces20:hhhhhhhhhhhhhhhhhhhhe";
+    let info_hash: [u8; 20] =
+        sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), info)).into();
     let fetch = Fetch {
         info_hash,
         name: "x".into(),

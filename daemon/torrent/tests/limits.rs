@@ -47,7 +47,8 @@ struct Mount(std::path::PathBuf);
 impl Mount {
     fn new(at: std::path::PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir_all(&at).unwrap();
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "xbt-test"]).arg(&at).status();
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "xbt-test"]).arg(&at).status();
         let mounted = status.is_ok_and(|status| status.success());
         if !mounted {
             println!("SKIPPED: a tmpfs cannot be mounted here");

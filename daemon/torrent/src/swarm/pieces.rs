@@ -1,7 +1,9 @@
 //! Which piece comes next.
 //!
 //! One link: in order from a random place, which is kind to disks, and lets receivers of the same content have
-//! different pieces to give each other. Several links: the rarest first, ties broken at random.
+//! different pieces to give each other. Several links: the rarest first. Among equals the one after the last picked,
+//! because that run is ours alone, or else a random one: runs of several receivers then rarely meet, so a limited
+//! sender rarely sends a piece twice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -94,11 +96,13 @@ impl Pieces {
                 (best, best_count, ties) = (Some(piece), count, 1);
             } else if count == best_count {
                 ties += 1;
-                if self.random.next().is_multiple_of(ties) {
+                // The next in the run is sure to stay; otherwise each has the same chance.
+                if piece == self.cursor || (best != Some(self.cursor) && self.random.next().is_multiple_of(ties)) {
                     best = Some(piece);
                 }
             }
         }
+        self.cursor = best.map_or(self.cursor, |piece| (piece + 1) % self.have.len());
         best
     }
 
