@@ -108,6 +108,8 @@ struct Peer {
     /// Not fed until then.
     snubbed: Option<Instant>,
     dropping: HashSet<u32>,
+    /// Where its run of pieces goes on.
+    run: Option<u32>,
 }
 
 /// Runs a content until it is forgotten.
@@ -248,6 +250,7 @@ impl Swarm {
             strikes: 0,
             snubbed: None,
             dropping: HashSet::new(),
+            run: None,
         };
         let opened = self.phase != Phase::Opening;
         let start = Start {
