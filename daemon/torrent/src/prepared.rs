@@ -15,7 +15,7 @@ use crate::stamp::Stamp;
 const MAGIC: &[u8; 8] = b"xbtprep1";
 
 /// What [`crate::Engine::prepare`] found out. An opaque blob to the caller: [`Prepared::to_bytes`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Prepared {
     /// The info dictionary (BEP 3).
@@ -104,6 +104,20 @@ impl Prepared {
             (usize::try_from(root).ok()? < roots.len()).then_some(SourceFile { root, below, stamp })
         })?;
         from.0.is_empty().then_some(Self { info, info_hash, name, size, files, roots, sources })
+    }
+}
+
+/// Without the megabytes.
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let info_hash = crate::hex::encode(&self.info_hash);
+        f.debug_struct("Prepared")
+            .field("info_hash", &info_hash)
+            .field("name", &self.name)
+            .field("size", &self.size)
+            .field("files", &self.files)
+            .field("roots", &self.roots)
+            .finish_non_exhaustive()
     }
 }
 

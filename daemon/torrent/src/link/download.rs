@@ -15,8 +15,9 @@ use crate::piece::PieceBuf;
 const WINDOW_START: usize = 1 << 20;
 const WINDOW_MIN: usize = 128 << 10;
 const WINDOW_MAX: usize = 8 << 20;
-/// The window holds what the link brings in this time.
-const WINDOW_SECONDS: u64 = 2;
+/// The window holds what the link brings in four round trips, and at least and at most in these times. More would
+/// only claim pieces that another link could bring, or that another receiver could share.
+const WINDOW_TIME: (f64, f64) = (0.4, 2.0);
 /// Requests other programs accept at once when they do not say (BEP 10 `reqq`).
 const DEFAULT_REQQ: usize = 250;
 /// Blocks nobody asked for, or no longer, beyond what was cancelled.
@@ -40,6 +41,10 @@ pub(super) struct Downloads {
     pub(super) received: u64,
     rate: Rate,
     pub(super) last_data: Instant,
+    /// When a request went out while nothing else was open.
+    probe: Option<Instant>,
+    /// The shortest time from such a request to data.
+    round_trip: Duration,
 }
 
 struct Active {
@@ -63,6 +68,8 @@ impl Downloads {
             received: 0,
             rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
             last_data: Instant::now(),
+            probe: None,
+            round_trip: Duration::from_secs(1),
         }
     }
 
@@ -80,7 +87,8 @@ impl Downloads {
     pub(super) fn tick(&mut self, now: Instant) {
         self.rate.measure(now);
         if let Some(rate) = self.rate.per_second {
-            let target = usize::try_from(rate * WINDOW_SECONDS).unwrap_or(WINDOW_MAX).clamp(WINDOW_MIN, WINDOW_MAX);
+            let time = (4.0 * self.round_trip.as_secs_f64()).clamp(WINDOW_TIME.0, WINDOW_TIME.1);
+            let target = ((rate as f64 * time) as usize).clamp(WINDOW_MIN, WINDOW_MAX);
             // At most doubled at once; a short stall must not shrink it to nothing.
             self.window = target.clamp(self.window / 2, self.window * 2).clamp(WINDOW_MIN, WINDOW_MAX);
         }
@@ -121,6 +129,7 @@ impl Downloads {
         }
         if self.outstanding == 0 {
             self.last_data = Instant::now();
+            self.probe = Some(self.last_data);
         }
         let before = self.outstanding;
         for active in &mut self.active {
@@ -145,6 +154,9 @@ impl Downloads {
             return self.unasked(data.len());
         };
         self.last_data = Instant::now();
+        if let Some(asked) = self.probe.take() {
+            self.round_trip = self.round_trip.min(self.last_data.duration_since(asked));
+        }
         self.received += data.len() as u64;
         active.piece.put(block.begin as usize + at, data);
         if at + data.len() < block.len as usize {

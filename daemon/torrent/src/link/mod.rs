@@ -43,6 +43,8 @@ use writer::{Stop, Writer};
 const SILENCE: Duration = Duration::from_secs(60);
 /// A link that was asked for data and brings none for this long is reported to the swarm.
 const STALL: Duration = Duration::from_secs(15);
+/// How long the writing half may take to end.
+const FAREWELL: Duration = Duration::from_millis(600);
 /// Bytes read from a stream at once.
 const READ: usize = 256 << 10;
 
@@ -145,6 +147,8 @@ struct Link {
     pending: Vec<Report>,
     told: (u64, u64, u64),
     stall_told: bool,
+    /// The writing half has ended and its reason is known.
+    written: bool,
 }
 
 /// What the other side has.
@@ -175,6 +179,7 @@ impl Link {
             pending: Vec::new(),
             told: (0, 0, 0),
             stall_told: false,
+            written: false,
         };
         let writer = Writer {
             stream,
@@ -233,7 +238,7 @@ impl Link {
             let step = tokio::select! {
                 () = self.cancel.cancelled() => Err(CloseReason::Detached),
                 order = orders.recv() => order.map_or(Err(CloseReason::Unknown), |order| self.obey(order)),
-                stop = &mut *writer => return self.writer_stopped(stop).await,
+                stop = &mut *writer => return self.writer_stopped(stop),
                 _ = tick.tick() => self.tick(heard, owing),
                 () = shared.down.settled(), if owing => {
                     owing = false;
@@ -356,30 +361,35 @@ impl Link {
         Event::PeerProgress { key: self.key, tag: self.tag, has, uploaded, downloaded }
     }
 
-    async fn writer_stopped(&mut self, stop: Result<Stop, tokio::task::JoinError>) -> CloseReason {
+    fn writer_stopped(&mut self, stop: Result<Stop, tokio::task::JoinError>) -> CloseReason {
+        self.written = true;
         match stop {
             Ok(Stop::Closed) => CloseReason::Detached,
             Ok(Stop::Io(error)) => CloseReason::Io(error.to_string()),
             Ok(Stop::Store(error)) => {
                 let reason = CloseReason::Stopped(error.message.clone());
                 self.pending.push(Report::Unreadable(error));
-                let _ = self.report().await;
                 reason
             }
             Err(error) => CloseReason::Io(error.to_string()),
         }
     }
 
-    /// Gives back what is unfinished, says goodbye, and tells the last state.
-    async fn end(mut self, reason: CloseReason, mut writer: JoinHandle<Stop>) -> CloseReason {
+    /// Says goodbye, gives back what is unfinished, and tells the last state.
+    async fn end(mut self, mut reason: CloseReason, mut writer: JoinHandle<Stop>) -> CloseReason {
+        self.outbox.close();
+        if !self.written {
+            match timeout(FAREWELL, &mut writer).await {
+                // The other side saw the end of a writer that could not read: that is the true reason.
+                Ok(stop @ Ok(Stop::Store(_))) => reason = self.writer_stopped(stop),
+                Ok(_) => {}
+                Err(_) => writer.abort(),
+            }
+        }
         let pieces = self.downloads.give_up_all();
         let last = std::mem::take(&mut self.pending).into_iter().chain([Report::GiveBack(pieces)]);
         for report in last {
             let _ = self.reports.send((self.tag, report)).await;
-        }
-        self.outbox.close();
-        if !writer.is_finished() && timeout(2 * Duration::from_millis(300), &mut writer).await.is_err() {
-            writer.abort();
         }
         let progress = self.progress();
         if progress != self.told {

@@ -144,20 +144,20 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    async fn write_limited(&mut self, mut bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
-        let mut counted = 0;
-        while !bytes.is_empty() {
-            let (part, rest) = bytes.split_at(self.shared.up.slice().unwrap_or(bytes.len()).min(bytes.len()));
+    /// Only the last `payload` bytes count: what is said about the content is free.
+    async fn write_limited(&mut self, bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
+        let (head, mut rest) = bytes.split_at(bytes.len() - payload);
+        self.stream.write_all(head).await?;
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(self.shared.up.slice().unwrap_or(rest.len()).min(rest.len()));
             if self.shared.up.charge(part.len()) {
                 self.shared.up.settled().await;
             }
             self.stream.write_all(part).await?;
             self.stream.flush().await?;
             *wrote = Instant::now();
-            bytes = rest;
-            let sent = part.len().min(payload - counted);
-            counted += sent;
-            self.uploaded.fetch_add(sent as u64, Ordering::Relaxed);
+            self.uploaded.fetch_add(part.len() as u64, Ordering::Relaxed);
+            rest = after;
         }
         Ok(())
     }

@@ -208,12 +208,16 @@ fn open_file(
     index: usize,
 ) -> Result<(File, bool), Errno> {
     let len = meta.files.get(index).map_or(0, |span| span.len);
-    let (fd, existed) = match rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty()) {
+    let make = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
+    let open = || rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty());
+    let (fd, existed) = match open() {
         Ok(fd) => (fd, true),
-        Err(Errno::NOENT) => {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
-            (rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666))?, false)
-        }
+        Err(Errno::NOENT) => match rustix::fs::openat(&folder, name, make, Mode::from_raw_mode(0o666)) {
+            Ok(fd) => (fd, false),
+            // Another job was faster: two pieces may begin in one file.
+            Err(Errno::EXIST) => (open()?, true),
+            Err(error) => return Err(error),
+        },
         Err(error) => return Err(error),
     };
     let file = File::from(fd);

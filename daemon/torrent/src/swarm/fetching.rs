@@ -39,7 +39,7 @@ impl Swarm {
         let Some(has) = &peer.has else { return };
         let mut meal = Vec::new();
         while peer.hungry > 0
-            && let Some(index) = self.pieces.pick(has, many)
+            && let Some(index) = self.pieces.pick(has, many, &mut peer.run)
         {
             let piece = match self.pieces.unpark(index) {
                 Some(piece) => piece,

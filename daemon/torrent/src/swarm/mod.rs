@@ -88,6 +88,8 @@ struct Swarm {
     teller: Option<(LinkTag, Instant)>,
     saving: jobs::Saving,
     sweeping: bool,
+    /// Links that came while a seed was being opened.
+    waiting: Vec<Attach>,
     /// Since when no link is attached.
     alone: Instant,
 }
@@ -106,6 +108,8 @@ struct Peer {
     /// Not fed until then.
     snubbed: Option<Instant>,
     dropping: HashSet<u32>,
+    /// Where its run of pieces goes on.
+    run: Option<u32>,
 }
 
 /// Runs a content until it is forgotten.
@@ -156,6 +160,7 @@ impl Swarm {
             teller: None,
             saving: jobs::Saving::default(),
             sweeping: false,
+            waiting: Vec::new(),
             alone: Instant::now(),
         }
     }
@@ -220,12 +225,21 @@ impl Swarm {
     async fn attach(&mut self, attach: Attach) {
         let refusal = match &self.phase {
             Phase::Halted(reason) => Some(reason.clone()),
-            _ if self.peers.len() >= MAX_LINKS => Some(CloseReason::TooMany),
+            _ if self.peers.len() + self.waiting.len() >= MAX_LINKS => Some(CloseReason::TooMany),
             Phase::Opening | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
         };
         if let Some(reason) = refusal {
             return self.shared.link_closed(self.key, attach.tag, reason).await;
         }
+        // A seed is open in a moment, and then says in one message what it has. A fetch may have much to check.
+        if self.phase == Phase::Opening && !self.is_fetch() {
+            self.waiting.push(attach);
+            return;
+        }
+        self.link(attach);
+    }
+
+    pub(super) fn link(&mut self, attach: Attach) {
         let (orders, receiver) = mpsc::unbounded_channel();
         let peer = Peer {
             orders,
@@ -236,6 +250,7 @@ impl Swarm {
             strikes: 0,
             snubbed: None,
             dropping: HashSet::new(),
+            run: None,
         };
         let opened = self.phase != Phase::Opening;
         let start = Start {
@@ -350,6 +365,9 @@ impl Swarm {
         for (_, peer) in self.peers.drain() {
             // Fails only for a link that has just ended.
             let _ = peer.orders.send(Order::Close(reason.clone()));
+        }
+        for attach in std::mem::take(&mut self.waiting) {
+            self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
         }
         self.teller = None;
         self.starving = false;

@@ -73,6 +73,7 @@ impl Swarm {
                 let fetch = self.is_fetch();
                 self.phase = if fetch { Phase::Fetching } else { Phase::Complete };
                 self.ready(view, have);
+                std::mem::take(&mut self.waiting).into_iter().for_each(|attach| self.link(attach));
                 if fetch {
                     // An empty content is complete as soon as it is known.
                     self.saving.unsaved = 1;

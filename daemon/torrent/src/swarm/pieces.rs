@@ -1,7 +1,9 @@
 //! Which piece comes next.
 //!
 //! One link: in order from a random place, which is kind to disks, and lets receivers of the same content have
-//! different pieces to give each other. Several links: the rarest first, ties broken at random.
+//! different pieces to give each other. Several links: the rarest first. Among equals the one after the last picked,
+//! from this link, because that run is ours alone, or else a random one: runs of several receivers then rarely meet, so a limited
+//! sender rarely sends a piece twice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,17 +34,15 @@ pub(super) struct Pieces {
     held: HashMap<u32, (LinkTag, Instant)>,
     /// Unfinished pieces whose link went away.
     parked: HashMap<u32, PieceBuf>,
-    cursor: u32,
     random: Random,
 }
 
 impl Pieces {
     pub(super) fn new(have: Bitfield, seed: u64) -> Self {
         let states = (0..have.len()).map(|piece| if have.has(piece) { State::Here } else { State::Free }).collect();
-        let mut random = Random(seed | 1);
-        let cursor = if have.len() == 0 { 0 } else { (random.next() % u64::from(have.len())) as u32 };
+        let random = Random(seed | 1);
         let counts = vec![0; have.len() as usize];
-        Self { have, states, counts, held: HashMap::new(), parked: HashMap::new(), cursor, random }
+        Self { have, states, counts, held: HashMap::new(), parked: HashMap::new(), random }
     }
 
     pub(super) fn have(&self) -> &Bitfield {
@@ -65,25 +65,31 @@ impl Pieces {
         });
     }
 
-    /// The next piece for a link that has `theirs`, not yet assigned. `many`: there are other links.
-    pub(super) fn pick(&mut self, theirs: &Bitfield, many: bool) -> Option<u32> {
-        let begun = self.parked.keys().copied().find(|piece| theirs.has(*piece));
-        begun.or_else(|| if many { self.rarest(theirs) } else { self.following(theirs) })
+    /// The next piece for a link that has `theirs`, not yet assigned. `many`: there are other links. `run` is where
+    /// this link's run of pieces goes on; the caller keeps it, `None` at first.
+    pub(super) fn pick(&mut self, theirs: &Bitfield, many: bool, run: &mut Option<u32>) -> Option<u32> {
+        if let Some(begun) = self.parked.keys().copied().find(|piece| theirs.has(*piece)) {
+            return Some(begun);
+        }
+        let len = self.have.len().max(1);
+        let start = match *run {
+            Some(start) => start,
+            None => (self.random.next() % u64::from(len)) as u32,
+        };
+        let picked = if many { self.rarest(theirs, start) } else { self.following(theirs, start) };
+        *run = Some(picked.map_or(start, |piece| (piece + 1) % len));
+        picked
     }
 
     fn is_free(&self, piece: u32) -> bool {
         self.states.get(piece as usize) == Some(&State::Free)
     }
 
-    fn following(&mut self, theirs: &Bitfield) -> Option<u32> {
-        let len = self.have.len();
-        let piece =
-            (self.cursor..len).chain(0..self.cursor).find(|piece| self.is_free(*piece) && theirs.has(*piece))?;
-        self.cursor = (piece + 1) % len;
-        Some(piece)
+    fn following(&self, theirs: &Bitfield, start: u32) -> Option<u32> {
+        (start..self.have.len()).chain(0..start).find(|piece| self.is_free(*piece) && theirs.has(*piece))
     }
 
-    fn rarest(&mut self, theirs: &Bitfield) -> Option<u32> {
+    fn rarest(&mut self, theirs: &Bitfield, start: u32) -> Option<u32> {
         let (mut best, mut best_count, mut ties) = (None, u16::MAX, 0u64);
         for piece in 0..self.have.len() {
             if !self.is_free(piece) || !theirs.has(piece) {
@@ -94,7 +100,8 @@ impl Pieces {
                 (best, best_count, ties) = (Some(piece), count, 1);
             } else if count == best_count {
                 ties += 1;
-                if self.random.next().is_multiple_of(ties) {
+                // The next in the run is sure to stay; otherwise each has the same chance.
+                if piece == start || (best != Some(start) && self.random.next().is_multiple_of(ties)) {
                     best = Some(piece);
                 }
             }
@@ -200,9 +207,9 @@ mod tests {
         let all = Bitfield::full(20);
         pieces.counted(all.iter());
         pieces.counted((0..20).filter(|piece| *piece != 13));
-        assert_eq!(pieces.pick(&all, true), Some(13));
-        let mut seen = Vec::new();
-        while let Some(piece) = pieces.pick(&all, seen.len() % 2 == 0) {
+        assert_eq!(pieces.pick(&all, true, &mut None), Some(13));
+        let (mut seen, mut run) = (Vec::new(), None);
+        while let Some(piece) = pieces.pick(&all, seen.len() % 2 == 0, &mut run) {
             pieces.assign(piece, LinkTag(1));
             seen.push(piece);
         }
@@ -218,13 +225,13 @@ mod tests {
         let mut begun = PieceBuf::new(5, Budget::new().take(40_000).unwrap());
         begun.mark(0, LinkTag(1));
         pieces.give_back(begun);
-        assert_eq!(pieces.pick(&all, false), Some(5));
+        assert_eq!(pieces.pick(&all, false, &mut None), Some(5));
         assert!(pieces.unpark(5).unwrap().has_block(0));
         pieces.assign(5, LinkTag(2));
         assert_eq!(pieces.overdue(&all, LinkTag(1), Duration::ZERO), Some((LinkTag(2), 5)));
         assert_eq!(pieces.overdue(&all, LinkTag(2), Duration::ZERO), None);
         assert!(pieces.full(5) && !pieces.full(5));
         pieces.verified(5);
-        assert_ne!(pieces.pick(&all, true), Some(5));
+        assert_ne!(pieces.pick(&all, true, &mut Some(5)), Some(5));
     }
 }

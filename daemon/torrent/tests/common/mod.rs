@@ -128,11 +128,14 @@ impl Node {
     }
 
     pub async fn closed(&mut self, tag: LinkTag) -> CloseReason {
-        self.wait("closed", |event| match event {
+        let pick = |event: &Event| match event {
             Event::LinkClosed { tag: closed, reason, .. } if *closed == tag => Some(reason.clone()),
             _ => None,
-        })
-        .await
+        };
+        match self.past.iter().find_map(pick) {
+            Some(reason) => reason,
+            None => self.wait("closed", pick).await,
+        }
     }
 
     pub async fn verified(&mut self, at_least: u64) -> u64 {

@@ -1,0 +1,247 @@
+//! The other side lies, floods, breaks the protocol.
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod common;
+use common::*;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use xbt_torrent::{CloseReason, Fetch, LinkTag, Prepared, codes, handshake::OUR_RESERVED};
+
+/// A peer played by hand.
+struct Peer {
+    stream: DuplexStream,
+}
+
+impl Peer {
+    fn attach(node: &Node) -> (Self, LinkTag) {
+        let (ours, stream) = tokio::io::duplex(1 << 20);
+        let tag = tag();
+        node.engine.attach(KEY, tag, ours, OUR_RESERVED);
+        (Self { stream }, tag)
+    }
+
+    async fn send(&mut self, id: u8, payload: &[u8]) {
+        let mut message = (payload.len() as u32 + 1).to_be_bytes().to_vec();
+        message.push(id);
+        message.extend_from_slice(payload);
+        // The node may have closed already, which is what some tests want.
+        let _ = self.stream.write_all(&message).await;
+    }
+
+    async fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let length = self.stream.read_u32().await.ok()?;
+            if length == 0 {
+                continue;
+            }
+            let mut message = vec![0; length as usize];
+            self.stream.read_exact(&mut message).await.ok()?;
+            return Some((message[0], message[1..].to_vec()));
+        }
+    }
+
+    /// Serves a content whose bytes `lie` may change, until the node closes.
+    async fn serve(mut self, prepared: Prepared, bytes: Vec<u8>, lie: impl Fn(u32, &mut Vec<u8>)) {
+        let size = prepared.info.len();
+        let hello = format!("d1:md11:ut_metadatai7ee13:metadata_sizei{size}ee");
+        self.send(20, &[b"\0", hello.as_bytes()].concat()).await;
+        let piece_length = 256 << 10;
+        let pieces = bytes.len().div_ceil(piece_length);
+        let bits: Vec<u8> = (0..pieces.div_ceil(8))
+            .map(|byte| (0..8).fold(0, |bits, bit| bits | if byte * 8 + bit < pieces { 0x80 >> bit } else { 0 }))
+            .collect();
+        self.send(5, &bits).await;
+        self.send(1, &[]).await;
+        while let Some((id, payload)) = self.receive().await {
+            let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap()) as usize;
+            match id {
+                6 => {
+                    let start = word(0) * piece_length + word(4);
+                    let mut block = bytes[start..start + word(8)].to_vec();
+                    lie(word(0) as u32, &mut block);
+                    self.send(7, &[&payload[..8], &block].concat()).await;
+                }
+                20 if payload[0] == 7 => {
+                    let text = String::from_utf8_lossy(&payload[1..]).into_owned();
+                    let block: usize = text.split("piecei").nth(1).unwrap().split('e').next().unwrap().parse().unwrap();
+                    let part = &prepared.info[block * 16384..size.min((block + 1) * 16384)];
+                    let head = format!("d8:msg_typei1e5:piecei{block}e10:total_sizei{size}ee");
+                    self.send(20, &[b"\x01", head.as_bytes(), part].concat()).await;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn content(node: &mut Node, size: usize) -> (Prepared, Vec<u8>) {
+    let bytes = noise(size, 77);
+    let source = write(&node.path("content.bin"), &bytes);
+    (node.seed(&source).await, bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_sends_wrong_data_is_closed_and_nothing_wrong_is_kept() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let (prepared, bytes) = content(&mut a, 4 << 20).await;
+    b.fetch(&prepared);
+    let (liar, at_b) = Peer::attach(&b);
+    let serving = tokio::spawn(liar.serve(prepared.clone(), bytes.clone(), |piece, block| {
+        if piece % 2 == 0 {
+            block[0] ^= 1;
+        }
+    }));
+    assert_eq!(b.closed(at_b).await, CloseReason::Corrupt);
+    serving.await.unwrap();
+    join(&a, &b);
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_foreign_peer_is_understood_whatever_its_message_ids() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let (prepared, bytes) = content(&mut a, (3 << 20) + 5).await;
+    b.fetch(&prepared);
+    let (peer, _) = Peer::attach(&b);
+    tokio::spawn(peer.serve(prepared, bytes.clone(), |_, _| ()));
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_with_another_hash_is_refused_and_its_link_closed() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let (mut prepared, bytes) = content(&mut a, 1 << 20).await;
+    b.fetch(&prepared);
+    let mut info = prepared.info.to_vec();
+    let last = info.len() - 20;
+    info[last] ^= 1;
+    prepared.info = info.into();
+    let (peer, at_b) = Peer::attach(&b);
+    tokio::spawn(peer.serve(prepared, bytes, |_, _| ()));
+    assert_eq!(b.closed(at_b).await, CloseReason::Corrupt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_that_is_not_what_was_offered_fails_before_anything_touches_the_disk() {
+    let mut a = Node::new();
+    let (prepared, _) = content(&mut a, 1 << 20).await;
+    let lies: [fn(&mut Fetch); 4] = [
+        |fetch| fetch.name = "other.bin".into(),
+        |fetch| fetch.size -= 1,
+        |fetch| fetch.files = 2,
+        |fetch| fetch.metadata_size += 1,
+    ];
+    for lie in lies {
+        let mut b = Node::new();
+        let mut offered = b.offered(&prepared);
+        lie(&mut offered);
+        b.engine.fetch(KEY, offered);
+        join(&a, &b);
+        assert_eq!(b.failed().await.code, codes::METADATA_MISMATCH);
+        assert!(!b.destination().exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_metadata_with_the_right_hash_fails_the_fetch() {
+    let mut b = Node::new();
+    let info =
+        b"d5:filesld6:lengthi5e4:pathl2:..4:evileee4:name1:x12:piece lengthi16384e6:pieces20:hhhhhhhhhhhhhhhhhhhhe";
+    let info_hash: [u8; 20] =
+        sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), info)).into();
+    let fetch = Fetch {
+        info_hash,
+        name: "x".into(),
+        size: 5,
+        files: 1,
+        metadata_size: info.len() as u32,
+        destination: b.destination(),
+        partial_id: "t".into(),
+        info: Some(bytes::Bytes::from_static(info)),
+    };
+    b.engine.fetch(KEY, fetch.clone());
+    assert_eq!(b.failed().await.code, codes::BAD_METADATA);
+    b.engine.fetch(xbt_torrent::ContentKey(2), Fetch { partial_id: "../x".into(), ..fetch });
+    assert_eq!(b.failed().await.code, codes::BAD_NAME);
+    assert!(!b.destination().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_ends_the_link() {
+    let mut a = Node::new();
+    content(&mut a, 1 << 20).await;
+    let (mut peer, at_a) = Peer::attach(&a);
+    let request = [0u32, 0, 16384].map(u32::to_be_bytes).concat();
+    let flood = async {
+        // Asks and never reads.
+        for _ in 0..20_000 {
+            peer.send(6, &request).await;
+        }
+    };
+    let (reason, ()) = tokio::join!(a.closed(at_a), flood);
+    assert_eq!(reason, CloseReason::Protocol("too many requests are open"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_frames_and_impossible_messages_end_only_their_link() {
+    let mut a = Node::new();
+    let (prepared, bytes) = content(&mut a, 1 << 20).await;
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let frame = |id: u8, payload: &[u8]| [&(payload.len() as u32 + 1).to_be_bytes(), &[id][..], payload].concat();
+    let cases = [
+        vec![0xff; 8],
+        frame(5, &vec![0; 300 << 10]),
+        frame(7, &vec![0; 200 << 10]),
+        frame(4, &words(&[99])),
+        frame(5, &[0xff, 0xff]),
+        frame(5, &[0xff]),
+        frame(6, &words(&[0, 0, 200 << 10])),
+        frame(6, &words(&[0, (256 << 10) - 1, 2])),
+        frame(6, &words(&[4, 0, 1])),
+        frame(6, &words(&[u32::MAX, u32::MAX, u32::MAX])),
+        frame(6, &words(&[0, 0, 0])),
+        frame(20, b""),
+        frame(20, b"\0d1:m"),
+        frame(20, &[b"\0".to_vec(), b"l".repeat(30_000)].concat()),
+        frame(20, b"\x01d8:msg_typei1e5:piecei0eedata"),
+        frame(20, b"\x01d8:msg_typei0e5:piecei-1ee"),
+        noise(4096, 3),
+    ];
+    for bad in cases {
+        let (mut peer, at_a) = Peer::attach(&a);
+        let _ = peer.stream.write_all(&bad).await;
+        let reason = a.closed(at_a).await;
+        assert!(matches!(reason, CloseReason::Protocol(_)), "{reason:?} for {:?}", &bad[..bad.len().min(20)]);
+    }
+    let harmless = [
+        frame(0, b""),
+        frame(2, b""),
+        frame(13, b"xxxx"),
+        frame(14, b""),
+        frame(99, b"?"),
+        frame(20, b"\x63whatever"),
+        vec![0; 4],
+    ];
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    let (mut peer, _) = Peer::attach(&b);
+    for message in harmless {
+        peer.stream.write_all(&message).await.unwrap();
+    }
+    tokio::spawn(peer.serve(prepared, bytes.clone(), |_, _| ()));
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let (prepared, _) = content(&mut a, 1 << 20).await;
+    b.fetch(&prepared);
+    let (mut peer, at_b) = Peer::attach(&b);
+    let flood = async {
+        for _ in 0..4000 {
+            peer.send(7, &vec![0; 8 + 16384]).await;
+        }
+    };
+    let (reason, ()) = tokio::join!(b.closed(at_b), flood);
+    assert_eq!(reason, CloseReason::Protocol("it sends what nobody asked for"));
+}

@@ -1,0 +1,167 @@
+//! A fetch goes on where it was, whatever ended it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod common;
+use common::*;
+
+use xbt_torrent::{Data, Event};
+
+const SIZE: usize = 24 << 20;
+
+/// A seeding node that is slow enough to be interrupted.
+async fn slow_seed() -> (Node, xbt_torrent::Prepared) {
+    let mut a = Node::limited(12 << 20, 0);
+    let source = write(&a.path("f"), &noise(SIZE, 9));
+    let prepared = a.seed(&source).await;
+    (a, prepared)
+}
+
+/// A receiver that dies in the middle, as by `kill -9`: its tasks just stop. Returns its folder.
+fn killed_after(a: &Node, prepared: &xbt_torrent::Prepared, bytes: u64) -> (tempfile::TempDir, u64) {
+    std::thread::scope(|scope| {
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let (node, verified) = runtime.block_on(async {
+                let mut b = Node::new();
+                b.fetch(prepared);
+                join(a, &b);
+                let verified = b.verified(bytes).await;
+                (b, verified)
+            });
+            runtime.shutdown_background();
+            (node.folder, verified)
+        };
+        scope.spawn(run).join().unwrap()
+    })
+}
+
+fn reborn(folder: tempfile::TempDir) -> Node {
+    let mut node = Node::new();
+    node.folder = folder;
+    node.restart();
+    node
+}
+
+async fn finish(a: &mut Node, b: &mut Node, prepared: &xbt_torrent::Prepared) -> u64 {
+    a.engine.set_limits(0, 0);
+    b.fetch(prepared);
+    let (_, at_b) = join(a, b);
+    let path = b.completed().await;
+    assert!(std::fs::read(&path).unwrap() == noise(SIZE, 9));
+    b.engine.detach(at_b);
+    b.closed(at_b).await;
+    b.downloaded()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_fetch_loses_only_a_little() {
+    let (mut a, prepared) = slow_seed().await;
+    let (folder, verified) = tokio::task::block_in_place(|| killed_after(&a, &prepared, 14 << 20));
+    let mut b = reborn(folder);
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again <= SIZE as u64 - verified + (9 << 20), "fetched {again} more after {verified}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_shutdown_loses_nothing_that_was_verified() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    let verified = b.verified(6 << 20).await;
+    b.engine.shutdown().await;
+    b.restart();
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again <= SIZE as u64 - verified, "fetched {again} more after {verified}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_keeps_the_pieces_and_a_resume_goes_on() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    let (_, at_b) = join(&a, &b);
+    let verified = b.verified(6 << 20).await;
+    b.engine.pause(KEY);
+    b.closed(at_b).await;
+    b.past.clear();
+    b.engine.resume(KEY);
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again <= SIZE as u64 - verified, "fetched {again} more after {verified}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_partial_data_is_found_and_fetched_again() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    b.verified(6 << 20).await;
+    b.engine.shutdown().await;
+    let partial = b.destination().join(".xbt-test.part");
+    // As after a crash of the system: another boot, and the data of some claimed pieces never reached the disk.
+    let state = b.path("state/1.resume");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    std::fs::write(&state, text.replace(boot.trim(), "another-boot")).unwrap();
+    let mut bytes = std::fs::read(&partial).unwrap();
+    bytes[..3 << 20].fill(0);
+    let file = std::fs::OpenOptions::new().write(true).open(&partial).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    b.restart();
+    finish(&mut a, &mut b, &prepared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_resume_file_is_kept_aside_and_the_data_checked() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    let verified = b.verified(6 << 20).await;
+    b.engine.shutdown().await;
+    std::fs::write(b.path("state/1.resume"), b"\0garbage").unwrap();
+    b.restart();
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again <= SIZE as u64 - verified, "fetched {again} more after {verified}");
+    assert_eq!(std::fs::read(b.path("state/1.resume.bad")).unwrap(), b"\0garbage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_the_move_and_the_word_of_it_is_recognised() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let source = write(&a.path("f.txt"), &noise(3 << 20, 4));
+    let prepared = a.seed(&source).await;
+    write(&b.destination().join("f.txt"), b"mine");
+    b.fetch(&prepared);
+    join(&a, &b);
+    let path = b.completed().await;
+    assert_eq!(path, b.destination().join("f (2).txt"));
+    // Had the process died before anybody took the event, this is what it would find.
+    b.restart();
+    b.fetch(&prepared);
+    assert_eq!(b.completed().await, path);
+    b.engine.forget(KEY, Data::Delete);
+    let (_, at_b) = join(&a, &b);
+    b.closed(at_b).await;
+    assert!(path.exists(), "a completed content is not partial data");
+    assert!(!b.path("state/1.resume").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_deletes_partial_data_only_if_told_to() {
+    let (a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    let partial = b.destination().join(".xbt-test.part");
+    for (data, stays) in [(Data::Keep, true), (Data::Delete, false)] {
+        b.fetch(&prepared);
+        join(&a, &b);
+        b.verified(1 << 20).await;
+        b.engine.forget(KEY, data);
+        let (_, at_b) = join(&a, &b);
+        b.closed(at_b).await;
+        b.past.clear();
+        assert_eq!(partial.exists(), stays);
+        assert_eq!(b.path("state/1.resume").exists(), stays);
+    }
+    assert!(!b.past.iter().any(|event| matches!(event, Event::Failed { .. })));
+}
