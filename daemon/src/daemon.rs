@@ -50,6 +50,7 @@ impl Daemon {
     /// What stands in the way, as a person should be told.
     pub async fn start(config_file: PathBuf) -> Result<Self, Fault> {
         let started = Instant::now();
+        crate::files::raise_limit();
         // A password file that others can read is told here, where the person looks, and not in the log only.
         config::check(&config_file)?;
         let config = Config::load(&config_file)?;
@@ -82,6 +83,7 @@ impl Daemon {
             session: None,
             ring,
             download_dir: paths.download_dir.clone(),
+            spool: paths.spool.clone(),
         };
         let (driver, handle) = Driver::new(domain, rooms, started);
         let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod daemon;
 pub mod driver;
+mod files;
 pub mod link;
 pub mod log;
 pub mod rpc;

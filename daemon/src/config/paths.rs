@@ -22,6 +22,8 @@ pub struct Paths {
     pub socket: PathBuf,
     /// Where received files go; not made by us before something is received.
     pub download_dir: PathBuf,
+    /// Where `xbtctl` leaves what it read from its standard input, whatever the configuration says.
+    pub spool: PathBuf,
 }
 
 /// The configuration file when none is named: `$XDG_CONFIG_HOME/xbt/xbtd.toml`.
@@ -65,7 +67,7 @@ impl Paths {
             let hint = "set `socket` in [files] to a shorter path";
             return Err(ConfigError::new("socket-path-too-long", what, hint));
         }
-        Ok(Self { state_dir, socket, download_dir: files.download_dir.clone() })
+        Ok(Self { state_dir, socket, download_dir: files.download_dir.clone(), spool: state_home.join("xbt/spool") })
     }
 
     /// Makes the state directory and the socket's directory, readable by nobody else (0700), where they are missing.

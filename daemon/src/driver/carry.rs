@@ -127,6 +127,7 @@ impl Driver {
                 let text = views::sentence(transfer);
                 let view = views::transfer(&self.domain, transfer, self.mono());
                 self.tell_log(id);
+                self.clean_spool(id);
                 ring.push(at, EventKind::Transfer, Some(view), text);
             }
             Event::Removed(id) => {

@@ -10,6 +10,7 @@ mod convert;
 mod paths;
 mod safety;
 mod show;
+mod spool;
 mod views;
 
 use std::collections::{HashMap, VecDeque};
@@ -66,6 +67,8 @@ pub struct Rooms {
     pub ring: Arc<EventRing>,
     /// Where accepted offers go when the person names no folder.
     pub download_dir: PathBuf,
+    /// Where `xbtctl` leaves what it read from its standard input.
+    pub spool: PathBuf,
 }
 
 /// Where the rooms' events arrive.

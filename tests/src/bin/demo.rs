@@ -9,6 +9,7 @@ use std::process::{ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::{Stage, ctl, programs, wait};
@@ -70,7 +71,8 @@ fn run() -> bool {
     let start = Instant::now();
     receive(&bob, offer);
     let moved = start.elapsed();
-    let sent = alice.ctl.reaches(out, "done");
+    alice.ctl.reaches(out, "done");
+    let sent = alice.ctl.show(out);
     print!("alice $ xbtctl list\n{}", alice.ctl.ok(&["list", "--all"]));
 
     let (theirs, ours) = (content::hash(&bob.downloads().join("holiday")), content::hash(&source));
@@ -81,11 +83,18 @@ fn run() -> bool {
         "moved in {:.1} s: {:.0} MiB/s, encrypted, from accept to verified and in place (way: {})",
         moved.as_secs_f64(),
         rate(moved),
-        sent["way"].as_str().unwrap_or("ended")
+        way(&sent)
     );
     let equal = ours == theirs;
     println!("{}", if equal { "the hashes are equal" } else { "THE HASHES DIFFER" });
     equal
+}
+
+/// The way it went: the last link that its history names.
+fn way(sent: &Value) -> &str {
+    let steps = sent["history"].as_array().into_iter().flatten();
+    let links = steps.filter_map(|step| step["reason"].as_str()?.strip_prefix("link "));
+    links.fold("not known", |_, way| way)
 }
 
 /// Accepts, and shows the progress: that of xbtctl itself on a terminal, else a line now and then.
