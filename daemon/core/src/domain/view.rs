@@ -7,7 +7,7 @@ use crate::ids::{BareJid, FullJid, TransferId};
 use crate::settings::Settings;
 use crate::signal::Connection;
 use crate::time::Mono;
-use crate::transfer::{Content, Outgoing, Side, Transfer};
+use crate::transfer::{Content, End, Outgoing, Side, Transfer};
 
 /// A contact as it is listed.
 #[derive(Clone, Debug)]
@@ -44,7 +44,14 @@ impl Domain {
 
     /// What is known of it only while the daemon runs.
     pub fn live_view(&self, id: TransferId, now: Mono) -> LiveView {
-        self.live.get(&id).map(|live| live.view(now)).unwrap_or_default()
+        let mut view = self.live.get(&id).map(|live| live.view(now)).unwrap_or_default();
+        // What is done is whole, also after a restart.
+        if let Some(Transfer { facts: Some(facts), .. }) =
+            self.transfers.get(&id).filter(|t| t.end() == Some(&End::Done))
+        {
+            view.done_bytes = facts.size;
+        }
+        view
     }
 
     /// The content of a send.
