@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod agree;
+mod answer;
+mod devices;
+mod pause;
 mod schedule;
 mod send;
 mod world;
