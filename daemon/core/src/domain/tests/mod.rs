@@ -4,9 +4,13 @@
 mod agree;
 mod answer;
 mod devices;
+mod expiry;
+mod link;
 mod pause;
+mod restart;
 mod schedule;
 mod send;
+mod trust;
 mod world;
 
 use super::Domain;
