@@ -102,6 +102,10 @@ impl Domain {
                 self.fail_remotely(id, device, "it failed there");
                 self.tell_taken(id, &device.resource);
             }
+            // The device that took it cannot go on with it.
+            SyncState::Expired | SyncState::Taken if winner.is_some() && !by_another => {
+                self.fail_remotely(id, device, "it has ended there");
+            }
             // Another device's word, or nothing that ends our side: our own clock says when it lapses.
             SyncState::Open
             | SyncState::Accepted

@@ -5,11 +5,13 @@ mod agree;
 mod answer;
 mod devices;
 mod expiry;
+mod limits;
 mod link;
 mod pause;
 mod restart;
 mod schedule;
 mod send;
+mod sync;
 mod trust;
 mod world;
 
