@@ -158,6 +158,7 @@ fn ten_thousand_open_transfers_make_no_input_slow() {
         }
     }
     assert!(world.states(alice).iter().all(|s| *s == "offered"));
+    assert!(world.states(alice).iter().all(|s| *s == "offered"));
     let ids: Vec<_> = world.list(alice).iter().map(|t| t.id).collect();
     for id in &ids {
         world.cancel(alice, *id).unwrap();
@@ -165,6 +166,5 @@ fn ten_thousand_open_transfers_make_no_input_slow() {
     }
     // Some 50,000 inputs in a debug build; looking at all transfers in each would take minutes.
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(30), "{took:?}");
-    eprintln!("10,000 open transfers: {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }

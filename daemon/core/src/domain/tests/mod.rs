@@ -3,12 +3,14 @@
 
 mod agree;
 mod answer;
+mod commands;
 mod devices;
 mod expiry;
 mod limits;
 mod link;
 mod pause;
 mod restart;
+mod roster;
 mod schedule;
 mod send;
 mod sync;
