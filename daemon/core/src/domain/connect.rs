@@ -26,7 +26,7 @@ impl Domain {
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         // Without a connection the request waits in its tray: the stream may be resumed.
-        if !self.present(&device) || self.live(id).granted.is_some() {
+        if !self.present(&device) || self.is_blocked(&device) || self.live(id).granted.is_some() {
             return;
         }
         if self.has_turn(id, &device.bare, &peer) {

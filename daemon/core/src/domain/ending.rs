@@ -181,7 +181,8 @@ impl Domain {
             return;
         }
         if expires <= self.now.wall {
-            self.settle(id, End::Expired, Some("nobody took it in time".into()));
+            // A receiver may have accepted while we were away, so the devices that know of it are told.
+            self.finish(id, End::Expired, Some("nobody took it in time".into()));
         } else {
             self.watch_expiry(id);
         }
@@ -194,7 +195,8 @@ pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option
         (End::Done, Direction::In) => Some(Request::Done { id }),
         (End::Declined { message }, Direction::In) => Some(Request::Decline { id, message: message.clone() }),
         (End::Done | End::Declined { .. }, Direction::Out) => Some(Request::Taken { id }),
-        (End::Cancelled | End::Expired, _) => Some(Request::Cancel { id }),
+        (End::Expired, Direction::In) => None, // the sender has a clock too
+        (End::Cancelled, _) | (End::Expired, Direction::Out) => Some(Request::Cancel { id }),
         // The device that took it told the sender; nobody else asks us.
         (End::Elsewhere, _) => None,
         (End::Failed(fault), _) => Some(Request::Failed { id, reason: fault.message.clone() }),

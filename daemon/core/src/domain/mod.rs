@@ -155,11 +155,17 @@ impl Domain {
             Input::Link(LinkEvent::Up { transfer, link, way }) => self.link_up(transfer, link, way),
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
             Input::Tick => {}
-            Input::Settings(settings) => self.settings = settings,
+            Input::Settings(settings) => self.reconfigure(settings),
         }
         self.run_timers();
         self.pump_outbox();
         self.collect()
+    }
+
+    /// Takes over the standing rules. Who we are changes only with a restart: all state here belongs to one account.
+    fn reconfigure(&mut self, settings: Settings) {
+        let Settings { account, resource, fingerprint, .. } = self.settings.clone();
+        self.settings = Settings { account, resource, fingerprint, ..settings };
     }
 
     /// When [`Input::Tick`] is wanted next.

@@ -12,23 +12,41 @@ use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, 
 use crate::time::Wall;
 use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 
+/// A `cancel` this close before the end of an offer, in milliseconds, is the sender's clock saying that it has lapsed.
+const CLOCKS_DIFFER: i64 = 60_000;
+
 pub(super) type Answered = Result<Answer, Refusal>;
 
 impl Domain {
     pub(super) fn requested(&mut self, token: Token, from: FullJid, request: Request) {
         // Who speaks is there, so what was put off for it need not wait.
         self.outbox.hurry(&from);
-        let answer = match request {
-            Request::Offer(offer) => self.offered(&from, offer),
-            Request::Connect(connect) => self.connect_requested(&from, connect),
-            Request::Decline { id, message } => self.declined(&from, id, message),
-            Request::Cancel { id } => self.cancelled(&from, id),
-            Request::Done { id } => self.done(&from, id),
-            Request::Failed { id, reason } => self.failed(&from, id, &reason),
-            Request::Taken { id } => self.taken(&from, id),
-            Request::Sync(items) => self.sync_requested(&from, items),
-        };
+        let answer = self.entitled(&from, &request).and_then(|()| self.heard(&from, request));
         self.push(Effect::Session(SessionCommand::Answer { token, answer }));
+    }
+
+    /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
+    fn entitled(&self, from: &FullJid, request: &Request) -> Result<(), Refusal> {
+        let listed = self.contacts.get(&from.bare).is_some_and(|c| c.listed);
+        if !listed && from.bare != self.settings.account && self.index.open.len(&from.bare) == 0 {
+            return Err(Refusal::new(Condition::ServiceUnavailable, ""));
+        }
+        // An offer and a connect bring their key along, which is judged then.
+        let brings_key = matches!(request, Request::Offer(_) | Request::Connect(_));
+        if !brings_key && self.is_blocked(from) { Err(blocked()) } else { Ok(()) }
+    }
+
+    fn heard(&mut self, from: &FullJid, request: Request) -> Answered {
+        match request {
+            Request::Offer(offer) => self.offered(from, offer),
+            Request::Connect(connect) => self.connect_requested(from, connect),
+            Request::Decline { id, message } => self.declined(from, id, message),
+            Request::Cancel { id } => self.cancelled(from, id),
+            Request::Done { id } => self.done(from, id),
+            Request::Failed { id, reason } => self.failed(from, id, &reason),
+            Request::Taken { id } => self.taken(from, id),
+            Request::Sync(items) => self.sync_requested(from, items),
+        }
     }
 
     fn offered(&mut self, from: &FullJid, offer: Offer) -> Answered {
@@ -131,8 +149,7 @@ impl Domain {
     fn cancelled(&mut self, from: &FullJid, offer: OfferId) -> Answered {
         if let Ok(id) = self.known(from, offer, Direction::In) {
             self.only_partner(id, from)?;
-            self.settle(id, End::Cancelled, Some(format!("cancelled by {}", from.bare)));
-            return Ok(Answer::Acknowledged);
+            return Ok(self.withdrawn(id, from));
         }
         let id = self.known(from, offer, Direction::Out)?;
         if self.is_open(id) && self.not_taken_by_another(id, from) {
@@ -142,6 +159,22 @@ impl Domain {
         Ok(Answer::Acknowledged)
     }
 
+    /// The sender takes its offer back.
+    fn withdrawn(&mut self, id: TransferId, from: &FullJid) -> Answer {
+        let row = self.transfers.get(&id);
+        let soon = self.now.wall.0.saturating_add(CLOCKS_DIFFER);
+        if let Some(Transfer { offer, side: Side::In { state: Incoming::Ended(End::Done), .. }, .. }) = row {
+            // Too late: it is here, and the sender should not believe otherwise.
+            let done = Request::Done { id: *offer };
+            self.notice(Subject::Transfer(id), from, done);
+        } else if row.and_then(|t| t.expires).is_some_and(|at| at.0 <= soon) {
+            self.settle(id, End::Expired, Some("nobody took it in time".into()));
+        } else {
+            self.settle(id, End::Cancelled, Some(format!("cancelled by {}", from.bare)));
+        }
+        Answer::Acknowledged
+    }
+
     fn done(&mut self, from: &FullJid, offer: OfferId) -> Answered {
         let id = self.known(from, offer, Direction::Out)?;
         self.only_partner(id, from)?;
@@ -149,9 +182,18 @@ impl Domain {
         Ok(Answer::Acknowledged)
     }
 
-    /// The device that took it says that all has verified.
+    /// The device that took it says that all has verified. That stands, also when we gave up at the same moment.
     pub(super) fn receiver_done(&mut self, id: TransferId, from: &FullJid) {
-        if self.is_open(id) {
+        let gave_up = |t: &Transfer| matches!(t.end(), Some(End::Cancelled | End::Failed(_)));
+        if self.transfers.get(&id).is_some_and(gave_up) {
+            let now = self.now.wall;
+            if let Some(transfer) = self.change(id)
+                && let Side::Out { state, .. } = &mut transfer.side
+            {
+                *state = Outgoing::Ended(End::Done);
+                transfer.note(now, "done", Some(format!("{from} had received and verified it before")));
+            }
+        } else if self.is_open(id) {
             let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
             self.live(id).done_bytes = size;
             self.settle(id, End::Done, Some(format!("received and verified by {from}")));
@@ -161,8 +203,13 @@ impl Domain {
     fn failed(&mut self, from: &FullJid, offer: OfferId, reason: &str) -> Answered {
         let known = self.known(from, offer, Direction::Out).or_else(|_| self.known(from, offer, Direction::In));
         let id = known?;
-        self.only_partner(id, from)?;
-        self.fail_remotely(id, from, reason);
+        if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In) {
+            self.only_partner(id, from)?;
+            self.fail_remotely(id, from, reason);
+        } else if self.is_open(id) && self.not_taken_by_another(id, from) {
+            self.fail_remotely(id, from, reason);
+            self.tell_taken(id, &from.resource);
+        }
         Ok(Answer::Acknowledged)
     }
 

@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::command::unknown_contact;
 use crate::domain::view::bytes;
-use crate::effect::{Effect, Event, Persist, Reply, TorrentCommand};
+use crate::effect::{Data, Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
 use crate::limits::RECIPIENTS;
@@ -31,12 +31,15 @@ impl Domain {
             if !recipients.contains(&contact) {
                 recipients.push(contact);
             }
+            if recipients.len() > RECIPIENTS {
+                break;
+            }
         }
         if recipients.is_empty() || recipients.len() > RECIPIENTS {
             let hint = format!("name between 1 and {RECIPIENTS} contacts");
             return Err(Fault::new(
                 "bad-recipients",
-                format!("a send cannot go to {} contacts", recipients.len()),
+                if recipients.is_empty() { "a send goes to somebody" } else { "a send cannot go to so many contacts" },
                 hint,
             ));
         }
@@ -129,6 +132,11 @@ impl Domain {
         let now = self.now.wall;
         let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
         let ids = self.transfers_of(content, preparing);
+        if ids.is_empty() && self.transfers_of(content, |t| t.end().is_none()).is_empty() {
+            // Everybody was cancelled while it was hashed.
+            self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
+            self.persist(Persist::RemoveBlob(content));
+        }
         for id in ids {
             self.live(id).done_bytes = 0;
             let Some(transfer) = self.change(id) else { continue };

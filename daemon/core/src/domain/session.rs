@@ -102,7 +102,9 @@ impl Domain {
     }
 
     fn available(&mut self, device: FullJid, xbt: bool) {
-        if self.is_this_device(&device) {
+        // Presence that somebody sends us who is not on the roster is nothing to us (and would grow without bound).
+        let listed = self.contacts.get(&device.bare).is_some_and(|c| c.listed) || device.bare == self.settings.account;
+        if self.is_this_device(&device) || !listed {
             return;
         }
         let before = self.presence.insert(device.clone(), xbt);
@@ -145,7 +147,8 @@ impl Domain {
         else {
             return;
         };
-        if !transfer.paused.any() && !acknowledged.contains(&device.resource) && !self.is_this_device(device) {
+        let known = acknowledged.contains(&device.resource) || self.is_this_device(device);
+        if !known && !transfer.paused.any() && !self.is_blocked(device) {
             self.outbox.put(device, Subject::Transfer(id), Ask::Offer);
         }
     }

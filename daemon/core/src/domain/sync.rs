@@ -64,6 +64,9 @@ impl Domain {
     pub(super) fn sync_answered(&mut self, device: &FullJid, outcome: Outcome) {
         // A refused or odd answer tells nothing; lost ones the outbox asks again.
         let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
+        if self.is_blocked(device) {
+            return;
+        }
         for item in items.iter().take(MAX_SYNC_ITEMS) {
             let direction = match item.role {
                 Role::Receiver => Direction::Out,
@@ -95,7 +98,14 @@ impl Domain {
                 self.settle(id, End::Cancelled, Some(format!("cancelled by {device}")));
                 self.tell_taken(id, &device.resource);
             }
-            SyncState::Failed if !by_another => self.fail_remotely(id, device, "it failed there"),
+            SyncState::Failed if !by_another => {
+                self.fail_remotely(id, device, "it failed there");
+                self.tell_taken(id, &device.resource);
+            }
+            // The device that took it cannot go on with it.
+            SyncState::Expired | SyncState::Taken if winner.is_some() && !by_another => {
+                self.fail_remotely(id, device, "it has ended there");
+            }
             // Another device's word, or nothing that ends our side: our own clock says when it lapses.
             SyncState::Open
             | SyncState::Accepted
@@ -134,14 +144,13 @@ impl Domain {
         if transfer.peer().is_none_or(|p| p.resource != device.resource) {
             return;
         }
-        let accepted = !matches!(transfer.side, Side::In { state: Incoming::Offered, .. });
         match state {
             SyncState::Open | SyncState::Accepted => {}
-            SyncState::Expired if !accepted => self.settle(id, End::Expired, Some("nobody took it in time".into())),
+            SyncState::Expired => self.settle(id, End::Expired, Some("nobody took it in time".into())),
             SyncState::Taken => self.settle(id, End::Elsewhere, Some("another device of yours has it".into())),
             SyncState::Cancelled => self.settle(id, End::Cancelled, Some(format!("cancelled by {}", device.bare))),
             SyncState::Failed => self.fail_remotely(id, device, "it failed there"),
-            SyncState::Unknown | SyncState::Expired | SyncState::Done | SyncState::Declined => {
+            SyncState::Unknown | SyncState::Done | SyncState::Declined => {
                 let message = format!("{} does not offer it any more", device.bare);
                 let fault = Fault::new("withdrawn", message, "ask them to send it again");
                 self.settle(id, End::Failed(fault), Some("the offer was withdrawn".into()));

@@ -28,10 +28,11 @@ impl Domain {
                 let row = known.clone();
                 self.persist(Persist::Device(row));
             }
+            self.speaks_from(device, fingerprint);
             return verdict(self.devices.get(&key).map_or(Trust::Blocked, |d| d.trust));
         }
         let blocked = self.contacts.get(&device.bare).is_some_and(|c| c.verified);
-        if self.devices.keys().filter(|(contact, _)| *contact == device.bare).count() >= DEVICES_PER_CONTACT {
+        if self.devices_of(&device.bare).count() >= DEVICES_PER_CONTACT {
             return Verdict::Blocked;
         }
         let row = Device {
@@ -45,8 +46,33 @@ impl Domain {
         let trust = row.trust;
         self.persist(Persist::Device(row.clone()));
         self.devices.insert(key, row);
+        self.speaks_from(device, fingerprint);
         self.push(Effect::Emit(Event::NewDevice { contact: device.bare.clone(), fingerprint, blocked }));
         verdict(trust)
+    }
+
+    fn devices_of(&self, contact: &BareJid) -> impl Iterator<Item = &Device> {
+        let first = (contact.clone(), Fingerprint([0; 32]));
+        self.devices.range(first..).take_while(move |((of, _), _)| of == contact).map(|(_, device)| device)
+    }
+
+    /// A resource belongs to the key that it last showed: no other key is looked for there.
+    fn speaks_from(&mut self, device: &FullJid, fingerprint: Fingerprint) {
+        let others = self.devices_of(&device.bare);
+        let others = others.filter(|d| d.resource == device.resource && d.fingerprint != fingerprint);
+        let keys: Vec<Fingerprint> = others.map(|d| d.fingerprint).collect();
+        for key in keys {
+            if let Some(other) = self.devices.get_mut(&(device.bare.clone(), key)) {
+                other.resource.clear();
+                let row = other.clone();
+                self.persist(Persist::Device(row));
+            }
+        }
+    }
+
+    /// The device's last key is one that the person has to verify first.
+    pub(super) fn is_blocked(&self, device: &FullJid) -> bool {
+        self.devices_of(&device.bare).any(|d| d.resource == device.resource && d.trust == Trust::Blocked)
     }
 
     pub(super) fn device_verified(&mut self, contact: BareJid, fingerprint: Fingerprint) -> Result<Reply, Fault> {
@@ -56,11 +82,15 @@ impl Domain {
         };
         device.trust = Trust::Verified;
         let row = device.clone();
+        let place = FullJid::new(contact.clone(), row.resource.clone());
         self.persist(Persist::Device(row));
         let mut known = self.contact(&contact);
         known.verified = true;
         self.save_contact(known);
         self.push(Effect::Emit(Event::Contact(contact)));
+        if self.present(&place) {
+            self.appeared(&place); // what was held back from it
+        }
         Ok(Reply::Done)
     }
 }

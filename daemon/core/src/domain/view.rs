@@ -8,7 +8,7 @@ use crate::ids::{BareJid, ContentId, FullJid, TransferId};
 use crate::settings::Settings;
 use crate::signal::Connection;
 use crate::time::Mono;
-use crate::transfer::{Content, Outgoing, Side, Transfer};
+use crate::transfer::{Content, End, Outgoing, Side, Transfer};
 
 /// A contact as it is listed.
 #[derive(Clone, Debug)]
@@ -45,7 +45,14 @@ impl Domain {
 
     /// What is known of it only while the daemon runs.
     pub fn live_view(&self, id: TransferId, now: Mono) -> LiveView {
-        self.live.get(&id).map(|live| live.view(now)).unwrap_or_default()
+        let mut view = self.live.get(&id).map(|live| live.view(now)).unwrap_or_default();
+        // What is done is whole, also after a restart.
+        if let Some(Transfer { facts: Some(facts), .. }) =
+            self.transfers.get(&id).filter(|t| t.end() == Some(&End::Done))
+        {
+            view.done_bytes = facts.size;
+        }
+        view
     }
 
     /// The content that a link is for, as long as that link is the transfer's present one.

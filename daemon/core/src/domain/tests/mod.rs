@@ -2,8 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod agree;
+mod answer;
+mod commands;
+mod devices;
+mod expiry;
+mod limits;
+mod link;
+mod pause;
+mod restart;
+mod roster;
 mod schedule;
 mod send;
+mod sync;
+mod trust;
 mod world;
 
 use super::Domain;

@@ -8,14 +8,14 @@ pub mod xmpp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Domain;
-use crate::effect::{CallId, Effect, Event as News, LinkTag, Reply};
+use crate::effect::{CallId, Effect, Event as News, LinkTag, Persist, Reply};
 use crate::fault::Fault;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::input::Input;
 use crate::settings::{Settings, Subscriptions};
 use crate::signal::{Candidate, CandidateKind, Token};
 use crate::time::{Mono, Now, Wall};
-use crate::transfer::Transfer;
+use crate::transfer::{End, Incoming, Side, Transfer};
 
 use engine::{Engine, Grant, Link};
 use store::Store;
@@ -240,6 +240,10 @@ impl World {
         assert!(others.iter().all(|e| !matches!(e, Effect::Persist(_))), "rows come first");
         for effect in rows {
             let Effect::Persist(change) = effect else { unreachable!() };
+            if let Persist::Transfer(row) = change {
+                let done = matches!(row.side, Side::In { state: Incoming::Ended(End::Done), .. });
+                assert!(!done || device.engine.complete.contains_key(&row.content), "done before all is in place");
+            }
             device.store.apply(change.clone());
         }
         if let Some(token) = asked {

@@ -6,6 +6,7 @@ use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
+use crate::limits::LINKS_PER_DEVICE;
 use crate::signal::Candidate;
 use crate::transfer::{Direction, Facts};
 use crate::way::Way;
@@ -154,6 +155,16 @@ impl World {
             self.input_later(node, wait, Input::Link(up));
         }
         let number = self.count();
+        let between = |l: &&Link| l.ends.iter().all(|end| end.0 == a.0 || end.0 == b.0);
+        let transfers: BTreeSet<_> = self
+            .links
+            .values()
+            .filter(between)
+            .map(|l| (l.ends[0].0, l.ends[0].1))
+            .chain([(ends[0].0, ends[0].1)])
+            .collect();
+        // One more while the end of another is on its way.
+        assert!(transfers.len() <= LINKS_PER_DEVICE, "{} links between two devices", transfers.len());
         self.links.insert(number, Link { ends, has: 0 });
         self.later(100, Event::Carry { link: number });
     }

@@ -37,6 +37,9 @@ impl Store {
     }
 
     fn prune(&mut self, most: usize) {
+        if self.tombstones.len() <= most {
+            return;
+        }
         let mut ages: Vec<_> = self.tombstones.iter().map(|(key, t)| (t.at, key.clone())).collect();
         ages.sort();
         let surplus = ages.len().saturating_sub(most);

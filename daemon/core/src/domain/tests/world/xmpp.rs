@@ -4,9 +4,10 @@ use crate::effect::Effect;
 use crate::ids::FullJid;
 use crate::input::Input;
 use crate::signal::{
-    Answer, Condition, Connection, Outcome, Refusal, Request, RosterItem, SessionCommand, SessionEvent, Subscription,
-    Token,
+    Answer, Condition, Connect, Connection, Outcome, Refusal, Request, RosterItem, SessionCommand, SessionEvent,
+    Subscription, Token,
 };
+use crate::transfer::Transfer;
 
 use super::{Event, Node, World, jid};
 
@@ -48,6 +49,13 @@ impl World {
             groups: Vec::new(),
         };
         mine.map(|(_, b)| item(b)).collect()
+    }
+
+    /// Somebody is put on the roster of a device that is online.
+    pub fn roster_push(&mut self, node: Node, name: &str) {
+        let item =
+            RosterItem { jid: jid(name), name: None, subscription: Subscription::Both, ask: false, groups: Vec::new() };
+        self.tell(node, SessionEvent::RosterChanged(item));
     }
 
     /// Devices that see this one's presence.
@@ -150,6 +158,9 @@ impl World {
     fn ask(&mut self, node: Node, token: Token, to: FullJid, request: Request) {
         assert!(self.at_mut(node).tokens.insert(token), "a token is used once");
         assert_ne!(self.at(node).jid(), to, "nobody asks himself");
+        if let Request::Connect(connect) = &request {
+            self.may_know_addresses(node, &to, connect);
+        }
         let id = self.count();
         let (asker, session) = (node, self.at(node).session);
         self.pending.insert(id, Pending { asker, session, token, to: to.clone(), request });
@@ -167,6 +178,17 @@ impl World {
             let late = self.random.below(200_000);
             self.later(late, Event::Request { id });
         }
+    }
+
+    /// Addresses are told only to the device with which a transfer was agreed, and only that a link is wanted for.
+    fn may_know_addresses(&self, node: Node, to: &FullJid, connect: &Connect) {
+        let agreed = |t: &Transfer| {
+            t.offer == connect.id
+                && t.contact == to.bare
+                && (t.agreed() || t.is_taken())
+                && t.peer().is_some_and(|p| p.resource == to.resource)
+        };
+        assert!(self.at(node).domain.transfers().any(agreed), "addresses are told to {to}");
     }
 
     fn delay(&mut self, from: Node, to: Option<Node>) -> u64 {
@@ -194,7 +216,10 @@ impl World {
 
     fn answer(&mut self, node: Node, token: Token, answer: Result<Answer, Refusal>) {
         let id = self.at_mut(node).asked.remove(&token).expect("answers what was asked, once");
-        let Some(asker) = self.pending.get(&id).map(|p| p.asker) else { return };
+        let Some((asker, to)) = self.pending.get(&id).map(|p| (p.asker, self.at(p.asker).jid())) else { return };
+        if let Ok(Answer::Connect(connect)) = &answer {
+            self.may_know_addresses(node, &to, connect);
+        }
         if let Err(refusal) = &answer {
             let silent = refusal.condition == Condition::ServiceUnavailable;
             assert!(silent || !refusal.text.is_empty(), "a refusal has a text: {refusal:?}");

@@ -1,0 +1,172 @@
+//! Links that are lost, crossed connects, a server that goes away.
+
+use super::world::person::{alice_and_bob, offered};
+use super::world::{Node, World};
+use crate::effect::LinkTag;
+use crate::ids::TransferId;
+use crate::input::{Input, LinkEvent};
+use crate::way::Way;
+
+fn receiving(seed: u64) -> (World, (Node, TransferId), (Node, TransferId)) {
+    let (mut world, a, b) = offered(seed);
+    world.accept(b.0, b.1).unwrap();
+    world.until(b.0, b.1, "receiving");
+    world.pass(120);
+    (world, a, b)
+}
+
+#[test]
+fn a_lost_link_is_established_again_and_goes_on() {
+    for seed in 0..20 {
+        let (mut world, a, b) = receiving(seed);
+        world.lose_links(a.0);
+        world.pass(10_000);
+        assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+    }
+}
+
+#[test]
+fn a_transfer_goes_on_while_the_server_is_away() {
+    let (mut world, a, b) = receiving(1);
+    world.logout(a.0);
+    world.logout(b.0);
+    world.pass(5_000);
+    assert_eq!(world.state(b.0, b.1), "done");
+    world.login(a.0);
+    world.login(b.0);
+    world.settle();
+    assert_eq!(world.state(a.0, a.1), "done");
+}
+
+#[test]
+fn a_link_lost_while_the_server_is_away_is_established_when_it_is_back() {
+    let (mut world, a, b) = receiving(2);
+    world.logout(a.0);
+    world.logout(b.0);
+    world.lose_links(a.0);
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("connecting", "connecting"));
+    assert_eq!(world.why(b.0, b.1), Some("not-connected"));
+    world.login(a.0);
+    world.login(b.0);
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn a_link_lost_while_the_stream_hangs_is_established_when_it_is_resumed() {
+    let (mut world, a, b) = receiving(3);
+    world.hang(a.0);
+    world.hang(b.0);
+    world.lose_links(a.0);
+    world.pass(10_000);
+    world.resume_stream(a.0);
+    world.resume_stream(b.0);
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn what_is_told_while_the_stream_hangs_arrives_when_it_is_resumed() {
+    let (mut world, a, b) = receiving(4);
+    world.hang(b.0);
+    world.cancel(b.0, b.1).unwrap();
+    world.pass(60_000);
+    world.resume_stream(b.0);
+    world.pass(5_000);
+    assert_eq!(world.state(a.0, a.1), "cancelled");
+}
+
+#[test]
+fn restarts_of_either_or_both_in_mid_transfer_lose_nothing() {
+    for (sender, receiver) in [(true, false), (false, true), (true, true)] {
+        let (mut world, a, b) = receiving(5);
+        let content = world.transfer(b.0, b.1).content;
+        let had = world.at(b.0).engine.partial[&content];
+        for (node, restarts) in [(a.0, sender), (b.0, receiver)] {
+            if restarts {
+                world.restart(node);
+            }
+        }
+        assert!(world.at(b.0).engine.partial[&content] >= had && had > 0);
+        world.login(a.0);
+        world.login(b.0);
+        world.settle();
+        assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+        assert_eq!(world.at(a.0).engine.prepared.values().sum::<u64>(), 1, "nothing is hashed again");
+    }
+}
+
+#[test]
+fn crossed_connects_make_one_link() {
+    for seed in 0..50 {
+        let (mut world, a, b) = receiving(seed);
+        world.lose_links(a.0);
+        world.pass(60);
+        // Both seek at the same moment, and their connects cross.
+        for end in [a, b] {
+            let device = world.at_mut(end.0);
+            device.domain.seek_soon(end.1);
+            device.domain.seek_after(end.1, 1);
+        }
+        world.pass(250);
+        assert!(world.links.len() <= 1 || world.links.values().all(|l| l.ends[0].1 == a.1));
+        world.settle();
+        assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+        assert!(world.links.is_empty());
+    }
+}
+
+#[test]
+fn without_a_way_it_is_tried_again_and_again_and_the_reason_is_shown() {
+    let (mut world, a, b) = offered(6);
+    world.faults.no_links = true;
+    world.accept(b.0, b.1).unwrap();
+    world.settle();
+    assert_eq!((world.state(b.0, b.1), world.why(b.0, b.1)), ("connecting", Some("no-way")));
+    assert_eq!(world.why(a.0, a.1), Some("no-way"));
+    let requests = world.at(b.0).sent.len();
+    assert!(requests < 60, "{requests} requests in ten minutes");
+    world.faults.no_links = false;
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn a_link_that_nobody_wants_is_closed() {
+    let (mut world, a, b) = offered(7);
+    let up = LinkEvent::Up { transfer: a.1, link: LinkTag(99), way: Way::DirectTcp6 };
+    world.handle(a.0, Input::Link(up));
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("offered", "offered"));
+    let up = LinkEvent::Up { transfer: TransferId(77), link: LinkTag(98), way: Way::DirectTcp6 };
+    world.handle(a.0, Input::Link(up));
+    let failed = LinkEvent::Failed { transfer: TransferId(77), attempts: Vec::new() };
+    world.handle(a.0, Input::Link(failed));
+    assert!(world.at(a.0).domain.live_is_bounded());
+}
+
+#[test]
+fn only_four_links_stand_between_two_devices_and_the_others_go_in_turn() {
+    for seed in 0..10 {
+        let (mut world, alice, bob) = alice_and_bob(seed);
+        world.size = 40_000;
+        for (from, to) in [(alice, "bob"), (bob, "alice")] {
+            for _ in 0..8 {
+                world.send(from, &[to]);
+            }
+        }
+        world.pass(2_000);
+        for node in [alice, bob] {
+            let offers: Vec<_> =
+                world.list(node).iter().filter(|t| t.state_name() == "offered").map(|t| t.id).collect();
+            offers.into_iter().for_each(|id| drop(world.accept(node, id)));
+        }
+        world.pass(100);
+        let waits = world.list(alice).iter().filter(|t| world.why(alice, t.id) == Some("turn")).count();
+        assert!(waits > 0, "the fifth waits");
+        // The world itself checks that there are never more than four.
+        world.pass(60_000);
+        assert!(world.states(alice).iter().all(|s| *s == "done"), "{:?}", world.states(alice));
+        assert!(world.states(bob).iter().all(|s| *s == "done"));
+    }
+}

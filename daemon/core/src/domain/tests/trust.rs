@@ -1,0 +1,134 @@
+//! Blind before verification; afterwards an unknown key blocks, in both directions.
+
+use super::restart::{ask, offer_of};
+use super::world::person::offered;
+use super::world::{Node, World, jid};
+use crate::contact::Trust;
+use crate::effect::Event;
+use crate::ids::{Fingerprint, OfferId};
+use crate::input::Command;
+use crate::signal::{Condition, Connect, Request, SessionCommand};
+
+fn verify(world: &mut World, node: Node, whose: &str, device: Node) {
+    let fingerprint = world.at(device).settings.fingerprint;
+    world.command(node, Command::DeviceVerified { contact: jid(whose), fingerprint }).unwrap();
+}
+
+fn refusal(answer: &SessionCommand) -> Option<Condition> {
+    match answer {
+        SessionCommand::Answer { answer: Err(refusal), .. } => Some(refusal.condition),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_new_device_is_accepted_and_announced_before_verification() {
+    let (world, (alice, _), (bob, _)) = offered(1);
+    let fingerprint = world.at(alice).settings.fingerprint;
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: false };
+    assert_eq!(world.at(bob).news.iter().filter(|n| **n == news).count(), 1);
+    assert_eq!(world.at(bob).store.devices[&(jid("alice"), fingerprint)].trust, Trust::Blind);
+}
+
+#[test]
+fn after_verification_offers_of_an_unknown_key_are_refused_until_it_is_verified_too() {
+    let (mut world, (alice, _), (bob, _)) = offered(2);
+    verify(&mut world, bob, "alice", alice);
+    let other = world.device("alice", "a2");
+    world.login(other);
+    world.pass(1_000);
+    let sent = world.send(other, &["bob"])[0];
+    world.pass(5_000);
+    assert_eq!(world.list(bob).len(), 1, "nothing of the new device");
+    assert_eq!(world.why(other, sent), Some("refused"));
+    let fingerprint = world.at(other).settings.fingerprint;
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: true };
+    assert!(world.at(bob).news.contains(&news));
+    verify(&mut world, bob, "alice", other);
+    world.restart(other);
+    world.login(other);
+    world.settle();
+    assert_eq!((world.list(bob).len(), world.state(other, sent)), (2, "offered"));
+}
+
+#[test]
+fn after_verification_an_unknown_key_gets_no_link_and_has_no_say() {
+    let (mut world, (alice, sent), (bob, got)) = offered(3);
+    // Alice knows Bob's key from an earlier transfer, and has compared it.
+    world.accept(bob, got).unwrap();
+    world.settle();
+    verify(&mut world, alice, "bob", bob);
+    let next = world.send(alice, &["bob"])[0];
+    let new = world.device("bob", "b2");
+    world.login(new);
+    world.settle();
+    let at_new = world.only(new);
+    world.accept(new, at_new).unwrap();
+    world.settle();
+    assert_eq!(world.state(new, at_new), "failed");
+    assert_eq!(world.state(alice, next), "offered", "it is still there for the device that is known");
+    let id = world.transfer(alice, next).offer;
+    for request in [Request::Decline { id, message: None }, Request::Cancel { id }, Request::Sync(Vec::new())] {
+        let answer = ask(&mut world, alice, "bob", "b2", request);
+        assert_eq!(refusal(&answer), Some(Condition::Forbidden));
+    }
+    let later = world.send(alice, &["bob"])[0];
+    world.settle();
+    assert_eq!((world.list(bob).len(), world.list(new).len()), (3, 1), "nothing more is offered to it");
+    verify(&mut world, alice, "bob", new);
+    world.settle();
+    assert_eq!(world.list(new).len(), 2);
+    assert_eq!((world.state(alice, sent), world.state(alice, later)), ("done", "offered"));
+}
+
+#[test]
+fn nobody_else_has_our_key() {
+    let (mut world, (alice, _), (bob, _)) = offered(4);
+    let mut offer = offer_of(&world, alice);
+    offer.id = OfferId::from_random(7);
+    offer.fingerprint = world.at(bob).settings.fingerprint;
+    let answer = ask(&mut world, bob, "alice", "a1", Request::Offer(offer));
+    assert_eq!(refusal(&answer), Some(Condition::Forbidden));
+}
+
+#[test]
+fn a_connect_for_another_content_or_of_another_contact_gets_no_address() {
+    let (mut world, (alice, sent), (bob, _)) = offered(5);
+    world.befriend("alice", "carol");
+    world.roster_push(alice, "carol");
+    let id = world.transfer(alice, sent).offer;
+    let info_hash = offer_of(&world, alice).info_hash;
+    let fingerprint = world.at(bob).settings.fingerprint;
+    let connect = Connect { id, info_hash, fingerprint, candidates: Vec::new() };
+    let answer = ask(&mut world, alice, "carol", "c1", Request::Connect(connect.clone()));
+    assert_eq!(refusal(&answer), Some(Condition::ItemNotFound));
+    let wrong = Connect { info_hash: crate::ids::InfoHash([9; 20]), ..connect };
+    let answer = ask(&mut world, alice, "bob", "b1", Request::Connect(wrong));
+    assert_eq!(refusal(&answer), Some(Condition::NotAcceptable));
+    assert!(world.at(alice).grants.is_empty());
+}
+
+#[test]
+fn the_sender_gets_no_link_before_the_person_has_accepted() {
+    let (mut world, (alice, _), (bob, _)) = offered(6);
+    let offer = offer_of(&world, alice);
+    let (id, info_hash, fingerprint) = (offer.id, offer.info_hash, offer.fingerprint);
+    let connect = Connect { id, info_hash, fingerprint, candidates: Vec::new() };
+    let answer = ask(&mut world, bob, "alice", "a1", Request::Connect(connect));
+    assert_eq!(refusal(&answer), Some(Condition::Forbidden));
+    assert!(world.at(bob).grants.is_empty());
+}
+
+#[test]
+fn keys_of_one_contact_are_bounded() {
+    let (mut world, (alice, _), (bob, _)) = offered(7);
+    let offer = offer_of(&world, alice);
+    for number in 0..200u8 {
+        let mut offer = offer.clone();
+        offer.id = OfferId::from_random(u128::from(number) << 8);
+        offer.fingerprint = Fingerprint([100; 32]);
+        offer.fingerprint.0[0] = number;
+        ask(&mut world, bob, "alice", "a1", Request::Offer(offer));
+    }
+    assert_eq!(world.at(bob).store.devices.len(), crate::limits::DEVICES_PER_CONTACT);
+}
