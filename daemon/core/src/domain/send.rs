@@ -135,7 +135,6 @@ impl Domain {
         if ids.is_empty() && self.transfers_of(content, |t| t.end().is_none()).is_empty() {
             // Everybody was cancelled while it was hashed.
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
-            self.persist(Persist::RemoveBlob(content));
         }
         for id in ids {
             self.live(id).done_bytes = 0;
