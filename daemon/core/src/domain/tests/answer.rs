@@ -39,7 +39,7 @@ fn a_decline_reaches_the_sender_with_its_word_also_when_it_was_away() {
 fn what_does_not_fit_is_refused_with_the_numbers_and_stays_on_offer() {
     let (mut world, (_, _), (bob, got)) = offered(3);
     let fault = world.accept_into(bob, got, 3_999).unwrap_err();
-    assert_eq!(fault.code, "disk-full");
+    assert_eq!(fault.code, "no-space");
     assert!(fault.message.contains("3.9 KiB") && !fault.hint.is_empty(), "{fault:?}");
     assert_eq!(world.state(bob, got), "offered");
     world.accept_into(bob, got, 4_000).unwrap();

@@ -111,7 +111,9 @@ fn every_command_in_every_state_is_done_or_refused_with_a_hint() {
             let may = allowed(state, direction).contains(&name);
             assert_eq!(reply.is_ok(), may, "{name} while {state} {direction:?}: {reply:?}");
             if let Err(fault) = reply {
-                assert_eq!(fault.code, "wrong-state", "{name} while {state}");
+                let of_a_send = direction == Direction::Out && ["accept", "decline"].contains(&name);
+                let code = if of_a_send { "wrong-direction" } else { "wrong-state" };
+                assert_eq!(fault.code, code, "{name} while {state}");
                 assert!(!fault.message.is_empty() && !fault.hint.is_empty());
                 assert_eq!(*world.transfer(node, id), before, "a refused command changes nothing");
             }
@@ -125,7 +127,10 @@ fn an_unknown_number_is_refused_and_the_others_of_the_command_stay_as_they_are()
     for (name, command) in commands(&[sent, TransferId(99)]) {
         let fault = world.command(alice, command).unwrap_err();
         assert!(!fault.hint.is_empty(), "{name}");
-        assert!(["unknown-id", "wrong-state"].contains(&fault.code.as_str()), "{name}: {fault:?}");
+        assert!(
+            ["no-such-transfer", "wrong-state", "wrong-direction"].contains(&fault.code.as_str()),
+            "{name}: {fault:?}"
+        );
         assert_eq!(world.state(alice, sent), "offered");
         assert!(!world.transfer(alice, sent).paused.any());
     }

@@ -46,7 +46,7 @@ fn a_link_lost_while_the_server_is_away_is_established_when_it_is_back() {
     world.lose_links(a.0);
     world.settle();
     assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("connecting", "connecting"));
-    assert_eq!(world.why(b.0, b.1), Some("not-connected"));
+    assert_eq!(world.why(b.0, b.1), Some("offline"));
     world.login(a.0);
     world.login(b.0);
     world.settle();

@@ -98,7 +98,7 @@ fn remove_leaves_the_received_file_unless_it_is_to_be_deleted() {
         world.accept(bob, got).unwrap();
         world.settle();
         let fault = world.command(alice, Command::Remove { ids: vec![sent], delete_data: true }).unwrap_err();
-        assert_eq!(fault.code, "not-incoming");
+        assert_eq!(fault.code, "wrong-direction");
         world.command(bob, Command::Remove { ids: vec![got], delete_data }).unwrap();
         assert_eq!(world.at(bob).engine.deleted.len(), usize::from(delete_data));
         assert!(world.at(bob).store.transfers.is_empty() && world.at(bob).store.contents.is_empty());

@@ -44,7 +44,7 @@ fn a_send_to_an_offline_contact_survives_restarts_of_both_and_is_offered_once() 
     assert_eq!((world.state(alice, sent), world.why(alice, sent)), ("queued", Some("contact-offline")));
     world.restart(alice);
     world.restart(bob);
-    assert_eq!(world.why(alice, sent), Some("not-connected"));
+    assert_eq!(world.why(alice, sent), Some("offline"));
     world.login(alice);
     world.pass(DAY);
     assert_eq!(world.state(alice, sent), "queued");
