@@ -99,8 +99,8 @@ impl Domain {
             None => None,
         };
         if let Some(request) = request {
-            let subject = row.map_or(Subject::Gone(offer), |t| Subject::Transfer(t.id));
-            self.notice(subject, device, request);
+            // Beside the first word, which may still be under way and come too early.
+            self.notice(Subject::Gone(offer), device, request);
         }
     }
 

@@ -10,6 +10,9 @@ use crate::way::Way;
 /// A lost link is sought again at once by the receiver and a little later by the sender, in milliseconds.
 const AFTER_LOSS: (u64, u64) = (200, 1_500);
 
+/// Far more links than can begin at one moment.
+const ENDED_EARLY: usize = 64;
+
 impl Domain {
     /// The engine has a link for the transfer.
     pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way) {
@@ -38,6 +41,9 @@ impl Domain {
         transfer.paused.by_contact = false;
         let state = transfer.state_name();
         transfer.note(now, state, Some(format!("link {way}")));
+        if self.ended_early.contains(&link) {
+            self.link_closed(link, "it was closed at once".into());
+        }
     }
 
     /// No link came about; the link room has given the grant up.
@@ -54,7 +60,12 @@ impl Domain {
 
     /// A link has ended.
     pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
-        let Some(id) = self.links.remove(&link) else { return };
+        let Some(id) = self.links.remove(&link) else {
+            if self.ended_early.len() >= ENDED_EARLY {
+                self.ended_early.pop_front();
+            }
+            return self.ended_early.push_back(link);
+        };
         let live = self.live(id);
         if live.link != Some(link) {
             return;

@@ -92,6 +92,8 @@ pub struct Domain {
     candidates: Vec<Candidate>,
     outbox: Outbox,
     links: HashMap<LinkTag, TransferId>,
+    /// The last links that ended before they were known: the engine tells the end, another room the beginning.
+    ended_early: VecDeque<LinkTag>,
     timers: Timers,
     next_token: u64,
     /// Of the input that is being handled.
@@ -135,6 +137,7 @@ impl Domain {
             candidates: Vec::new(),
             outbox: Outbox::default(),
             links: HashMap::new(),
+            ended_early: VecDeque::new(),
             timers: Timers::default(),
             next_token: 0,
             now: Now::default(),

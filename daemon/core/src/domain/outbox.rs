@@ -20,7 +20,7 @@ pub(super) enum Subject {
     Transfer(TransferId),
     /// One page of a `sync`.
     Sync(u32),
-    /// An offer that has no row here (any more).
+    /// An offer that has no row here (any more), or whose end is told once more.
     Gone(OfferId),
 }
 

@@ -146,6 +146,22 @@ fn a_link_that_nobody_wants_is_closed() {
 }
 
 #[test]
+fn a_link_whose_end_is_told_before_its_beginning_is_not_waited_for() {
+    let (mut world, a, b) = offered(8);
+    world.faults.no_links = true;
+    world.accept(b.0, b.1).unwrap();
+    world.pass(1_000);
+    let link = LinkTag(99);
+    let closed = crate::input::TorrentEvent::LinkClosed { link, reason: "reset".into() };
+    world.handle(b.0, Input::Torrent(closed));
+    world.handle(b.0, Input::Link(LinkEvent::Up { transfer: b.1, link, way: Way::DirectTcp4 }));
+    assert_eq!(world.state(b.0, b.1), "connecting");
+    world.faults.no_links = false;
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
 fn only_four_links_stand_between_two_devices_and_the_others_go_in_turn() {
     for seed in 0..10 {
         let (mut world, alice, bob) = alice_and_bob(seed);

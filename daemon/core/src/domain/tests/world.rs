@@ -253,7 +253,7 @@ impl World {
         if device.crash {
             return self.restart(node);
         }
-        for effect in others.to_vec() {
+        for effect in others.iter().cloned() {
             self.carry_out(node, effect);
         }
     }

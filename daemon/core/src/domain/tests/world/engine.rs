@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::ids::{ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
 use crate::limits::LINKS_PER_DEVICE;
-use crate::signal::Candidate;
+use crate::signal::MAX_CANDIDATES;
 use crate::transfer::{Direction, Facts};
 use crate::way::Way;
 
@@ -46,7 +46,6 @@ impl Engine {
 pub struct Grant {
     pub peer: Fingerprint,
     pub info_hash: InfoHash,
-    pub candidates: Vec<Candidate>,
     /// Counts the wants.
     number: u64,
     /// A new link is wanted; otherwise it stands for the one there is.
@@ -56,7 +55,6 @@ pub struct Grant {
 /// The ends of a link: the sender's first.
 pub struct Link {
     pub ends: [(Node, TransferId, ContentId, LinkTag); 2],
-    has: u64,
 }
 
 const GRANT: u64 = 30_000;
@@ -113,8 +111,9 @@ impl World {
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
             LinkCommand::Want { transfer, peer, info_hash, candidates } => {
+                assert!(candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
-                let grant = Grant { peer, info_hash, candidates, number, fresh: true };
+                let grant = Grant { peer, info_hash, number, fresh: true };
                 self.at_mut(node).grants.insert(transfer, grant);
                 self.later(GRANT, Event::GiveUp { node, transfer, grant: number });
                 if let Some(other) = self.counterpart(node, transfer) {
@@ -165,7 +164,7 @@ impl World {
             .collect();
         // One more while the end of another is on its way.
         assert!(transfers.len() <= LINKS_PER_DEVICE, "{} links between two devices", transfers.len());
-        self.links.insert(number, Link { ends, has: 0 });
+        self.links.insert(number, Link { ends });
         self.later(100, Event::Carry { link: number });
     }
 
