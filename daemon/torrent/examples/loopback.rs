@@ -1,31 +1,37 @@
-//! Two engines over loopback TCP in one process: how fast is a content prepared, and how fast does it arrive?
+//! Engines over loopback TCP in one process: how fast is a content prepared, and how fast does it arrive?
 //!
-//! `cargo run --release -p xbt-torrent --example loopback -- PATH FOLDER` sends PATH into FOLDER; FOLDER also holds
-//! the engines' state. Prints MiB/s.
+//! `cargo run --release -p xbt-torrent --example loopback -- PATH FOLDER [RECEIVERS [MIB_PER_SECOND]]` sends PATH into
+//! FOLDER, which also holds the engines' state; the sender may be limited. Prints MiB/s.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::Receiver;
 use xbt_torrent::handshake::Handshake;
 use xbt_torrent::{ContentKey, Engine, EngineConfig, Event, Fetch, LinkTag, Prepared, Sources};
 
 const KEY: ContentKey = ContentKey(1);
+static TAGS: AtomicU64 = AtomicU64::new(1);
 
 #[tokio::main]
 async fn main() {
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(path), Some(folder)) = (arguments.next(), arguments.next()) else {
-        panic!("usage: loopback PATH FOLDER");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [path, folder, rest @ ..] = arguments.as_slice() else {
+        panic!("usage: loopback PATH FOLDER [RECEIVERS [MIB_PER_SECOND]]");
     };
-    let start = |name: &str| {
+    let number = |at: usize| rest.get(at).map(|text| text.parse::<u64>().unwrap());
+    let (receivers, limit) = (number(0).unwrap_or(1), number(1).unwrap_or(0) << 20);
+    let folder = PathBuf::from(folder);
+    let start = |name: String, upload_limit: u64| {
         let state_dir = folder.join(name);
-        Engine::start(EngineConfig { state_dir, upload_limit: 0, download_limit: 0 }).unwrap()
+        Engine::start(EngineConfig { state_dir, upload_limit, download_limit: 0 }).unwrap()
     };
-    let ((a, mut from_a), (b, mut from_b)) = (start("state-a"), start("state-b"));
+    let (a, mut from_a) = start("state-a".into(), limit);
     let begun = Instant::now();
-    a.prepare(KEY, Sources { paths: vec![path], ..Sources::default() });
+    a.prepare(KEY, Sources { paths: vec![path.into()], ..Sources::default() });
     let prepared = loop {
         match from_a.recv().await.unwrap() {
             Event::Prepared { prepared, .. } => break prepared,
@@ -36,19 +42,34 @@ async fn main() {
     report("prepared", prepared.size, begun);
     tokio::spawn(async move { while from_a.recv().await.is_some() {} });
     a.seed(KEY, prepared.clone());
-    b.fetch(KEY, offer(&prepared, folder.join("in")));
     let begun = Instant::now();
-    connect(&a, &b, prepared.info_hash).await;
+    let mut others: Vec<Engine> = Vec::new();
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..receivers {
+        let (b, from_b) = start(format!("state-{number}"), 0);
+        b.fetch(KEY, offer(&prepared, folder.join(format!("in-{number}"))));
+        connect(&a, &b, prepared.info_hash).await;
+        for other in &others {
+            connect(other, &b, prepared.info_hash).await;
+        }
+        others.push(b);
+        waiting.spawn(receive(from_b, prepared.size, begun));
+    }
+    waiting.join_all().await;
+    report("all completed", prepared.size, begun);
+}
+
+async fn receive(mut events: Receiver<Event>, size: u64, begun: Instant) {
     loop {
-        match from_b.recv().await.unwrap() {
-            Event::Progress { verified, .. } if verified == prepared.size => report("verified", prepared.size, begun),
+        match events.recv().await.unwrap() {
             Event::Completed { .. } => break,
             Event::Failed { error, .. } => panic!("{error}"),
             Event::LinkClosed { reason, .. } => panic!("{reason}"),
             _ => {}
         }
     }
-    report("completed", prepared.size, begun);
+    report("completed", size, begun);
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
 }
 
 fn offer(prepared: &Prepared, destination: PathBuf) -> Fetch {
@@ -68,13 +89,13 @@ async fn connect(a: &Engine, b: &Engine, info_hash: [u8; 20]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-    for (engine, tag, mut stream) in [(a, LinkTag(1), near.unwrap()), (b, LinkTag(2), far.unwrap().0)] {
+    for (engine, mut stream) in [(a, near.unwrap()), (b, far.unwrap().0)] {
         stream.set_nodelay(true).unwrap();
         Handshake::ours(info_hash, engine.peer_id()).write(&mut stream).await.unwrap();
         let engine = engine.clone();
         tokio::spawn(async move {
             let theirs = Handshake::read(&mut stream).await.unwrap();
-            engine.attach(KEY, tag, stream, theirs.reserved);
+            engine.attach(KEY, LinkTag(TAGS.fetch_add(1, Ordering::Relaxed)), stream, theirs.reserved);
         });
     }
 }

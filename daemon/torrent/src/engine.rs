@@ -73,10 +73,25 @@ pub enum Data {
     Delete,
 }
 
-/// The swarm engine. Clones are the same engine.
+/// The swarm engine. Clones are the same engine; when the last one is dropped, everything stops and what fetches
+/// have is saved.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// Counts the clones: tasks hold `shared` too.
+    _owner: Arc<Owner>,
+}
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut registry = self.0.lock();
+        registry.shut = true;
+        registry.preparations.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
+        // Without its sender a content's task ends.
+        registry.contents.clear();
+    }
 }
 
 /// What all contents and links share.
@@ -125,7 +140,8 @@ impl Engine {
             peer_id: peer_id()?,
             runtime: Handle::current(),
         };
-        Ok((Self { shared: Arc::new(shared) }, receiver))
+        let shared = Arc::new(shared);
+        Ok((Self { _owner: Arc::new(Owner(shared.clone())), shared }, receiver))
     }
 
     /// Our peer id (BEP 20), random for each start.
@@ -242,7 +258,8 @@ impl Engine {
     }
 
     fn post(&self, key: ContentKey, command: Command) {
-        if let Some(content) = self.shared.lock().contents.get(&key) {
+        let registry = self.shared.lock();
+        if let Some(content) = registry.contents.get(&key).filter(|_| !registry.shut) {
             // The task takes its name off the registry before it ends, so this cannot fail.
             let _ = content.send(command);
         }

@@ -84,7 +84,7 @@ impl Metainfo {
         names::safe_name(&name).map_err(EngineError::bad_metadata)?;
         let (files, size, single) = spans(raw.length, raw.files)?;
         let pieces = size.div_ceil(u64::from(piece_length));
-        if raw.pieces.len() % HASH != 0 || (raw.pieces.len() / HASH) as u64 != pieces {
+        if !raw.pieces.len().is_multiple_of(HASH) || (raw.pieces.len() / HASH) as u64 != pieces {
             return Err(EngineError::bad_metadata("the number of piece hashes does not fit the size"));
         }
         let hashes = info.slice_ref(raw.pieces);

@@ -3,6 +3,7 @@
 mod common;
 use common::*;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use xbt_torrent::{CloseReason, ContentKey, Data, Event, Sources, handshake::OUR_RESERVED};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,4 +242,75 @@ async fn what_arrived_is_served_on_to_others() {
     c.fetch(&prepared);
     join(&b, &c);
     assert!(tree(&c.completed().await) == tree(&a.path("t")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_answers_nothing_does_not_hold_pieces_for_ever() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let bytes = noise(4 << 20, 8);
+    let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
+    let mut fetch = b.offered(&prepared);
+    fetch.info = Some(prepared.info.clone());
+    b.engine.fetch(KEY, fetch);
+    let (ours, mut far) = tokio::io::duplex(1 << 20);
+    b.engine.attach(KEY, tag(), ours, [0; 8]);
+    // All pieces, and unchoked: then silence.
+    far.write_all(&[0, 0, 0, 3, 5, 0xff, 0xff, 0, 0, 0, 1, 1]).await.unwrap();
+    let mut request = [0; 17];
+    loop {
+        far.read_exact(&mut request[..5]).await.unwrap();
+        if request[..5] == [0, 0, 0, 13, 6] {
+            break;
+        }
+        assert!(request[3] == 1, "no extension messages to who does not speak them: {request:?}");
+    }
+    join(&a, &b);
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    drop(far);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ends_of_links_are_told_however_slow_the_caller_is() {
+    let mut a = Node::new();
+    let mut expected = std::collections::HashSet::new();
+    for _ in 0..3000 {
+        let (open, _) = tokio::io::duplex(64);
+        let tag = tag();
+        a.engine.attach(ContentKey(5), tag, open, OUR_RESERVED);
+        expected.insert(tag);
+    }
+    while !expected.is_empty() {
+        let ended = a.wait("an end", |event| match event {
+            Event::LinkClosed { tag, .. } => Some(*tag),
+            _ => None,
+        });
+        let ended = ended.await;
+        assert!(expected.remove(&ended), "told twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_engine_stops_and_saves() {
+    let (mut a, mut b) = (Node::limited(8 << 20, 0), Node::new());
+    let prepared = a.seed(&write(&a.path("f"), &noise(12 << 20, 8))).await;
+    b.fetch(&prepared);
+    let (at_a, at_b) = join(&a, &b);
+    let verified = b.verified(3 << 20).await;
+    let events = std::mem::replace(&mut b, Node::new());
+    let Node { engine, events: receiver, past, folder } = events;
+    drop(engine);
+    let mut b = Node { engine: b.engine.clone(), events: receiver, past, folder };
+    assert_eq!(b.closed(at_b).await, CloseReason::Shutdown);
+    assert_eq!(a.closed(at_a).await, CloseReason::Ended);
+    // The channel ends when nothing of the engine is left, so what was to be saved is saved.
+    while b.events.recv().await.is_some() {}
+    b.past.clear();
+    b.restart();
+    a.engine.set_limits(0, 0);
+    b.fetch(&prepared);
+    let (_, at_b) = join(&a, &b);
+    b.completed().await;
+    b.engine.detach(at_b);
+    b.closed(at_b).await;
+    assert!(b.downloaded() <= prepared.size - verified);
 }

@@ -39,6 +39,8 @@ pub(super) struct Downloads {
     /// Unasked bytes that are forgiven, because requests for them were cancelled too late.
     forgiven: usize,
     pub(super) received: u64,
+    /// The block that is being received, and how much of it is in its piece.
+    current: Option<(Block, usize)>,
     rate: Rate,
     pub(super) last_data: Instant,
     /// When a request went out while nothing else was open.
@@ -66,6 +68,7 @@ impl Downloads {
             asked: false,
             forgiven: MAX_UNASKED,
             received: 0,
+            current: None,
             rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
             last_data: Instant::now(),
             probe: None,
@@ -150,7 +153,12 @@ impl Downloads {
         let number = block.begin as usize / BLOCK;
         let found =
             self.active.iter().position(|active| active.piece.index == block.piece && active.expects(block, number));
-        let Some((position, active)) = found.and_then(|at| Some((at, self.active.get_mut(at)?))) else {
+        // The rest of a block whose piece was given up meanwhile must not pass for a whole one, though it may have been
+        // asked for anew.
+        let begun = at == 0 || self.current == Some((block, at));
+        self.current = None;
+        let Some((position, active)) = found.filter(|_| begun).and_then(|at| Some((at, self.active.get_mut(at)?)))
+        else {
             return self.unasked(data.len());
         };
         self.last_data = Instant::now();
@@ -160,6 +168,7 @@ impl Downloads {
         self.received += data.len() as u64;
         active.piece.put(block.begin as usize + at, data);
         if at + data.len() < block.len as usize {
+            self.current = Some((block, at + data.len()));
             return Ok(None);
         }
         active.piece.mark(number, self.tag);
@@ -197,6 +206,7 @@ impl Downloads {
     /// Gives a piece up, unfinished; `None`: it is not here (any more).
     pub(super) fn give_up(&mut self, index: u32, out: &mut BytesMut) -> Option<PieceBuf> {
         let at = self.active.iter().position(|active| active.piece.index == index)?;
+        self.current = self.current.filter(|(block, _)| block.piece != index);
         let active = self.active.remove(at)?;
         let mut open = 0;
         for (number, asked) in active.asked.iter().enumerate() {
@@ -215,6 +225,7 @@ impl Downloads {
     pub(super) fn give_up_all(&mut self) -> Vec<PieceBuf> {
         self.outstanding = 0;
         self.waiting = 0;
+        self.current = None;
         self.active.drain(..).map(|active| active.piece).collect()
     }
 
@@ -336,6 +347,18 @@ mod tests {
         other.data(block(0, BLOCK), 0, &[7; BLOCK]).unwrap();
         let full = other.data(block(2 * BLOCK, BLOCK), 0, &[7; BLOCK]).unwrap().unwrap();
         assert_eq!(full.from(), [LinkTag(1), LinkTag(2)]);
+        assert!(full.bytes().iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn the_rest_of_a_block_does_not_pass_for_a_whole_one_when_its_piece_came_back() {
+        let mut downloads = start(BLOCK);
+        downloads.data(block(0, BLOCK), 0, &[7; 100]).unwrap();
+        downloads.give_up(3, &mut BytesMut::new()).unwrap();
+        downloads.add(piece(3, BLOCK));
+        downloads.fill(&mut BytesMut::new());
+        assert!(downloads.data(block(0, BLOCK), 100, &[7; BLOCK - 100]).unwrap().is_none());
+        let full = downloads.data(block(0, BLOCK), 0, &[7; BLOCK]).unwrap().unwrap();
         assert!(full.bytes().iter().all(|byte| *byte == 7));
     }
 

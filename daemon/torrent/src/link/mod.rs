@@ -7,6 +7,7 @@
 
 mod download;
 mod incoming;
+mod messages;
 mod metadata;
 pub(crate) mod outbox;
 pub(crate) mod wire;
@@ -17,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -25,13 +26,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bitfield::Bitfield;
 use crate::engine::Shared;
-use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
 use crate::handshake;
-use crate::metainfo::Metainfo;
-use crate::piece::PieceBuf;
-use crate::store::Store;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
+
+pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
 
 use download::Downloads;
 use metadata::Incoming;
@@ -47,75 +46,6 @@ const STALL: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_millis(600);
 /// Bytes read from a stream at once.
 const READ: usize = 256 << 10;
-
-/// Any byte stream.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// What can be served once the metadata is known.
-#[derive(Clone)]
-pub(crate) struct View {
-    pub(crate) meta: Arc<Metainfo>,
-    pub(crate) store: Arc<Store>,
-}
-
-/// A stream waiting to become a link.
-pub(crate) struct Attach {
-    pub(crate) tag: LinkTag,
-    pub(crate) stream: Box<dyn Stream>,
-    pub(crate) reserved: [u8; 8],
-    pub(crate) cancel: CancellationToken,
-}
-
-/// From a link to its swarm.
-pub(crate) enum Report {
-    /// The other side's metadata can be had from it, and its size.
-    CanTell(u32),
-    /// All that the other side has.
-    Has(Bitfield),
-    /// More that the other side has.
-    Have(Vec<u32>),
-    /// It could take pieces of this many bytes; its rate in bytes/s.
-    Hungry(usize, u64),
-    Full(PieceBuf),
-    /// Unfinished pieces come back.
-    GiveBack(Vec<PieceBuf>),
-    /// Asked for data and got none for a while.
-    Stalled,
-    Metadata(Vec<u8>),
-    /// It would not tell the metadata.
-    Untold,
-    /// A read for the other side failed.
-    Unreadable(EngineError),
-    Ended,
-}
-
-/// From a swarm to a link.
-pub(crate) enum Order {
-    /// The metadata is known now; we have these pieces.
-    Ready(View, Bitfield),
-    /// We have this piece now.
-    Have(u32),
-    /// Fetch these: the answer to `Hungry`, as soon as there are any.
-    Fetch(Vec<PieceBuf>),
-    /// Give this piece back.
-    Drop(u32),
-    /// Fetch the metadata of this size.
-    GetMetadata(u32),
-    /// We have everything.
-    Complete,
-    Close(CloseReason),
-}
-
-/// What a link is born with.
-pub(crate) struct Start {
-    pub(crate) key: ContentKey,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) reports: mpsc::Sender<(LinkTag, Report)>,
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
-    pub(crate) ready: Option<(View, Bitfield)>,
-    pub(crate) fetching: bool,
-}
 
 /// Runs a link until it ends and reports its end.
 pub(crate) async fn run(attach: Attach, start: Start) {
@@ -149,6 +79,8 @@ struct Link {
     stall_told: bool,
     /// The writing half has ended and its reason is known.
     written: bool,
+    /// The other side speaks the extension protocol.
+    extended: bool,
 }
 
 /// What the other side has.
@@ -180,6 +112,7 @@ impl Link {
             told: (0, 0, 0),
             stall_told: false,
             written: false,
+            extended: handshake::speaks_extended(attach.reserved),
         };
         let writer = Writer {
             stream,
@@ -190,8 +123,7 @@ impl Link {
             metadata_id: link.metadata_id.clone(),
         };
         let mut writer = tokio::spawn(writer.run());
-        let extended = handshake::speaks_extended(attach.reserved);
-        let ended = match link.greet(extended, start.ready, start.fetching) {
+        let ended = match link.greet(start.ready, start.fetching) {
             Ok(()) => link.serve(reader, start.orders, &mut writer).await,
             Err(reason) => reason,
         };
@@ -199,11 +131,11 @@ impl Link {
     }
 
     /// The first messages: extension handshake, what we have, and that everybody invited is served.
-    fn greet(&mut self, extended: bool, ready: Option<(View, Bitfield)>, fetching: bool) -> Result<(), CloseReason> {
+    fn greet(&mut self, ready: Option<(View, Bitfield)>, fetching: bool) -> Result<(), CloseReason> {
         let size = ready.as_ref().map(|(view, _)| view.meta.info.len());
         let bits = ready.as_ref().map(|(_, ours)| ours.clone()).filter(|ours| ours.count() > 0);
         self.outbox.control(|out| {
-            if extended {
+            if self.extended {
                 metadata::put_handshake(out, size);
             }
             if let Some(bits) = bits {
@@ -291,7 +223,9 @@ impl Link {
             Order::Ready(view, ours) => {
                 self.outbox.control(|out| {
                     // Now that we have the metadata, others may have it from us (BEP 10: a repeated handshake updates).
-                    metadata::put_handshake(out, Some(view.meta.info.len()));
+                    if self.extended {
+                        metadata::put_handshake(out, Some(view.meta.info.len()));
+                    }
                     ours.iter().for_each(|piece| wire::put_have(out, piece));
                 })?;
                 self.ours = ours;

@@ -94,20 +94,8 @@ impl Decoder {
         loop {
             match &mut self.state {
                 State::Head { bytes, filled } => {
-                    let want = head_len(bytes, *filled);
-                    if *filled < want {
-                        let (taken, rest) = input.split_at(input.len().min(want - *filled));
-                        if let Some(slot) = bytes.get_mut(*filled..*filled + taken.len()) {
-                            slot.copy_from_slice(taken);
-                        }
-                        *filled += taken.len();
-                        *input = rest;
-                        if *filled < want {
-                            return Ok(None);
-                        }
-                        if head_len(bytes, *filled) > *filled {
-                            continue;
-                        }
+                    if !fill_head(bytes, filled, input) {
+                        return Ok(None);
                     }
                     let head = *bytes;
                     self.state = State::default();
@@ -152,6 +140,25 @@ impl Decoder {
                     return Ok(Some(Item::Nothing));
                 }
             }
+        }
+    }
+}
+
+/// Takes what a head still needs; true when it is complete.
+fn fill_head(bytes: &mut [u8; 13], filled: &mut usize, input: &mut &[u8]) -> bool {
+    loop {
+        let want = head_len(bytes, *filled);
+        if *filled >= want {
+            return true;
+        }
+        let (taken, rest) = input.split_at(input.len().min(want - *filled));
+        if let Some(slot) = bytes.get_mut(*filled..*filled + taken.len()) {
+            slot.copy_from_slice(taken);
+        }
+        *filled += taken.len();
+        *input = rest;
+        if *filled < want {
+            return false;
         }
     }
 }

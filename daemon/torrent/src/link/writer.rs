@@ -42,6 +42,7 @@ pub(super) struct Writer<W> {
 
 /// Framed messages, read and ready to go.
 struct Batch {
+    /// May be longer than what is to be sent: it is used again without being cleared.
     bytes: Vec<u8>,
     /// Where each message ends, and whether it counts as payload and how much.
     ends: Vec<(usize, usize)>,
@@ -125,7 +126,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// between blocks.
     async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
         if self.shared.up.slice().is_none() {
-            self.stream.write_all(&batch.bytes).await?;
+            let end = batch.ends.last().map_or(0, |(end, _)| *end);
+            self.stream.write_all(batch.bytes.get(..end).unwrap_or_default()).await?;
             let payload: usize = batch.ends.iter().map(|(_, payload)| payload).sum();
             self.uploaded.fetch_add(payload as u64, Ordering::Relaxed);
         } else {
@@ -164,58 +166,30 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 }
 
 /// Blocks are framed where they are read to: one read per run of neighbours, no copy afterwards.
-fn read_batch(view: &View, wanted: &[Wanted], mut bytes: Vec<u8>, metadata_id: u8) -> Result<Batch, EngineError> {
-    bytes.clear();
-    let mut ends = Vec::with_capacity(wanted.len());
+fn read_batch(view: &View, wanted: &[Wanted], bytes: Vec<u8>, metadata_id: u8) -> Result<Batch, EngineError> {
+    let mut batch = Batch { bytes, ends: Vec::with_capacity(wanted.len()) };
     let mut run: Vec<Block> = Vec::new();
     for one in wanted {
         match *one {
             Wanted::Block(block) => {
-                let follows =
-                    run.last().is_none_or(|last| position(view, last) + u64::from(last.len) == position(view, &block));
-                if !follows {
-                    read_run(view, &mut run, &mut bytes, &mut ends)?;
+                let end = run.last().map(|last| position(view, last) + u64::from(last.len));
+                if end.is_some_and(|end| end != position(view, &block)) {
+                    batch.read(view, &mut run)?;
                 }
                 run.push(block);
             }
             Wanted::Metadata(block) => {
-                read_run(view, &mut run, &mut bytes, &mut ends)?;
-                put_metadata(view, block, metadata_id, &mut bytes);
-                ends.push((bytes.len(), 0));
+                batch.read(view, &mut run)?;
+                batch.metadata(view, block, metadata_id);
             }
         }
     }
-    read_run(view, &mut run, &mut bytes, &mut ends)?;
-    Ok(Batch { bytes, ends })
+    batch.read(view, &mut run)?;
+    Ok(batch)
 }
 
 fn position(view: &View, block: &Block) -> u64 {
     view.meta.piece_offset(block.piece) + u64::from(block.begin)
-}
-
-fn read_run(
-    view: &View,
-    run: &mut Vec<Block>,
-    bytes: &mut Vec<u8>,
-    ends: &mut Vec<(usize, usize)>,
-) -> Result<(), EngineError> {
-    let Some(first) = run.first().copied() else { return Ok(()) };
-    let start = bytes.len();
-    let total: usize = run.iter().map(|block| 13 + block.len as usize).sum();
-    bytes.resize(start + total, 0);
-    let (_, mut rest) = bytes.split_at_mut(start);
-    let mut slots = Vec::with_capacity(run.len());
-    let mut end = start;
-    for block in run.drain(..) {
-        let (head, tail) = rest.split_at_mut(13);
-        head.copy_from_slice(&wire::piece_head(block));
-        let (slot, tail) = tail.split_at_mut(block.len as usize);
-        slots.push(slot);
-        rest = tail;
-        end += 13 + block.len as usize;
-        ends.push((end, block.len as usize));
-    }
-    view.store.read(&view.meta, position(view, &first), &mut slots)
 }
 
 /// Header of a metadata message (BEP 9).
@@ -227,21 +201,58 @@ struct MetadataHead {
     total_size: Option<u64>,
 }
 
-/// Data if we have that block, a reject otherwise.
-fn put_metadata(view: &View, block: u32, id: u8, bytes: &mut Vec<u8>) {
-    let info = &view.meta.info;
-    let start = block as usize * BLOCK;
-    let part = info.get(start..info.len().min(start + BLOCK)).unwrap_or_default();
-    let head = if part.is_empty() {
-        MetadataHead { msg_type: 2, piece: block, total_size: None }
-    } else {
-        MetadataHead { msg_type: 1, piece: block, total_size: Some(info.len() as u64) }
-    };
-    // Encoding three numbers cannot fail; if it did, silence is as good as a reject.
-    let head = bencode::encode(&head).unwrap_or_default();
-    let length = (2 + head.len() + part.len()) as u32;
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(&[wire::EXTENDED, id]);
-    bytes.extend_from_slice(&head);
-    bytes.extend_from_slice(part);
+impl Batch {
+    /// Room for `len` further bytes, with any content.
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let start = self.ends.last().map_or(0, |(end, _)| *end);
+        if self.bytes.len() < start + len {
+            self.bytes.resize(start + len, 0);
+        }
+        self.bytes.get_mut(start..start + len).unwrap_or_default()
+    }
+
+    /// Frames and reads a run of neighbours.
+    fn read(&mut self, view: &View, run: &mut Vec<Block>) -> Result<(), EngineError> {
+        let Some(first) = run.first() else { return Ok(()) };
+        let offset = position(view, first);
+        let total: usize = run.iter().map(|block| HEAD + block.len as usize).sum();
+        let mut end = self.ends.last().map_or(0, |(end, _)| *end);
+        let mut rest = self.room(total);
+        let mut slots = Vec::with_capacity(run.len());
+        for block in run.iter() {
+            let (head, tail) = rest.split_at_mut(HEAD);
+            head.copy_from_slice(&wire::piece_head(*block));
+            let (slot, tail) = tail.split_at_mut(block.len as usize);
+            slots.push(slot);
+            rest = tail;
+        }
+        view.store.read(&view.meta, offset, &mut slots)?;
+        for block in run.drain(..) {
+            end += HEAD + block.len as usize;
+            self.ends.push((end, block.len as usize));
+        }
+        Ok(())
+    }
+
+    /// Metadata if we have that block, a reject otherwise.
+    fn metadata(&mut self, view: &View, block: u32, id: u8) {
+        let info = &view.meta.info;
+        let start = block as usize * BLOCK;
+        let part = info.get(start..info.len().min(start + BLOCK)).unwrap_or_default();
+        let head = if part.is_empty() {
+            MetadataHead { msg_type: 2, piece: block, total_size: None }
+        } else {
+            MetadataHead { msg_type: 1, piece: block, total_size: Some(info.len() as u64) }
+        };
+        // Encoding three numbers cannot fail; if it did, silence is as good as a reject.
+        let head = bencode::encode(&head).unwrap_or_default();
+        let length = (2 + head.len() + part.len()) as u32;
+        let message = [&length.to_be_bytes()[..], &[wire::EXTENDED, id], &head, part].concat();
+        let end = self.ends.last().map_or(0, |(end, _)| *end);
+        self.room(message.len()).copy_from_slice(&message);
+        self.ends.push((end + message.len(), 0));
+    }
 }
+
+/// Bytes before a block's payload.
+const HEAD: usize = 13;

@@ -8,6 +8,7 @@ mod fetching;
 mod jobs;
 mod opening;
 mod pieces;
+mod reports;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -122,7 +123,11 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc
         let busy = swarm.is_busy();
         tokio::select! {
             command = commands.recv() => {
-                let Some(command) = command else { break };
+                // The engine was dropped.
+                let Some(command) = command else {
+                    swarm.halt(CloseReason::Shutdown).await;
+                    break;
+                };
                 swarm.obey(command).await;
                 if swarm.role.is_none() && swarm.shared.content_ended(key, &commands) {
                     break;
@@ -189,7 +194,8 @@ impl Swarm {
                 self.begin(replaces, || Role::Seed(Arc::new(*prepared))).await;
             }
             Command::Fetch(fetch) => {
-                let replaces = self.role.is_none();
+                // After a halt the caller may have another destination in mind.
+                let replaces = self.role.is_none() || matches!(self.phase, Phase::Halted(_));
                 self.begin(replaces, || Role::Fetch(Arc::new(*fetch))).await;
             }
             Command::Attach(attach) => self.attach(attach).await,
@@ -214,8 +220,14 @@ impl Swarm {
             if self.role.is_some() {
                 self.halt(CloseReason::Unknown).await;
             }
-            self.role = Some(role());
-            self.view = None;
+            let role = role();
+            let hash = match &role {
+                Role::Seed(prepared) => prepared.info_hash,
+                Role::Fetch(fetch) => fetch.info_hash,
+            };
+            // Metadata that was learned before a halt need not be learned again.
+            self.view = self.view.take().filter(|view| view.meta.info_hash == hash);
+            self.role = Some(role);
             self.open(None);
         } else if matches!(self.phase, Phase::Halted(_)) {
             self.open(None);
@@ -266,78 +278,6 @@ impl Swarm {
         self.sweep();
     }
 
-    async fn hear(&mut self, tag: LinkTag, report: Report) {
-        let Some(peer) = self.peers.get_mut(&tag) else {
-            // A link that was told to close; only unfinished pieces could matter, and they are dropped.
-            return;
-        };
-        match report {
-            Report::CanTell(size) => {
-                peer.can_tell = Some(size);
-                self.seek_metadata().await;
-            }
-            Report::Has(bits) => {
-                if let Some(old) = peer.has.replace(bits) {
-                    self.pieces.uncounted(&old);
-                }
-                if let Some(bits) = &peer.has {
-                    self.pieces.counted(bits.iter());
-                }
-                self.feed(tag);
-            }
-            Report::Have(more) => {
-                if let Some(bits) = &mut peer.has {
-                    let new: Vec<u32> = more.into_iter().filter(|piece| bits.set(*piece)).collect();
-                    self.pieces.counted(new.into_iter());
-                }
-                self.feed(tag);
-            }
-            Report::Hungry(bytes, rate) => {
-                (peer.hungry, peer.rate) = (bytes, rate);
-                self.feed(tag);
-            }
-            Report::Full(piece) => {
-                peer.dropping.remove(&piece.index);
-                peer.snubbed = None;
-                self.verify(piece);
-            }
-            Report::GiveBack(pieces) => {
-                pieces.iter().for_each(|piece| {
-                    peer.dropping.remove(&piece.index);
-                });
-                pieces.into_iter().for_each(|piece| self.pieces.give_back(piece));
-                self.feed_all();
-            }
-            Report::Stalled => self.stalled(tag),
-            Report::Metadata(bytes) => self.metadata_came(tag, bytes),
-            Report::Untold => {
-                peer.can_tell = None;
-                self.teller = None;
-                self.seek_metadata().await;
-            }
-            Report::Unreadable(error) => self.unreadable(error).await,
-            Report::Ended => self.lost(tag).await,
-        }
-    }
-
-    async fn lost(&mut self, tag: LinkTag) {
-        let Some(peer) = self.peers.remove(&tag) else { return };
-        if let Some(has) = &peer.has {
-            self.pieces.uncounted(has);
-        }
-        // What it could not give back (orders it never saw) is free again.
-        self.reclaim(tag);
-        if self.peers.is_empty() {
-            self.alone = Instant::now();
-            self.shared.budget.trim();
-        }
-        if self.teller.is_some_and(|(teller, _)| teller == tag) {
-            self.teller = None;
-            self.seek_metadata().await;
-        }
-        self.feed_all();
-    }
-
     /// A source cannot be read as it was. After `Completed` that is nobody's failure: serving just ends.
     async fn unreadable(&mut self, error: EngineError) {
         if self.is_fetch() && self.phase == Phase::Complete {
@@ -366,9 +306,6 @@ impl Swarm {
             // Fails only for a link that has just ended.
             let _ = peer.orders.send(Order::Close(reason.clone()));
         }
-        for attach in std::mem::take(&mut self.waiting) {
-            self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
-        }
         self.teller = None;
         self.starving = false;
         let mut completed = None;
@@ -393,6 +330,9 @@ impl Swarm {
             self.save_now().await;
         }
         self.saving.reset();
+        for attach in std::mem::take(&mut self.waiting) {
+            self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
+        }
         if let Some(path) = completed {
             self.shared.emit(Event::Completed { key: self.key, path }).await;
         }

@@ -28,7 +28,6 @@ impl Swarm {
         self.stop = Arc::new(AtomicBool::new(false));
         self.checked = Arc::new(AtomicU64::new(0));
         let (stop, checked) = (self.stop.clone(), self.checked.clone());
-        // What was learned before a halt need not be learned again.
         let known = known.or_else(|| self.view.take().map(|view| view.meta));
         self.view = None;
         self.pieces = Pieces::new(Bitfield::empty(0), 1);

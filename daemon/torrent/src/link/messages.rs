@@ -1,0 +1,85 @@
+//! What a link is made of, and what it and its swarm say to each other.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::bitfield::Bitfield;
+use crate::engine::Shared;
+use crate::error::EngineError;
+use crate::event::CloseReason;
+use crate::metainfo::Metainfo;
+use crate::piece::PieceBuf;
+use crate::store::Store;
+use crate::{ContentKey, LinkTag};
+
+/// Any byte stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What can be served once the metadata is known.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) meta: Arc<Metainfo>,
+    pub(crate) store: Arc<Store>,
+}
+
+/// A stream waiting to become a link.
+pub(crate) struct Attach {
+    pub(crate) tag: LinkTag,
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) reserved: [u8; 8],
+    pub(crate) cancel: CancellationToken,
+}
+
+/// From a link to its swarm.
+pub(crate) enum Report {
+    /// The other side's metadata can be had from it, and its size.
+    CanTell(u32),
+    /// All that the other side has.
+    Has(Bitfield),
+    /// More that the other side has.
+    Have(Vec<u32>),
+    /// It could take pieces of this many bytes; its rate in bytes/s.
+    Hungry(usize, u64),
+    Full(PieceBuf),
+    /// Unfinished pieces come back.
+    GiveBack(Vec<PieceBuf>),
+    /// Asked for data and got none for a while.
+    Stalled,
+    Metadata(Vec<u8>),
+    /// It would not tell the metadata.
+    Untold,
+    /// A read for the other side failed.
+    Unreadable(EngineError),
+    Ended,
+}
+
+/// From a swarm to a link.
+pub(crate) enum Order {
+    /// The metadata is known now; we have these pieces.
+    Ready(View, Bitfield),
+    /// We have this piece now.
+    Have(u32),
+    /// Fetch these: the answer to `Hungry`, as soon as there are any.
+    Fetch(Vec<PieceBuf>),
+    /// Give this piece back.
+    Drop(u32),
+    /// Fetch the metadata of this size.
+    GetMetadata(u32),
+    /// We have everything.
+    Complete,
+    Close(CloseReason),
+}
+
+/// What a link is born with.
+pub(crate) struct Start {
+    pub(crate) key: ContentKey,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reports: mpsc::Sender<(LinkTag, Report)>,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) ready: Option<(View, Bitfield)>,
+    pub(crate) fetching: bool,
+}
