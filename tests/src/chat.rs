@@ -32,8 +32,11 @@ impl ChatClient {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let name = ServerName::try_from(DOMAIN).expect("a DNS name");
-        let tls = ClientConnection::new(Arc::new(config), name).expect("a good configuration");
-        let tcp = TcpStream::connect(prosody.direct_address()).expect("Prosody runs");
+        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a good configuration");
+        let mut tcp = TcpStream::connect(prosody.direct_address()).expect("Prosody runs");
+        // Before reading is cut into short waits: a handshake on a busy machine takes longer than one of them.
+        tcp.set_read_timeout(Some(wait::SOON)).expect("not zero");
+        tls.complete_io(&mut tcp).expect("Prosody speaks TLS");
         tcp.set_read_timeout(Some(Duration::from_millis(20))).expect("not zero");
         let mut client = Self { stream: StreamOwned::new(tls, tcp), received: String::new() };
         client.open();

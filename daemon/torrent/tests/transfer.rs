@@ -301,7 +301,8 @@ async fn a_dropped_engine_stops_and_saves() {
     drop(engine);
     let mut b = Node { engine: b.engine.clone(), events: receiver, past, folder };
     assert_eq!(b.closed(at_b).await, CloseReason::Shutdown);
-    assert_eq!(a.closed(at_a).await, CloseReason::Ended);
+    // The sender notices while it reads or while it writes.
+    assert!(matches!(a.closed(at_a).await, CloseReason::Ended | CloseReason::Io(_)));
     // The channel ends when nothing of the engine is left, so what was to be saved is saved.
     while b.events.recv().await.is_some() {}
     b.past.clear();
