@@ -124,7 +124,7 @@ impl Domain {
         self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
         self.index.add(&transfer);
         self.transfers.insert(id, transfer);
-        self.dirty.insert(id);
+        self.dirty.insert(id, None);
     }
 
     /// The content has been hashed: every send of it can be offered.
