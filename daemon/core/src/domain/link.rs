@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
+use crate::limits::ATTEMPTS;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 use crate::way::Way;
 
@@ -47,7 +48,8 @@ impl Domain {
     }
 
     /// No link came about; the link room has given the grant up.
-    pub(super) fn link_failed(&mut self, id: TransferId, attempts: Vec<Attempt>) {
+    pub(super) fn link_failed(&mut self, id: TransferId, mut attempts: Vec<Attempt>) {
+        attempts.truncate(ATTEMPTS);
         let linked = self.transfers.get(&id).is_none_or(Transfer::linked);
         if linked {
             return;

@@ -233,9 +233,14 @@ impl Domain {
 
     /// All devices of a contact (or our own other ones) that run xbt and are available.
     fn xbt_devices(&self, contact: &BareJid) -> Vec<FullJid> {
+        self.presence_of(contact).filter(|(_, xbt)| *xbt).map(|(device, _)| device.clone()).collect()
+    }
+
+    /// The available resources of a contact, and whether they run xbt.
+    fn presence_of(&self, contact: &BareJid) -> impl Iterator<Item = (&FullJid, bool)> {
         let first = FullJid::new(contact.clone(), "");
-        let of_contact = self.presence.range(first..).take_while(|(device, _)| device.bare == *contact);
-        of_contact.filter(|(_, xbt)| **xbt).map(|(device, _)| device.clone()).collect()
+        let all = self.presence.range(first..).map(|(device, xbt)| (device, *xbt));
+        all.take_while(move |(device, _)| device.bare == *contact)
     }
 
     fn token(&mut self) -> Token {

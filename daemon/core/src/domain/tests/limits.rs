@@ -82,6 +82,8 @@ fn offers_that_cannot_be_true_are_refused_with_a_text() {
         with(&|o| o.metadata_size = u32::MAX),
         with(&|o| o.size = u64::MAX),
         with(&|o| o.name.clear()),
+        with(&|o| o.name = "n".repeat(1_025)),
+        with(&|o| o.message = Some("m".repeat(4_097))),
         with(&|o| o.expires = Some(i64::MIN)),
     ];
     for offer in bad {
@@ -91,6 +93,28 @@ fn offers_that_cannot_be_true_are_refused_with_a_text() {
         assert!(!refusal.text.is_empty());
     }
     assert_eq!(world.list(bob).len(), 1);
+}
+
+#[test]
+fn words_from_outside_are_cut_to_their_bound_and_our_own_are_refused_beyond_it() {
+    let (mut world, (alice, sent), _) = offered(7);
+    let id = world.transfer(alice, sent).offer;
+    ask(&mut world, alice, "bob", "b1", Request::Decline { id, message: Some("ü".repeat(9_999)) });
+    let end = world.transfer(alice, sent).end().cloned();
+    let Some(crate::transfer::End::Declined { message: Some(text) }) = end else { panic!("{end:?}") };
+    assert_eq!(text.len(), crate::limits::MESSAGE);
+    let fault = world.send_file(alice, &"n".repeat(2_000), &["bob"], None).unwrap_err();
+    assert!(fault.code == "name-too-long" && !fault.hint.is_empty());
+}
+
+#[test]
+fn resources_of_one_contact_are_bounded() {
+    let (mut world, (alice, _), _) = offered(8);
+    for number in 0..1_000 {
+        let device = FullJid::new(jid("bob"), format!("r{number}"));
+        world.handle(alice, Input::Session(SessionEvent::Available { device, xbt: true }));
+    }
+    assert_eq!(world.at(alice).domain.presence.len(), crate::limits::DEVICES_PER_CONTACT);
 }
 
 #[test]
