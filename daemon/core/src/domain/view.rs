@@ -138,7 +138,8 @@ impl Domain {
         }
         let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
         if online.contains(&true) {
-            let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.clone()).filter(|text| !text.is_empty());
+            let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.as_deref());
+            let refusal = refusal.filter(|text| !text.is_empty()).or_else(|| self.outbox.refusal(jid));
             return match refusal {
                 Some(text) => Why::new("refused", format!("{jid} does not take the offer now: {text}")),
                 None => Why::new("offering", format!("the offer is on its way to {jid}")),

@@ -31,6 +31,21 @@ fn offers_of_one_contact_are_bounded_and_the_others_come_as_the_first_are_answer
 }
 
 #[test]
+fn a_device_that_took_no_more_offers_is_asked_again_by_itself() {
+    let (mut world, alice, bob) = alice_and_bob(9);
+    for number in 0..OFFERS_PER_CONTACT {
+        world.send_file(alice, &format!("file-{number}"), &["bob"], Some(3_600_000)).unwrap();
+    }
+    world.settle();
+    let last = world.send(alice, &["bob"])[0];
+    world.settle();
+    assert_eq!((world.state(alice, last), world.why(alice, last)), ("queued", Some("refused")));
+    world.pass(3_600_000);
+    assert_eq!(world.state(alice, last), "offered");
+    assert_eq!(world.states(bob).iter().filter(|s| **s == "offered").count(), 1);
+}
+
+#[test]
 fn requests_in_flight_to_one_device_are_bounded() {
     let (mut world, alice, bob) = alice_and_bob(2);
     world.faults.lose = 100;
