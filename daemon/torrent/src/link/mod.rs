@@ -81,6 +81,7 @@ struct Link {
     written: bool,
     /// The other side speaks the extension protocol.
     extended: bool,
+    rate: Arc<AtomicU64>,
 }
 
 /// What the other side has.
@@ -113,6 +114,7 @@ impl Link {
             stall_told: false,
             written: false,
             extended: handshake::speaks_extended(attach.reserved),
+            rate: start.rate,
         };
         let writer = Writer {
             stream,
@@ -207,7 +209,7 @@ impl Link {
         if matches!(self.theirs, Theirs::Known(_))
             && let Some(bytes) = self.downloads.appetite()
         {
-            self.pending.push(Report::Hungry(bytes, self.downloads.rate()));
+            self.pending.push(Report::Hungry(bytes));
         }
         for report in std::mem::take(&mut self.pending) {
             tokio::select! {
@@ -270,6 +272,7 @@ impl Link {
             self.downloads.last_data = now;
         }
         self.downloads.tick(now);
+        self.rate.store(self.downloads.rate(), Ordering::Relaxed);
         let stalled = self.downloads.stalled(now, STALL);
         if stalled && !self.stall_told {
             self.pending.push(Report::Stalled);
