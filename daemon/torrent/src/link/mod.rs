@@ -56,6 +56,18 @@ pub(crate) async fn run(attach: Attach, start: Start) {
     shared.link_closed(key, tag, reason).await;
 }
 
+fn last_word(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<CloseReason> {
+    std::iter::from_fn(|| orders.try_recv().ok()).find_map(|order| match order {
+        Order::Close(reason) => Some(reason),
+        Order::Ready(..)
+        | Order::Have(_)
+        | Order::Fetch(_)
+        | Order::Drop(_)
+        | Order::GetMetadata(_)
+        | Order::Complete => None,
+    })
+}
+
 struct Link {
     key: ContentKey,
     tag: LinkTag,
@@ -195,7 +207,8 @@ impl Link {
                 return reason;
             }
             if let Err(reason) = self.report().await {
-                return reason;
+                // A swarm that is gone said why before it went.
+                return last_word(&mut orders).unwrap_or(reason);
             }
         }
     }
