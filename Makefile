@@ -6,6 +6,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # End-to-end tests mostly wait (for limited transfers, for a server to come back), so more of them run at once than there are cores.
 TEST_THREADS ?= 4
 SOAK_ROUNDS ?= 20
+# Random schedules that the rules are played through.
+SCHEDULES ?= 100000
 
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
@@ -21,7 +23,7 @@ demo: setup ## send 256 MiB between two daemons on this machine, through a priva
 
 test: setup ## all tests
 	$(CARGO) build --workspace
-	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
+	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) fmt --all --check
