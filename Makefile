@@ -38,6 +38,7 @@ install: ## release programs, user unit, example configuration, manual and compl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(DESTDIR)$(PREFIX)/lib/systemd/user/xbtd.service
 	$(TARGET)/release/xbtctl man --dir $(share)/man/man1
+	install -m 644 docs/man/xbtd.1 $(share)/man/man1
 	$(TARGET)/release/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
 	$(TARGET)/release/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
 	$(TARGET)/release/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
