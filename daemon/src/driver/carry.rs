@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
-use xbt_core::effect::{CallId, Effect, Event, LinkCommand, Persist, TorrentCommand};
+use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, Persist, TorrentCommand};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, TransferId};
 use xbt_core::input::{Command, Input, TorrentEvent};
@@ -99,6 +99,18 @@ impl Driver {
             TorrentCommand::Detach(link) => engine.detach(convert::engine_tag(link)),
             TorrentCommand::Forget(content, data) => engine.forget(convert::key(content), convert::data(data)),
             TorrentCommand::DeleteReceived { path } => delete_received(path.into()),
+        }
+    }
+
+    /// Clears away partial data whose transfer has ended, where a crash came between the two.
+    pub(super) fn clear_abandoned(&mut self) {
+        for key in self.rooms.engine.leftovers() {
+            let content = ContentId(key.0);
+            if let Some(fetch) = self.domain.abandoned(content) {
+                tracing::info!(%content, "partial data of an ended transfer is cleared away");
+                self.torrent(fetch);
+                self.torrent(TorrentCommand::Forget(content, Data::Delete));
+            }
         }
     }
 

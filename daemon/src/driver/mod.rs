@@ -124,6 +124,7 @@ impl Driver {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
+        self.clear_abandoned();
         loop {
             let wake = self.until_wake();
             tokio::select! {

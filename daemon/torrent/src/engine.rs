@@ -24,6 +24,7 @@ use crate::limit::Limiter;
 use crate::link::Attach;
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
+use crate::store::resume;
 use crate::swarm::{self, Command};
 use crate::{ContentKey, LinkTag};
 
@@ -224,6 +225,11 @@ impl Engine {
     /// Stops a content and closes its links.
     pub fn forget(&self, key: ContentKey, data: Data) {
         self.post(key, Command::Forget(data));
+    }
+
+    /// The contents of which a fetch has left something behind: under way, held up, or cut off by a crash.
+    pub fn leftovers(&self) -> Vec<ContentKey> {
+        resume::all(&self.shared.state_dir)
     }
 
     /// Changes the limits at once; bytes per second, 0: none.

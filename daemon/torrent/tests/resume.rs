@@ -219,3 +219,23 @@ async fn a_truncated_partial_file_is_checked_piece_by_piece() {
     let again = finish(&mut a, &mut b, &prepared).await;
     assert!(again < SIZE as u64, "what is right is kept");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_behind_is_named_and_can_be_cleared_away() {
+    let (a, prepared) = slow_seed().await;
+    let (folder, _) = tokio::task::block_in_place(|| killed_after(&a, &prepared, 14 << 20));
+    let b = reborn(folder);
+    let left = b.engine.leftovers();
+    assert_eq!(left.len(), 1);
+    assert!(!tree(&b.destination()).is_empty());
+    b.fetch(&prepared);
+    b.engine.forget(left[0], Data::Delete);
+    let cleared = async {
+        while !(b.engine.leftovers().is_empty() && tree(&b.destination()).is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(std::time::Duration::from_secs(5), cleared).await.is_err() {
+        panic!("{:?} {:?}", b.engine.leftovers(), tree(&b.destination()).keys());
+    }
+}
