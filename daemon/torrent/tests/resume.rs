@@ -235,7 +235,5 @@ async fn what_a_crash_left_behind_is_named_and_can_be_cleared_away() {
             tokio::task::yield_now().await;
         }
     };
-    if tokio::time::timeout(std::time::Duration::from_secs(5), cleared).await.is_err() {
-        panic!("{:?} {:?}", b.engine.leftovers(), tree(&b.destination()).keys());
-    }
+    tokio::time::timeout(std::time::Duration::from_secs(20), cleared).await.unwrap();
 }
