@@ -50,6 +50,9 @@ fn play(seed: u64) {
             weather(&mut world, &devices, late);
         }
         person(&mut world, &devices);
+        if world.random.chance(4) {
+            busy(&mut world, &devices);
+        }
         let longest = [200, 3_000, 60_000][world.random.below(3) as usize];
         let wait = world.random.below(longest);
         world.pass(wait);
@@ -123,6 +126,22 @@ fn person(world: &mut World, devices: &[Node]) {
         13 | 14 => world.resume(node, id),
         _ => world.remove(node, id),
     };
+}
+
+/// Many sends at once, and everything on offer is accepted: more than the links of a pair.
+fn busy(world: &mut World, devices: &[Node]) {
+    let from = any(world, devices);
+    for _ in 0..6 {
+        let path = format!("file-{}", world.count());
+        let _ = world.send_file(from, &path, &["bob"], None);
+    }
+    world.pass(2_000);
+    for node in devices {
+        let ids: Vec<TransferId> = world.list(*node).iter().map(|t| t.id).collect();
+        for id in ids {
+            let _ = world.accept(*node, id);
+        }
+    }
 }
 
 /// No more faults, and time.
