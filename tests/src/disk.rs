@@ -44,8 +44,15 @@ impl Disk {
         let mut line = small(bytes, folder);
         let program = PathBuf::from(line.remove(0));
         line.extend(["sh", "-c", "echo mounted; exec sleep infinity"].map(OsString::from));
-        let launch =
-            Launch { name: "a disk", through: Vec::new(), program: &program, args: line, env: Vec::new(), folder: beside, log: log.clone() };
+        let launch = Launch {
+            name: "a disk",
+            through: Vec::new(),
+            program: &program,
+            args: line,
+            env: Vec::new(),
+            folder: beside,
+            log: log.clone(),
+        };
         let mut holder = Process::start(launch);
         wait::until("the disk is mounted", wait::SOON, || {
             assert!(holder.ended().is_none(), "{}", read_log(&log));

@@ -73,7 +73,9 @@ impl Raw {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => return Ok(()),
+                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }

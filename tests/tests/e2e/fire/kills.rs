@@ -95,7 +95,12 @@ fn kills_at_any_moment_lose_and_double_nothing() {
             let victim = chance.below(2) as usize;
             let both = chance.once_in(4);
             kills += 1 + u32::from(both);
-            println!("round {}: kill {kill} hits {}{}", round.number, USERS[victim], if both { " and the other" } else { "" });
+            println!(
+                "round {}: kill {kill} hits {}{}",
+                round.number,
+                USERS[victim],
+                if both { " and the other" } else { "" }
+            );
             pair[victim].kill9();
             if both {
                 pair[1 - victim].kill9();

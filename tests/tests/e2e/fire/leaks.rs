@@ -80,8 +80,12 @@ fn batch(stage: &Stage, alice: &Daemon, bob: &Daemon, trial: &str) {
     let mut names = Vec::new();
     for index in 0..BATCH {
         let name = format!("{trial} {index}");
-        // The last three are met in mid-flight.
-        let size = if index >= 7 { 6 * MIB } else { 20_000 * index as u64 };
+        // Two are ended in mid-flight, and have to last until then.
+        let size = match index {
+            7 | 8 => 12 * MIB,
+            9 => MIB,
+            _ => 20_000 * index as u64,
+        };
         if index == 2 {
             content::folder(&stage.source(&name), 8, 60_000, 9);
         } else {
@@ -112,7 +116,8 @@ fn batch(stage: &Stage, alice: &Daemon, bob: &Daemon, trial: &str) {
     ended(alice, bob, &names);
     for (daemon, direction, flags) in [(alice, "out", &[][..]), (bob, "in", &["--delete-data"][..])] {
         let list = look(daemon).unwrap();
-        let ids: Vec<_> = names.iter().flat_map(|name| pick(&list, direction, name)).map(|one| id(one).to_string()).collect();
+        let ids: Vec<_> =
+            names.iter().flat_map(|name| pick(&list, direction, name)).map(|one| id(one).to_string()).collect();
         daemon.ctl.ok(&[&["remove"], flags, &ids.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     }
     for name in &names {
@@ -129,9 +134,8 @@ fn ended(alice: &Daemon, bob: &Daemon, names: &[String]) {
         let list = look(daemon)?;
         Some(names.iter().flat_map(|name| pick(&list, direction, name)).map(|one| text_of(&one["state"])).collect())
     };
-    let found = wait::within(wait::LONG, || {
-        (states(alice, "out")? == FATES && states(bob, "in")? == FATES).then_some(())
-    });
+    let found =
+        wait::within(wait::LONG, || (states(alice, "out")? == FATES && states(bob, "in")? == FATES).then_some(()));
     assert!(found.is_some(), "{:?} {:?} must both be {FATES:?}", states(alice, "out"), states(bob, "in"));
 }
 
@@ -142,7 +146,7 @@ fn text_of(value: &serde_json::Value) -> String {
 #[test]
 fn transfers_of_mixed_fates_leave_nothing_behind() {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "16 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "6 MiB/s").online();
     let bob = stage.online("bob");
     meet(&alice, &bob);
     // What is allocated once and kept is no leak.

@@ -73,7 +73,12 @@ fn check(stage: &Stage, pair: [&Daemon; 2], jobs: &[Job]) {
     for (index, daemon) in pair.iter().enumerate() {
         let mut expected: Vec<_> = jobs.iter().filter(|job| job.from != index).map(|job| job.name.clone()).collect();
         expected.sort();
-        assert_eq!(content::names(&daemon.downloads()), expected, "no partial and no double is left at {}", daemon.name());
+        assert_eq!(
+            content::names(&daemon.downloads()),
+            expected,
+            "no partial and no double is left at {}",
+            daemon.name()
+        );
     }
 }
 
@@ -87,7 +92,9 @@ fn clear(pair: [&Daemon; 2]) {
                 if one["direction"] == "in" { &["remove", &number, "--delete-data"] } else { &["remove", &number] };
             daemon.ctl.ok(args);
         }
-        wait::until("what was removed is gone", wait::SOON, || content::names(&daemon.downloads()).is_empty().then_some(()));
+        wait::until("what was removed is gone", wait::SOON, || {
+            content::names(&daemon.downloads()).is_empty().then_some(())
+        });
     }
 }
 

@@ -202,7 +202,8 @@ fn a_flood_of_connections_beyond_the_limit_is_turned_away_and_passes() {
     let alice = stage.online("alice");
     lives(&alice);
     let before = descriptors(&alice);
-    let crowd: Vec<_> = (0..2_000).filter_map(|_| Raw::connect(alice.ctl.socket(), Duration::from_secs(5)).ok()).collect();
+    let crowd: Vec<_> =
+        (0..2_000).filter_map(|_| Raw::connect(alice.ctl.socket(), Duration::from_secs(5)).ok()).collect();
     assert!(crowd.len() > 1_000, "{}", crowd.len());
     assert!(descriptors(&alice) < 1_400, "its connections are bounded");
     drop(crowd);

@@ -77,16 +77,20 @@ fn a_full_disk_for_the_receivers_state_holds_the_transfer_up_and_no_more() {
     bob.ctl.accept(inn);
     bob.ctl.has_moved(inn, MIB);
     let filler = Disk::filler(&bob.state_seen());
-    let arrived = bob.downloads().join("film.mkv");
-    wait::until("it has arrived all the same", wait::LONG, || arrived.exists().then_some(()));
+    // What it remembers of the pieces cannot be written either; or the file arrives, and that cannot be.
     says_why(&bob, "disk-full");
-    // A crash now is the worst moment: the file has its name, and nothing says so.
+    // A crash now is the worst moment: nothing that has happened since is kept.
     bob.kill9();
     drop(filler);
     bob.start();
-    let jobs = [Job { name: "film.mkv".into(), from: 0 }];
-    settle([&alice, &bob], &jobs);
-    check(&stage, [&alice, &bob], &jobs);
+    let job = [Job { name: "film.mkv".into(), from: 0 }];
+    wait::until("it goes on, at the latest when told to", wait::SOON, || {
+        let one = bob.ctl.show(inn);
+        let paused = one["paused"] == true && bob.ctl.run(&["resume", &inn.to_string()]).code != Some(0);
+        (!paused).then_some(())
+    });
+    settle([&alice, &bob], &job);
+    check(&stage, [&alice, &bob], &job);
 }
 
 #[test]
