@@ -111,8 +111,10 @@ fn batch(stage: &Stage, alice: &Daemon, bob: &Daemon, trial: &str) {
     bob.ctl.has_moved(offers[8], 1);
     run(bob, "cancel", &offers[8..9]);
     bob.ctl.has_moved(offers[9], 1);
-    run(bob, "pause", &offers[9..]);
-    run(bob, "resume", &offers[9..]);
+    for command in ["pause", "resume"] {
+        // Refused when it was faster than we are.
+        let _ = bob.ctl.run(&[command, &offers[9].to_string()]);
+    }
     ended(alice, bob, &names);
     for (daemon, direction, flags) in [(alice, "out", &[][..]), (bob, "in", &["--delete-data"][..])] {
         let list = look(daemon).unwrap();
