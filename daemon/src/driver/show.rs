@@ -135,6 +135,7 @@ impl Driver {
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             counts: self.counts(),
             refused: refused.into_iter().collect(),
+            state_error: self.state_error.clone(),
         }
     }
 

@@ -19,6 +19,11 @@ impl StoreError {
         self.0.code()
     }
 
+    /// Whether the same may work later, with nothing changed but the world: a disk with room again, a lock given up.
+    pub fn may_pass(&self) -> bool {
+        matches!(*self.0, Problem::DiskFull { .. } | Problem::Busy { .. } | Problem::Unreadable { .. })
+    }
+
     /// What happened, one sentence.
     pub fn message(&self) -> String {
         self.0.to_string()

@@ -92,6 +92,11 @@ impl EngineError {
                 format!("{path} may not be written."),
                 "Choose another folder, or give xbtd permission to write there.",
             ),
+            io::ErrorKind::NotFound => Self::new(
+                codes::DESTINATION_UNWRITABLE,
+                format!("{path} is not there any more."),
+                "Bring the folder back (is its disk mounted?), then resume.",
+            ),
             _ => Self::new(
                 codes::DESTINATION_UNWRITABLE,
                 format!("{path} cannot be written: {error}."),

@@ -177,8 +177,13 @@ fn open_partial(
     checked: &AtomicU64,
 ) -> Result<Opened, EngineError> {
     let (fetch, path) = (&place.fetch, place.partial());
-    std::fs::create_dir_all(&fetch.destination)
-        .map_err(|error| EngineError::destination(&fetch.destination, &error))?;
+    // Made only for a fetch that begins. Where one has begun and the folder is gone, its disk may not be mounted: what
+    // would be made in its place would fill another disk and be hidden when the right one is back.
+    let folder = match found {
+        Found::Nothing => std::fs::create_dir_all(&fetch.destination),
+        Found::State(_) | Found::Bad => std::fs::metadata(&fetch.destination).map(drop),
+    };
+    folder.map_err(|error| EngineError::destination(&fetch.destination, &error))?;
     let was_there = std::fs::symlink_metadata(&path).is_ok();
     if !was_there {
         room_for(fetch, meta.size)?;
