@@ -162,8 +162,7 @@ impl Driver {
             if told == transfer.history.len() {
                 break;
             }
-            let reason = step.reason.as_deref().unwrap_or("-");
-            tracing::info!(%id, contact = %transfer.contact, state = %step.state, reason, "transfer");
+            tracing::info!("{}", views::step(transfer, step));
         }
     }
 

@@ -339,11 +339,7 @@ fn peer_id() -> Result<[u8; 20], EngineError> {
     let mut id = *b"-XB0001-............";
     let (_, random) = id.split_at_mut(8);
     getrandom::fill(random).map_err(|error| {
-        EngineError::new(
-            codes::BAD_STATE,
-            format!("The system gives no random numbers: {error}."),
-            "Restart the system.",
-        )
+        EngineError::new(codes::BAD_STATE, format!("the system gives no random numbers: {error}"), "restart the system")
     })?;
     random.iter_mut().for_each(|byte| *byte = LETTERS[usize::from(*byte % 32)]);
     Ok(id)

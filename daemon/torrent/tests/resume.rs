@@ -90,6 +90,29 @@ async fn a_pause_keeps_the_pieces_and_a_resume_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn progress_does_not_go_back_when_a_fetch_is_opened_again() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    for at_least in [4 << 20, 8 << 20, 12 << 20] {
+        b.fetch(&prepared);
+        let (_, at_b) = join(&a, &b);
+        b.verified(at_least).await;
+        b.engine.pause(KEY);
+        b.closed(at_b).await;
+    }
+    finish(&mut a, &mut b, &prepared).await;
+    let told: Vec<u64> = b
+        .past
+        .iter()
+        .filter_map(|event| match event {
+            Event::Progress { verified, .. } => Some(*verified),
+            _ => None,
+        })
+        .collect();
+    assert!(told.is_sorted(), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damaged_partial_data_is_found_and_fetched_again() {
     let (mut a, prepared) = slow_seed().await;
     let mut b = Node::new();
