@@ -18,6 +18,15 @@ pub const TOMBSTONES: usize = 20_000;
 /// Keys remembered of one contact; a further one is treated as blocked and not kept.
 pub const DEVICES_PER_CONTACT: usize = 64;
 
+/// Bytes of the name of a content on the wire.
+pub const NAME: usize = 1_024;
+
+/// Bytes of a word from person to person, and of the reason of a failure.
+pub const MESSAGE: usize = 4_096;
+
+/// Attempts to get a link that are remembered.
+pub const ATTEMPTS: usize = 64;
+
 /// Files of one content: what metadata of at most 32 MiB can reasonably name.
 pub const FILES: u64 = 100_000;
 

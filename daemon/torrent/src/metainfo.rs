@@ -107,6 +107,11 @@ impl Metainfo {
         u64::from(index) * u64::from(self.piece_length)
     }
 
+    /// The piece that holds a byte.
+    pub(crate) fn piece_at(&self, offset: u64) -> u32 {
+        (offset / u64::from(self.piece_length)) as u32
+    }
+
     pub(crate) fn piece_hash(&self, index: u32) -> Option<&[u8]> {
         let start = index as usize * HASH;
         self.hashes.get(start..start + HASH)

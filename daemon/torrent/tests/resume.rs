@@ -108,7 +108,8 @@ async fn damaged_partial_data_is_found_and_fetched_again() {
     let file = std::fs::OpenOptions::new().write(true).open(&partial).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
     b.restart();
-    finish(&mut a, &mut b, &prepared).await;
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again < SIZE as u64, "what is right is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,4 +165,57 @@ async fn forgetting_deletes_partial_data_only_if_told_to() {
         assert_eq!(b.path("state/1.resume").exists(), stays);
     }
     assert!(!b.past.iter().any(|event| matches!(event, Event::Failed { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_vanish_from_the_partial_data_are_fetched_again_and_never_made_of_zeros() {
+    let (mut a, mut b) = (Node::limited(4 << 20, 0), Node::new());
+    (0..200u64).for_each(|index| drop(write(&a.path(&format!("t/{index:03}")), &noise(40_000, index))));
+    let prepared = a.seed(&a.path("t")).await;
+    b.fetch(&prepared);
+    let (_, at_b) = join(&a, &b);
+    b.verified(4 << 20).await;
+    b.engine.pause(KEY);
+    b.closed(at_b).await;
+    let partial = b.destination().join(".xbt-test.part");
+    let there: Vec<_> = tree(&partial).into_keys().collect();
+    std::fs::remove_file(partial.join(&there[there.len() / 2])).unwrap();
+    std::fs::write(partial.join(&there[0]), b"short").unwrap();
+    a.engine.set_limits(0, 0);
+    b.engine.resume(KEY);
+    join(&a, &b);
+    assert!(tree(&b.completed().await) == tree(&a.path("t")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_vanishes_during_the_fetch_fails_it_instead_of_completing_it_wrongly() {
+    let (mut a, mut b) = (Node::limited(4 << 20, 0), Node::new());
+    (0..200u64).for_each(|index| drop(write(&a.path(&format!("t/{index:03}")), &noise(40_000, index))));
+    let prepared = a.seed(&a.path("t")).await;
+    b.fetch(&prepared);
+    join(&a, &b);
+    b.verified(4 << 20).await;
+    let partial = b.destination().join(".xbt-test.part");
+    let one = tree(&partial).into_keys().next().unwrap();
+    std::fs::remove_file(partial.join(one)).unwrap();
+    a.engine.set_limits(0, 0);
+    assert_eq!(b.failed().await.code, xbt_torrent::codes::DESTINATION_UNWRITABLE);
+    b.engine.resume(KEY);
+    join(&a, &b);
+    assert!(tree(&b.completed().await) == tree(&a.path("t")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_partial_file_is_checked_piece_by_piece() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    b.verified(16 << 20).await;
+    b.engine.shutdown().await;
+    let partial = std::fs::File::options().write(true).open(b.destination().join(".xbt-test.part")).unwrap();
+    partial.set_len(SIZE as u64 / 2).unwrap();
+    b.restart();
+    let again = finish(&mut a, &mut b, &prepared).await;
+    assert!(again < SIZE as u64, "what is right is kept");
 }

@@ -27,7 +27,7 @@ async fn a_file_arrives_byte_for_byte_under_its_name() {
     a.wait("the other side has everything", has).await;
     b.engine.detach(to_a);
     assert_eq!(b.closed(to_a).await, CloseReason::Detached);
-    assert_eq!(a.closed(to_b).await, CloseReason::Ended);
+    assert!(matches!(a.closed(to_b).await, CloseReason::Ended | CloseReason::Io(_)));
     assert_eq!(b.downloaded(), prepared.size);
 }
 
@@ -301,7 +301,7 @@ async fn a_dropped_engine_stops_and_saves() {
     drop(engine);
     let mut b = Node { engine: b.engine.clone(), events: receiver, past, folder };
     assert_eq!(b.closed(at_b).await, CloseReason::Shutdown);
-    // The sender notices while it reads or while it writes.
+    // Which of the two is seen depends on whether it was just writing.
     assert!(matches!(a.closed(at_a).await, CloseReason::Ended | CloseReason::Io(_)));
     // The channel ends when nothing of the engine is left, so what was to be saved is saved.
     while b.events.recv().await.is_some() {}

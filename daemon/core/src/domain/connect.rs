@@ -181,6 +181,7 @@ impl Domain {
         self.grant(id, peer.fingerprint);
         self.leave_line(id);
         let live = self.live(id);
+        live.renewed = live.link.is_some();
         live.seek_at = None;
         live.refusal = None;
         if outgoing {

@@ -156,6 +156,7 @@ impl Domain {
         let live = self.live(id);
         let link = live.link;
         live.unlink();
+        live.renewed = false;
         live.seek_at = None;
         if let Some(link) = link {
             self.links.remove(&link);

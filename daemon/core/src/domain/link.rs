@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
+use crate::limits::ATTEMPTS;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 use crate::way::Way;
 
@@ -32,6 +33,7 @@ impl Domain {
         let live = self.live(id);
         live.link = Some(link);
         live.way = Some(way);
+        live.renewed = false;
         live.attempts.clear();
         let Some(transfer) = self.change(id) else { return };
         match &mut transfer.side {
@@ -47,9 +49,13 @@ impl Domain {
     }
 
     /// No link came about; the link room has given the grant up.
-    pub(super) fn link_failed(&mut self, id: TransferId, attempts: Vec<Attempt>) {
+    pub(super) fn link_failed(&mut self, id: TransferId, mut attempts: Vec<Attempt>) {
+        attempts.truncate(ATTEMPTS);
         let linked = self.transfers.get(&id).is_none_or(Transfer::linked);
         if linked {
+            if let Some(live) = self.live.get_mut(&id) {
+                live.renewed = false;
+            }
             return;
         }
         self.ungrant(id);
@@ -71,8 +77,11 @@ impl Domain {
             return;
         }
         live.unlink();
-        self.ungrant(id);
-        self.push(Effect::Link(LinkCommand::Unwant(id)));
+        let renewed = std::mem::take(&mut live.renewed);
+        if !renewed {
+            self.ungrant(id);
+            self.push(Effect::Link(LinkCommand::Unwant(id)));
+        }
         if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
             return;
         }
@@ -80,6 +89,9 @@ impl Domain {
         self.back_to_connecting(id);
         if let Some(transfer) = self.change(id) {
             transfer.note(now, "connecting", Some(format!("the link was lost: {reason}")));
+        }
+        if renewed {
+            return; // the next one is on its way, or the link room says that it failed
         }
         let (receiver, sender) = AFTER_LOSS;
         let wait = match self.transfers.get(&id).map(Transfer::direction) {

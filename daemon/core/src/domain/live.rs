@@ -76,6 +76,8 @@ pub(super) struct Live {
     pub(super) way: Option<Way>,
     /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
     pub(super) granted: Option<Fingerprint>,
+    /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
+    pub(super) renewed: bool,
     /// What was tried in vain since the last link.
     pub(super) attempts: Vec<Attempt>,
     /// For the next try to get a link.

@@ -98,8 +98,9 @@ pub struct Domain {
     next_token: u64,
     /// Of the input that is being handled.
     now: Now,
-    /// Transfers that must be written and told before this input is done with.
-    dirty: BTreeSet<TransferId>,
+    /// Transfers that may have changed, as they were before: those that did are written and told when the input is
+    /// done with.
+    dirty: BTreeMap<TransferId, Option<Box<Transfer>>>,
     effects: Vec<Effect>,
 }
 
@@ -141,7 +142,7 @@ impl Domain {
             timers: Timers::default(),
             next_token: 0,
             now: Now::default(),
-            dirty: BTreeSet::new(),
+            dirty: BTreeMap::new(),
             effects: Vec::new(),
         }
     }
@@ -180,7 +181,10 @@ impl Domain {
     fn collect(&mut self) -> Vec<Effect> {
         let dirty = std::mem::take(&mut self.dirty);
         let rest = std::mem::take(&mut self.effects);
-        let changed: Vec<_> = dirty.iter().filter_map(|id| self.transfers.get(id)).collect();
+        let differs = |(id, before): (&TransferId, &Option<Box<Transfer>>)| {
+            self.transfers.get(id).filter(|now| before.as_deref() != Some(*now))
+        };
+        let changed: Vec<_> = dirty.iter().filter_map(differs).collect();
         let rows = changed.iter().map(|t| Effect::Persist(Persist::Transfer(Box::new((*t).clone()))));
         let news = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id)));
         let (persists, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|e| matches!(e, Effect::Persist(_)));
@@ -199,7 +203,7 @@ impl Domain {
     fn change(&mut self, id: TransferId) -> Option<&mut Transfer> {
         let account = &self.settings.account;
         let transfer = self.transfers.get_mut(&id).filter(|t| t.account == *account)?;
-        self.dirty.insert(id);
+        self.dirty.entry(id).or_insert_with(|| Some(Box::new(transfer.clone())));
         Some(transfer)
     }
 
@@ -229,9 +233,14 @@ impl Domain {
 
     /// All devices of a contact (or our own other ones) that run xbt and are available.
     fn xbt_devices(&self, contact: &BareJid) -> Vec<FullJid> {
+        self.presence_of(contact).filter(|(_, xbt)| *xbt).map(|(device, _)| device.clone()).collect()
+    }
+
+    /// The available resources of a contact, and whether they run xbt.
+    fn presence_of(&self, contact: &BareJid) -> impl Iterator<Item = (&FullJid, bool)> {
         let first = FullJid::new(contact.clone(), "");
-        let of_contact = self.presence.range(first..).take_while(|(device, _)| device.bare == *contact);
-        of_contact.filter(|(_, xbt)| **xbt).map(|(device, _)| device.clone()).collect()
+        let all = self.presence.range(first..).map(|(device, xbt)| (device, *xbt));
+        all.take_while(move |(device, _)| device.bare == *contact)
     }
 
     fn token(&mut self) -> Token {

@@ -89,6 +89,8 @@ struct Tray {
     in_flight: BTreeMap<Token, Subject>,
     gate: Gate,
     gate_backoff: Backoff,
+    /// What the device said when it took no more offers.
+    refusal: String,
     next: u64,
 }
 
@@ -163,6 +165,13 @@ impl Outbox {
     pub(super) fn page(&mut self) -> Subject {
         self.next_page = self.next_page.wrapping_add(1);
         Subject::Sync(self.next_page)
+    }
+
+    /// Why a device of the contact takes no offers now, in its own words.
+    pub(super) fn refusal(&self, contact: &BareJid) -> Option<&str> {
+        let first = FullJid::new(contact.clone(), "");
+        let mut trays = self.trays.range(first..).take_while(|(device, _)| device.bare == *contact);
+        trays.find(|(_, tray)| !tray.refusal.is_empty()).map(|(_, tray)| tray.refusal.as_str())
     }
 
     /// Transfers for which a `connect` to the device is in flight.
@@ -295,8 +304,13 @@ impl Domain {
             return;
         }
         match (&outcome, offer) {
-            (Outcome::Refused(refusal), Some(_)) if not_now(refusal) => return self.shut_gate(&device, subject),
-            (Outcome::Answered(_), Some(_)) => (tray.gate, tray.gate_backoff) = Default::default(),
+            (Outcome::Refused(refusal), Some(_)) if not_now(refusal) => {
+                tray.refusal.clone_from(&refusal.text);
+                return self.shut_gate(&device, subject);
+            }
+            (Outcome::Answered(_), Some(_)) => {
+                (tray.gate, tray.gate_backoff, tray.refusal) = Default::default();
+            }
             (Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Lost, _) => {}
         }
         let again = match &outcome {

@@ -7,7 +7,7 @@ use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::limits::{FILES, METADATA, OFFERS_PER_CONTACT};
+use crate::limits::{FILES, MESSAGE, METADATA, NAME, OFFERS_PER_CONTACT};
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, Token, Wait};
 use crate::time::Wall;
 use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
@@ -40,10 +40,10 @@ impl Domain {
         match request {
             Request::Offer(offer) => self.offered(from, offer),
             Request::Connect(connect) => self.connect_requested(from, connect),
-            Request::Decline { id, message } => self.declined(from, id, message),
+            Request::Decline { id, message } => self.declined(from, id, message.as_deref().map(within)),
             Request::Cancel { id } => self.cancelled(from, id),
             Request::Done { id } => self.done(from, id),
-            Request::Failed { id, reason } => self.failed(from, id, &reason),
+            Request::Failed { id, reason } => self.failed(from, id, &within(&reason)),
             Request::Taken { id } => self.taken(from, id),
             Request::Sync(items) => self.sync_requested(from, items),
         }
@@ -257,6 +257,12 @@ impl Domain {
     }
 }
 
+/// Prose from outside, cut to its bound.
+fn within(text: &str) -> String {
+    let end = (0..=MESSAGE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
 /// What cannot be true of any content, or is beyond our bounds.
 fn contradiction(offer: &Offer) -> Option<Refusal> {
     let text = if offer.files == 0 {
@@ -269,6 +275,10 @@ fn contradiction(offer: &Offer) -> Option<Refusal> {
         "no file system holds that".to_owned()
     } else if offer.name.is_empty() {
         "an offer has a name".to_owned()
+    } else if offer.name.len() > NAME {
+        format!("a name of more than {NAME} bytes is not taken")
+    } else if offer.message.as_ref().is_some_and(|text| text.len() > MESSAGE) {
+        format!("a message of more than {MESSAGE} bytes is not taken")
     } else {
         return None;
     };

@@ -7,7 +7,7 @@ use crate::domain::view::bytes;
 use crate::effect::{Data, Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
-use crate::limits::RECIPIENTS;
+use crate::limits::{DEVICES_PER_CONTACT, MESSAGE, NAME, RECIPIENTS};
 use crate::signal::{Offer, Outcome, Request, SessionCommand};
 use crate::time::Wall;
 use crate::transfer::{Content, Facts, Outgoing, Paused, Side, Transfer};
@@ -43,6 +43,8 @@ impl Domain {
                 hint,
             ));
         }
+        too_long("name", name.as_deref().unwrap_or(&provisional_name), NAME)?;
+        too_long("message", message.as_deref().unwrap_or_default(), MESSAGE)?;
         let content = Content { id: self.new_content(), paths, name };
         let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
         let ids = recipients
@@ -124,7 +126,7 @@ impl Domain {
         self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
         self.index.add(&transfer);
         self.transfers.insert(id, transfer);
-        self.dirty.insert(id);
+        self.dirty.insert(id, None);
     }
 
     /// The content has been hashed: every send of it can be offered.
@@ -219,7 +221,10 @@ impl Domain {
         }
         let Some(transfer) = self.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
-        acknowledged.insert(device.resource.clone());
+        // A contact that changes its resources for ever is offered it anew each time; that costs nothing here.
+        if acknowledged.len() < DEVICES_PER_CONTACT {
+            acknowledged.insert(device.resource.clone());
+        }
         if *state == Outgoing::Queued && taken_by.is_none() {
             *state = Outgoing::Offered;
             transfer.note(now, "offered", Some(format!("to {device}")));
@@ -265,4 +270,14 @@ impl Domain {
         let to = transfer.contact.clone();
         self.push(Effect::Session(SessionCommand::Courtesy { to, text, offer }));
     }
+}
+
+/// What the other side would refuse is refused here first.
+fn too_long(what: &str, text: &str, most: usize) -> Result<(), Fault> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    let code = format!("{what}-too-long");
+    let message = format!("the {what} has {} bytes, and at most {most} are sent", text.len());
+    Err(Fault::new(&code, message, format!("use a shorter {what}")))
 }

@@ -7,6 +7,7 @@ use crate::domain::Domain;
 use crate::domain::outbox::{Ask, Subject};
 use crate::effect::{Effect, Event, Persist};
 use crate::ids::{BareJid, FullJid, TransferId};
+use crate::limits::DEVICES_PER_CONTACT;
 use crate::settings::Subscriptions;
 use crate::signal::{Connection, RosterItem, SessionCommand, SessionEvent};
 use crate::transfer::{Outgoing, Side};
@@ -105,6 +106,10 @@ impl Domain {
         // Presence that somebody sends us who is not on the roster is nothing to us (and would grow without bound).
         let listed = self.contacts.get(&device.bare).is_some_and(|c| c.listed) || device.bare == self.settings.account;
         if self.is_this_device(&device) || !listed {
+            return;
+        }
+        let many = self.presence_of(&device.bare).count() >= DEVICES_PER_CONTACT;
+        if many && !self.presence.contains_key(&device) {
             return;
         }
         let before = self.presence.insert(device.clone(), xbt);

@@ -51,7 +51,8 @@ impl Domain {
         verdict(trust)
     }
 
-    fn devices_of(&self, contact: &BareJid) -> impl Iterator<Item = &Device> {
+    /// The known devices of a contact.
+    pub(super) fn devices_of(&self, contact: &BareJid) -> impl Iterator<Item = &Device> {
         let first = (contact.clone(), Fingerprint([0; 32]));
         self.devices.range(first..).take_while(move |((of, _), _)| of == contact).map(|(_, device)| device)
     }

@@ -81,7 +81,7 @@ impl Domain {
         &self.connection
     }
 
-    /// Contacts that are listed, ask, or have shown a device; by JID.
+    /// Contacts that are on the roster, by JID.
     pub fn contacts(&self) -> Vec<ContactView<'_>> {
         self.contacts.values().filter(|c| c.listed).map(|c| self.contact_view(c)).collect()
     }
@@ -97,9 +97,8 @@ impl Domain {
     }
 
     fn contact_view<'a>(&'a self, contact: &'a Contact) -> ContactView<'a> {
-        let online = self.presence.iter().filter(|(device, _)| device.bare == contact.jid);
-        let online: Vec<_> = online.map(|(device, xbt)| (device, *xbt)).collect();
-        let devices = self.devices.values().filter(|d| d.contact == contact.jid);
+        let online: Vec<_> = self.presence_of(&contact.jid).collect();
+        let devices = self.devices_of(&contact.jid);
         let present = |d: &Device| online.iter().any(|(o, _)| o.resource == d.resource);
         let devices = devices.map(|device| DeviceView { device, online: present(device) }).collect();
         ContactView { contact, asks: self.asking.contains(&contact.jid), online, devices }
@@ -149,9 +148,10 @@ impl Domain {
                 Some(_) => {}
             }
         }
-        let online: Vec<bool> = self.presence.iter().filter(|(d, _)| d.bare == *jid).map(|(_, xbt)| *xbt).collect();
+        let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
         if online.contains(&true) {
-            let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.clone()).filter(|text| !text.is_empty());
+            let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.as_deref());
+            let refusal = refusal.filter(|text| !text.is_empty()).or_else(|| self.outbox.refusal(jid));
             return match refusal {
                 Some(text) => Why::new("refused", format!("{jid} does not take the offer now: {text}")),
                 None => Why::new("offering", format!("the offer is on its way to {jid}")),

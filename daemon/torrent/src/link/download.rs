@@ -88,6 +88,11 @@ impl Downloads {
 
     /// Follows the rate; called a few times per second.
     pub(super) fn tick(&mut self, now: Instant) {
+        if self.outstanding == 0 && self.rate.bytes == 0 {
+            // Idle, not slow.
+            self.rate.since = now;
+            return;
+        }
         self.rate.measure(now);
         if let Some(rate) = self.rate.per_second {
             let time = (4.0 * self.round_trip.as_secs_f64()).clamp(WINDOW_TIME.0, WINDOW_TIME.1);

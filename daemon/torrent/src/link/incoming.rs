@@ -54,7 +54,7 @@ impl Link {
             }
             Item::Choke => {
                 let pieces = self.downloads.choke();
-                self.pending.extend([Report::Hungry(0, 0), Report::GiveBack(pieces)]);
+                self.pending.extend([Report::Hungry(0), Report::GiveBack(pieces)]);
                 Ok(())
             }
             Item::Unchoke => {

@@ -1,6 +1,7 @@
 //! What a link is made of, and what it and its swarm say to each other.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -42,8 +43,8 @@ pub(crate) enum Report {
     Has(Bitfield),
     /// More that the other side has.
     Have(Vec<u32>),
-    /// It could take pieces of this many bytes; its rate in bytes/s.
-    Hungry(usize, u64),
+    /// It could take pieces of this many bytes.
+    Hungry(usize),
     Full(PieceBuf),
     /// Unfinished pieces come back.
     GiveBack(Vec<PieceBuf>),
@@ -82,4 +83,6 @@ pub(crate) struct Start {
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
     pub(crate) ready: Option<(View, Bitfield)>,
     pub(crate) fetching: bool,
+    /// Where the link keeps its rate of receiving, in bytes/s, for the swarm to see.
+    pub(crate) rate: Arc<AtomicU64>,
 }

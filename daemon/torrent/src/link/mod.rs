@@ -56,6 +56,18 @@ pub(crate) async fn run(attach: Attach, start: Start) {
     shared.link_closed(key, tag, reason).await;
 }
 
+fn last_word(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<CloseReason> {
+    std::iter::from_fn(|| orders.try_recv().ok()).find_map(|order| match order {
+        Order::Close(reason) => Some(reason),
+        Order::Ready(..)
+        | Order::Have(_)
+        | Order::Fetch(_)
+        | Order::Drop(_)
+        | Order::GetMetadata(_)
+        | Order::Complete => None,
+    })
+}
+
 struct Link {
     key: ContentKey,
     tag: LinkTag,
@@ -81,6 +93,7 @@ struct Link {
     written: bool,
     /// The other side speaks the extension protocol.
     extended: bool,
+    rate: Arc<AtomicU64>,
 }
 
 /// What the other side has.
@@ -113,6 +126,7 @@ impl Link {
             stall_told: false,
             written: false,
             extended: handshake::speaks_extended(attach.reserved),
+            rate: start.rate,
         };
         let writer = Writer {
             stream,
@@ -193,7 +207,8 @@ impl Link {
                 return reason;
             }
             if let Err(reason) = self.report().await {
-                return reason;
+                // A swarm that is gone said why before it went.
+                return last_word(&mut orders).unwrap_or(reason);
             }
         }
     }
@@ -207,7 +222,7 @@ impl Link {
         if matches!(self.theirs, Theirs::Known(_))
             && let Some(bytes) = self.downloads.appetite()
         {
-            self.pending.push(Report::Hungry(bytes, self.downloads.rate()));
+            self.pending.push(Report::Hungry(bytes));
         }
         for report in std::mem::take(&mut self.pending) {
             tokio::select! {
@@ -270,6 +285,7 @@ impl Link {
             self.downloads.last_data = now;
         }
         self.downloads.tick(now);
+        self.rate.store(self.downloads.rate(), Ordering::Relaxed);
         let stalled = self.downloads.stalled(now, STALL);
         if stalled && !self.stall_told {
             self.pending.push(Report::Stalled);

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
@@ -28,7 +29,11 @@ pub(crate) struct PartialFiles {
     /// For messages only.
     path: PathBuf,
     root: Root,
+    /// The single file was there with another size, so its bytes are in doubt.
+    resized: bool,
     handles: Handles<File>,
+    /// Files that were here at some time: such a one is never made again, or its bytes would become zeros unnoticed.
+    seen: Vec<AtomicBool>,
     /// Set when complete; from then on a file that changes is not served.
     finished: OnceLock<Vec<Stamp>>,
 }
@@ -42,7 +47,10 @@ impl PartialFiles {
     /// Opens what is at `path`, or makes it. `true`: it was there.
     pub(crate) fn open(meta: Arc<Metainfo>, path: &Path) -> Result<(Self, bool), EngineError> {
         let fail = |error: Errno| EngineError::destination(path, &error.into());
+        let mut resized = false;
         let (root, existed) = if meta.single {
+            let size = std::fs::symlink_metadata(path).map(|metadata| metadata.size()).ok();
+            resized = size.is_some_and(|size| size != meta.size);
             let (file, existed) = open_file(rustix::fs::CWD, path, &meta, 0).map_err(fail)?;
             (Root::File(Arc::new(file)), existed)
         } else {
@@ -54,7 +62,9 @@ impl PartialFiles {
             (Root::Folder(rustix::fs::open(path, FOLDER, Mode::empty()).map_err(fail)?), existed)
         };
         let path = path.to_owned();
-        Ok((Self { meta, path, root, handles: Handles::default(), finished: OnceLock::new() }, existed))
+        let seen = meta.files.iter().map(|_| AtomicBool::new(false)).collect();
+        let files = Self { meta, path, root, resized, handles: Handles::default(), seen, finished: OnceLock::new() };
+        Ok((files, existed))
     }
 
     /// The identity of the file or folder: stays the same when it is renamed.
@@ -91,26 +101,24 @@ impl PartialFiles {
 
     /// Whether a file is there with its full size, without making it.
     pub(crate) fn is_there(&self, index: usize) -> bool {
-        let (Root::Folder(folder), Some(span)) = (&self.root, self.meta.files.get(index)) else { return true };
-        if self.handles.get(index).is_some() {
-            return true;
-        }
+        let Some(span) = self.meta.files.get(index) else { return false };
+        let folder = match &self.root {
+            Root::File(file) => return file.metadata().is_ok_and(|now| now.size() == span.len),
+            Root::Folder(folder) => folder,
+        };
         let Ok((folder, name)) = descend(folder, &span.path, false) else { return false };
         let stat = rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
-        stat.is_ok_and(|stat| stat.st_size as u64 == span.len)
+        let there = stat.is_ok_and(|stat| stat.st_size as u64 == span.len);
+        if there {
+            self.saw(index);
+        }
+        there
     }
 
-    /// Whether every file that exists has its full size: files are made with it, so another size means that somebody
-    /// else was here.
-    pub(crate) fn none_resized(&self) -> bool {
-        let Root::Folder(folder) = &self.root else { return true };
-        self.meta.files.iter().all(|span| {
-            let Ok((folder, name)) = descend(folder, &span.path, false) else { return true };
-            match rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => stat.st_size as u64 == span.len,
-                Err(error) => error == Errno::NOENT,
-            }
-        })
+    fn saw(&self, index: usize) {
+        if let Some(seen) = self.seen.get(index) {
+            seen.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Starts writing back, so that [`Self::finish`] has little left to wait for.
@@ -127,7 +135,11 @@ impl PartialFiles {
     pub(crate) fn finish(&self) -> Result<(), EngineError> {
         let mut seen = HashSet::new();
         let mut stamps = Vec::with_capacity(self.meta.files.len());
-        for index in 0..self.meta.files.len() {
+        for (index, span) in self.meta.files.iter().enumerate() {
+            // Only what holds no byte may be made here: anything else would be made of zeros.
+            if span.len > 0 && !self.is_there(index) {
+                return Err(self.tampered());
+            }
             let file = self.file(index).map_err(|error| self.error(error))?;
             if self.meta.files.len() < SYNC_ALL_FROM {
                 file.sync_all().map_err(|error| self.error(error))?;
@@ -164,19 +176,39 @@ impl PartialFiles {
             return Ok(file);
         }
         let span = self.meta.files.get(index).ok_or(io::ErrorKind::NotFound)?;
-        // Once complete nothing is ever made again: what the person deleted stays deleted.
-        let make = self.finished.get().is_none();
+        // Once complete nothing is ever made again either: what the person deleted stays deleted.
+        let finished = self.finished.get().is_some();
+        let make = !finished && !self.seen.get(index).is_some_and(|seen| seen.load(Ordering::Relaxed));
         let (folder, name) = descend(folder, &span.path, make)?;
         let file = if make {
             Arc::new(open_file(&folder, Path::new(name), &self.meta, index)?.0)
         } else {
-            Arc::new(File::from(rustix::fs::openat(&folder, name, OFlags::RDONLY | FILE, Mode::empty())?))
+            let access = if finished { OFlags::RDONLY } else { OFlags::RDWR };
+            Arc::new(File::from(rustix::fs::openat(&folder, name, access | FILE, Mode::empty())?))
         };
+        self.saw(index);
         self.handles.put(index, file.clone());
         Ok(file)
     }
 
+    /// Whether the single file was there with another size: then no claim about it is believed without a look.
+    pub(crate) fn was_resized(&self) -> bool {
+        self.resized
+    }
+
+    /// Somebody else was at the partial data.
+    pub(crate) fn tampered(&self) -> EngineError {
+        EngineError::new(
+            codes::DESTINATION_UNWRITABLE,
+            format!("The unfinished data in {} was changed by another program.", self.path.display()),
+            "Resume: what is missing is fetched again.",
+        )
+    }
+
     fn error(&self, error: io::Error) -> EngineError {
+        if error.kind() == io::ErrorKind::NotFound {
+            return self.tampered();
+        }
         EngineError::destination(&self.path, &error)
     }
 }

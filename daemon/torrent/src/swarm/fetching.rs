@@ -68,7 +68,7 @@ impl Swarm {
     pub(super) fn feed_all(&mut self) {
         self.starving = false;
         let mut hungry: Vec<(u64, LinkTag)> =
-            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (peer.rate, *tag)).collect();
+            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (peer.rate(), *tag)).collect();
         hungry.sort_unstable_by(|a, b| b.cmp(a));
         for (_, tag) in hungry {
             self.feed(tag);
@@ -207,12 +207,12 @@ impl Swarm {
     /// Near the end, when a link has nothing to do: takes pieces from much slower ones.
     fn take_overdue(&mut self) {
         let idle: Vec<(LinkTag, u64)> =
-            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (*tag, peer.rate)).collect();
+            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (*tag, peer.rate())).collect();
         for (tag, rate) in idle {
             let Some(has) = self.peers.get(&tag).and_then(|peer| peer.has.as_ref()) else { continue };
             let Some((slow, piece)) = self.pieces.overdue(has, tag, OVERDUE) else { continue };
             let Some(holder) = self.peers.get_mut(&slow) else { continue };
-            if rate > holder.rate.saturating_mul(2) && holder.dropping.insert(piece) {
+            if rate > holder.rate().saturating_mul(2) && holder.dropping.insert(piece) {
                 let _ = holder.orders.send(Order::Drop(piece));
             }
         }

@@ -217,7 +217,7 @@ fn rightful(
         return check::verify(meta, store, &all, stop, checked);
     };
     let claimed: Vec<u32> = bits.iter().collect();
-    if same_boot && !claimed.is_empty() && files_there(meta, store) {
+    if same_boot && !claimed.is_empty() && files_there(meta, store, &bits) {
         let step = claimed.len().div_ceil(SAMPLE).max(1);
         let sample: Vec<u32> = claimed.iter().rev().step_by(step).copied().collect();
         let right = check::verify(meta, store, &sample, stop, &AtomicU64::new(0));
@@ -228,12 +228,16 @@ fn rightful(
     check::verify(meta, store, &claimed, stop, checked)
 }
 
-/// Every file with data that is claimed is looked for by `verify`; for a sample all must be there that exist at all.
-fn files_there(meta: &Metainfo, store: &Store) -> bool {
-    match store {
-        Store::Partial(files) => meta.files.len() == 1 || files.none_resized(),
-        Store::Source(_) => true,
+/// Whether every file that holds a claimed byte is there with its size: a sample of pieces may miss it.
+fn files_there(meta: &Metainfo, store: &Store, claimed: &Bitfield) -> bool {
+    let Store::Partial(files) = store else { return true };
+    if files.was_resized() {
+        return false;
     }
+    meta.files.iter().enumerate().filter(|(_, span)| span.len > 0).all(|(index, span)| {
+        let pieces = meta.piece_at(span.offset)..=meta.piece_at(span.offset + span.len - 1);
+        !pieces.into_iter().any(|piece| claimed.has(piece)) || files.is_there(index)
+    })
 }
 
 fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
@@ -312,6 +316,9 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError>
         return Err(EngineError::new(codes::BAD_STATE, "A source cannot be fetched.", "Report this."));
     };
     files.finish()?;
+    if !place::is_identity(&place.partial(), files.identity()?) {
+        return Err(files.tampered());
+    }
     let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
     let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
     place::place(&place.partial(), &place.fetch.destination, &name, |name| {

@@ -101,7 +101,7 @@ struct Peer {
     has: Option<Bitfield>,
     /// Bytes of pieces it could take.
     hungry: usize,
-    rate: u64,
+    rate: Arc<AtomicU64>,
     /// The size of the metadata it can tell.
     can_tell: Option<u32>,
     /// Points for wrong data.
@@ -111,6 +111,12 @@ struct Peer {
     dropping: HashSet<u32>,
     /// Where its run of pieces goes on.
     run: Option<u32>,
+}
+
+impl Peer {
+    fn rate(&self) -> u64 {
+        self.rate.load(Ordering::Relaxed)
+    }
 }
 
 /// Runs a content until it is forgotten.
@@ -257,7 +263,7 @@ impl Swarm {
             orders,
             has: None,
             hungry: 0,
-            rate: 0,
+            rate: Arc::default(),
             can_tell: None,
             strikes: 0,
             snubbed: None,
@@ -272,6 +278,7 @@ impl Swarm {
             orders: receiver,
             ready: self.view.clone().filter(|_| opened).map(|view| (view, self.pieces.have().clone())),
             fetching: self.is_fetch() && self.phase != Phase::Complete,
+            rate: peer.rate.clone(),
         };
         self.peers.insert(attach.tag, peer);
         tokio::spawn(link::run(attach, start));

@@ -19,8 +19,8 @@ impl Swarm {
             }
             Report::Has(bits) => self.has(tag, bits),
             Report::Have(more) => self.have(tag, more),
-            Report::Hungry(bytes, rate) => {
-                (peer.hungry, peer.rate) = (bytes, rate);
+            Report::Hungry(bytes) => {
+                peer.hungry = bytes;
                 self.feed(tag);
             }
             Report::Full(piece) => {

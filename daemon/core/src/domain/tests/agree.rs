@@ -119,6 +119,9 @@ fn alone(world: &World, sender: &Seat<'_>, receivers: &[Seat<'_>]) {
     let say = || format!("{out:#?}\n{:#?}", receivers.iter().map(|r| r.row).collect::<Vec<_>>());
     match state {
         Outgoing::Queued if out.paused.by_us => {}
+        Outgoing::Queued if taken_by.is_some() => {
+            assert!(receivers.iter().any(Seat::held), "its turn has come\n{}", say());
+        }
         Outgoing::Queued => assert_eq!(there, 0, "somebody is there to whom it can be offered\n{}", say()),
         Outgoing::Offered => {
             assert!(taken_by.is_none());

@@ -85,6 +85,48 @@ fn a_device_that_comes_late_is_offered_what_nobody_has_taken() {
 }
 
 #[test]
+fn a_device_whose_acknowledgement_was_lost_hears_of_the_end_nonetheless() {
+    let (mut world, alice, bob) = super::world::person::alice_and_bob(6);
+    world.faults.lose = 100;
+    let sent = world.send(alice, &["bob"])[0];
+    world.pass(70);
+    // The offer itself gets through.
+    let offer = super::restart::offer_of(&world, alice);
+    super::restart::ask(&mut world, bob, "alice", "a1", crate::signal::Request::Offer(offer));
+    world.pause(alice, sent).unwrap();
+    world.restart(alice);
+    world.faults.lose = 0;
+    world.login(alice);
+    world.pass(5_000);
+    assert_eq!(world.state(alice, sent), "offered", "bob's sync speaks of it");
+    world.cancel(alice, sent).unwrap();
+    world.pass(1_000);
+    assert_eq!(world.states(bob), ["cancelled"]);
+}
+
+#[test]
+fn once_one_device_has_taken_it_the_others_have_no_say() {
+    use crate::signal::Request;
+    let (mut world, (alice, sent), [(b1, one), _]) = two(7);
+    world.faults.no_links = true;
+    world.accept(b1, one).unwrap();
+    world.pass(1_000);
+    let id = world.transfer(alice, sent).offer;
+    let reason = "no".to_owned();
+    for request in [
+        Request::Decline { id, message: None },
+        Request::Cancel { id },
+        Request::Failed { id, reason },
+        Request::Done { id },
+    ] {
+        super::restart::ask(&mut world, alice, "bob", "b2", request);
+        assert_eq!(world.state(alice, sent), "connecting");
+    }
+    super::restart::ask(&mut world, b1, "alice", "a2", Request::Cancel { id });
+    assert_eq!(world.state(b1, one), "connecting", "only the device that made the offer takes it back");
+}
+
+#[test]
 fn cancelling_a_send_ends_it_on_all_devices() {
     let (mut world, (alice, sent), [(b1, one), (b2, two)]) = two(5);
     world.cancel(alice, sent).unwrap();

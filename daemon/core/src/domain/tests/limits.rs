@@ -31,6 +31,21 @@ fn offers_of_one_contact_are_bounded_and_the_others_come_as_the_first_are_answer
 }
 
 #[test]
+fn a_device_that_took_no_more_offers_is_asked_again_by_itself() {
+    let (mut world, alice, bob) = alice_and_bob(9);
+    for number in 0..OFFERS_PER_CONTACT {
+        world.send_file(alice, &format!("file-{number}"), &["bob"], Some(3_600_000)).unwrap();
+    }
+    world.settle();
+    let last = world.send(alice, &["bob"])[0];
+    world.settle();
+    assert_eq!((world.state(alice, last), world.why(alice, last)), ("queued", Some("refused")));
+    world.pass(3_600_000);
+    assert_eq!(world.state(alice, last), "offered");
+    assert_eq!(world.states(bob).iter().filter(|s| **s == "offered").count(), 1);
+}
+
+#[test]
 fn requests_in_flight_to_one_device_are_bounded() {
     let (mut world, alice, bob) = alice_and_bob(2);
     world.faults.lose = 100;
@@ -82,6 +97,8 @@ fn offers_that_cannot_be_true_are_refused_with_a_text() {
         with(&|o| o.metadata_size = u32::MAX),
         with(&|o| o.size = u64::MAX),
         with(&|o| o.name.clear()),
+        with(&|o| o.name = "n".repeat(1_025)),
+        with(&|o| o.message = Some("m".repeat(4_097))),
         with(&|o| o.expires = Some(i64::MIN)),
     ];
     for offer in bad {
@@ -91,6 +108,28 @@ fn offers_that_cannot_be_true_are_refused_with_a_text() {
         assert!(!refusal.text.is_empty());
     }
     assert_eq!(world.list(bob).len(), 1);
+}
+
+#[test]
+fn words_from_outside_are_cut_to_their_bound_and_our_own_are_refused_beyond_it() {
+    let (mut world, (alice, sent), _) = offered(7);
+    let id = world.transfer(alice, sent).offer;
+    ask(&mut world, alice, "bob", "b1", Request::Decline { id, message: Some("ü".repeat(9_999)) });
+    let end = world.transfer(alice, sent).end().cloned();
+    let Some(crate::transfer::End::Declined { message: Some(text) }) = end else { panic!("{end:?}") };
+    assert_eq!(text.len(), crate::limits::MESSAGE);
+    let fault = world.send_file(alice, &"n".repeat(2_000), &["bob"], None).unwrap_err();
+    assert!(fault.code == "name-too-long" && !fault.hint.is_empty());
+}
+
+#[test]
+fn resources_of_one_contact_are_bounded() {
+    let (mut world, (alice, _), _) = offered(8);
+    for number in 0..1_000 {
+        let device = FullJid::new(jid("bob"), format!("r{number}"));
+        world.handle(alice, Input::Session(SessionEvent::Available { device, xbt: true }));
+    }
+    assert_eq!(world.at(alice).domain.presence.len(), crate::limits::DEVICES_PER_CONTACT);
 }
 
 #[test]

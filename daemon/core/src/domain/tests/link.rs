@@ -162,6 +162,40 @@ fn a_link_whose_end_is_told_before_its_beginning_is_not_waited_for() {
 }
 
 #[test]
+fn a_grant_for_the_next_link_outlives_the_late_end_of_the_last() {
+    let (mut world, a, b) = receiving(9);
+    let (_, link) = world.links.pop_first().unwrap();
+    let [here, there] = link.ends.map(|end| end.3);
+    let closed = |link| Input::Torrent(crate::input::TorrentEvent::LinkClosed { link, reason: "reset".into() });
+    let number = world.at(a.0).grants[&a.1].number;
+    world.handle(b.0, closed(there));
+    while world.at(a.0).grants[&a.1].number == number {
+        world.pass(1);
+    }
+    world.handle(a.0, closed(here));
+    assert!(world.at(a.0).grants.contains_key(&a.1), "the grant is for the next link");
+    world.pass(900);
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn a_next_link_that_fails_does_not_hide_the_end_of_the_last() {
+    let (mut world, a, b) = receiving(10);
+    let (_, link) = world.links.pop_first().unwrap();
+    let [here, there] = link.ends.map(|end| end.3);
+    let closed = |link| Input::Torrent(crate::input::TorrentEvent::LinkClosed { link, reason: "reset".into() });
+    world.handle(b.0, closed(there));
+    world.faults.no_links = true;
+    world.pass(29_000);
+    assert_eq!(world.state(a.0, a.1), "sending");
+    world.pass(5_000);
+    world.faults.no_links = false;
+    world.handle(a.0, closed(here));
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
 fn only_four_links_stand_between_two_devices_and_the_others_go_in_turn() {
     for seed in 0..10 {
         let (mut world, alice, bob) = alice_and_bob(seed);

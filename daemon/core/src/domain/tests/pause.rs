@@ -113,6 +113,17 @@ fn a_send_paused_while_it_waits_for_its_turn_neither_blocks_others_nor_is_forgot
 }
 
 #[test]
+fn a_resume_shows_on_both_sides_also_before_there_is_a_link() {
+    let (mut world, a, b) = reach(7, "connecting");
+    world.pause(b.0, b.1).unwrap();
+    world.settle();
+    assert_eq!(world.why(a.0, a.1), Some("paused-by-contact"));
+    world.resume(b.0, b.1).unwrap();
+    world.pass(1_000);
+    assert!(!world.transfer(a.0, a.1).paused.any());
+}
+
+#[test]
 fn a_cancel_by_either_side_at_every_state_ends_both() {
     for state in ["offered", "connecting", "receiving"] {
         for by_sender in [true, false] {

@@ -6,7 +6,7 @@ use super::agree::check;
 use super::world::{Faults, Node, World};
 use crate::ids::TransferId;
 
-/// How many schedules are played when nothing else is said.
+/// How many schedules are played when nothing else is said; `make test` plays 100,000.
 const SCHEDULES: u64 = 2_000;
 
 fn from_env(name: &str) -> Option<u64> {
@@ -19,7 +19,15 @@ fn whatever_happens_everybody_agrees_in_the_end() {
         Some(seed) => seed..seed + 1,
         None => 0..from_env("XBT_SCHEDULES").unwrap_or(SCHEDULES),
     };
-    let failed: Vec<u64> = seeds.filter(|seed| catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err()).collect();
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err();
+    // Every schedule has its own world, so they can be played side by side.
+    let shares = (0..workers).map(|worker| seeds.clone().filter(move |seed| seed % workers == worker));
+    let failed: Vec<u64> = std::thread::scope(|scope| {
+        let playing: Vec<_> =
+            shares.map(|share| scope.spawn(move || share.filter(fails).collect::<Vec<_>>())).collect();
+        playing.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
     assert!(
         failed.is_empty(),
         "{} schedules fail; play one again with XBT_SEED={}: {failed:?}",
@@ -50,6 +58,9 @@ fn play(seed: u64) {
             weather(&mut world, &devices, late);
         }
         person(&mut world, &devices);
+        if world.random.chance(4) {
+            busy(&mut world, &devices);
+        }
         let longest = [200, 3_000, 60_000][world.random.below(3) as usize];
         let wait = world.random.below(longest);
         world.pass(wait);
@@ -123,6 +134,22 @@ fn person(world: &mut World, devices: &[Node]) {
         13 | 14 => world.resume(node, id),
         _ => world.remove(node, id),
     };
+}
+
+/// Many sends at once, and everything on offer is accepted: more than the links of a pair.
+fn busy(world: &mut World, devices: &[Node]) {
+    let from = any(world, devices);
+    for _ in 0..6 {
+        let path = format!("file-{}", world.count());
+        let _ = world.send_file(from, &path, &["bob"], None);
+    }
+    world.pass(2_000);
+    for node in devices {
+        let ids: Vec<TransferId> = world.list(*node).iter().map(|t| t.id).collect();
+        for id in ids {
+            let _ = world.accept(*node, id);
+        }
+    }
 }
 
 /// No more faults, and time.

@@ -47,7 +47,7 @@ pub struct Grant {
     pub peer: Fingerprint,
     pub info_hash: InfoHash,
     /// Counts the wants.
-    number: u64,
+    pub number: u64,
     /// A new link is wanted; otherwise it stands for the one there is.
     fresh: bool,
 }
