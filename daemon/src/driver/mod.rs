@@ -8,6 +8,7 @@ mod backend;
 mod carry;
 mod convert;
 mod paths;
+mod refusals;
 mod safety;
 mod show;
 mod spool;
@@ -35,6 +36,7 @@ use crate::store::Store;
 use crate::xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
+use refusals::Refusals;
 
 /// Calls that wait for the driver; a further caller waits for room.
 const INBOX: usize = 256;
@@ -94,8 +96,8 @@ pub struct Driver {
     again: VecDeque<Input>,
     /// Lines of each transfer's history that the log has told.
     told: HashMap<TransferId, usize>,
-    /// How many links and requests were refused, by reason.
-    refused: HashMap<&'static str, u64>,
+    /// How many links were refused, by reason.
+    refused: Refusals,
 }
 
 impl Driver {
@@ -114,7 +116,7 @@ impl Driver {
             next_link: 0,
             again: VecDeque::new(),
             told,
-            refused: HashMap::new(),
+            refused: Refusals::default(),
         };
         (driver, handle)
     }
@@ -207,8 +209,9 @@ impl Driver {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
             }
             LinkEvent::Refused { remote, reason, .. } => {
-                tracing::info!(%remote, reason, "a link was refused");
-                *self.refused.entry(reason).or_default() += 1;
+                if let Some(count) = self.refused.count(reason, Instant::now()) {
+                    tracing::info!(%remote, reason, count, "links were refused");
+                }
             }
         }
     }

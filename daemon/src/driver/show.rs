@@ -117,7 +117,7 @@ impl Driver {
             moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
         };
         let settings = self.domain.settings();
-        let mut refused: Vec<_> = self.refused.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+        let mut refused: Vec<_> = self.refused.totals().map(|(reason, n)| (reason.to_owned(), n)).collect();
         refused.sort();
         api::Status {
             connection,
