@@ -245,3 +245,24 @@ async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
     let (reason, ()) = tokio::join!(b.closed(at_b), flood);
     assert_eq!(reason, CloseReason::Protocol("it sends what nobody asked for"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_metadata_again_and_again_is_told_no_more() {
+    let mut a = Node::new();
+    content(&mut a, 1 << 20).await;
+    let (mut peer, at_a) = Peer::attach(&a);
+    peer.send(20, b"\0d1:md11:ut_metadatai7eee").await;
+    for _ in 0..100 {
+        peer.send(20, b"\x01d8:msg_typei0e5:piecei0ee").await;
+    }
+    let told = async {
+        let mut told = 0;
+        while let Some((id, payload)) = peer.receive().await {
+            told += usize::from(id == 20 && payload[0] == 7);
+        }
+        told
+    };
+    let (reason, told) = tokio::join!(a.closed(at_a), told);
+    assert_eq!(reason, CloseReason::Protocol("it asks for the metadata again and again"));
+    assert!(told <= 8, "{told}");
+}

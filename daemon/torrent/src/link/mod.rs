@@ -84,6 +84,8 @@ struct Link {
     theirs: Theirs,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
+    /// Blocks of metadata that the other side has asked for.
+    told_metadata: usize,
     uploaded: Arc<AtomicU64>,
     /// Reports that wait for the end of a read.
     pending: Vec<Report>,
@@ -120,6 +122,7 @@ impl Link {
             theirs: Theirs::Raw(Vec::new(), Vec::new()),
             incoming: None,
             metadata_id: Arc::default(),
+            told_metadata: 0,
             uploaded: Arc::default(),
             pending: Vec::new(),
             told: (0, 0, 0),
