@@ -46,9 +46,9 @@ impl Driver {
         };
         let oldest_ended = if query.all { None } else { self.oldest_ended_shown(&matches) };
         let shown = |t: &&Transfer| t.end().is_none() || query.all || oldest_ended.is_some_and(|id| t.id >= id);
-        let after = |t: &&Transfer| query.after_id.is_none_or(|id| t.id.0 > id);
         let limit = query.limit.unwrap_or(api::MAX_PAGE).min(api::MAX_PAGE) as usize;
-        let rest = self.domain.transfers().filter(after).filter(matches).filter(shown);
+        let after = TransferId(query.after_id.unwrap_or(0));
+        let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
         let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
         api::ListPage { transfers, more }
     }
