@@ -157,6 +157,9 @@ fn transfers_of_mixed_fates_leave_nothing_behind() {
     let batches = number(TRANSFERS).unwrap_or(50).div_ceil(BATCH as u64);
     for number in 0..batches {
         batch(&stage, &alice, &bob, &format!("batch {number}"));
+        // For the reader of a failure: a leak grows on, what is kept does not.
+        let memory = [&alice, &bob].map(|daemon| in_status(daemon, "VmRSS") / 1_024);
+        println!("batch {number}: {memory:?} MiB");
     }
     as_before(&alice, &before[0]);
     as_before(&bob, &before[1]);
