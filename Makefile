@@ -6,6 +6,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # End-to-end tests mostly wait (for limited transfers, for a server to come back), so more of them run at once than there are cores.
 TEST_THREADS ?= 4
 SOAK_MINUTES ?= 30
+# Random schedules that the rules are played through.
+SCHEDULES ?= 100000
 
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
@@ -21,7 +23,7 @@ demo: setup ## send 256 MiB between two daemons on this machine, through a priva
 
 test: setup ## all tests
 	$(CARGO) build --workspace
-	$(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
+	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) fmt --all --check
@@ -36,6 +38,7 @@ install: ## release programs, user unit, example configuration, manual and compl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(DESTDIR)$(PREFIX)/lib/systemd/user/xbtd.service
 	$(TARGET)/release/xbtctl man --dir $(share)/man/man1
+	install -m 644 docs/man/xbtd.1 $(share)/man/man1
 	$(TARGET)/release/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
 	$(TARGET)/release/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
 	$(TARGET)/release/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish

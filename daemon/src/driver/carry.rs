@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
-use xbt_core::effect::{CallId, Effect, Event, LinkCommand, TorrentCommand};
+use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, TorrentCommand};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, TransferId};
 use xbt_core::input::{Command, Input, TorrentEvent};
@@ -88,6 +88,18 @@ impl Driver {
         }
     }
 
+    /// Clears away partial data whose transfer has ended, where a crash came between the two.
+    pub(super) fn clear_abandoned(&mut self) {
+        for key in self.rooms.engine.leftovers() {
+            let content = ContentId(key.0);
+            if let Some(fetch) = self.domain.abandoned(content) {
+                tracing::info!(%content, "partial data of an ended transfer is cleared away");
+                self.torrent(fetch);
+                self.torrent(TorrentCommand::Forget(content, Data::Delete));
+            }
+        }
+    }
+
     pub(super) fn blob(&self, content: ContentId) -> Result<Option<Vec<u8>>, StoreError> {
         block_in_place(|| self.rooms.store.blob(content))
     }
@@ -150,8 +162,7 @@ impl Driver {
             if told == transfer.history.len() {
                 break;
             }
-            let reason = step.reason.as_deref().unwrap_or("-");
-            tracing::info!(%id, contact = %transfer.contact, state = %step.state, reason, "transfer");
+            tracing::info!("{}", views::step(transfer, step));
         }
     }
 

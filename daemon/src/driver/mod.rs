@@ -135,6 +135,7 @@ impl Driver {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
+        self.clear_abandoned();
         while !self.stopping {
             if let Some(message) = self.held.pop_front() {
                 self.message(message).await;

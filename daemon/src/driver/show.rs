@@ -17,6 +17,13 @@ const FILES_SHOWN: usize = 1_000;
 
 type Result<T> = std::result::Result<T, api::ApiError>;
 
+/// The bare JID that a person typed.
+pub(super) fn address(text: &str) -> Result<BareJid> {
+    xmpp::parse_bare(text).map_err(|error| {
+        api::ApiError::new(api::codes::INVALID_JID, error.to_string(), "an address looks like bob@example.org")
+    })
+}
+
 impl Driver {
     fn view(&self, transfer: &Transfer) -> api::Transfer {
         views::transfer(&self.domain, transfer, self.mono())
@@ -187,10 +194,7 @@ impl Driver {
             let hint = "'xbtctl contacts' lists them; an address looks like bob@example.org";
             return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
         }
-        xmpp::parse_bare(text).map_err(|error| {
-            let hint = "an address looks like bob@example.org";
-            api::ApiError::new(api::codes::INVALID_JID, format!("{text} is not an address of a contact: {error}"), hint)
-        })
+        address(text)
     }
 
     pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {

@@ -160,7 +160,7 @@ impl Agent {
         };
         let by_one = self.asked.values().filter(|asked| asked.from.to_bare() == from.to_bare()).count();
         if self.asked.len() >= MOST_ASKED || by_one >= MOST_ASKED_BY_ONE {
-            let busy = Refusal::wait(Wait::Busy, "Too many requests at once; ask again.");
+            let busy = Refusal::wait(Wait::Busy, "too many requests at once; ask again");
             self.refuse(from, id, busy);
             return;
         }

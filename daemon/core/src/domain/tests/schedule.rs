@@ -6,7 +6,7 @@ use super::agree::check;
 use super::world::{Faults, Node, World};
 use crate::ids::TransferId;
 
-/// How many schedules are played when nothing else is said.
+/// How many schedules are played when nothing else is said; `make test` plays 100,000.
 const SCHEDULES: u64 = 2_000;
 
 fn from_env(name: &str) -> Option<u64> {
@@ -19,7 +19,15 @@ fn whatever_happens_everybody_agrees_in_the_end() {
         Some(seed) => seed..seed + 1,
         None => 0..from_env("XBT_SCHEDULES").unwrap_or(SCHEDULES),
     };
-    let failed: Vec<u64> = seeds.filter(|seed| catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err()).collect();
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err();
+    // Every schedule has its own world, so they can be played side by side.
+    let shares = (0..workers).map(|worker| seeds.clone().filter(move |seed| seed % workers == worker));
+    let failed: Vec<u64> = std::thread::scope(|scope| {
+        let playing: Vec<_> =
+            shares.map(|share| scope.spawn(move || share.filter(fails).collect::<Vec<_>>())).collect();
+        playing.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
     assert!(
         failed.is_empty(),
         "{} schedules fail; play one again with XBT_SEED={}: {failed:?}",
