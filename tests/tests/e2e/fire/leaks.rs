@@ -29,7 +29,8 @@ pub fn descriptors(daemon: &Daemon) -> usize {
     fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
-fn in_status(daemon: &Daemon, key: &str) -> u64 {
+/// A number of `/proc/<pid>/status`.
+pub fn in_status(daemon: &Daemon, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()

@@ -5,6 +5,7 @@
 mod destination;
 mod doors;
 mod endings;
+mod hostile;
 mod kills;
 mod leaks;
 mod rpc;
