@@ -13,6 +13,7 @@ pub mod chat;
 pub mod content;
 pub mod ctl;
 pub mod daemon;
+pub mod device;
 pub mod disk;
 pub mod net;
 pub mod ports;

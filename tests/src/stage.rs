@@ -35,20 +35,25 @@ pub struct Stage {
 impl Stage {
     /// On the machine's own network, with a server that limits its clients as an untouched installation does.
     pub fn new() -> Self {
-        Self::build(|_| Net::machine())
+        Self::build(|_| Net::machine(), true)
+    }
+
+    /// Like [`Self::new`], with a server that lets its clients send as fast as they can.
+    pub fn unlimited() -> Self {
+        Self::build(|_| Net::machine(), false)
     }
 
     /// In a network of its own, whose bytes are counted.
     pub fn counted() -> Self {
-        Self::build(Net::private)
+        Self::build(Net::private, true)
     }
 
-    fn build(net: impl FnOnce(&Path) -> Net) -> Self {
+    fn build(net: impl FnOnce(&Path) -> Net, limits: bool) -> Self {
         let mut folder = tempfile::Builder::new().prefix("xbt-").tempdir().expect("a temporary folder can be made");
         folder.disable_cleanup(env::var_os("XBT_TEST_KEEP").is_some());
         let net = net(folder.path());
         let server = folder.path().join("prosody");
-        let mut prosody = Prosody::prepare(&server, &net, true);
+        let mut prosody = Prosody::prepare(&server, &net, limits);
         for user in FRIENDS {
             prosody.account(user, &password(user));
             let others = FRIENDS.iter().filter(|other| *other != user);

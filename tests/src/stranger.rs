@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
 use crate::{certs, wait};
@@ -46,7 +46,8 @@ pub fn dial(address: SocketAddr, shows: Shows, info_hash: [u8; 20], patience: Du
         Shows::NoTls => talk(tcp, &hello, patience),
         Shows::OwnKey | Shows::NoKey => {
             let name = ServerName::from(address.ip());
-            let tls = ClientConnection::new(Arc::new(config(shows)), name).expect("a good configuration");
+            let tls = ClientConnection::new(Arc::new(config((shows == Shows::OwnKey).then(certs::device))), name)
+                .expect("a good configuration");
             talk(StreamOwned::new(tls, tcp), &hello, patience)
         }
     }
@@ -86,15 +87,15 @@ fn is_wait(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-fn config(shows: Shows) -> ClientConfig {
+/// What a device with this identity (its certificate and key), or somebody without one, dials with.
+pub fn config(identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("ring knows TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
-    let mut config = if shows == Shows::OwnKey {
-        let (cert, key) = certs::device();
+    let mut config = if let Some((cert, key)) = identity {
         builder.with_client_auth_cert(vec![cert], key).expect("the key belongs to the certificate")
     } else {
         builder.with_no_client_auth()

@@ -94,8 +94,8 @@ impl EngineError {
             ),
             io::ErrorKind::NotFound => Self::new(
                 codes::DESTINATION_UNWRITABLE,
-                format!("{path} is not there any more."),
-                "Bring the folder back (is its disk mounted?), then resume.",
+                format!("{path} is not there any more"),
+                "bring the folder back (is its disk mounted?), then resume",
             ),
             _ => Self::new(
                 codes::DESTINATION_UNWRITABLE,

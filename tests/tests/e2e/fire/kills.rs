@@ -59,6 +59,17 @@ fn moment(pair: &[Daemon; 2], jobs: &[Job], chance: &mut Chance) {
     });
 }
 
+/// Somebody pauses something just before; `settle` resumes it.
+fn pause(pair: &[Daemon; 2], jobs: &[Job], chance: &mut Chance) {
+    let (job, side) = (&jobs[chance.below(jobs.len() as u64) as usize], chance.below(2) as usize);
+    let direction = if side == job.from { "out" } else { "in" };
+    let Some(list) = look(&pair[side]) else { return };
+    if let Some(one) = super::pick(&list, direction, &job.name).first() {
+        // Refused where there is nothing to pause any more.
+        let _ = pair[side].ctl.run(&["pause", &one["id"].to_string()]);
+    }
+}
+
 #[test]
 fn kills_at_any_moment_lose_and_double_nothing() {
     let stage = Stage::new();
@@ -91,6 +102,9 @@ fn kills_at_any_moment_lose_and_double_nothing() {
         for kill in 0..1 + chance.below(3) {
             if !(early && kill == 0) {
                 moment(&pair, &jobs, &mut chance);
+            }
+            if chance.once_in(3) {
+                pause(&pair, &jobs, &mut chance);
             }
             let victim = chance.below(2) as usize;
             let both = chance.once_in(4);

@@ -29,7 +29,8 @@ pub fn descriptors(daemon: &Daemon) -> usize {
     fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
-fn in_status(daemon: &Daemon, key: &str) -> u64 {
+/// A number of `/proc/<pid>/status`.
+pub fn in_status(daemon: &Daemon, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
@@ -157,6 +158,9 @@ fn transfers_of_mixed_fates_leave_nothing_behind() {
     let batches = number(TRANSFERS).unwrap_or(50).div_ceil(BATCH as u64);
     for number in 0..batches {
         batch(&stage, &alice, &bob, &format!("batch {number}"));
+        // For the reader of a failure: a leak grows on, what is kept does not.
+        let memory = [&alice, &bob].map(|daemon| in_status(daemon, "VmRSS") / 1_024);
+        println!("batch {number}: {memory:?} MiB");
     }
     as_before(&alice, &before[0]);
     as_before(&bob, &before[1]);

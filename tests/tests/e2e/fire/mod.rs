@@ -4,6 +4,8 @@
 
 mod destination;
 mod doors;
+mod endings;
+mod hostile;
 mod kills;
 mod leaks;
 mod rpc;
@@ -51,7 +53,10 @@ fn settle(pair: [&Daemon; 2], jobs: &[Job]) {
                 // May be refused: by then it may have been accepted already, or the daemon be on its way down.
                 let _ = pair[1 - job.from].ctl.run(&["accept", &id(one).to_string()]);
             }
-            for one in out.iter().chain(&inn) {
+            for (side, one) in out.iter().map(|one| (job.from, one)).chain(inn.iter().map(|one| (1 - job.from, one))) {
+                if one["why"]["code"] == "paused" {
+                    let _ = pair[side].ctl.run(&["resume", &id(one).to_string()]);
+                }
                 let ended = ["failed", "cancelled", "declined", "expired", "elsewhere"];
                 assert!(!ended.contains(&one["state"].as_str().unwrap_or_default()), "{job:?}: {one:#}");
             }

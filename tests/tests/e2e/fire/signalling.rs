@@ -15,7 +15,7 @@ fn a_server_that_dies_in_mid_signalling_loses_and_doubles_nothing() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.online("alice"), stage.online("bob"));
     let pair = [&alice, &bob];
-    for round in Trial::new("fire::signalling::a_server_that_dies_in_mid_signalling_loses_and_doubles_nothing", 6) {
+    for round in Trial::new("fire::signalling::a_server_that_dies_in_mid_signalling_loses_and_doubles_nothing", 4) {
         let mut chance = round.chance();
         if chance.once_in(2) {
             meet(&alice, &bob);
