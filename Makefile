@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # End-to-end tests mostly wait (for limited transfers, for a server to come back), so more of them run at once than there are cores.
 TEST_THREADS ?= 4
-SOAK_ROUNDS ?= 20
+SOAK_MINUTES ?= 30
 # Random schedules that the rules are played through.
 SCHEDULES ?= 100000
 
@@ -49,10 +49,9 @@ bench: setup ## how fast the engine alone and all of xbt are on this machine (re
 	$(CARGO) build --release --workspace
 	$(TARGET)/release/demo
 
-soak: setup ## the tests in which things are killed, SOAK_ROUNDS times over
+soak: setup ## kills, stops, floods and full disks with new seeds, for SOAK_MINUTES
 	$(CARGO) build --workspace
-	@for round in $$(seq $(SOAK_ROUNDS)); do echo "round $$round of $(SOAK_ROUNDS)"; \
-	$(CARGO) test -q -p xbt-tests --test e2e -- --test-threads=$(TEST_THREADS) crash:: server:: queue:: devices:: || exit 1; done
+	@SOAK_MINUTES=$(SOAK_MINUTES) TEST_THREADS=$(TEST_THREADS) CARGO="$(CARGO)" tests/soak.sh
 
 setup: ## what tests and demo need beside Rust
 	@tests/setup.sh

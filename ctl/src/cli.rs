@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand, ValueEnum};
 use xbt_api::{ApiError, codes};
 
@@ -117,38 +117,64 @@ pub fn explain_usage(error: &clap::Error) -> ExitCode {
         Some((message, usage)) => (message, usage.lines().next()),
         None => (text.as_str(), None),
     };
-    let message = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "no command is given",
-        _ => message.trim_start_matches("error: ").trim(),
-    };
+    let message = in_our_words(error).unwrap_or_else(|| message.trim_start_matches("error: ").trim().to_owned());
     // clap puts lists and tips below its first line.
-    let (first, more) = message.split_once('\n').unwrap_or((message, ""));
+    let (first, more) = message.split_once('\n').unwrap_or((&message, ""));
     let mut below = String::new();
     for line in more.lines().filter(|line| !line.is_empty() && !line.starts_with("For more information")) {
         below += line;
         below.push('\n');
     }
-    if let Some(usage) = usage {
+    // clap counts an option that the environment sets among those that were used.
+    let usage = usage.map(|usage| usage.replace(" --socket <PATH>", ""));
+    if let Some(usage) = &usage {
         below += &format!("usage: {usage}\n");
     }
     let first = if json { message.replace("\n\n", "; ").replace('\n', " ") } else { first.to_owned() };
-    write_error(
-        json,
-        false,
-        &ApiError::new(codes::USAGE, first, "see 'xbtctl --help', or --help after the command"),
-        &below,
-    );
+    let hint = format!("see '{} --help'", command_of(usage.as_deref().unwrap_or_default()));
+    write_error(json, false, &ApiError::new(codes::USAGE, first, hint), &below);
     ExitCode::from(2)
+}
+
+/// What clap says in several lines or in words of programmers.
+fn in_our_words(error: &clap::Error) -> Option<String> {
+    let given = match error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand)) {
+        Some(ContextValue::String(one)) => one.clone(),
+        Some(ContextValue::Strings(all)) => all.join(" and "),
+        Some(_) | None => String::new(),
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Some("no command is given".to_owned())
+        }
+        ErrorKind::MissingRequiredArgument if !given.is_empty() => Some(format!("missing: {given}")),
+        ErrorKind::InvalidSubcommand => Some(format!("there is no command '{given}'")),
+        _ => None,
+    }
+}
+
+/// The words of a usage line that name the command: `xbtctl contacts add`.
+fn command_of(usage: &str) -> String {
+    let words = usage.split(' ').take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+    let command = words.collect::<Vec<_>>().join(" ");
+    if command.is_empty() { "xbtctl".to_owned() } else { command }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, command_of};
 
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_hint_names_the_help_of_the_command() {
+        assert_eq!(command_of("xbtctl send <CONTACT> <PATH>..."), "xbtctl send");
+        assert_eq!(command_of("xbtctl contacts [OPTIONS] [COMMAND]"), "xbtctl contacts");
+        assert_eq!(command_of(""), "xbtctl");
     }
 }

@@ -112,6 +112,11 @@ impl Out {
         self.stdout.borrow_mut().flush()
     }
 
+    /// Whether a person reads standard output as it comes, with the remarks.
+    pub fn is_conversation(&self) -> bool {
+        !self.quiet && !self.json && io::stdout().is_terminal()
+    }
+
     /// Whether progress bars can be shown.
     pub fn shows_progress(&self) -> bool {
         !self.quiet && !self.json && io::stderr().is_terminal()

@@ -1,6 +1,6 @@
 //! Numbers and foreign text, for people.
 
-use xbt_api::{Direction, Transfer};
+use xbt_api::{Direction, State, Transfer};
 
 /// Foreign text made harmless for a terminal: control characters and characters that change the order of others (bidi
 /// controls), or that cannot be seen, become `�`.
@@ -61,10 +61,15 @@ pub fn duration(seconds: u64) -> String {
 /// Whole percents that are done; 100 only when everything is.
 pub fn percent(transfer: &Transfer) -> u64 {
     if transfer.size == 0 {
-        return 100;
+        return if transfer.state == State::Done { 100 } else { 0 };
     }
     let percent = u128::from(transfer.done_bytes) * 100 / u128::from(transfer.size);
     u64::try_from(percent.min(100)).unwrap_or(100)
+}
+
+/// The number of a transfer, as a person types it.
+pub fn parse_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a transfer has a number, which 'xbtctl list' shows".to_owned())
 }
 
 /// An arrow as seen from this side.

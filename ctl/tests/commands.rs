@@ -62,6 +62,19 @@ async fn standard_input_is_spooled_privately_and_sent() {
 }
 
 #[tokio::test]
+async fn on_a_terminal_a_send_is_told_once() {
+    let bench = Bench::new().await;
+    let command = format!("{} send bob@example.org x", env!("CARGO_BIN_EXE_xbtctl"));
+    // script(1) gives the program a terminal.
+    let mut script = tokio::process::Command::new("script");
+    script.args(["-qefc", &command, "/dev/null"]).env("XBT_SOCKET", bench.socket()).env("TERM", "xterm");
+    let seen = script.stdin(Stdio::null()).output().await.unwrap();
+    let seen = String::from_utf8(seen.stdout).unwrap();
+    assert_eq!(seen.lines().count(), 1, "{seen}");
+    assert!(seen.starts_with("1 queued: holiday → bob@example.org"), "{seen}");
+}
+
+#[tokio::test]
 async fn standard_input_that_was_refused_is_not_kept() {
     let bench = Bench::new().await;
     bench.world().refusal = Some(xbt_api::ApiError::new("unknown-contact", "no such contact", ""));

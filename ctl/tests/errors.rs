@@ -56,6 +56,15 @@ async fn wrong_usage_is_exit_2_in_words_and_in_json() {
         assert_eq!(ran.code(), 2);
         assert_eq!(ran.json_error()["code"], "usage", "{wrong:?}");
     }
+    let told = bench.run(&["send"]).await.err;
+    assert_eq!(
+        told,
+        "error: missing: <CONTACT> and <PATH>...\nusage: xbtctl send <CONTACT> <PATH>...\nhint: see 'xbtctl send --help'\n"
+    );
+    let told = bench.run(&["fly"]).await.err;
+    assert!(told.starts_with("error: there is no command 'fly'\n"), "{told}");
+    let told = bench.run(&["show", "seven"]).await.err;
+    assert!(told.contains("a transfer has a number"), "{told}");
     assert_eq!(bench.run(&[]).await.code(), 2);
     assert_eq!(bench.run(&["--json"]).await.json_error()["message"], "no command is given");
 }

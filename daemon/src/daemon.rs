@@ -17,7 +17,7 @@ use xbt_torrent::{Engine, EngineConfig};
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
-use crate::rpc::{self, EventRing};
+use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
 use crate::xmpp::{Session, SessionConfig};
 
@@ -145,25 +145,28 @@ impl Daemon {
         self.session = Some(session);
     }
 
-    /// Reads the configuration again (SIGHUP); [`Daemon::connect`] is to follow, as the password may be another one
-    /// now. What is wrong with the configuration is told, and the old one stays.
-    pub async fn reload(&mut self) {
+    /// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays. Returns whether
+    /// [`Daemon::connect`] is to follow: the account was changed, or the last login was refused and may work now.
+    pub async fn reload(&mut self) -> bool {
         let config = match Config::load(&self.config_file) {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(%error, hint = error.hint, "the configuration was not taken over");
-                return;
+                return false;
             }
         };
         let lasting = |c: &Config| (c.account.jid.clone(), c.files.clone(), c.network.listen.clone());
         if lasting(&config) != lasting(&self.config) {
             tracing::warn!("another account, folder or listening address needs a restart of the daemon");
-            return;
+            return false;
         }
+        let changed = config.account != self.config.account;
         self.config = config;
         self.engine.set_limits(self.config.network.upload_limit, self.config.network.download_limit);
         self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
         tracing::info!("the configuration was taken over");
+        let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
+        changed || refused
     }
 
     /// Stops all rooms, the important ones first; bounded to less than five seconds.

@@ -1,11 +1,14 @@
 //! The log: to stderr, filtered by `XBT_LOG`, and never with a secret in it.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -41,6 +44,8 @@ struct Style {
     timestamps: bool,
     /// Only on a terminal.
     colour: bool,
+    /// Which part of the program speaks: only for those who look closer.
+    parts: bool,
 }
 
 /// Starts logging, for the whole process.
@@ -56,6 +61,7 @@ pub fn init() -> Result<(), ConfigError> {
     let style = Style {
         timestamps: std::env::var_os("JOURNAL_STREAM").is_none(),
         colour: io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        parts: filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO),
     };
     subscriber(filter, style, io::stderr).try_init().map_err(|error| {
         ConfigError::new(
@@ -83,11 +89,20 @@ fn subscriber<W>(filter: EnvFilter, style: Style, writer: W) -> Box<dyn Subscrib
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(style.colour);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(style.colour).with_target(style.parts);
     let registry = tracing_subscriber::registry().with(filter).with(clamp());
     match style.timestamps {
-        true => Box::new(registry.with(lines)),
+        true => Box::new(registry.with(lines.with_timer(Clock))),
         false => Box::new(registry.with(lines.without_time())),
+    }
+}
+
+/// The time in UTC, to the millisecond.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:.3}", jiff::Timestamp::now())
     }
 }
 
@@ -122,7 +137,7 @@ mod tests {
         }
     }
 
-    const PLAIN: Style = Style { timestamps: false, colour: false };
+    const PLAIN: Style = Style { timestamps: false, colour: false, parts: true };
 
     fn logged(filter: &str, style: Style, log: impl FnOnce()) -> String {
         let written = Written::default();
@@ -178,9 +193,11 @@ mod tests {
     #[test]
     fn lines_have_a_time_and_colour_only_where_asked() {
         let line = || tracing::info!(target: "xbtd", "yes");
-        let timed = logged("info", Style { timestamps: true, colour: false }, line);
+        let timed = logged("info", Style { timestamps: true, ..PLAIN }, line);
         assert!(timed.starts_with("20") && timed.ends_with("Z  INFO xbtd: yes\n"), "{timed}");
-        assert!(logged("info", Style { timestamps: false, colour: true }, line).contains("\x1b["));
+        assert_eq!(timed.find('Z'), Some("2026-01-31T12:00:00.000".len()), "{timed}");
+        assert_eq!(logged("info", Style { parts: false, ..PLAIN }, line), " INFO yes\n");
+        assert!(logged("info", Style { colour: true, ..PLAIN }, line).contains("\x1b["));
     }
 
     #[test]

@@ -64,10 +64,7 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
                 () = daemon.connect(), if connecting => connecting = false,
                 _ = stop.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = reload.recv() => {
-                    daemon.reload().await;
-                    connecting = true;
-                }
+                _ = reload.recv() => connecting |= daemon.reload().await,
             }
         }
         notify(&[NotifyState::Stopping]);

@@ -12,9 +12,10 @@ use rustix::process::Signal;
 use toml::{Table, Value};
 
 use crate::ctl::{Ctl, text};
+use crate::disk::{self, Disk};
 use crate::net::Net;
 use crate::process::{Launch, Process, read_log};
-use crate::{disk, ports, programs, wait};
+use crate::{ports, programs, wait};
 
 /// SIGTERM has to end the daemon within this time.
 pub const CLEAN_STOP: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub struct Daemon {
     config: Table,
     net: Net,
     disk: Option<u64>,
+    state_disk: Option<Disk>,
     process: Option<Process>,
 }
 
@@ -47,6 +49,7 @@ impl Daemon {
             config: Table::new(),
             net: net.clone(),
             disk: None,
+            state_disk: None,
             process: None,
         };
         daemon.password(password);
@@ -87,6 +90,19 @@ impl Daemon {
     pub fn with_small_disk(mut self, bytes: u64) -> Self {
         self.disk = Some(bytes);
         self
+    }
+
+    /// Puts the state on a disk of its own with so many bytes, which outlives the daemon. Needs root or user namespaces.
+    pub fn with_small_state(mut self, bytes: u64) -> Self {
+        let state = self.state_dir();
+        fs::create_dir_all(&state).expect("the home can be written");
+        self.state_disk = Some(Disk::mount(bytes, &state, &self.home));
+        self
+    }
+
+    /// The state folder as seen from outside, also where it is on a disk of its own.
+    pub fn state_seen(&self) -> PathBuf {
+        self.state_disk.as_ref().map_or_else(|| self.state_dir(), Disk::seen)
     }
 
     /// Writes the password file.
@@ -222,6 +238,9 @@ impl Daemon {
 
     fn through(&self) -> Vec<OsString> {
         let mut line = self.net.through();
+        if let Some(disk) = &self.state_disk {
+            line.extend(disk.through());
+        }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));
         }

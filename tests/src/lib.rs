@@ -19,8 +19,10 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod prosody;
+pub mod rpc;
 pub mod stage;
 pub mod stranger;
+pub mod trial;
 pub mod wait;
 
 pub use chat::ChatClient;

@@ -129,6 +129,11 @@ impl Prosody {
         self.process.take().expect("Prosody runs").kill9();
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("Prosody runs").pid()
+    }
+
     /// Stops it as an administrator would.
     pub fn stop(&mut self) {
         self.process.take().expect("Prosody runs").terminate(Duration::from_secs(15));

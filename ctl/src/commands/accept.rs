@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use super::{Context, absolute};
 use crate::failure::Failure;
+use crate::text::parse_id;
 use crate::wait::{Subscription, report};
 
 /// Which offers, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of offers, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<u64>,
 
     /// Receive into this folder instead of the configured one

@@ -2,12 +2,13 @@
 
 use super::Context;
 use crate::failure::Failure;
+use crate::text::parse_id;
 
 /// Which transfers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of transfers, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<u64>,
 }
 

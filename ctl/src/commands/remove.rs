@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::Context;
 use crate::failure::Failure;
+use crate::text::parse_id;
 
 /// Which transfers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of transfers that have ended, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<u64>,
 
     /// Also delete the files that were received

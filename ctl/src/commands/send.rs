@@ -65,7 +65,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let queued = client.send(request).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
-        queued.iter().for_each(|transfer| note(context, transfer));
+        queued.iter().for_each(|transfer| context.out.note(&described(transfer)));
         let ended = subscription.until_ended(context, queued).await?;
         spool.iter_mut().for_each(Spool::release);
         return report(context, &ended);
@@ -73,10 +73,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     for transfer in &queued {
         if context.out.json {
             context.out.json_line(transfer)?;
+        } else if context.out.is_conversation() {
+            context.out.line(&described(transfer))?;
         } else {
             // Only the number, so that `id=$(xbtctl send …)` works; the rest is a side remark.
             context.out.line(&transfer.id.to_string())?;
-            note(context, transfer);
+            context.out.note(&described(transfer));
         }
     }
     Ok(())
@@ -99,7 +101,7 @@ fn stdin_name(args: &Args) -> Result<Option<&str>, Failure> {
     }
 }
 
-fn note(context: &Context, transfer: &Transfer) {
+fn described(transfer: &Transfer) -> String {
     let mut text = format!("{} {}: {}", transfer.id, transfer.state, title(transfer));
     // Not known before the content has been looked through.
     if transfer.size > 0 {
@@ -108,5 +110,5 @@ fn note(context: &Context, transfer: &Transfer) {
     if let Some(why) = &transfer.why {
         text += &format!(" ({})", clean(&why.text));
     }
-    context.out.note(&text);
+    text
 }

@@ -8,13 +8,13 @@ use super::Context;
 use super::list::tone;
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::text::{clean, duration, files, percent, rate, size, title};
+use crate::text::{clean, duration, files, parse_id, percent, rate, size, title};
 
 /// Which transfer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number of a transfer, as 'xbtctl list' shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = parse_id)]
     id: u64,
 }
 

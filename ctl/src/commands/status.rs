@@ -51,6 +51,12 @@ fn connection(out: &Out, status: &Status) -> io::Result<()> {
 }
 
 fn daemon(out: &Out, status: &Status) -> io::Result<()> {
+    if let Some(error) = &status.state_error {
+        field(out, "state", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
+        if !error.hint.is_empty() {
+            field(out, "hint", &clean(&error.hint))?;
+        }
+    }
     let list = |addresses: &[String]| match addresses {
         [] => "none".to_owned(),
         addresses => clean(&addresses.join(", ")),

@@ -92,4 +92,7 @@ pub struct Status {
     /// How many links were refused since the daemon started, by reason.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
+    /// Why the daemon cannot write its state (the disk is full, say); until it can, nothing is begun or ended.
+    #[serde(default)]
+    pub state_error: Option<ApiError>,
 }

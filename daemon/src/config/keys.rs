@@ -103,7 +103,11 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Addresses on which links are accepted. Port 0: a free port, chosen once and kept, the same for all.\n\
                  A loopback address is told to contacts only if it stands here by itself. Empty: links are only dialled.",
             ),
-            key("map_port", Default("true"), "Ask the router to pass the port on to us (UPnP, NAT-PMP, PCP)."),
+            key(
+                "map_port",
+                Default("true"),
+                "Ask the router to pass the port on to us (UPnP, NAT-PMP, PCP). This version does not do it yet.",
+            ),
             key(
                 "advertise",
                 Default("[]"),
@@ -112,7 +116,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "ways",
                 Default("[\"direct\", \"mapped\", \"punched\", \"proxy65\", \"in-band\"]"),
-                "Ways by which devices may be reached. Leave out those that must not be used.",
+                "Ways by which devices may be reached. Leave out those that must not be used. \
+                 This version knows only \"direct\" so far.",
             ),
             key(
                 "upload_limit",
@@ -139,7 +144,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "strangers",
                 Default("\"ignore\""),
-                "Offers of people who are not on the contact list: \"ignore\" them, or \"ask\".",
+                "Offers of people who are not on the contact list: \"ignore\" them, or \"ask\". \
+                 This version ignores them in either case.",
             ),
             key(
                 "subscriptions",
@@ -154,7 +160,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "introduce",
                 Default("true"),
-                "Let the recipients of one send help each other. They learn each other's network addresses by it.",
+                "Let the recipients of one send help each other. They learn each other's network addresses by it. \
+                 This version does not do it yet.",
             ),
         ],
     },

@@ -15,7 +15,7 @@ use xbt_core::ids::{BareJid, TransferId};
 use xbt_core::input::Command;
 use xbt_core::settings::Settings;
 
-use super::{Driver, Message, paths, views};
+use super::{Driver, Message, paths, show, views};
 use crate::rpc::{Backend, EventRing};
 use crate::xmpp::SessionHandle;
 
@@ -189,7 +189,8 @@ impl Backend for DriverHandle {
     }
 
     async fn contact_add(&self, jid: String, name: Option<String>) -> Result<Contact> {
-        let jid = self.look(move |driver| driver.resolve(&jid)).await??;
+        // Not by name: somebody new has none here.
+        let jid = show::address(&jid)?;
         let who = jid.clone();
         self.command(Command::ContactAdd { jid, name }).await?;
         match self.until_listed(&who, true).await? {

@@ -1,12 +1,11 @@
-//! Carrying effects out: first what must be kept, then the rest in the order given.
+//! Carrying effects out: first what must be kept (`keep`), then the rest in the order given.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
-use xbt_core::effect::{CallId, Effect, Event, LinkCommand, Persist, TorrentCommand};
+use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, TorrentCommand};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, TransferId};
 use xbt_core::input::{Command, Input, TorrentEvent};
@@ -15,9 +14,6 @@ use xbt_core::signal::{Outcome, SessionCommand, SessionEvent};
 use super::{Driver, convert, paths, views};
 use crate::link::Want;
 use crate::store::StoreError;
-
-/// Between two attempts to write the state while the disk is full, and so on.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Driver {
     pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -29,7 +25,9 @@ impl Driver {
                 other => rest.push(other),
             }
         }
-        self.commit(&keep).await;
+        if !self.commit(&keep).await {
+            return;
+        }
         for effect in rest {
             match effect {
                 Effect::Persist(_) => {}
@@ -46,18 +44,6 @@ impl Driver {
                 Effect::AutoAccept(id) => self.auto_accept(id),
             }
         }
-    }
-
-    /// Nothing of a batch goes out before it is kept, so while the state cannot be written the daemon waits.
-    async fn commit(&mut self, changes: &[Persist]) {
-        while let Err(error) = block_in_place(|| self.rooms.store.commit(changes)) {
-            tracing::error!(%error, "the state cannot be written; trying again");
-            tokio::time::sleep(STORE_RETRY).await;
-        }
-    }
-
-    pub(super) async fn put_blob(&mut self, content: ContentId, blob: &[u8]) -> Result<(), StoreError> {
-        block_in_place(|| self.rooms.store.put_blob(content, blob))
     }
 
     fn session(&mut self, command: SessionCommand) {
@@ -99,6 +85,18 @@ impl Driver {
             TorrentCommand::Detach(link) => engine.detach(convert::engine_tag(link)),
             TorrentCommand::Forget(content, data) => engine.forget(convert::key(content), convert::data(data)),
             TorrentCommand::DeleteReceived { path } => delete_received(path.into()),
+        }
+    }
+
+    /// Clears away partial data whose transfer has ended, where a crash came between the two.
+    pub(super) fn clear_abandoned(&mut self) {
+        for key in self.rooms.engine.leftovers() {
+            let content = ContentId(key.0);
+            if let Some(fetch) = self.domain.abandoned(content) {
+                tracing::info!(%content, "partial data of an ended transfer is cleared away");
+                self.torrent(fetch);
+                self.torrent(TorrentCommand::Forget(content, Data::Delete));
+            }
         }
     }
 
@@ -164,8 +162,7 @@ impl Driver {
             if told == transfer.history.len() {
                 break;
             }
-            let reason = step.reason.as_deref().unwrap_or("-");
-            tracing::info!(%id, contact = %transfer.contact, state = %step.state, reason, "transfer");
+            tracing::info!("{}", views::step(transfer, step));
         }
     }
 

@@ -7,6 +7,7 @@
 mod backend;
 mod carry;
 mod convert;
+mod keep;
 mod paths;
 mod refusals;
 mod safety;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
+use xbt_api::ApiError;
 use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
@@ -98,6 +100,12 @@ pub struct Driver {
     told: HashMap<TransferId, usize>,
     /// How many links were refused, by reason.
     refused: Refusals,
+    /// Why the state cannot be written at the moment.
+    state_error: Option<ApiError>,
+    /// What came while it could not; at most [`INBOX`].
+    held: VecDeque<Message>,
+    /// Nothing is done any more.
+    stopping: bool,
 }
 
 impl Driver {
@@ -117,6 +125,9 @@ impl Driver {
             again: VecDeque::new(),
             told,
             refused: Refusals::default(),
+            state_error: None,
+            held: VecDeque::new(),
+            stopping: false,
         };
         (driver, handle)
     }
@@ -126,11 +137,16 @@ impl Driver {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
-        loop {
+        self.clear_abandoned();
+        while !self.stopping {
+            if let Some(message) = self.held.pop_front() {
+                self.message(message).await;
+                continue;
+            }
             let wake = self.until_wake();
             tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(message) => if self.message(message).await { break },
+                    Some(message) => self.message(message).await,
                     None => break,
                 },
                 Some(event) = sources.session.recv() => self.handle(Input::Session(event)).await,
@@ -158,8 +174,7 @@ impl Driver {
         Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Returns whether to stop.
-    async fn message(&mut self, message: Message) -> bool {
+    async fn message(&mut self, message: Message) {
         match message {
             Message::Command(command, caller) => {
                 let call = self.call();
@@ -169,9 +184,8 @@ impl Driver {
             Message::Look(look) => look(self),
             Message::Settings(settings) => self.handle(Input::Settings(settings)).await,
             Message::Session(session) => self.rooms.session = Some(session),
-            Message::Stop => return true,
+            Message::Stop => self.stopping = true,
         }
-        false
     }
 
     fn call(&mut self) -> CallId {
@@ -182,7 +196,9 @@ impl Driver {
     /// Tells the domain and carries out what it wants, and what comes of that at once.
     async fn handle(&mut self, input: Input) {
         self.again.push_back(input);
-        while let Some(input) = self.again.pop_front() {
+        while !self.stopping
+            && let Some(input) = self.again.pop_front()
+        {
             let effects = self.domain.handle(input, self.now());
             self.carry_out(effects).await;
         }
@@ -221,10 +237,14 @@ impl Driver {
             Some((content, _)) if !self.domain.has_content(content) => return,
             Some((content, blob)) => {
                 // Kept before the domain hears of it: what is announced as prepared can be seeded after a crash.
-                if let Err(error) = self.put_blob(content, &blob).await {
-                    tracing::error!(%content, %error, "the metadata could not be kept");
-                    self.handle(convert::lost_metadata(content, &event, &error)).await;
-                    return;
+                match self.put_blob(content, &blob).await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::error!(%content, %error, "the metadata could not be kept");
+                        self.handle(convert::lost_metadata(content, &event, &error)).await;
+                        return;
+                    }
                 }
             }
             None => {}

@@ -16,6 +16,11 @@ const MAX_FOLDERS: usize = 10_000;
 /// # Errors
 /// The first path that cannot be sent, and why. Deeper faults are found when the content is hashed.
 pub(super) fn sources(paths: &[String], name: Option<&str>) -> Result<String, Fault> {
+    if let Some(name) = name.filter(|name| name.is_empty() || [".", ".."].contains(name) || name.contains(['/', '\0']))
+    {
+        let message = format!("{name:?} is not a name for a file or folder");
+        return Err(Fault::new("bad-name", message, "give --name a name without slashes"));
+    }
     for path in paths {
         source(Path::new(path))?;
     }
@@ -128,6 +133,9 @@ mod tests {
         let socket = dir.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(code(&socket), "path-not-sendable");
+        for name in ["", ".", "..", "../x", "a/b"] {
+            assert_eq!(sources(&["/".into()], Some(name)).unwrap_err().code, "bad-name");
+        }
     }
 
     #[test]

@@ -21,6 +21,13 @@ const PAGE_TEXT: usize = api::MAX_RESPONSE_FRAME / 4;
 
 type Result<T> = std::result::Result<T, api::ApiError>;
 
+/// The bare JID that a person typed.
+pub(super) fn address(text: &str) -> Result<BareJid> {
+    xmpp::parse_bare(text).map_err(|error| {
+        api::ApiError::new(api::codes::INVALID_JID, error.to_string(), "an address looks like bob@example.org")
+    })
+}
+
 impl Driver {
     fn view(&self, transfer: &Transfer) -> api::Transfer {
         views::transfer(&self.domain, transfer, self.mono())
@@ -139,6 +146,7 @@ impl Driver {
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             counts: self.counts(),
             refused: refused.into_iter().collect(),
+            state_error: self.state_error.clone(),
         }
     }
 
@@ -190,10 +198,7 @@ impl Driver {
             let hint = "'xbtctl contacts' lists them; an address looks like bob@example.org";
             return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
         }
-        xmpp::parse_bare(text).map_err(|error| {
-            let hint = "an address looks like bob@example.org";
-            api::ApiError::new(api::codes::INVALID_JID, format!("{text} is not an address of a contact: {error}"), hint)
-        })
+        address(text)
     }
 
     pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {

@@ -8,7 +8,7 @@ use xbt_core::domain::ContactView;
 use xbt_core::fault::Fault;
 use xbt_core::signal::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
-use xbt_core::transfer::{Direction, End, Side, Transfer};
+use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
 use xbt_core::way::Way;
 
 /// RFC 3339 in UTC, to the second.
@@ -90,15 +90,21 @@ fn path(domain: &Domain, transfer: &Transfer) -> Option<String> {
 
 /// What has happened to a transfer, as one sentence.
 pub(super) fn sentence(transfer: &Transfer) -> String {
+    said(transfer, transfer.state_name(), transfer.history.last().and_then(|step| step.reason.as_deref()))
+}
+
+/// One step of a transfer, as one sentence.
+pub(super) fn step(transfer: &Transfer, step: &Step) -> String {
+    said(transfer, &step.state, step.reason.as_deref())
+}
+
+fn said(transfer: &Transfer, state: &str, reason: Option<&str>) -> String {
     let way = match transfer.direction() {
         Direction::Out => "to",
         Direction::In => "from",
     };
-    let what = format!("transfer {} {way} {}: {}", transfer.id, transfer.contact, transfer.state_name());
-    match transfer.history.last().and_then(|step| step.reason.as_deref()) {
-        Some(reason) => format!("{what} ({reason})"),
-        None => what,
-    }
+    let what = format!("transfer {} {way} {}: {state}", transfer.id, transfer.contact);
+    reason.map_or(what.clone(), |reason| format!("{what} ({reason})"))
 }
 
 /// How the connection stands, as one sentence.

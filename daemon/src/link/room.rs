@@ -332,7 +332,7 @@ impl Room {
         match outcome {
             Ok((stream, theirs)) => {
                 let LinkInfo { peer, way, remote, .. } = info;
-                tracing::info!(%transfer, %peer, %way, ?remote, "a link is ready");
+                tracing::debug!(%transfer, %peer, %way, ?remote, "a link is ready");
                 self.wants.0.remove(&transfer);
                 self.known.insert(peer, Instant::now());
                 let reserved = theirs.reserved;

@@ -74,7 +74,7 @@ pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     message(request.message.as_deref())?;
     match request.expire_s {
         Some(seconds) if seconds == 0 || seconds > MAX_EXPIRE_S => {
-            Err(bad("an offer cannot expire at once, nor in more than ten years", ""))
+            Err(bad("an offer cannot expire at once, nor in more than ten years", "name a time such as 7d or 12h"))
         }
         Some(_) | None => Ok(()),
     }

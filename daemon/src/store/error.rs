@@ -19,6 +19,11 @@ impl StoreError {
         self.0.code()
     }
 
+    /// Whether the same may work later, with nothing changed but the world: a disk with room again, a lock given up.
+    pub fn may_pass(&self) -> bool {
+        matches!(*self.0, Problem::DiskFull { .. } | Problem::Busy { .. } | Problem::Unreadable { .. })
+    }
+
     /// What happened, one sentence.
     pub fn message(&self) -> String {
         self.0.to_string()
@@ -132,47 +137,44 @@ impl Problem {
         match self {
             Self::AlreadyRunning { pid: Some(pid), .. } => {
                 format!(
-                    "Stop it first (`systemctl --user stop xbtd`, or `kill {pid}`), or give this one another state_dir."
+                    "stop it first (`systemctl --user stop xbtd`, or `kill {pid}`), or give this one another state_dir"
                 )
             }
             Self::AlreadyRunning { pid: None, .. } => {
-                "Stop it first (`systemctl --user stop xbtd`), or give this one another state_dir.".to_owned()
+                "stop it first (`systemctl --user stop xbtd`), or give this one another state_dir".to_owned()
             }
             Self::Folder { path, .. } => {
-                format!("Make {} a folder that only you can enter, or set state_dir to another one.", path.display())
+                format!("make {} a folder that only you can enter, or set state_dir to another one", path.display())
             }
             Self::Unreadable { path, .. } => {
-                format!(
-                    "Make {} a file that you own and can read and write; nothing in it was changed.",
-                    path.display()
-                )
+                format!("make {} a file that you own and can read and write; nothing in it was changed", path.display())
             }
             Self::Missing { path, log } => format!(
-                "Put {} back beside it; or, to begin with an empty list, move {} to another folder.",
+                "put {} back beside it; or, to begin with an empty list, move {} to another folder",
                 path.display(),
                 log.display()
             ),
             Self::NotADatabase { path, .. } | Self::Damaged { path, .. } => format!(
-                "Nothing in it was changed. Move it (and {0}-wal, if that is there) to another folder; then put a backup in its place, or begin with an empty list.",
+                "nothing in it was changed; move it (and {0}-wal, if that is there) to another folder, then put a backup in its place or begin with an empty list",
                 path.display()
             ),
             Self::Newer { .. } => {
-                "Start the newer xbtd, or set state_dir to another folder; nothing was changed.".to_owned()
+                "start the newer xbtd, or set state_dir to another folder; nothing was changed".to_owned()
             }
             Self::Row { path, table, .. } => format!(
-                "Mend or delete the row with `sqlite3 {}` (table {table}), or put a backup in the database's place; the row is still there.",
+                "mend or delete the row with `sqlite3 {}` (table {table}), or put a backup in the database's place; the row is still there",
                 path.display()
             ),
             Self::DiskFull { path } => format!(
-                "Make room on the file system of {}; the change was not kept.",
+                "make room on the file system of {}; the change was not kept",
                 path.parent().unwrap_or(path).display()
             ),
-            Self::Busy { path } => format!("Close the program that has {} open, such as sqlite3.", path.display()),
+            Self::Busy { path } => format!("close the program that has {} open, such as sqlite3", path.display()),
             Self::Failed { .. } | Self::Number { .. } | Self::Encode { .. } => {
-                "This is a fault of xbt: please report it with the log.".to_owned()
+                "this is a fault of xbt: please report it with the log".to_owned()
             }
-            Self::BlobTooLarge { .. } => "Send fewer files at once.".to_owned(),
-            Self::NoSuchContent { .. } => "It was removed in the meantime: nothing is to be done.".to_owned(),
+            Self::BlobTooLarge { .. } => "send fewer files at once".to_owned(),
+            Self::NoSuchContent { .. } => "it was removed in the meantime: nothing is to be done".to_owned(),
         }
     }
 }

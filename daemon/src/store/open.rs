@@ -20,8 +20,11 @@ const FILE: &str = "xbt.db";
 /// SQLite's `application_id` of our databases: "xbtd".
 pub(super) const APPLICATION: u32 = u32::from_be_bytes(*b"xbtd");
 
-/// How long a lock of another program, such as `sqlite3`, is waited for.
+/// How long a lock of another program, such as `sqlite3`, is waited for at the start.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// And later, when the whole daemon waits with it. Whoever writes tries again.
+const BUSY_LATER: Duration = Duration::from_millis(500);
 
 /// The log is cut to so many bytes when it begins anew, after a large batch.
 const LOG_KEPT: i64 = 8 << 20;
@@ -176,6 +179,7 @@ fn connect(path: &Path) -> Result<Connection, Problem> {
         path: path.to_owned(),
         detail: format!("its tables are not those of its version: {error}"),
     })?;
+    connection.busy_timeout(BUSY_LATER).map_err(sql)?;
     Ok(connection)
 }
 

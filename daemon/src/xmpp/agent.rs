@@ -200,7 +200,7 @@ impl Agent {
                 Purpose::Request { token, .. } => {
                     self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
                 }
-                Purpose::Roster => self.broken = Some("The server does not send the roster.".to_owned()),
+                Purpose::Roster => self.broken = Some("the server does not send the roster".to_owned()),
                 Purpose::Features { device, hash } => self.features(&device, hash, None, now),
                 Purpose::Nothing(what) => tracing::warn!(what, "no answer from the server"),
             }
@@ -231,7 +231,7 @@ impl Agent {
         let Some(id) = header.id else { return };
         match header.type_.as_deref() {
             Some("result" | "error") => {
-                let refusal = Refusal::new(Condition::Other, "The answer could not be understood.");
+                let refusal = Refusal::new(Condition::Other, "the answer could not be understood");
                 self.answered(from.as_ref(), &id, Err(refusal), now);
             }
             Some("get" | "set") => self.refuse_bad(from, id),
@@ -303,7 +303,7 @@ impl Agent {
             Ok(payload) => match convert::answer_in(expected, payload) {
                 Ok(answer) => Outcome::Answered(answer),
                 Err(error) => {
-                    Outcome::Refused(Refusal::new(Condition::Other, format!("The answer makes no sense: {error}.")))
+                    Outcome::Refused(Refusal::new(Condition::Other, format!("the answer makes no sense: {error}")))
                 }
             },
             Err(refusal) => Outcome::Refused(refusal),

@@ -43,7 +43,7 @@ pub(super) async fn in_time<T, E: Into<Failure>>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(STEP, step).await {
         Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(Failure::passing(format!("The server did not answer in time ({what})."))),
+        Err(_) => Err(Failure::passing(format!("the server did not answer in time ({what})"))),
     }
 }
 
@@ -58,13 +58,13 @@ pub(super) async fn log_in(
     preferred: Option<&str>,
 ) -> Result<Fresh, Failure> {
     let domain = idna::domain_to_ascii(account.domain().as_str())
-        .map_err(|_| Failure::Stubborn(format!("“{}” is not a domain.", account.domain())))?;
+        .map_err(|_| Failure::Stubborn(format!("“{}” is not a domain", account.domain())))?;
     let targets = match (preferred, &config.server) {
         (Some(host), _) => vec![dns::fixed(host, config.tls)?],
         (None, Some(server)) => vec![dns::fixed(server, config.tls)?],
         (None, None) => dns::targets(&domain, config.tls).await?,
     };
-    let mut last = Failure::passing("The domain has no server.");
+    let mut last = Failure::passing("the domain has no server");
     for target in targets {
         tracing::debug!(host = target.host, port = target.port, tls = ?target.tls, "connecting");
         match log_in_at(config, account, &domain, tls, &target).await {
@@ -99,7 +99,7 @@ async fn log_in_at(
     let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
     if !features.can_bind() {
-        return Err(Failure::passing("The server offers no resource binding."));
+        return Err(Failure::passing("the server offers no resource binding"));
     }
     Ok(Fresh { stream, features })
 }
@@ -116,7 +116,7 @@ async fn prove(
     // Longer than the other steps: the exchange holds a slow key derivation, which has its own limit.
     match tokio::time::timeout(3 * STEP, login::authenticate(stream, features, &identity, binding)).await {
         Ok(result) => result,
-        Err(_) => Err(Failure::passing("The server did not complete the login in time.")),
+        Err(_) => Err(Failure::passing("the server did not complete the login in time")),
     }
 }
 
@@ -133,16 +133,16 @@ async fn start_tls(account: &BareJid, tcp: TcpStream) -> Result<TcpStream, Failu
     if !features.can_starttls() {
         return Err(Failure::refused(
             "no-encryption",
-            "The server offers no encryption.",
-            "xbtd never logs in without; ask the server's operator, or try `tls = \"direct\"`.",
+            "the server offers no encryption",
+            "xbtd never logs in without; ask the server's operator, or try `tls = \"direct\"`",
         ));
     }
     stream.send(&XmppStreamElement::Starttls(starttls::Nonza::Request(starttls::Request))).await?;
-    let answer = stream.next().await.ok_or_else(|| Failure::passing("The server closed the connection."))?;
+    let answer = stream.next().await.ok_or_else(|| Failure::passing("the server closed the connection"))?;
     match answer.and_then(|element| element.into_read_error())? {
         // What came in plain text behind it is dropped with the buffer (CVE-2011-0411).
         XmppStreamElement::Starttls(starttls::Nonza::Proceed(_)) => Ok(stream.into_inner().into_inner().into_inner()),
         XmppStreamElement::StreamError(error) => Err(Failure::from_stream_error(&error.0)),
-        _ => Err(Failure::passing("The server refused to encrypt.")),
+        _ => Err(Failure::passing("the server refused to encrypt")),
     }
 }

@@ -48,8 +48,8 @@ pub(super) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
     let bad = || {
         Failure::refused(
             "bad-server",
-            format!("“{text}” is not the address of a server."),
-            "Write `server = \"host\"`, \"host:port\", \"192.0.2.1:5222\" or \"[2001:db8::1]:5222\".",
+            format!("“{text}” is not the address of a server"),
+            "write `server = \"host\"`, \"host:port\", \"192.0.2.1:5222\" or \"[2001:db8::1]:5222\"",
         )
     };
     if let Ok(address) = text.parse::<SocketAddr>() {
@@ -78,7 +78,7 @@ pub(super) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failu
     }
     let resolver = TokioResolver::builder_tokio()
         .and_then(|builder| builder.build())
-        .map_err(|error| Failure::passing(format!("Names cannot be resolved: {error}.")))?;
+        .map_err(|error| Failure::passing(format!("names cannot be resolved: {error}")))?;
     let direct = service(&resolver, "_xmpps-client._tcp", domain, Tls::Direct);
     let records = match tls {
         Tls::Direct => direct.await,
@@ -93,7 +93,7 @@ pub(super) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failu
     }
     let targets: Vec<_> = ordered(records, random).into_iter().filter(|t| t.host != ".").take(MOST).collect();
     if targets.is_empty() {
-        return Err(Failure::Stubborn(format!("{domain} says that it has no XMPP service.")));
+        return Err(Failure::Stubborn(format!("{domain} says that it has no XMPP service")));
     }
     Ok(targets)
 }
@@ -173,7 +173,7 @@ pub(super) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
     let addresses = match found {
         Ok(Ok(addresses)) => interleaved(addresses.collect()),
         Ok(Err(error)) => return Err(unresolved(host, &error).await),
-        Err(_) => return Err(Failure::passing(format!("The name {host} could not be resolved in time."))),
+        Err(_) => return Err(Failure::passing(format!("the name {host} could not be resolved in time"))),
     };
     match tokio::time::timeout(TIMEOUT, first_of(addresses)).await {
         Ok(Ok(stream)) => {
@@ -183,9 +183,9 @@ pub(super) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
             }
             Ok(stream)
         }
-        Ok(Err(Some(error))) => Err(Failure::passing(format!("{host}:{port} cannot be reached: {error}."))),
-        Ok(Err(None)) => Err(Failure::passing(format!("{host} has no address."))),
-        Err(_) => Err(Failure::passing(format!("{host}:{port} does not answer."))),
+        Ok(Err(Some(error))) => Err(Failure::passing(format!("{host}:{port} cannot be reached: {error}"))),
+        Ok(Err(None)) => Err(Failure::passing(format!("{host} has no address"))),
+        Err(_) => Err(Failure::passing(format!("{host}:{port} does not answer"))),
     }
 }
 
@@ -203,9 +203,9 @@ async fn unresolved(host: &str, error: &std::io::Error) -> Failure {
         Err(_) => false,
     };
     if nowhere {
-        Failure::Stubborn(format!("There is no server named {host}; check the JID and the server."))
+        Failure::Stubborn(format!("there is no server named {host}; check the JID and the server"))
     } else {
-        Failure::passing(format!("The name {host} could not be resolved: {error}."))
+        Failure::passing(format!("the name {host} could not be resolved: {error}"))
     }
 }
 

@@ -52,9 +52,9 @@ impl Failure {
         match &error.condition {
             Condition::SeeOtherHost(host) => Self::Elsewhere(host.trim().to_owned()),
             Condition::HostUnknown | Condition::HostGone => Self::Stubborn(
-                "The server does not serve this domain; check the JID and the server in the configuration.".to_owned(),
+                "the server does not serve this domain; check the JID and the server in the configuration".to_owned(),
             ),
-            other => Self::Passing(format!("The server ended the connection: {other}.")),
+            other => Self::Passing(format!("the server ended the connection: {other}")),
         }
     }
 
@@ -62,21 +62,21 @@ impl Failure {
     pub(super) fn from_sasl(condition: &sasl::DefinedCondition) -> Self {
         use sasl::DefinedCondition as Condition;
         match condition {
-            Condition::TemporaryAuthFailure => Self::passing("The server cannot check passwords right now."),
+            Condition::TemporaryAuthFailure => Self::passing("the server cannot check passwords right now"),
             Condition::NotAuthorized | Condition::InvalidAuthzid => Self::refused(
                 "wrong-password",
-                "The server refused the password (or does not know the account).",
-                "Check the JID and the password, then reload the configuration.",
+                "the server refused the password (or does not know the account)",
+                "check the JID and the password, then reload the configuration",
             ),
             Condition::AccountDisabled => Self::refused(
                 "account-disabled",
-                "The server says that the account is disabled.",
-                "Ask the server's operator.",
+                "the server says that the account is disabled",
+                "ask the server's operator",
             ),
             Condition::CredentialsExpired => Self::refused(
                 "password-expired",
-                "The server says that the password has expired.",
-                "Set a new password with a chat program, then update the configuration.",
+                "the server says that the password has expired",
+                "set a new password with a chat program, then update the configuration",
             ),
             Condition::EncryptionRequired
             | Condition::InvalidMechanism
@@ -85,8 +85,8 @@ impl Failure {
             | Condition::IncorrectEncoding
             | Condition::Aborted => Self::refused(
                 "login-failed",
-                format!("The server broke off the login ({condition:?})."),
-                "This looks like a fault of the server or of xbtd; please report it.",
+                format!("the server broke off the login ({condition:?})"),
+                "this looks like a fault of the server or of xbtd; please report it",
             ),
         }
     }
@@ -98,14 +98,14 @@ impl From<io::Error> for Failure {
         match tls {
             Some(rustls::Error::InvalidCertificate(why)) => Self::refused(
                 "bad-certificate",
-                format!("The server's certificate is not valid: {why:?}."),
-                "If the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening.",
+                format!("the server's certificate is not valid: {why:?}"),
+                "if the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening",
             ),
             Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)) => Self::Stubborn(
-                "The server does not serve this domain; check the JID and the server in the configuration.".to_owned(),
+                "the server does not serve this domain; check the JID and the server in the configuration".to_owned(),
             ),
-            Some(other) => Self::passing(format!("No encrypted connection: {other}.")),
-            None => Self::passing(format!("The connection broke: {error}.")),
+            Some(other) => Self::passing(format!("no encrypted connection: {other}")),
+            None => Self::passing(format!("the connection broke: {error}")),
         }
     }
 }
@@ -123,9 +123,9 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::HardError(error) => error.into(),
-            ReadError::ParseError(error) => Self::passing(format!("The server's answer makes no sense: {error}.")),
-            ReadError::StreamFooterReceived => Self::passing("The server closed the connection."),
-            ReadError::SoftTimeout => Self::passing("The server does not answer."),
+            ReadError::ParseError(error) => Self::passing(format!("the server's answer makes no sense: {error}")),
+            ReadError::StreamFooterReceived => Self::passing("the server closed the connection"),
+            ReadError::SoftTimeout => Self::passing("the server does not answer"),
         }
     }
 }
@@ -149,9 +149,9 @@ impl Lost {
 
     pub(super) fn from_io(error: &io::Error) -> Self {
         let (reason, resumable) = match error.kind() {
-            io::ErrorKind::TimedOut => ("The server does not answer.".to_owned(), true),
-            io::ErrorKind::InvalidData => (format!("The server sent what cannot be read: {error}."), false),
-            _ => (format!("The connection broke: {error}."), true),
+            io::ErrorKind::TimedOut => ("the server does not answer".to_owned(), true),
+            io::ErrorKind::InvalidData => (format!("the server sent what cannot be read: {error}"), false),
+            _ => (format!("the connection broke: {error}"), true),
         };
         Self { reason, resumable, elsewhere: None }
     }
@@ -160,10 +160,10 @@ impl Lost {
         use stream_error::DefinedCondition as Condition;
         let reason = match &error.condition {
             Condition::Conflict => {
-                "Another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
+                "another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
             }
-            Condition::SystemShutdown => "The server is shutting down.".to_owned(),
-            other => format!("The server ended the connection: {other}."),
+            Condition::SystemShutdown => "the server is shutting down".to_owned(),
+            other => format!("the server ended the connection: {other}"),
         };
         let elsewhere = match &error.condition {
             Condition::SeeOtherHost(host) => Some(host.trim().to_owned()),
@@ -175,6 +175,6 @@ impl Lost {
 
 impl From<BadCount> for Lost {
     fn from(error: BadCount) -> Self {
-        Self::for_good(format!("Stream management failed: {error}."))
+        Self::for_good(format!("stream management failed: {error}"))
     }
 }

@@ -118,7 +118,7 @@ pub(super) async fn authenticate(
             }
             stanza::Nonza::Failure(failure) => return Err(Failure::from_sasl(&failure.defined_condition)),
             stanza::Nonza::Abort(_) | stanza::Nonza::Auth(_) | stanza::Nonza::Response(_) => {
-                return Err(Failure::passing("The server answered the login with something else."));
+                return Err(Failure::passing("the server answered the login with something else"));
             }
         }
     }
@@ -132,17 +132,17 @@ async fn respond(mut mechanism: Chosen, challenge: Vec<u8>) -> Result<(Chosen, V
     });
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(Ok((mechanism, response))) => Ok((mechanism, response.map_err(broken)?)),
-        Ok(Err(_)) | Err(_) => Err(Failure::passing("The login took too long.")),
+        Ok(Err(_)) | Err(_) => Err(Failure::passing("the login took too long")),
     }
 }
 
 async fn next(stream: &mut XmppStream<Io>) -> Result<stanza::Nonza, Failure> {
     loop {
-        let element = stream.next().await.ok_or_else(|| Failure::passing("The server closed the connection."))?;
+        let element = stream.next().await.ok_or_else(|| Failure::passing("the server closed the connection"))?;
         match element.and_then(|element| element.into_read_error()) {
             Ok(XmppStreamElement::Sasl(nonza)) => return Ok(nonza),
             Ok(XmppStreamElement::StreamError(error)) => return Err(Failure::from_stream_error(&error.0)),
-            Ok(_) => return Err(Failure::passing("The server answered the login with something else.")),
+            Ok(_) => return Err(Failure::passing("the server answered the login with something else")),
             Err(ReadError::SoftTimeout) => {}
             Err(error) => return Err(error.into()),
         }
@@ -173,8 +173,8 @@ impl Exchange {
             Some(Ok(rounds)) if ROUNDS.contains(&rounds) => Ok(()),
             Some(_) | None => Err(Failure::refused(
                 "login-failed",
-                "The server asks for a login that is not safe (number of SCRAM rounds).",
-                "Ask the server's operator.",
+                "the server asks for a login that is not safe (number of SCRAM rounds)",
+                "ask the server's operator",
             )),
         }
     }
@@ -183,16 +183,16 @@ impl Exchange {
 fn broken(error: MechanismError) -> Failure {
     Failure::refused(
         "login-failed",
-        format!("The login failed: {error}."),
-        "This looks like a fault of the server or of xbtd; please report it.",
+        format!("the login failed: {error}"),
+        "this looks like a fault of the server or of xbtd; please report it",
     )
 }
 
 fn impostor() -> Failure {
     Failure::refused(
         "bad-server-signature",
-        "The server could not prove that it knows the password.",
-        "Somebody may be listening; do not log in over this network.",
+        "the server could not prove that it knows the password",
+        "somebody may be listening; do not log in over this network",
     )
 }
 
@@ -201,8 +201,8 @@ fn none_fits(offered: &BTreeSet<String>) -> Failure {
     let list = offered.collect::<Vec<_>>().join(", ");
     Failure::refused(
         "no-mechanism",
-        format!("The server offers no way to log in that xbtd may use (it offers: {list})."),
-        "Ask the server's operator for SCRAM, or allow PLAIN.",
+        format!("the server offers no way to log in that xbtd may use (it offers: {list})"),
+        "ask the server's operator for SCRAM, or allow PLAIN",
     )
 }
 

@@ -45,8 +45,8 @@ pub(super) async fn run(
     let Stopped = match address::from_bare(&config.jid) {
         Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
         Ok(_) | Err(_) => {
-            let reason = format!("“{}” is not the address of an account.", config.jid);
-            let refused = Refused { code: "bad-jid", reason, hint: "Correct `jid` in [account].".to_owned() };
+            let reason = format!("“{}” is not the address of an account", config.jid);
+            let refused = Refused { code: "bad-jid", reason, hint: "correct `jid` in [account]".to_owned() };
             hopeless(ends, VecDeque::new(), refused).await
         }
     };
@@ -182,7 +182,7 @@ impl Session {
             self.agent.reset(device, random(), now);
         }
         if let Some(device) = self.agent.device() {
-            tracing::info!(%device, resumed, "online");
+            tracing::debug!(%device, resumed, "online");
             self.tell(Connection::Online { device, resumed });
         }
     }
@@ -272,7 +272,7 @@ async fn trust(config: &SessionConfig) -> Result<Arc<ClientConfig>, Failure> {
     let ca_file = config.ca_file.clone();
     match tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref())).await {
         Ok(result) => result,
-        Err(_) => Err(Failure::passing("The certificates could not be read.")),
+        Err(_) => Err(Failure::passing("the certificates could not be read")),
     }
 }
 

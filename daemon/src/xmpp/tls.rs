@@ -32,7 +32,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>,
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::passing(format!("TLS cannot be set up: {error}.")))?
+        .map_err(|error| Failure::passing(format!("TLS cannot be set up: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     // XEP-0368, section 2: one port may serve several protocols.
@@ -44,8 +44,8 @@ fn own_authorities(path: &Path) -> Result<RootCertStore, Failure> {
     let bad = |why: String| {
         Failure::refused(
             "bad-ca-file",
-            format!("The certificates in {} cannot be used: {why}.", path.display()),
-            "Set `ca_file` in [account] to a PEM file with the authority's certificate.",
+            format!("the certificates in {} cannot be used: {why}", path.display()),
+            "set `ca_file` in [account] to a PEM file with the authority's certificate",
         )
     };
     let mut roots = RootCertStore::empty();
@@ -66,8 +66,8 @@ fn system_authorities() -> Result<RootCertStore, Failure> {
     if roots.is_empty() {
         return Err(Failure::refused(
             "no-certificates",
-            "The system has no list of certificate authorities.",
-            "Install the package `ca-certificates`, or set `ca_file` in [account].",
+            "the system has no list of certificate authorities",
+            "install the package `ca-certificates`, or set `ca_file` in [account]",
         ));
     }
     Ok(roots)
@@ -80,11 +80,11 @@ pub(super) async fn encrypt(
     tcp: TcpStream,
 ) -> Result<(Io, ChannelBinding), Failure> {
     let name = ServerName::try_from(domain.to_owned())
-        .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have.")))?;
+        .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
     let handshake = TlsConnector::from(config.clone()).connect(name, tcp);
     let stream = tokio::time::timeout(HANDSHAKE, handshake)
         .await
-        .map_err(|_| Failure::passing("The server did not complete the TLS handshake in time."))??;
+        .map_err(|_| Failure::passing("the server did not complete the TLS handshake in time"))??;
     let binding = binding(&stream);
     Ok((Box::new(BufStream::new(Guard::new(stream))), binding))
 }

@@ -119,7 +119,7 @@ impl Wire {
     /// The parser wants an attribute `h` on that one, which XEP-0198 does not require and Prosody does not send.
     async fn negotiated(&mut self) -> Result<Option<XmppStreamElement>, Failure> {
         loop {
-            let element = self.stream.next().await.ok_or_else(|| Failure::passing("The connection broke."))?;
+            let element = self.stream.next().await.ok_or_else(|| Failure::passing("the connection broke"))?;
             match element {
                 Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(error))) => {
                     return Err(Failure::from_stream_error(&error.0));
@@ -132,7 +132,7 @@ impl Wire {
                     return Ok(None);
                 }
                 Ok(FallibleStreamElement::Err(error)) => {
-                    return Err(Failure::passing(format!("The server's answer makes no sense: {error}.")));
+                    return Err(Failure::passing(format!("the server's answer makes no sense: {error}")));
                 }
                 Err(ReadError::SoftTimeout) => {}
                 Err(error) => return Err(error.into()),
@@ -144,7 +144,7 @@ impl Wire {
     async fn resumption(&mut self) -> Result<Option<u32>, Failure> {
         match self.negotiated().await? {
             Some(XmppStreamElement::SM(sm::Nonza::Resumed(resumed))) => Ok(Some(resumed.h)),
-            Some(_) => Err(Failure::passing("The server answered the resumption with something else.")),
+            Some(_) => Err(Failure::passing("the server answered the resumption with something else")),
             None => Ok(None),
         }
     }
@@ -157,17 +157,17 @@ impl Wire {
             match self.negotiated().await? {
                 Some(XmppStreamElement::Stanza(Stanza::Iq(iq))) if iq.id() == ID => break iq,
                 Some(XmppStreamElement::Stanza(_)) => {}
-                _ => return Err(Failure::passing("The server answered the binding with something else.")),
+                _ => return Err(Failure::passing("the server answered the binding with something else")),
             }
         };
         match answer {
             Iq::Result { payload: Some(payload), .. } => BindResponse::try_from(payload)
                 .map(FullJid::from)
-                .map_err(|error| Failure::passing(format!("The server's binding makes no sense: {error}."))),
+                .map_err(|error| Failure::passing(format!("the server's binding makes no sense: {error}"))),
             Iq::Error { error, .. } => {
-                Err(Failure::passing(format!("The server refused our resource: {:?}.", error.defined_condition)))
+                Err(Failure::passing(format!("the server refused our resource: {:?}", error.defined_condition)))
             }
-            _ => Err(Failure::passing("The server answered the binding with something else.")),
+            _ => Err(Failure::passing("the server answered the binding with something else")),
         }
     }
 
@@ -184,7 +184,7 @@ impl Wire {
                     self.early.push_back(Incoming::Stanza(Box::new(stanza)));
                 }
                 None => return Ok(()),
-                Some(_) => return Err(Failure::passing("The server answered <enable/> with something else.")),
+                Some(_) => return Err(Failure::passing("the server answered <enable/> with something else")),
             }
         }
     }
@@ -261,14 +261,14 @@ impl Wire {
             }
             Ok(FallibleStreamElement::Ok(
                 XmppStreamElement::Sasl(_) | XmppStreamElement::Starttls(_) | XmppStreamElement::ComponentHandshake(_),
-            )) => Err(Lost::for_good("The server sent what has no place here.")),
+            )) => Err(Lost::for_good("the server sent what has no place here")),
             Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { name, header, error, .. })) => {
                 tracing::debug!(%name, from = header.from, %error, "a stanza that breaks the rules");
                 self.count();
                 Ok((name.to_ncname().as_str() == "iq").then_some(Incoming::BadIq(header)))
             }
             Ok(FallibleStreamElement::Err(error @ StreamElementError::InvalidNonza { .. })) => {
-                Err(Lost::for_good(format!("The server sent what cannot be read: {error}.")))
+                Err(Lost::for_good(format!("the server sent what cannot be read: {error}")))
             }
             Err(ReadError::SoftTimeout) => {
                 let managed = self.management.is_some();
@@ -277,9 +277,9 @@ impl Wire {
             }
             Err(ReadError::HardError(error)) => Err(Lost::from_io(&error)),
             Err(ReadError::ParseError(error)) => {
-                Err(Lost::for_good(format!("The server sent what cannot be read: {error}.")))
+                Err(Lost::for_good(format!("the server sent what cannot be read: {error}")))
             }
-            Err(ReadError::StreamFooterReceived) => Err(Lost::for_good("The server closed the stream.")),
+            Err(ReadError::StreamFooterReceived) => Err(Lost::for_good("the server closed the stream")),
         }
     }
 

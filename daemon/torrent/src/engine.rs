@@ -24,6 +24,7 @@ use crate::limit::Limiter;
 use crate::link::Attach;
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
+use crate::store::resume;
 use crate::swarm::{self, Command};
 use crate::{ContentKey, LinkTag};
 
@@ -226,6 +227,11 @@ impl Engine {
         self.post(key, Command::Forget(data));
     }
 
+    /// The contents of which a fetch has left something behind: under way, held up, or cut off by a crash.
+    pub fn leftovers(&self) -> Vec<ContentKey> {
+        resume::all(&self.shared.state_dir)
+    }
+
     /// Changes the limits at once; bytes per second, 0: none.
     pub fn set_limits(&self, upload: u64, download: u64) {
         self.shared.up.set(upload);
@@ -333,11 +339,7 @@ fn peer_id() -> Result<[u8; 20], EngineError> {
     let mut id = *b"-XB0001-............";
     let (_, random) = id.split_at_mut(8);
     getrandom::fill(random).map_err(|error| {
-        EngineError::new(
-            codes::BAD_STATE,
-            format!("The system gives no random numbers: {error}."),
-            "Restart the system.",
-        )
+        EngineError::new(codes::BAD_STATE, format!("the system gives no random numbers: {error}"), "restart the system")
     })?;
     random.iter_mut().for_each(|byte| *byte = LETTERS[usize::from(*byte % 32)]);
     Ok(id)

@@ -58,17 +58,17 @@ impl EngineError {
         let path = path.display();
         match error.kind() {
             io::ErrorKind::NotFound => {
-                Self::new(codes::SOURCE_MISSING, format!("{path} does not exist."), "Check the path.")
+                Self::new(codes::SOURCE_MISSING, format!("{path} does not exist"), "check the path")
             }
             io::ErrorKind::PermissionDenied => Self::new(
                 codes::SOURCE_UNREADABLE,
-                format!("{path} may not be read."),
-                "Give the account that runs xbtd permission to read it.",
+                format!("{path} may not be read"),
+                "give the account that runs xbtd permission to read it",
             ),
             _ => Self::new(
                 codes::SOURCE_UNREADABLE,
-                format!("{path} cannot be read: {error}."),
-                "Check the disk and try again.",
+                format!("{path} cannot be read: {error}"),
+                "check the disk and try again",
             ),
         }
     }
@@ -79,23 +79,28 @@ impl EngineError {
         match error.kind() {
             io::ErrorKind::StorageFull => Self::new(
                 codes::DISK_FULL,
-                format!("The disk that holds {path} is full."),
-                "Make room there, then resume.",
+                format!("the disk that holds {path} is full"),
+                "make room there, then resume",
             ),
             io::ErrorKind::QuotaExceeded => Self::new(
                 codes::DISK_FULL,
-                format!("The disk quota that {path} counts against is used up."),
-                "Make room there, then resume.",
+                format!("the disk quota that {path} counts against is used up"),
+                "make room there, then resume",
             ),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::new(
                 codes::DESTINATION_UNWRITABLE,
-                format!("{path} may not be written."),
-                "Choose another folder, or give xbtd permission to write there.",
+                format!("{path} may not be written"),
+                "choose another folder, or give xbtd permission to write there",
+            ),
+            io::ErrorKind::NotFound => Self::new(
+                codes::DESTINATION_UNWRITABLE,
+                format!("{path} is not there any more."),
+                "Bring the folder back (is its disk mounted?), then resume.",
             ),
             _ => Self::new(
                 codes::DESTINATION_UNWRITABLE,
-                format!("{path} cannot be written: {error}."),
-                "Check the folder and the disk, then resume.",
+                format!("{path} cannot be written: {error}"),
+                "check the folder and the disk, then resume",
             ),
         }
     }
@@ -104,8 +109,8 @@ impl EngineError {
     pub(crate) fn bad_metadata(what: impl std::fmt::Display) -> Self {
         Self::new(
             codes::BAD_METADATA,
-            format!("The description of the content is not acceptable: {what}."),
-            "Ask the sender to send it again with a current xbt.",
+            format!("the description of the content is not acceptable: {what}"),
+            "ask the sender to send it again with a current xbt",
         )
     }
 
@@ -113,8 +118,8 @@ impl EngineError {
     pub(crate) fn mismatch(what: impl std::fmt::Display) -> Self {
         Self::new(
             codes::METADATA_MISMATCH,
-            format!("The content is not what was offered: {what}."),
-            "Ask the sender about it before you accept a new offer.",
+            format!("the content is not what was offered: {what}"),
+            "ask the sender about it before you accept a new offer",
         )
     }
 }

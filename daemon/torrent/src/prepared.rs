@@ -81,8 +81,8 @@ impl Prepared {
         Self::read(&mut Reader(bytes)).ok_or_else(|| {
             EngineError::new(
                 codes::BAD_STATE,
-                "The stored description of a prepared content cannot be read.",
-                "Send it again.",
+                "the stored description of a prepared content cannot be read",
+                "send it again",
             )
         })
     }

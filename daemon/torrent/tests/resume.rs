@@ -90,6 +90,29 @@ async fn a_pause_keeps_the_pieces_and_a_resume_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn progress_does_not_go_back_when_a_fetch_is_opened_again() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    for at_least in [4 << 20, 8 << 20, 12 << 20] {
+        b.fetch(&prepared);
+        let (_, at_b) = join(&a, &b);
+        b.verified(at_least).await;
+        b.engine.pause(KEY);
+        b.closed(at_b).await;
+    }
+    finish(&mut a, &mut b, &prepared).await;
+    let told: Vec<u64> = b
+        .past
+        .iter()
+        .filter_map(|event| match event {
+            Event::Progress { verified, .. } => Some(*verified),
+            _ => None,
+        })
+        .collect();
+    assert!(told.is_sorted(), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damaged_partial_data_is_found_and_fetched_again() {
     let (mut a, prepared) = slow_seed().await;
     let mut b = Node::new();
@@ -218,4 +241,22 @@ async fn a_truncated_partial_file_is_checked_piece_by_piece() {
     b.restart();
     let again = finish(&mut a, &mut b, &prepared).await;
     assert!(again < SIZE as u64, "what is right is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_behind_is_named_and_can_be_cleared_away() {
+    let (a, prepared) = slow_seed().await;
+    let (folder, _) = tokio::task::block_in_place(|| killed_after(&a, &prepared, 14 << 20));
+    let b = reborn(folder);
+    let left = b.engine.leftovers();
+    assert_eq!(left.len(), 1);
+    assert!(!tree(&b.destination()).is_empty());
+    b.fetch(&prepared);
+    b.engine.forget(left[0], Data::Delete);
+    let cleared = async {
+        while !(b.engine.leftovers().is_empty() && tree(&b.destination()).is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), cleared).await.unwrap();
 }

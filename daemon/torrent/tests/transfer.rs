@@ -300,7 +300,8 @@ async fn a_dropped_engine_stops_and_saves() {
     let Node { engine, events: receiver, past, folder } = events;
     drop(engine);
     let mut b = Node { engine: b.engine.clone(), events: receiver, past, folder };
-    assert_eq!(b.closed(at_b).await, CloseReason::Shutdown);
+    // The last handle may be gone before its contents are told.
+    assert!(matches!(b.closed(at_b).await, CloseReason::Shutdown | CloseReason::Unknown));
     // Which of the two is seen depends on whether it was just writing.
     assert!(matches!(a.closed(at_a).await, CloseReason::Ended | CloseReason::Io(_)));
     // The channel ends when nothing of the engine is left, so what was to be saved is saved.

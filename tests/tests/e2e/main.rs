@@ -7,6 +7,7 @@
 mod cli;
 mod crash;
 mod devices;
+mod fire;
 mod harness;
 mod intruder;
 mod queue;

@@ -5,7 +5,7 @@ use crate::domain::command::{has_ended, wrong_state};
 use crate::domain::view::bytes;
 use crate::effect::{Effect, Reply, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::TransferId;
+use crate::ids::{ContentId, TransferId};
 use crate::input::Destination;
 use crate::transfer::{End, Incoming, Side, Transfer};
 
@@ -66,17 +66,16 @@ impl Domain {
 
     /// Has the engine receive it (again). Idempotent.
     pub(super) fn fetch(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
-        let (Side::In { folder: Some(folder), .. }, Some(facts)) = (&transfer.side, &transfer.facts) else { return };
-        let command = TorrentCommand::Fetch {
-            content: transfer.content,
-            // Two daemons of one person may share the folder, so the number alone would not do.
-            partial_id: format!("{id}-{}", transfer.offer),
-            facts: facts.clone(),
-            name: transfer.name.clone(),
-            folder: folder.clone(),
-        };
-        self.push(Effect::Torrent(command));
+        if let Some(command) = self.transfers.get(&id).and_then(fetch_command) {
+            self.push(Effect::Torrent(command));
+        }
+    }
+
+    /// For a content of which the engine still has partial data at start: whether the transfer has ended without it,
+    /// so that a crash came between the end and the clearing away. Says how to name the data to the engine.
+    pub fn abandoned(&self, content: ContentId) -> Option<TorrentCommand> {
+        let owner = self.transfers.values().find(|t| t.content == content)?;
+        owner.end().filter(|end| !matches!(end, End::Done)).and_then(|_| fetch_command(owner))
     }
 
     pub(super) fn decline(&mut self, ids: Vec<TransferId>, message: Option<String>) -> Result<Reply, Fault> {
@@ -93,6 +92,19 @@ impl Domain {
         }
         Ok(Reply::Transfers(ids))
     }
+}
+
+/// What the engine must know to receive it; none for a send or an offer that was not accepted.
+fn fetch_command(transfer: &Transfer) -> Option<TorrentCommand> {
+    let (Side::In { folder: Some(folder), .. }, Some(facts)) = (&transfer.side, &transfer.facts) else { return None };
+    Some(TorrentCommand::Fetch {
+        content: transfer.content,
+        // Two daemons of one person may share the folder, so the number alone would not do.
+        partial_id: format!("{}-{}", transfer.id, transfer.offer),
+        facts: facts.clone(),
+        name: transfer.name.clone(),
+        folder: folder.clone(),
+    })
 }
 
 fn is_a_send(transfer: &Transfer) -> Fault {

@@ -90,7 +90,7 @@ impl Domain {
                 format!("transfer {} was paused by {}", t.id, t.contact),
                 format!("only {} can resume it", t.contact),
             )),
-            None => Err(wrong_state(t, "is not paused", "'xbtctl list' shows how it stands".into())),
+            None => Err(wrong_state(t, "is not paused", format!("'xbtctl show {}' says how it stands", t.id))),
         })?;
         for id in &ids {
             self.release(*id);
@@ -174,7 +174,8 @@ impl Domain {
 
     fn contact_remove(&mut self, jid: BareJid) -> Result<Reply> {
         self.needs_server()?;
-        self.needs_listed(&jid)?;
+        self.needs_listed(&jid)
+            .map_err(|fault| Fault { hint: "'xbtctl contacts' lists those who are".into(), ..fault })?;
         self.push(Effect::Session(SessionCommand::RemoveContact(jid)));
         Ok(Reply::Done)
     }
@@ -260,9 +261,9 @@ pub(super) fn has_ended(transfer: &Transfer, end: &End, so: &str) -> Fault {
     };
     let hint = match &transfer.side {
         Side::Out { state: Outgoing::Ended(End::Done), .. } | Side::In { .. } => {
-            "'xbtctl list --all' shows how it stands"
+            format!("'xbtctl show {}' says how it went", transfer.id)
         }
-        Side::Out { .. } => "send it again if it is still wanted",
+        Side::Out { .. } => "send it again if it is still wanted".into(),
     };
-    wrong_state(transfer, &format!("{how}; {so}"), hint.into())
+    wrong_state(transfer, &format!("{how}; {so}"), hint)
 }

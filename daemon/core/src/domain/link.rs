@@ -87,8 +87,14 @@ impl Domain {
         }
         let now = self.now.wall;
         self.back_to_connecting(id);
+        let done = self.live(id).done_bytes;
         if let Some(transfer) = self.change(id) {
-            transfer.note(now, "connecting", Some(format!("the link was lost: {reason}")));
+            let whole =
+                transfer.direction() == Direction::Out && transfer.facts.as_ref().is_some_and(|f| f.size <= done);
+            // The receiver needs no link to verify the last pieces and say so.
+            let reason =
+                if whole { "all is sent; the word is awaited".into() } else { format!("the link was lost: {reason}") };
+            transfer.note(now, "connecting", Some(reason));
         }
         if renewed {
             return; // the next one is on its way, or the link room says that it failed

@@ -113,6 +113,7 @@ impl Backend for Fake {
             links: 0,
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
+            state_error: None,
         })
     }
 

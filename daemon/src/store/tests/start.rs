@@ -69,7 +69,7 @@ fn the_promised_pragmas_are_on() {
     let number = |name| store.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     let mode: String = store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), number("synchronous"), number("foreign_keys")), ("wal", 2, 1));
-    assert_eq!((number("busy_timeout"), number("application_id")), (5000, 0x7862_7464));
+    assert_eq!((number("busy_timeout"), number("application_id")), (500, 0x7862_7464));
 }
 
 #[test]

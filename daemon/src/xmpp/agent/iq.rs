@@ -150,7 +150,7 @@ impl Agent {
             return;
         };
         if !self.rates.admit(&device.bare, now) {
-            let busy = Refusal::wait(Wait::Busy, "Too many requests in a short time; ask again later.");
+            let busy = Refusal::wait(Wait::Busy, "too many requests in a short time; ask again later");
             self.refuse(from, id, busy);
             return;
         }
@@ -165,7 +165,7 @@ impl Agent {
         };
         let by_one = self.asked.values().filter(|asked| asked.from.to_bare() == from.to_bare()).count();
         if self.asked.len() >= MOST_ASKED || by_one >= MOST_ASKED_BY_ONE {
-            let busy = Refusal::wait(Wait::Busy, "Too many requests at once; ask again.");
+            let busy = Refusal::wait(Wait::Busy, "too many requests at once; ask again");
             self.refuse(from, id, busy);
             return;
         }

@@ -55,7 +55,7 @@ impl Agent {
         let roster = answer.ok().flatten().and_then(|element| xml::Roster::try_from(element).ok());
         let Some(roster) = roster else {
             // Without it everybody would be a stranger.
-            self.broken = Some("The server does not send the roster.".to_owned());
+            self.broken = Some("the server does not send the roster".to_owned());
             return;
         };
         tracing::debug!(contacts = roster.items.len(), "the roster is here");

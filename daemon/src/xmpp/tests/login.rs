@@ -215,7 +215,7 @@ async fn a_server_that_falls_silent_is_noticed_within_seventy_seconds() {
     while silent.elapsed() < std::time::Duration::from_secs(70) {
         let event = tokio::time::timeout(std::time::Duration::from_secs(70), alice.events.recv()).await.unwrap();
         if let Some(SessionEvent::Connection(Connection::Offline { reason, .. })) = event {
-            assert_eq!(reason, "The server does not answer.");
+            assert_eq!(reason, "the server does not answer");
             return;
         }
     }

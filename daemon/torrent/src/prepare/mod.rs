@@ -133,17 +133,17 @@ fn content_name(sources: &Sources, tree: &walk::Tree) -> Result<String, EngineEr
         None => format!("{} and {} more", tree.first_name, tree.roots.len() - 1),
     };
     names::safe_name(&name).map_err(|error| {
-        EngineError::new(codes::BAD_NAME, format!("{name:?} cannot be a name: {error}."), "Choose another.")
+        EngineError::new(codes::BAD_NAME, format!("{name:?} cannot be a name: {error}"), "choose another")
     })?;
     Ok(name)
 }
 
 fn too_large() -> EngineError {
-    EngineError::new(codes::TOO_LARGE, "This is more than one content can hold.", "Send it in parts.")
+    EngineError::new(codes::TOO_LARGE, "this is more than one content can hold", "send it in parts")
 }
 
 fn cancelled() -> EngineError {
-    EngineError::new(codes::CANCELLED, "The preparation was cancelled.", "Send it again if that was a mistake.")
+    EngineError::new(codes::CANCELLED, "the preparation was cancelled", "send it again if that was a mistake")
 }
 
 #[cfg(test)]

@@ -35,8 +35,8 @@ pub(super) struct Found {
 
 pub(super) fn walk(paths: &[PathBuf], stop: &AtomicBool) -> Result<Tree, EngineError> {
     if paths.is_empty() || paths.len() > MAX_ROOTS {
-        let message = format!("From 1 to {MAX_ROOTS} paths can be sent together, not {}.", paths.len());
-        return Err(EngineError::new(codes::SOURCE_EMPTY, message, "Name files or folders."));
+        let message = format!("from 1 to {MAX_ROOTS} paths can be sent together, not {}", paths.len());
+        return Err(EngineError::new(codes::SOURCE_EMPTY, message, "name files or folders"));
     }
     let many = paths.len() > 1;
     let mut tree = Tree { roots: Vec::new(), first_name: String::new(), single: false, files: Vec::new() };
@@ -64,15 +64,15 @@ pub(super) fn walk(paths: &[PathBuf], stop: &AtomicBool) -> Result<Tree, EngineE
         let path = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
         return Err(EngineError::new(
             codes::SOURCE_EMPTY,
-            format!("There is no file in {path}."),
-            "Empty folders cannot be sent.",
+            format!("there is no file in {path}"),
+            "empty folders cannot be sent",
         ));
     }
     tree.files.sort_by(|a, b| a.path.cmp(&b.path));
     if let Some(twins) = tree.files.windows(2).find(|pair| matches!(pair, [a, b] if a.path == b.path)) {
         let name = twins.first().map(|file| file.path.join("/")).unwrap_or_default();
-        let message = format!("Two files are called {name} and differ only in how their accents are stored.");
-        return Err(EngineError::new(codes::BAD_NAME, message, "Rename one of them."));
+        let message = format!("two files are called {name} and differ only in how their accents are stored");
+        return Err(EngineError::new(codes::BAD_NAME, message, "rename one of them"));
     }
     Ok(tree)
 }
@@ -117,8 +117,8 @@ impl Walker<'_> {
 
     fn file(&mut self, metadata: &fs::Metadata, below: String, path: Vec<String>) -> Result<(), EngineError> {
         if self.tree.files.len() == MAX_FILES {
-            let message = format!("There are more than {MAX_FILES} files.");
-            return Err(EngineError::new(codes::TOO_MANY_FILES, message, "Pack them into an archive and send that."));
+            let message = format!("there are more than {MAX_FILES} files");
+            return Err(EngineError::new(codes::TOO_MANY_FILES, message, "pack them into an archive and send that"));
         }
         if path.iter().map(|part| part.len() + 1).sum::<usize>() > MAX_PATH {
             return Err(bad_name(Path::new(&below), "has too long a path"));
@@ -157,10 +157,10 @@ fn unused(name: &str, used: &mut HashSet<String>) -> String {
 }
 
 fn special(path: &Path, what: &str) -> EngineError {
-    let message = format!("{} {what}.", path.display());
-    EngineError::new(codes::SPECIAL_FILE, message, "Remove it from what you send, or send what it points to.")
+    let message = format!("{} {what}", path.display());
+    EngineError::new(codes::SPECIAL_FILE, message, "remove it from what you send, or send what it points to")
 }
 
 fn bad_name(path: &Path, what: &str) -> EngineError {
-    EngineError::new(codes::BAD_NAME, format!("{} {what}.", path.display()), "Rename it.")
+    EngineError::new(codes::BAD_NAME, format!("{} {what}", path.display()), "rename it")
 }

@@ -149,8 +149,8 @@ impl PartialFiles {
             if !seen.insert(stamp.ino) {
                 return Err(EngineError::new(
                     codes::BAD_NAME,
-                    format!("Two files differ only in their case, which the disk of {} ignores.", self.path.display()),
-                    "Choose a destination on another file system.",
+                    format!("two files differ only in their case, which the disk of {} ignores", self.path.display()),
+                    "choose a destination on another file system",
                 ));
             }
             stamps.push(stamp);

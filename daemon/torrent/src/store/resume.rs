@@ -105,6 +105,13 @@ pub(crate) fn set_aside(state_dir: &Path, key: ContentKey) {
     }
 }
 
+/// The contents of which there is a state; none if the folder cannot be read.
+pub(crate) fn all(state_dir: &Path) -> Vec<ContentKey> {
+    let names = fs::read_dir(state_dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let keys = names.filter_map(|name| name.to_str()?.strip_suffix(".resume")?.parse().ok());
+    keys.map(ContentKey).collect()
+}
+
 /// Forgets the state of a content.
 pub(crate) fn remove(state_dir: &Path, key: ContentKey) {
     if let Err(error) = fs::remove_file(path(state_dir, key))

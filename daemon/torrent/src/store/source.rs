@@ -69,7 +69,7 @@ impl SourceFiles {
         let path = self.prepared.path(index);
         let stamp = self.prepared.sources.get(index).map(|source| source.stamp);
         path.zip(stamp).ok_or_else(|| {
-            EngineError::new(codes::BAD_STATE, "The stored list of files does not fit its content.", "Send it again.")
+            EngineError::new(codes::BAD_STATE, "the stored list of files does not fit its content", "send it again")
         })
     }
 }
@@ -115,7 +115,7 @@ fn compare(path: &Path, stamp: &Stamp, now: io::Result<Metadata>) -> Result<(), 
 pub(crate) fn changed(path: &Path, what: &str) -> EngineError {
     EngineError::new(
         codes::SOURCE_CHANGED,
-        format!("{} {what} since it was prepared.", path.display()),
-        "Send it again to offer it as it is now.",
+        format!("{} {what} since it was prepared", path.display()),
+        "send it again to offer it as it is now",
     )
 }

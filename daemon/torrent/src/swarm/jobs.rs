@@ -16,6 +16,7 @@ use crate::metainfo::Metainfo;
 use crate::names;
 use crate::piece::PieceBuf;
 use crate::prepared::Prepared;
+use crate::space::shown;
 use crate::store::resume::{self, Found, Resume};
 use crate::store::{PartialFiles, SourceFiles, Store, check, place};
 use crate::{ContentKey, LinkTag};
@@ -84,8 +85,8 @@ impl Saving {
 pub(super) fn open_seed(prepared: &Arc<Prepared>) -> Result<Opened, EngineError> {
     let meta = Metainfo::parse(prepared.info.clone())?;
     if meta.info_hash != prepared.info_hash || meta.files.len() != prepared.sources.len() {
-        let message = "The stored description of a prepared content contradicts itself.";
-        return Err(EngineError::new(codes::BAD_STATE, message, "Send it again."));
+        let message = "the stored description of a prepared content contradicts itself";
+        return Err(EngineError::new(codes::BAD_STATE, message, "send it again"));
     }
     let files = SourceFiles::new(prepared.clone());
     files.check_all()?;
@@ -127,11 +128,7 @@ pub(super) fn open_fetch(
     let plain =
         !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if !plain {
-        return Err(EngineError::new(
-            codes::BAD_NAME,
-            format!("{id:?} cannot be part of a file name."),
-            "Report this.",
-        ));
+        return Err(EngineError::new(codes::BAD_NAME, format!("{id:?} cannot be part of a file name"), "report this"));
     }
     let meta = match (known, &fetch.info) {
         (Some(meta), _) => Some(meta),
@@ -177,8 +174,13 @@ fn open_partial(
     checked: &AtomicU64,
 ) -> Result<Opened, EngineError> {
     let (fetch, path) = (&place.fetch, place.partial());
-    std::fs::create_dir_all(&fetch.destination)
-        .map_err(|error| EngineError::destination(&fetch.destination, &error))?;
+    // Made only for a fetch that begins. Where one has begun and the folder is gone, its disk may not be mounted: what
+    // would be made in its place would fill another disk and be hidden when the right one is back.
+    let folder = match found {
+        Found::Nothing => std::fs::create_dir_all(&fetch.destination),
+        Found::State(_) | Found::Bad => std::fs::metadata(&fetch.destination).map(drop),
+    };
+    folder.map_err(|error| EngineError::destination(&fetch.destination, &error))?;
     let was_there = std::fs::symlink_metadata(&path).is_ok();
     if !was_there {
         room_for(fetch, meta.size)?;
@@ -247,11 +249,13 @@ fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
         return Ok(());
     }
     let message = format!(
-        "{} needs {bytes} more bytes and the disk that holds {} has {free}.",
+        "{} needs {} more, and the disk that holds {} has {}",
         fetch.name,
-        fetch.destination.display()
+        shown(bytes),
+        fetch.destination.display(),
+        shown(free)
     );
-    Err(EngineError::new(codes::DISK_FULL, message, "Make room there, then resume."))
+    Err(EngineError::new(codes::DISK_FULL, message, "make room there, then resume"))
 }
 
 /// Checks metadata against the offer.
@@ -313,7 +317,7 @@ pub(super) fn save(place: &Place, view: &View, have: &Bitfield) -> Result<(), En
 /// Puts everything on the disk and gives it its name.
 pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError> {
     let Store::Partial(files) = &*view.store else {
-        return Err(EngineError::new(codes::BAD_STATE, "A source cannot be fetched.", "Report this."));
+        return Err(EngineError::new(codes::BAD_STATE, "a source cannot be fetched", "report this"));
     };
     files.finish()?;
     if !place::is_identity(&place.partial(), files.identity()?) {

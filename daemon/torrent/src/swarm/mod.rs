@@ -355,25 +355,32 @@ impl Swarm {
             let _ = job.await;
         }
         self.view = None;
+        self.told = None;
     }
 
     async fn tick(&mut self) {
+        self.tell_progress();
+        if self.phase == Phase::Metadata {
+            self.metadata_overdue().await;
+        }
+        if self.phase == Phase::Fetching {
+            self.look_after().await;
+        }
+    }
+
+    /// Says how much is verified, if that is news.
+    fn tell_progress(&mut self) {
         let verified = match (&self.phase, &self.view) {
-            (Phase::Opening, _) => self.checked.load(Ordering::Relaxed),
+            // What is looked through again was told before: progress does not go back for that.
+            (Phase::Opening, _) => self.checked.load(Ordering::Relaxed).max(self.told.unwrap_or(0)),
             (_, Some(view)) => view.meta.bytes_of(self.pieces.have()),
-            (_, None) => 0,
+            (_, None) => self.told.unwrap_or(0),
         };
         if self.is_fetch()
             && self.told != Some(verified)
             && self.shared.tell(Event::Progress { key: self.key, verified })
         {
             self.told = Some(verified);
-        }
-        if self.phase == Phase::Metadata {
-            self.metadata_overdue().await;
-        }
-        if self.phase == Phase::Fetching {
-            self.look_after().await;
         }
     }
 }

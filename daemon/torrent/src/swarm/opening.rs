@@ -24,7 +24,6 @@ impl Swarm {
     /// Looks at what is on the disk; [`Done::Opened`] follows.
     pub(super) fn open(&mut self, known: Option<Arc<Metainfo>>) {
         self.phase = Phase::Opening;
-        self.told = None;
         self.stop = Arc::new(AtomicBool::new(false));
         self.checked = Arc::new(AtomicU64::new(0));
         let (stop, checked) = (self.stop.clone(), self.checked.clone());
@@ -74,6 +73,7 @@ impl Swarm {
                 self.ready(view, have);
                 std::mem::take(&mut self.waiting).into_iter().for_each(|attach| self.link(attach));
                 if fetch {
+                    self.tell_progress();
                     // An empty content is complete as soon as it is known.
                     self.saving.unsaved = 1;
                     self.try_finish();

@@ -3,6 +3,7 @@
 use super::world::jid;
 use super::world::person::{alice_and_bob, offered};
 use crate::effect::CallId;
+use crate::effect::TorrentCommand;
 use crate::ids::FullJid;
 use crate::input::{Command, Input};
 use crate::signal::{Answer, Offer, Request, SessionCommand, SessionEvent, Token};
@@ -103,6 +104,23 @@ fn remove_leaves_the_received_file_unless_it_is_to_be_deleted() {
         assert_eq!(world.at(bob).engine.deleted.len(), usize::from(delete_data));
         assert!(world.at(bob).store.transfers.is_empty() && world.at(bob).store.contents.is_empty());
     }
+}
+
+#[test]
+fn data_of_a_transfer_that_ended_without_it_is_known_as_abandoned() {
+    let (mut world, _, (bob, got)) = offered(6);
+    let content = world.transfer(bob, got).content;
+    world.accept(bob, got).unwrap();
+    assert!(world.at(bob).domain.abandoned(content).is_none(), "it is still wanted");
+    world.command(bob, Command::Cancel(vec![got])).unwrap();
+    world.restart(bob);
+    assert!(matches!(world.at(bob).domain.abandoned(content), Some(TorrentCommand::Fetch { .. })));
+
+    let (mut world, _, (bob, got)) = offered(7);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    let content = world.transfer(bob, got).content;
+    assert!(world.at(bob).domain.abandoned(content).is_none(), "it is done and in place");
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! Keeping: nothing goes out before it is on the disk, so while the state cannot be written everything waits; but
+//! people are told, may look, and may stop the daemon.
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep_until};
+use xbt_api::{ApiError, EventKind};
+use xbt_core::effect::Persist;
+use xbt_core::ids::ContentId;
+
+use super::{Driver, INBOX, Message, views};
+use crate::store::{Store, StoreError};
+
+/// Between two attempts to write the state while the disk is full, or the like.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Keeps a batch. `false`: it cannot be kept and the daemon is to stop, so nothing of it may go out.
+    pub(super) async fn commit(&mut self, changes: &[Persist]) -> bool {
+        while let Err(error) = block_in_place(|| self.rooms.store.commit(changes)) {
+            if !self.wait_for_store(&error).await {
+                return false;
+            }
+        }
+        self.state_is_kept();
+        true
+    }
+
+    /// Keeps what is needed to seed a content again. `Ok(false)`: as for [`Driver::commit`].
+    ///
+    /// # Errors
+    /// What will not pass by waiting.
+    pub(super) async fn put_blob(&mut self, content: ContentId, blob: &[u8]) -> Result<bool, StoreError> {
+        let put = |store: &mut Store| block_in_place(|| store.put_blob(content, blob));
+        while let Err(error) = put(&mut self.rooms.store) {
+            if !error.may_pass() {
+                return Err(error);
+            }
+            if !self.wait_for_store(&error).await {
+                return Ok(false);
+            }
+        }
+        self.state_is_kept();
+        Ok(true)
+    }
+
+    fn state_is_kept(&mut self) {
+        if self.state_error.take().is_some() {
+            tracing::info!("the state can be written again");
+            self.notice("the state can be written again".to_owned());
+        }
+    }
+
+    fn notice(&self, text: String) {
+        self.rooms.ring.push(views::time(self.now().wall), EventKind::Notice, None, text);
+    }
+
+    /// Waits until it is worth trying again; meanwhile the state may be looked at, and commands are held, at most as
+    /// many as the inbox has room for. `false`: the daemon is to stop.
+    async fn wait_for_store(&mut self, error: &StoreError) -> bool {
+        let told = ApiError::new(error.code(), error.message(), error.hint());
+        if self.state_error.as_ref() != Some(&told) {
+            tracing::error!(%error, "the state cannot be written; everything waits until it can");
+            self.notice(format!("{error}; everything waits until it can be written"));
+            self.state_error = Some(told);
+        }
+        let retry = Instant::now() + RETRY;
+        while !self.stopping {
+            tokio::select! {
+                () = sleep_until(retry) => return true,
+                message = self.inbox.recv(), if self.held.len() < INBOX => match message {
+                    Some(Message::Look(look)) => look(self),
+                    Some(Message::Stop) | None => self.stopping = true,
+                    Some(message @ (Message::Command(..) | Message::Settings(_) | Message::Session(_))) => {
+                        self.held.push_back(message);
+                    }
+                },
+            }
+        }
+        false
+    }
+}
