@@ -153,6 +153,7 @@ impl Xbt for FakeDaemon {
             links: 1,
             counts: Counts { total: 3, active: 1, ..Counts::default() },
             refused: Default::default(),
+            state_error: None,
         })
     }
 

@@ -82,13 +82,17 @@ impl DriverHandle {
     }
 
     /// Waits until the roster says what we asked for.
-    async fn until_listed(&self, jid: &BareJid, listed: bool) -> Result<Option<Contact>> {
+    async fn until<T: Send + 'static>(
+        &self,
+        jid: &BareJid,
+        look: impl Fn(&Driver, &BareJid) -> Option<T> + Clone + Send + 'static,
+    ) -> Result<T> {
         let deadline = Instant::now() + ROSTER_CHANGE;
         let mut seq = None;
         loop {
             let who = jid.clone();
-            let found = self.look(move |driver| driver.listed(&who)).await?;
-            if found.is_some() == listed {
+            let looking = look.clone();
+            if let Some(found) = self.look(move |driver| looking(driver, &who)).await? {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -193,16 +197,13 @@ impl Backend for DriverHandle {
         let jid = show::address(&jid)?;
         let who = jid.clone();
         self.command(Command::ContactAdd { jid, name }).await?;
-        match self.until_listed(&who, true).await? {
-            Some(contact) => Ok(contact),
-            None => self.contact(who).await,
-        }
+        self.until(&who, Driver::added).await
     }
 
     async fn contact_remove(&self, jid: String) -> Result<()> {
         let jid = self.resolve(jid).await?;
         self.command(Command::ContactRemove(jid.clone())).await?;
-        self.until_listed(&jid, false).await.map(drop)
+        self.until(&jid, |driver, jid| driver.listed(jid).is_none().then_some(())).await
     }
 
     async fn contact_allow(&self, jid: String) -> Result<Contact> {

@@ -2,6 +2,7 @@
 
 use xbt_api as api;
 use xbt_core::contact::Trust;
+use xbt_core::domain::ContactView;
 use xbt_core::ids::{BareJid, FullJid, TransferId};
 use xbt_core::signal::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
@@ -179,6 +180,12 @@ impl Driver {
     /// A contact that is on the roster.
     pub(super) fn listed(&self, jid: &BareJid) -> Option<api::Contact> {
         self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&c))
+    }
+
+    /// A contact that is on the roster and knows, or is asked, that we want to see its presence.
+    pub(super) fn added(&self, jid: &BareJid) -> Option<api::Contact> {
+        let asked = |c: &ContactView<'_>| c.contact.listed && (c.contact.ask || c.contact.subscription.sees_contact());
+        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&c))
     }
 
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.

@@ -260,3 +260,21 @@ async fn what_a_crash_left_behind_is_named_and_can_be_cleared_away() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), cleared).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complete_content_that_was_held_up_and_forgotten_leaves_no_state() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    finish(&mut a, &mut b, &prepared).await;
+    let key = b.engine.leftovers()[0];
+    b.engine.pause(key);
+    b.engine.forget(key, Data::Keep);
+    let cleared = async {
+        while !b.engine.leftovers().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), cleared).await.unwrap();
+    assert_eq!(tree(&b.destination()).len(), 1);
+}

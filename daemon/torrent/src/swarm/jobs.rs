@@ -331,15 +331,19 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError>
 }
 
 /// Removes what the caller no longer wants.
-pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data, complete: bool) {
+pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
+    let path = partial_path(fetch);
+    let partial = std::fs::symlink_metadata(&path);
+    // What has its place has no partial data any more, however the content was held up since.
+    let placed = matches!(resume::load(state_dir, key), resume::Found::State(state) if state.placed.is_some());
+    let complete = placed && partial.is_err();
     if complete || data == Data::Delete {
         resume::remove(state_dir, key);
     }
     if complete || data == Data::Keep {
         return;
     }
-    let path = partial_path(fetch);
-    let removed = match std::fs::symlink_metadata(&path) {
+    let removed = match partial {
         Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(&path),
         Ok(_) => std::fs::remove_file(&path),
         Err(_) => Ok(()),

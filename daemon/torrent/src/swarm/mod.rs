@@ -347,11 +347,10 @@ impl Swarm {
     }
 
     async fn forget(&mut self, data: Data) {
-        let complete = self.phase == Phase::Complete;
         self.halt(CloseReason::Unknown).await;
         if let Some(Role::Fetch(fetch)) = self.role.take() {
             let (state_dir, key) = (self.shared.state_dir.clone(), self.key);
-            let job = tokio::task::spawn_blocking(move || jobs::forget(&state_dir, key, &fetch, data, complete));
+            let job = tokio::task::spawn_blocking(move || jobs::forget(&state_dir, key, &fetch, data));
             let _ = job.await;
         }
         self.view = None;
