@@ -150,7 +150,7 @@ impl Agent {
             return;
         };
         if !self.rates.admit(&device.bare, now) {
-            let busy = Refusal::wait(Wait::Busy, "Too many requests in a short time; ask again later.");
+            let busy = Refusal::wait(Wait::Busy, "too many requests in a short time; ask again later");
             self.refuse(from, id, busy);
             return;
         }

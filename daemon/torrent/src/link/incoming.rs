@@ -89,7 +89,11 @@ impl Link {
         }
     }
 
+    /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it.
     fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
+        if std::mem::replace(&mut self.bitfield_came, true) {
+            return Err(CloseReason::Protocol("a second bitfield"));
+        }
         match &mut self.theirs {
             Theirs::Known(theirs) => {
                 let new = Bitfield::from_bytes(&bits, theirs.len()).ok_or(BAD_BITFIELD)?;

@@ -86,6 +86,8 @@ struct Link {
     metadata_id: Arc<AtomicU64>,
     /// Blocks of metadata that the other side has asked for.
     told_metadata: usize,
+    /// The other side has sent its bitfield.
+    bitfield_came: bool,
     uploaded: Arc<AtomicU64>,
     /// Reports that wait for the end of a read.
     pending: Vec<Report>,
@@ -123,6 +125,7 @@ impl Link {
             incoming: None,
             metadata_id: Arc::default(),
             told_metadata: 0,
+            bitfield_came: false,
             uploaded: Arc::default(),
             pending: Vec::new(),
             told: (0, 0, 0),
