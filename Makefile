@@ -44,10 +44,9 @@ install: ## release programs, user unit, example configuration, manual and compl
 	$(TARGET)/release/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
 
 bench: setup ## how fast the engine alone and all of xbt are on this machine (release build)
-	@if [ -e daemon/torrent/examples/loopback.rs ]; then $(CARGO) run --release -p xbt-torrent --example loopback; \
-	else echo "the engine has no measurement of its own yet (daemon/torrent/examples/loopback.rs)"; fi
 	$(CARGO) build --release --workspace
-	$(TARGET)/release/demo
+	$(CARGO) build --release -p xbt-torrent --example loopback
+	XBT_LOG=info $(TARGET)/release/bench
 
 soak: setup ## kills, stops, floods and full disks with new seeds, for SOAK_MINUTES
 	$(CARGO) build --workspace

@@ -95,13 +95,17 @@ async fn list_is_a_table_for_people_with_foreign_text_made_harmless() {
     incoming.name = "photo\u{202e}gpj\u{1b}[31m.exe".into();
     let mut queued = transfer(13, State::Queued);
     queued.why = Some(Why { code: "contact-offline".into(), text: "bob is offline".into() });
-    bench.world().transfers = vec![sending, incoming, queued];
+    let mut paused = transfer(14, State::Connecting);
+    paused.done_bytes = paused.size / 4;
+    paused.paused = true;
+    bench.world().transfers = vec![sending, incoming, queued, paused];
     let ran = bench.run(&["list"]).await;
     let expected = [
         "ID     CONTACT          NAME                   SIZE  STATE                    RATE",
         " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left",
         "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered",
         "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)",
+        "14  →  bob@example.org  holiday             1.2 GiB  paused 25%",
     ];
     assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
     let ran = bench.run(&["list", "--color", "always"]).await;

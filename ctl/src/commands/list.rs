@@ -90,7 +90,9 @@ fn row(transfer: &Transfer) -> [Cell; 7] {
 }
 
 fn state_text(transfer: &Transfer) -> String {
-    let mut text = transfer.state.to_string();
+    // Which of the active states a paused transfer is in says nothing.
+    let moving = matches!(transfer.state, State::Connecting | State::Sending | State::Receiving);
+    let mut text = if transfer.paused && moving { "paused".to_owned() } else { transfer.state.to_string() };
     match transfer.state {
         State::Preparing | State::Sending | State::Receiving => text += &format!(" {}%", percent(transfer)),
         State::Connecting if transfer.done_bytes > 0 => text += &format!(" {}%", percent(transfer)),
@@ -108,7 +110,7 @@ fn state_text(transfer: &Transfer) -> String {
         | State::Expired
         | State::Elsewhere => {}
     }
-    if transfer.paused {
+    if transfer.paused && !moving {
         text += ", paused";
     }
     if let Some(why) = &transfer.why {

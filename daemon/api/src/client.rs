@@ -11,8 +11,8 @@ use tarpc::context::Context;
 use tarpc::tokio_util::codec::LengthDelimitedCodec;
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout_at};
-use tokio_serde::formats::Json;
 
+use crate::codec::Json;
 use crate::{
     ApiError, Contact, Events, Hello, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS, PROTOCOL, SendRequest,
     Status, Transfer, TransferDetails, Verification, XbtClient, codes,
@@ -175,7 +175,7 @@ impl Client {
             Ok(Ok(stream)) => stream,
         };
         let framed = LengthDelimitedCodec::builder().max_frame_length(MAX_RESPONSE_FRAME).new_framed(stream);
-        let transport = tarpc::serde_transport::new(framed, Json::default());
+        let transport = tarpc::serde_transport::new(framed, Json);
         let stub = XbtClient::new(tarpc::client::Config::default(), transport).spawn();
         let nobody = Hello { protocol: PROTOCOL, version: "?".into(), methods: Vec::new() };
         let mut client = Self { stub, path: path.to_owned(), hello: nobody };

@@ -5,6 +5,7 @@
 //! a field may be added in any version, but is renamed or removed only together with [`PROTOCOL`].
 
 mod client;
+mod codec;
 pub mod codes;
 mod contact;
 mod error;

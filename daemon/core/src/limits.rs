@@ -6,6 +6,15 @@ pub const LINKS_PER_DEVICE: usize = 4;
 /// Offers of one contact that wait for an answer; more are put off.
 pub const OFFERS_PER_CONTACT: usize = 256;
 
+/// Transfers from one contact that have not ended, accepted ones included; more are put off.
+pub const OPEN_PER_CONTACT: usize = 1_024;
+
+/// Transfers from one contact that came to nothing and are listed all the same; the oldest go first.
+pub const VAIN_PER_CONTACT: usize = 256;
+
+/// Bytes of metadata that a file may need: its path, raw and with room.
+pub const METADATA_PER_FILE: u64 = 8 << 10;
+
 /// Requests that wait for an answer of one device; the others wait here.
 pub const REQUESTS_PER_DEVICE: usize = 8;
 

@@ -187,6 +187,13 @@ pub struct Transfer {
     pub history: Vec<Step>,
 }
 
+impl Facts {
+    /// Bytes that a standing rule looks at: the files, or the metadata where that is more.
+    pub fn cost(&self) -> u64 {
+        self.size.max(u64::from(self.metadata_size))
+    }
+}
+
 impl Transfer {
     /// Which way the content goes.
     pub fn direction(&self) -> Direction {

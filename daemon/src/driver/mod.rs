@@ -9,6 +9,7 @@ mod carry;
 mod convert;
 mod keep;
 mod paths;
+mod refusals;
 mod safety;
 mod show;
 mod spool;
@@ -37,6 +38,7 @@ use crate::store::Store;
 use crate::xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
+use refusals::Refusals;
 
 /// Calls that wait for the driver; a further caller waits for room.
 const INBOX: usize = 256;
@@ -96,8 +98,8 @@ pub struct Driver {
     again: VecDeque<Input>,
     /// Lines of each transfer's history that the log has told.
     told: HashMap<TransferId, usize>,
-    /// How many links and requests were refused, by reason.
-    refused: HashMap<&'static str, u64>,
+    /// How many links were refused, by reason.
+    refused: Refusals,
     /// Why the state cannot be written at the moment.
     state_error: Option<ApiError>,
     /// What came while it could not; at most [`INBOX`].
@@ -122,7 +124,7 @@ impl Driver {
             next_link: 0,
             again: VecDeque::new(),
             told,
-            refused: HashMap::new(),
+            refused: Refusals::default(),
             state_error: None,
             held: VecDeque::new(),
             stopping: false,
@@ -223,8 +225,9 @@ impl Driver {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
             }
             LinkEvent::Refused { remote, reason, .. } => {
-                tracing::info!(%remote, reason, "a link was refused");
-                *self.refused.entry(reason).or_default() += 1;
+                if let Some(count) = self.refused.count(reason, Instant::now()) {
+                    tracing::info!(%remote, reason, count, "links were refused");
+                }
             }
         }
     }

@@ -16,6 +16,10 @@ const ENDED_SHOWN: usize = 20;
 /// Most files in the answer to `show`.
 const FILES_SHOWN: usize = 1_000;
 
+/// Bytes of text on one page of a list: even escaped, and with all that is not text, it fits a frame. Contacts choose
+/// most of it, and must not be able to make a list that cannot be told.
+const PAGE_TEXT: usize = api::MAX_RESPONSE_FRAME / 4;
+
 type Result<T> = std::result::Result<T, api::ApiError>;
 
 /// The bare JID that a person typed.
@@ -42,11 +46,11 @@ impl Driver {
         };
         let oldest_ended = if query.all { None } else { self.oldest_ended_shown(&matches) };
         let shown = |t: &&Transfer| t.end().is_none() || query.all || oldest_ended.is_some_and(|id| t.id >= id);
-        let after = |t: &&Transfer| query.after_id.is_none_or(|id| t.id.0 > id);
         let limit = query.limit.unwrap_or(api::MAX_PAGE).min(api::MAX_PAGE) as usize;
-        let mut rest = self.domain.transfers().filter(after).filter(matches).filter(shown);
-        let transfers = rest.by_ref().take(limit).map(|t| self.view(t)).collect();
-        api::ListPage { transfers, more: rest.next().is_some() }
+        let after = TransferId(query.after_id.unwrap_or(0));
+        let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
+        let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
+        api::ListPage { transfers, more }
     }
 
     /// The first of the last few transfers that have ended.
@@ -125,7 +129,7 @@ impl Driver {
             moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
         };
         let settings = self.domain.settings();
-        let mut refused: Vec<_> = self.refused.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+        let mut refused: Vec<_> = self.refused.totals().map(|(reason, n)| (reason.to_owned(), n)).collect();
         refused.sort();
         api::Status {
             connection,
@@ -241,5 +245,39 @@ impl Driver {
             let hint = "if it was read correctly, somebody may stand between you; do not send anything secret";
             api::ApiError::new(api::codes::SAFETY_NUMBER_MISMATCH, message, hint)
         })
+    }
+}
+
+/// As many rows as `limit` and [`PAGE_TEXT`] allow, at least one, and whether there are more.
+fn fill<T>(mut rows: impl Iterator<Item = T>, limit: usize, weight: impl Fn(&T) -> usize) -> (Vec<T>, bool) {
+    let (mut page, mut text) = (Vec::new(), 0);
+    while page.len() < limit && text < PAGE_TEXT {
+        let Some(row) = rows.next() else { return (page, false) };
+        text += weight(&row);
+        page.push(row);
+    }
+    (page, rows.next().is_some())
+}
+
+/// Bytes of text in a row that others may have chosen.
+fn weight(row: &api::Transfer) -> usize {
+    let error = row.error.as_ref().map_or(0, |error| error.message.len() + error.hint.len());
+    let why = row.why.as_ref().map_or(0, |why| why.text.len());
+    let optional = [&row.message, &row.path].into_iter().flatten().map(String::len).sum::<usize>();
+    row.name.len() + row.contact.len() + error + why + optional
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_long_texts_ends_before_it_outgrows_a_frame() {
+        let rows = || std::iter::repeat_n(20_000usize, 1_000);
+        let (page, more) = fill(rows(), 1_000, |row| *row);
+        assert!(more && page.iter().sum::<usize>() < PAGE_TEXT + 20_000);
+        assert_eq!(fill(rows(), 1_000, |_| 100), (rows().collect(), false));
+        assert_eq!(fill(rows(), 10, |_| 100), (vec![20_000; 10], true));
+        assert_eq!(fill(std::iter::once(usize::MAX >> 1), 1, |row| *row).0.len(), 1);
     }
 }

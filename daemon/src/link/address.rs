@@ -13,6 +13,10 @@ const BRIDGES: [&str; 11] =
 /// IPv4 candidates that are told even when IPv6 alone would fill the list.
 const KEPT_FOR_V4: usize = 4;
 
+/// Below are the ports of a computer's own services (RFC 6335, section 6); other devices on it, of other users, are
+/// not found there.
+const FIRST_USER_PORT: u16 = 1024;
+
 /// Our candidates: what `listening` stands for, then `advertise`, IPv6 first, at most [`MAX_CANDIDATES`].
 ///
 /// A wildcard stands for every address of every interface that others could reach. An address that was configured is
@@ -116,7 +120,8 @@ impl Ourselves {
         if self.listening.iter().any(is_own_socket) {
             return Some("is our own");
         }
-        self.forbidden_ports.contains(&address.port()).then_some("is another service of this computer")
+        let is_service = address.port() < FIRST_USER_PORT || self.forbidden_ports.contains(&address.port());
+        is_service.then_some("is another service of this computer")
     }
 }
 

@@ -27,11 +27,13 @@ use super::jid as address;
 mod commands;
 mod devices;
 mod iq;
+mod rate;
 mod roster;
 #[cfg(test)]
 mod tests;
 
 use devices::Devices;
+use rate::Rates;
 use roster::Roster;
 
 /// How long an answer to a request of ours may take.
@@ -40,8 +42,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the rules may take for an answer to somebody else's request; below what others wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
-/// Most requests of ours under way; more are lost at once and come again.
+/// Most requests of ours under way, to all contacts and to one; more are lost at once and come again.
 const MOST_SENT: usize = 1024;
+const MOST_SENT_TO_ONE: usize = 256;
 
 /// Most requests of others that wait for the rules, of all contacts and of one.
 const MOST_ASKED: usize = 256;
@@ -59,7 +62,7 @@ enum Purpose {
     /// Our roster.
     Roster,
     /// What a device can do.
-    Features { device: FullJid },
+    Features { device: FullJid, hash: Option<caps::Hash> },
     /// Nothing depends on the answer; the words are for the log.
     Nothing(&'static str),
 }
@@ -99,6 +102,7 @@ pub(super) struct Agent {
     next_id: u64,
     /// The first is the oldest, likewise.
     asked: BTreeMap<Token, Asked>,
+    rates: Rates,
     out: VecDeque<Stanza>,
     events: VecDeque<SessionEvent>,
     /// Why this stream is of no use.
@@ -120,6 +124,7 @@ impl Agent {
             sent: BTreeMap::new(),
             next_id: 0,
             asked: BTreeMap::new(),
+            rates: Rates::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
             broken: None,
@@ -196,7 +201,7 @@ impl Agent {
                     self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
                 }
                 Purpose::Roster => self.broken = Some("the server does not send the roster".to_owned()),
-                Purpose::Features { device } => self.features(&device, None, now),
+                Purpose::Features { device, hash } => self.features(&device, hash, None, now),
                 Purpose::Nothing(what) => tracing::warn!(what, "no answer from the server"),
             }
         }

@@ -3,7 +3,8 @@
 //! Any contact can make the server hand us any well-formed stanza. The parser and the element tree behind it are
 //! recursive (a few thousand levels overflow the stack, which aborts the process) and end the stream at a single
 //! attribute of more than 8 KiB, which would let one stanza log us out. So what is nested deeper than [`MAX_DEPTH`]
-//! or stands in a tag longer than [`MAX_TAG`] is removed here, with everything inside it; and a single stanza longer
+//! or stands in a tag longer than [`MAX_TAG`] is removed here, with everything inside it, and so are elements beyond
+//! [`MAX_ELEMENTS`]; and a single stanza longer
 //! than [`MAX_STANZA`] is an error that ends the connection.
 //!
 //! The filter needs no more than to find tags: it knows quotes, CDATA, comments and processing instructions, and
@@ -26,6 +27,10 @@ pub(super) const MAX_TAG: usize = 8000;
 
 /// Bytes of the longest stanza. Servers limit what contacts send to some 256 KiB; a roster may be longer.
 pub(super) const MAX_STANZA: usize = 1 << 20;
+
+/// Most elements of one stanza that get through: each takes some hundred bytes of memory, and the shortest has four.
+/// More than there are contacts in a roster of [`MAX_STANZA`].
+pub(super) const MAX_ELEMENTS: usize = 32_768;
 
 /// The names that count as stanzas (RFC 6120, section 8): even a removed one leaves its empty shell behind, because
 /// both sides count stanzas (XEP-0198, section 4).
@@ -66,11 +71,22 @@ pub(super) struct Filter {
     last: [u8; 2],
     /// Bytes since the stanza began.
     stanza: usize,
+    /// Elements of the stanza that got through.
+    elements: usize,
 }
 
 impl Filter {
     pub(super) fn new() -> Self {
-        Self { state: State::Text, depth: 0, removed: 0, tag: Vec::new(), tag_len: 0, last: [0; 2], stanza: 0 }
+        Self {
+            state: State::Text,
+            depth: 0,
+            removed: 0,
+            tag: Vec::new(),
+            tag_len: 0,
+            last: [0; 2],
+            stanza: 0,
+            elements: 0,
+        }
     }
 
     /// Appends to `out` what gets through. After [`TooLong`] the filter must not be used again.
@@ -84,6 +100,7 @@ impl Filter {
             }
             if self.depth <= 1 && self.removed == 0 && self.state == State::Text {
                 self.stanza = 0;
+                self.elements = 0;
             }
         }
         Ok(())
@@ -179,7 +196,8 @@ impl Filter {
             self.depth = 0;
         }
         let too_long = self.tag_len > MAX_TAG;
-        if !too_long && self.depth < MAX_DEPTH {
+        if !too_long && self.depth < MAX_DEPTH && self.elements < MAX_ELEMENTS {
+            self.elements += 1;
             out.extend_from_slice(&self.tag);
             self.depth += usize::from(!is_empty);
             return;

@@ -3,7 +3,7 @@
 //! Invariant of [`Metainfo`]: every number in it has been checked against every other, every path is safe to create
 //! below a folder and unique. Nothing from outside reaches the disk before it went through [`Metainfo::parse`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -19,6 +19,12 @@ use crate::names::{self, MAX_DEPTH, MAX_PATH};
 
 /// The most files in one content.
 pub const MAX_FILES: usize = 100_000;
+/// The most folders inside one content: each takes a place on the disk that no size speaks of.
+pub(crate) const MAX_FOLDERS: usize = 100_000;
+/// Files of a content whose names are alike once they are defused.
+const MAX_ALIKE: u32 = 100;
+/// The longest name in a path, in bytes, before it is cut: no file system has longer ones.
+const MAX_RAW: usize = 1024;
 /// The largest info dictionary, in bytes.
 pub const MAX_METADATA: usize = 32 << 20;
 /// The smallest and largest piece accepted from others, in bytes.
@@ -171,14 +177,15 @@ fn spans(
     }
 }
 
-/// Keeps the paths of a content apart.
+/// Keeps the paths of a content apart. Takes memory in proportion to the metadata: a folder is known by the one it
+/// lies in and its own name, not by its whole path, or deep paths would unfold to gigabytes.
 #[derive(Default)]
 struct Paths {
     /// As the sender wrote them.
     raw: HashSet<String>,
-    /// As they will be on disk: files, and the folders that lead to them.
-    files: HashSet<String>,
-    folders: HashSet<String>,
+    /// As they will be on disk: files, and the folders with their numbers. The content itself is number 0.
+    files: HashSet<(u32, String)>,
+    folders: HashMap<(u32, String), u32>,
 }
 
 impl Paths {
@@ -190,6 +197,9 @@ impl Paths {
         let mut safe = Vec::with_capacity(components.len());
         for component in components {
             let component = utf8(component)?;
+            if component.len() > MAX_RAW {
+                return Err(EngineError::bad_metadata("a name is too long"));
+            }
             raw.push(component);
             safe.push(names::safe_component(component).map_err(EngineError::bad_metadata)?);
         }
@@ -201,28 +211,47 @@ impl Paths {
 
     /// Two names that differ only in what was defused get numbers, in the order of the list.
     fn place(&mut self, mut safe: Vec<String>) -> Result<String, EngineError> {
-        let mut folder = String::new();
         let Some(last) = safe.pop() else { return Err(EngineError::bad_metadata("a path is empty")) };
-        for component in safe {
-            folder.push_str(&component);
-            if self.files.contains(&folder) {
-                return Err(EngineError::bad_metadata("a path is both a file and a folder"));
-            }
-            if !self.folders.contains(&folder) {
-                self.folders.insert(folder.clone());
-            }
-            folder.push('/');
+        if safe.iter().map(|component| component.len() + 1).sum::<usize>() + last.len() > MAX_PATH {
+            return Err(EngineError::bad_metadata("a path is too long"));
         }
-        for attempt in 1..1000 {
-            let path = format!("{folder}{}", names::free_name(&last, attempt));
-            if path.len() > MAX_PATH {
-                return Err(EngineError::bad_metadata("a path is too long"));
-            }
-            if !self.folders.contains(&path) && self.files.insert(path.clone()) {
+        let mut path = String::new();
+        let mut folder = 0;
+        for component in safe {
+            path.push_str(&component);
+            path.push('/');
+            folder = self.folder(folder, component)?;
+        }
+        for attempt in 1..=MAX_ALIKE {
+            let name = names::free_name(&last, attempt);
+            let key = (folder, name);
+            if !self.folders.contains_key(&key) && !self.files.contains(&key) {
+                path.push_str(&key.1);
+                if path.len() > MAX_PATH {
+                    return Err(EngineError::bad_metadata("a path is too long"));
+                }
+                self.files.insert(key);
                 return Ok(path);
             }
         }
         Err(EngineError::bad_metadata("too many names are alike"))
+    }
+
+    /// The number of a folder in a folder.
+    fn folder(&mut self, inside: u32, name: String) -> Result<u32, EngineError> {
+        let key = (inside, name);
+        if let Some(known) = self.folders.get(&key) {
+            return Ok(*known);
+        }
+        if self.files.contains(&key) {
+            return Err(EngineError::bad_metadata("a path is both a file and a folder"));
+        }
+        if self.folders.len() >= MAX_FOLDERS {
+            return Err(EngineError::bad_metadata("it has too many folders"));
+        }
+        let number = self.folders.len() as u32 + 1;
+        self.folders.insert(key, number);
+        Ok(number)
     }
 
     /// After all: no file may also be a folder, which no disk can hold and no honest sender has.

@@ -194,6 +194,7 @@ async fn broken_frames_and_impossible_messages_end_only_their_link() {
         frame(4, &words(&[99])),
         frame(5, &[0xff, 0xff]),
         frame(5, &[0xff]),
+        [frame(5, &[0xf0]), frame(5, &[0xf0])].concat(),
         frame(6, &words(&[0, 0, 200 << 10])),
         frame(6, &words(&[0, (256 << 10) - 1, 2])),
         frame(6, &words(&[4, 0, 1])),
@@ -244,4 +245,25 @@ async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
     };
     let (reason, ()) = tokio::join!(b.closed(at_b), flood);
     assert_eq!(reason, CloseReason::Protocol("it sends what nobody asked for"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_metadata_again_and_again_is_told_no_more() {
+    let mut a = Node::new();
+    content(&mut a, 1 << 20).await;
+    let (mut peer, at_a) = Peer::attach(&a);
+    peer.send(20, b"\0d1:md11:ut_metadatai7eee").await;
+    for _ in 0..100 {
+        peer.send(20, b"\x01d8:msg_typei0e5:piecei0ee").await;
+    }
+    let told = async {
+        let mut told = 0;
+        while let Some((id, payload)) = peer.receive().await {
+            told += usize::from(id == 20 && payload[0] == 7);
+        }
+        told
+    };
+    let (reason, told) = tokio::join!(a.closed(at_a), told);
+    assert_eq!(reason, CloseReason::Protocol("it asks for the metadata again and again"));
+    assert!(told <= 8, "{told}");
 }

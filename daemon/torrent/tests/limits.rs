@@ -72,7 +72,7 @@ async fn too_little_room_is_told_with_numbers_before_anything_is_written() {
     join(&a, &b);
     let error = b.failed().await;
     assert_eq!(error.code, codes::DISK_FULL);
-    assert!(error.message.contains(&(6 << 20).to_string()), "{}", error.message);
+    assert!(error.message.contains("6.0 MiB"), "{}", error.message);
     assert_eq!(std::fs::read_dir(b.destination()).unwrap().count(), 0);
 }
 

@@ -113,19 +113,23 @@ impl Domain {
             }
         })?;
         for id in &ids {
-            self.bury(*id, delete_data);
+            self.bury(*id, delete_data, true);
         }
+        self.prune_tombstones();
+        Ok(Reply::Transfers(ids))
+    }
+
+    pub(super) fn prune_tombstones(&mut self) {
         while self.buried.len() > TOMBSTONES {
             if let Some(key) = self.buried.pop_front() {
                 self.tombstones.remove(&key);
             }
         }
         self.persist(Persist::PruneTombstones(TOMBSTONES));
-        Ok(Reply::Transfers(ids))
     }
 
-    /// Takes an ended transfer off the list and leaves a tombstone.
-    fn bury(&mut self, id: TransferId, delete_data: bool) {
+    /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted.
+    pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) {
         let Some(transfer) = self.transfers.remove(&id) else { return };
         let Some(end) = transfer.end().cloned() else { return };
         let tombstone = Tombstone {
@@ -140,10 +144,12 @@ impl Domain {
         self.offers.remove(&key);
         self.live.remove(&id);
         self.index.removed(&transfer);
-        self.persist(Persist::Tombstone(tombstone.clone()));
         self.persist(Persist::RemoveTransfer(id));
-        self.tombstones.insert(key.clone(), tombstone);
-        self.buried.push_back(key);
+        if with_stone {
+            self.persist(Persist::Tombstone(tombstone.clone()));
+            self.tombstones.insert(key.clone(), tombstone);
+            self.buried.push_back(key);
+        }
         if let Side::In { path: Some(path), .. } = transfer.side
             && delete_data
         {

@@ -42,6 +42,7 @@ impl Domain {
         let incoming = matches!(transfer.side, Side::In { .. });
         if let Some(transfer) = self.transfers.get(&id) {
             self.index.ended(transfer);
+            self.crowded.insert(transfer.contact.clone());
         }
         self.offer_over(id);
         self.drop_link(id);

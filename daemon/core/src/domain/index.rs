@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 use crate::ids::{BareJid, ContentId, TransferId};
-use crate::transfer::{Incoming, Side, Transfer};
+use crate::transfer::{Direction, End, Incoming, Side, Transfer};
 
 /// Sets of transfers by a key; empty sets are not kept.
 #[derive(Debug)]
@@ -48,6 +48,10 @@ pub(super) struct Index {
     pub(super) open: Sets<BareJid>,
     /// The offers of a contact that wait for an answer.
     pub(super) unanswered: Sets<BareJid>,
+    /// The transfers from a contact that have not ended.
+    pub(super) incoming: Sets<BareJid>,
+    /// The transfers from a contact that came to nothing, without those that a person here declined.
+    pub(super) vain: Sets<BareJid>,
 }
 
 impl Index {
@@ -56,7 +60,11 @@ impl Index {
         self.content.insert(transfer.content, transfer.id);
         if transfer.end().is_none() {
             self.open.insert(transfer.contact.clone(), transfer.id);
+            if transfer.direction() == Direction::In {
+                self.incoming.insert(transfer.contact.clone(), transfer.id);
+            }
         }
+        self.note_vain(transfer);
         if matches!(transfer.side, Side::In { state: Incoming::Offered, .. }) {
             self.unanswered.insert(transfer.contact.clone(), transfer.id);
         }
@@ -71,11 +79,27 @@ impl Index {
     pub(super) fn ended(&mut self, transfer: &Transfer) {
         self.answered(transfer);
         self.open.remove(&transfer.contact, transfer.id);
+        self.incoming.remove(&transfer.contact, transfer.id);
+        self.note_vain(transfer);
+    }
+
+    fn note_vain(&mut self, transfer: &Transfer) {
+        let vain = match (&transfer.side, transfer.end()) {
+            (Side::In { .. }, Some(end)) => match end {
+                End::Cancelled | End::Expired | End::Elsewhere | End::Failed(_) => true,
+                End::Done | End::Declined { .. } => false,
+            },
+            (Side::In { .. }, None) | (Side::Out { .. }, _) => false,
+        };
+        if vain {
+            self.vain.insert(transfer.contact.clone(), transfer.id);
+        }
     }
 
     /// The row is gone.
     pub(super) fn removed(&mut self, transfer: &Transfer) {
         self.ended(transfer);
+        self.vain.remove(&transfer.contact, transfer.id);
         self.content.remove(&transfer.content, transfer.id);
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of a transfer only while the daemon runs: progress, link, rate, retries.
 
+use crate::domain::turns::Pair;
 use crate::effect::LinkTag;
-use crate::ids::Fingerprint;
 use crate::input::Attempt;
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::time::Mono;
@@ -75,7 +75,7 @@ pub(super) struct Live {
     /// How it goes, or last went.
     pub(super) way: Option<Way>,
     /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
-    pub(super) granted: Option<Fingerprint>,
+    pub(super) granted: Option<Pair>,
     /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
     pub(super) renewed: bool,
     /// What was tried in vain since the last link.
@@ -87,7 +87,7 @@ pub(super) struct Live {
     /// The last word of the other side on why it does not take the offer or the link now.
     pub(super) refusal: Option<String>,
     /// It waits for one of the links with the device that has this key.
-    pub(super) turn: Option<Fingerprint>,
+    pub(super) turn: Option<Pair>,
     /// Payload bytes over earlier links, sent and received.
     past: (u64, u64),
     /// Payload bytes over the present link.

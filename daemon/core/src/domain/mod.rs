@@ -5,6 +5,7 @@ mod clock;
 mod command;
 mod connect;
 mod ending;
+mod forget;
 mod index;
 mod link;
 mod live;
@@ -78,6 +79,8 @@ pub struct Domain {
     offers: HashMap<OfferKey, TransferId>,
     index: Index,
     turns: Turns,
+    /// Contacts of whom one more transfer came to nothing.
+    crowded: BTreeSet<BareJid>,
     tombstones: HashMap<OfferKey, Tombstone>,
     /// Their keys, oldest first: the oldest go when there are too many.
     buried: VecDeque<OfferKey>,
@@ -126,6 +129,7 @@ impl Domain {
             offers,
             index,
             turns: Turns::default(),
+            crowded: BTreeSet::new(),
             buried: tombstones.iter().map(tombstone_key).collect(),
             tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
             transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
@@ -163,6 +167,7 @@ impl Domain {
         }
         self.run_timers();
         self.pump_outbox();
+        self.forget_vain();
         self.collect()
     }
 

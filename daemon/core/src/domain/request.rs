@@ -7,7 +7,7 @@ use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::limits::{FILES, MESSAGE, METADATA, NAME, OFFERS_PER_CONTACT};
+use crate::limits::{FILES, MESSAGE, METADATA, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT};
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, Token, Wait};
 use crate::time::Wall;
 use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
@@ -65,8 +65,9 @@ impl Domain {
         if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
             return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
         }
-        if self.index.unanswered.len(&from.bare) >= OFFERS_PER_CONTACT {
-            return Err(Refusal::wait(Wait::Busy, "too many offers wait for an answer already"));
+        let unanswered = self.index.unanswered.len(&from.bare);
+        if unanswered >= OFFERS_PER_CONTACT || self.index.incoming.len(&from.bare) >= OPEN_PER_CONTACT {
+            return Err(Refusal::wait(Wait::Busy, "too many offers are open already"));
         }
         match self.meet(from, offer.fingerprint) {
             Verdict::Trusted => {}
@@ -123,12 +124,14 @@ impl Domain {
         self.contents.insert(content.id, content);
         self.add_transfer(transfer);
         self.watch_expiry(id);
-        if self.accepts_by_rule(&from.bare, offer.size) {
+        if self.accepts_by_rule(&from.bare, offer.size.max(u64::from(offer.metadata_size))) {
             self.push(Effect::AutoAccept(id));
         }
     }
 
     /// The standing rules of the configuration.
+    ///
+    /// `size` is that of the files, or of the metadata where that is more.
     pub(super) fn accepts_by_rule(&self, contact: &BareJid, size: u64) -> bool {
         let known = self.contacts.get(contact);
         let groups = known.map(|c| c.groups.as_slice()).unwrap_or_default();
@@ -271,6 +274,8 @@ fn contradiction(offer: &Offer) -> Option<Refusal> {
         format!("more than {FILES} files in one content are not taken")
     } else if offer.metadata_size == 0 || offer.metadata_size > METADATA {
         format!("metadata of {} bytes is not taken", offer.metadata_size)
+    } else if u64::from(offer.metadata_size) > plausible_metadata(offer) {
+        "so few files of that size do not need so much metadata".to_owned()
     } else if i64::try_from(offer.size).is_err() {
         "no file system holds that".to_owned()
     } else if offer.name.is_empty() {
@@ -283,6 +288,13 @@ fn contradiction(offer: &Offer) -> Option<Refusal> {
         return None;
     };
     Some(Refusal::new(Condition::NotAcceptable, text))
+}
+
+/// The most metadata that so many files of so many bytes can need: 20 bytes for each piece of at least 16 KiB.
+fn plausible_metadata(offer: &Offer) -> u64 {
+    let pieces = offer.size.div_ceil(16 << 10);
+    let for_files = offer.files.saturating_add(8).saturating_mul(METADATA_PER_FILE);
+    pieces.saturating_mul(20).saturating_add(for_files)
 }
 
 /// The key came after the contact was verified.

@@ -165,8 +165,8 @@ impl Domain {
             return;
         }
         // Bounded: a stranger costs one entry, and a flood of strangers is not remembered.
-        if self.asking.len() < MAX_ASKING {
-            self.asking.insert(jid.clone());
+        if self.asking.len() < MAX_ASKING && self.asking.insert(jid.clone()) {
+            // Told once, however often it asks.
             if self.settings.subscriptions == Subscriptions::Ask {
                 self.push(Effect::Emit(Event::SubscriptionRequested(jid)));
             }

@@ -5,7 +5,7 @@ use crate::effect::{Effect, Event, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{ContentId, TransferId};
 use crate::input::TorrentEvent;
-use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
+use crate::transfer::{Direction, End, Facts, Incoming, Outgoing, Side, Transfer};
 
 /// Faults of the engine that the person can mend, so that `resume` goes on.
 const MENDABLE: [&str; 2] = ["disk-full", "destination-unwritable"];
@@ -87,7 +87,7 @@ impl Domain {
                     preparing.push(transfer.content);
                 }
                 Side::In { state: Incoming::Offered, .. } => {
-                    let size = transfer.facts.as_ref().map_or(u64::MAX, |f| f.size);
+                    let size = transfer.facts.as_ref().map_or(u64::MAX, Facts::cost);
                     if self.accepts_by_rule(&transfer.contact, size) {
                         self.push(Effect::AutoAccept(id));
                     }

@@ -5,21 +5,26 @@
 
 use crate::domain::Domain;
 use crate::domain::index::Sets;
-use crate::ids::{Fingerprint, FullJid, TransferId};
+use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
 use crate::transfer::{Peer, Transfer};
 
-/// By the key of the other device.
+/// Two devices, by the contact and the key of the other one. Not by the key alone: whoever claims the key of somebody
+/// else's device must not use up that one's turns.
+pub(super) type Pair = (BareJid, Fingerprint);
+
+/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    granted: Sets<Fingerprint>,
-    waiting: Sets<Fingerprint>,
+    granted: Sets<Pair>,
+    waiting: Sets<Pair>,
 }
 
 impl Domain {
     /// At most so many links between two devices; a transfer that has one keeps it.
-    pub(super) fn has_turn(&self, id: TransferId, contact: &crate::ids::BareJid, peer: &Peer) -> bool {
-        let granted = self.turns.granted.get(&peer.fingerprint).filter(|other| *other != id).count();
+    pub(super) fn has_turn(&self, id: TransferId, contact: &BareJid, peer: &Peer) -> bool {
+        let pair = (contact.clone(), peer.fingerprint);
+        let granted = self.turns.granted.get(&pair).filter(|other| *other != id).count();
         if granted >= LINKS_PER_DEVICE || self.settings.fingerprint > peer.fingerprint {
             return granted < LINKS_PER_DEVICE;
         }
@@ -31,8 +36,10 @@ impl Domain {
     /// A grant stands in the link room.
     pub(super) fn grant(&mut self, id: TransferId, peer: Fingerprint) {
         self.ungrant(id);
-        self.live(id).granted = Some(peer);
-        self.turns.granted.insert(peer, id);
+        let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
+        let pair = (contact, peer);
+        self.live(id).granted = Some(pair.clone());
+        self.turns.granted.insert(pair, id);
     }
 
     /// No grant stands any more. Says whether one did.
@@ -45,9 +52,9 @@ impl Domain {
     /// It asks when a link of the pair comes free.
     pub(super) fn await_turn(&mut self, id: TransferId) {
         self.leave_line(id);
-        let Some(peer) = self.transfers.get(&id).and_then(Transfer::peer).map(|p| p.fingerprint) else { return };
-        self.live(id).turn = Some(peer);
-        self.turns.waiting.insert(peer, id);
+        let Some(pair) = self.transfers.get(&id).and_then(pair) else { return };
+        self.live(id).turn = Some(pair.clone());
+        self.turns.waiting.insert(pair, id);
     }
 
     /// It does not wait for a turn (any more).
@@ -59,10 +66,14 @@ impl Domain {
 
     /// A link of the pair may have come free: the oldest that waits for one asks.
     pub(super) fn next_turn(&mut self, freed: TransferId) {
-        let Some(peer) = self.transfers.get(&freed).and_then(Transfer::peer).map(|p| p.fingerprint) else { return };
-        let next = self.turns.waiting.get(&peer).find(|id| *id != freed);
+        let Some(pair) = self.transfers.get(&freed).and_then(pair) else { return };
+        let next = self.turns.waiting.get(&pair).find(|id| *id != freed);
         if let Some(next) = next {
             self.seek_link(next);
         }
     }
+}
+
+fn pair(transfer: &Transfer) -> Option<Pair> {
+    transfer.peer().map(|peer| (transfer.contact.clone(), peer.fingerprint))
 }

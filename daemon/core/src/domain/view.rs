@@ -1,5 +1,7 @@
 //! What people may see of the state.
 
+use std::ops::Bound;
+
 use crate::contact::{Contact, Device};
 use crate::domain::{Domain, LiveView};
 use crate::effect::LinkTag;
@@ -36,6 +38,11 @@ impl Domain {
     /// All transfers in the order of their numbers, also those of other accounts.
     pub fn transfers(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
         self.transfers.values()
+    }
+
+    /// Those with higher numbers than this one; the first number is 1.
+    pub fn transfers_after(&self, id: TransferId) -> impl Iterator<Item = &Transfer> {
+        self.transfers.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, transfer)| transfer)
     }
 
     /// One transfer.

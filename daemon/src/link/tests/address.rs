@@ -80,6 +80,7 @@ fn addresses_that_are_no_device_or_ourselves_are_not_dialled() {
         "192.0.2.5:4711",
         "[2001:db8::5]:4711",
         "192.0.2.5:5222",
+        "192.0.2.5:22",
         "[::ffff:192.0.2.5]:5222",
     ] {
         assert!(ourselves.objection(address(bad)).is_some(), "{bad}");

@@ -11,7 +11,7 @@ use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, SessionCommand,
 
 use super::super::convert::{self, Expected, MAX_MESSAGE};
 use super::super::payload::{Fallback, NS, Store};
-use super::{Agent, MOST_SENT, Purpose, address};
+use super::{Agent, MOST_SENT, MOST_SENT_TO_ONE, Purpose, Sent, address};
 
 impl Agent {
     /// Carries out a command on a stream that is up.
@@ -49,7 +49,8 @@ impl Agent {
             self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
             return;
         };
-        if self.sent.len() >= MOST_SENT {
+        let is_to_contact = |sent: &&Sent| sent.to.as_ref().is_some_and(|other| other.to_bare() == to.to_bare());
+        if self.sent.len() >= MOST_SENT || self.sent.values().filter(is_to_contact).count() >= MOST_SENT_TO_ONE {
             self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
             return;
         }

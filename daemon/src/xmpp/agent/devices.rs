@@ -20,8 +20,21 @@ use super::{Agent, Purpose, address};
 const MOST_OF_ONE: usize = 64;
 const MOST: usize = 8192;
 
-/// Most questions for features under way.
+/// Most questions for features under way, and of them to one contact: devices that never answer must not keep those of
+/// others waiting.
 const MOST_QUESTIONS: usize = 32;
+const MOST_QUESTIONS_TO_ONE: usize = 4;
+
+/// How far the question for a device's features is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// There is none: they are known, or another device with the same hash is asked.
+    None,
+    /// In the queue.
+    Waits,
+    /// Under way.
+    Sent,
+}
 
 /// One resource.
 #[derive(Debug)]
@@ -30,6 +43,8 @@ struct Device {
     caps: Option<Caps>,
     /// Whether its features are known.
     known: bool,
+    /// About the features that it names now.
+    question: Question,
     /// What was last told about it, if anything.
     told: Option<bool>,
 }
@@ -45,11 +60,11 @@ impl Device {
 pub(super) struct Devices {
     online: BTreeMap<BareJid, BTreeMap<String, Device>>,
     count: usize,
-    /// To be asked for their features, oldest first; at most one entry for each appearance, so within [`MOST`].
+    /// To be asked for their features, oldest first: exactly those whose question waits.
     queue: VecDeque<FullJid>,
-    /// Questions under way.
-    questions: usize,
-    /// Hashes that one device has been asked about; the others with the same wait for its answer.
+    /// Questions under way, to each contact; none is zero.
+    questions: BTreeMap<BareJid, usize>,
+    /// Hashes that one device that is online is asked about; the others with the same wait for its answer.
     asking: HashSet<caps::Hash>,
 }
 
@@ -79,6 +94,47 @@ impl Devices {
         true
     }
 
+    /// The device is to be asked.
+    fn enqueue(&mut self, device: &FullJid) {
+        if let Some(entry) = self.get_mut(device) {
+            entry.question = Question::Waits;
+            self.queue.push_back(device.clone());
+        }
+    }
+
+    /// The device will not be asked, or its answer does not count any more. Returns the hash that somebody else has to
+    /// be asked about now.
+    fn withdraw(&mut self, device: &FullJid) -> Option<caps::Hash> {
+        let entry = self.get_mut(device)?;
+        let hash = entry.hash();
+        match std::mem::replace(&mut entry.question, Question::None) {
+            Question::None => return None,
+            Question::Waits => self.queue.retain(|waiting| waiting != device),
+            Question::Sent => {}
+        }
+        hash
+    }
+
+    /// The next question for features: asked of the first whose contact has not too many already.
+    fn next_question(&mut self) -> Option<FullJid> {
+        if self.questions.values().sum::<usize>() >= MOST_QUESTIONS {
+            return None;
+        }
+        let to_one = |device: &FullJid| self.questions.get(&device.bare).copied().unwrap_or(0);
+        let position = self.queue.iter().position(|device| to_one(device) < MOST_QUESTIONS_TO_ONE)?;
+        self.queue.remove(position)
+    }
+
+    /// A question has an answer, or never will have one.
+    fn question_over(&mut self, contact: &BareJid) {
+        if let Some(count) = self.questions.get_mut(contact) {
+            *count -= 1;
+            if *count == 0 {
+                self.questions.remove(contact);
+            }
+        }
+    }
+
     /// Devices with this hash whose features are not known.
     fn waiting_for(&self, hash: &caps::Hash) -> Vec<FullJid> {
         let all = self.online.iter().flat_map(|(bare, resources)| resources.iter().map(move |(r, d)| (bare, r, d)));
@@ -89,6 +145,12 @@ impl Devices {
 }
 
 impl Agent {
+    /// How many devices wait to be asked, and hashes for an answer.
+    #[cfg(test)]
+    pub(super) fn unexplained(&self) -> (usize, usize) {
+        (self.devices.queue.len(), self.devices.asking.len())
+    }
+
     pub(super) fn presence(&mut self, presence: Presence, now: Instant) {
         let Some(from) = presence.from else { return };
         match presence.type_ {
@@ -118,6 +180,7 @@ impl Agent {
         if is_own || !self.is_friend(from) {
             return;
         }
+        let mut left = None;
         match self.devices.get_mut(&device) {
             Some(entry) => {
                 let same = match (&entry.caps, &caps) {
@@ -129,16 +192,25 @@ impl Agent {
                 if same {
                     return;
                 }
-                entry.caps = caps;
+                left = self.devices.withdraw(&device);
+                if let Some(entry) = self.devices.get_mut(&device) {
+                    entry.caps = caps;
+                }
             }
             None => {
-                if !self.devices.insert(&device, Device { caps, known: false, told: None }) {
+                let entry = Device { caps, known: false, question: Question::None, told: None };
+                if !self.devices.insert(&device, entry) {
                     tracing::debug!(%device, "too many devices online");
                     return;
                 }
             }
         }
         self.look_up(&device, now);
+        // Those with the hash that it had waited for its answer.
+        if let Some(hash) = left {
+            self.ask_next(&hash);
+            self.ask_features(now);
+        }
     }
 
     /// Finds out what a device runs: from its hash, or by a question.
@@ -157,12 +229,12 @@ impl Agent {
                 None => {
                     self.devices.asking.insert(hash.clone());
                     self.unlearn(device);
-                    self.devices.queue.push_back(device.clone());
+                    self.devices.enqueue(device);
                 }
             },
             (Some(_), None) => {
                 self.unlearn(device);
-                self.devices.queue.push_back(device.clone());
+                self.devices.enqueue(device);
             }
         }
         self.ask_features(now);
@@ -184,20 +256,32 @@ impl Agent {
 
     /// Sends the next questions, within [`MOST_QUESTIONS`].
     pub(super) fn ask_features(&mut self, now: Instant) {
-        while self.devices.questions < MOST_QUESTIONS {
-            let Some(device) = self.devices.queue.pop_front() else { return };
-            let caps = self.devices.get_mut(&device).filter(|entry| !entry.known).and_then(|e| e.caps.clone());
+        while let Some(device) = self.devices.next_question() {
+            let Some(entry) = self.devices.get_mut(&device) else { continue };
+            entry.question = Question::Sent;
+            let (hash, caps) = (entry.hash(), entry.caps.clone());
             let (Some(caps), Ok(to)) = (caps, address::from_full(&device)) else { continue };
             let query = DiscoInfoQuery { node: Some(caps::node_of(&caps)) };
-            self.devices.questions += 1;
-            self.ask(Some(to.into()), Some(query.into()), None, Purpose::Features { device }, now);
+            *self.devices.questions.entry(device.bare.clone()).or_default() += 1;
+            self.ask(Some(to.into()), Some(query.into()), None, Purpose::Features { device, hash }, now);
         }
     }
 
-    /// The answer to a question, or none.
-    pub(super) fn features(&mut self, device: &FullJid, info: Option<&DiscoInfoResult>, now: Instant) {
-        self.devices.questions = self.devices.questions.saturating_sub(1);
-        let hash = self.devices.get_mut(device).and_then(|entry| entry.hash());
+    /// The answer to a question about what a device named then, or none.
+    pub(super) fn features(
+        &mut self,
+        device: &FullJid,
+        hash: Option<caps::Hash>,
+        info: Option<&DiscoInfoResult>,
+        now: Instant,
+    ) {
+        self.devices.question_over(&device.bare);
+        let asked = |entry: &&mut Device| entry.question == Question::Sent && entry.hash() == hash;
+        let Some(entry) = self.devices.get_mut(device).filter(asked) else {
+            // It names other features by now, or is gone: others were asked about the hash.
+            return self.ask_features(now);
+        };
+        entry.question = Question::None;
         let verified = hash.as_ref().filter(|hash| info.is_some_and(|info| caps::verified(hash, info)));
         let xbt = info.is_some_and(caps::speaks_xbt);
         if let Some(hash) = verified {
@@ -218,7 +302,7 @@ impl Agent {
 
     fn ask_next(&mut self, hash: &caps::Hash) {
         match self.devices.waiting_for(hash).into_iter().next() {
-            Some(next) => self.devices.queue.push_back(next),
+            Some(next) => self.devices.enqueue(&next),
             None => {
                 self.devices.asking.remove(hash);
             }
@@ -227,13 +311,13 @@ impl Agent {
 
     /// One resource is offline.
     fn gone(&mut self, device: &FullJid) {
+        let hash = self.devices.withdraw(device);
         let Some(entry) = self.devices.remove(device) else { return };
-        let hash = entry.hash();
         if entry.told.is_some() {
             self.tell(SessionEvent::Unavailable { device: device.clone() });
         }
         // Its answer may never come; somebody else with the same hash is asked.
-        if let Some(hash) = hash.filter(|hash| !entry.known && self.devices.asking.contains(hash)) {
+        if let Some(hash) = hash {
             self.ask_next(&hash);
         }
     }

@@ -67,9 +67,9 @@ impl Agent {
                 self.tell(SessionEvent::Answered { token, outcome });
             }
             Some(Purpose::Roster) => self.roster_came(answer, now),
-            Some(Purpose::Features { device }) => {
+            Some(Purpose::Features { device, hash }) => {
                 let info = answer.ok().flatten().and_then(|element| DiscoInfoResult::try_from(element).ok());
-                self.features(&device, info.as_ref(), now);
+                self.features(&device, hash, info.as_ref(), now);
             }
             Some(Purpose::Nothing(what)) => {
                 if let Err(refusal) = answer {
@@ -149,6 +149,11 @@ impl Agent {
             self.reply(from, id, Err(unavailable()));
             return;
         };
+        if !self.rates.admit(&device.bare, now) {
+            let busy = Refusal::wait(Wait::Busy, "too many requests in a short time; ask again later");
+            self.refuse(from, id, busy);
+            return;
+        }
         let request = match convert::request_in(payload) {
             Ok(request) => request,
             Err(invalid) => {

@@ -41,6 +41,14 @@ fn what_is_nested_too_deep_is_removed_and_what_follows_is_not() {
 }
 
 #[test]
+fn of_a_stanza_with_very_many_elements_the_first_get_through_and_the_next_stanza_does() {
+    let text = format!("{HEADER}<message>{}<b>x</b></message><iq><c/></iq>", "<a/>".repeat(200_000));
+    let out = String::from_utf8(filtered(text.as_bytes(), 4096).unwrap()).unwrap();
+    assert_eq!(out.matches("<a/>").count(), MAX_ELEMENTS - 1);
+    assert!(out.ends_with("</message><iq><c/></iq>") && !out.contains("<b>"));
+}
+
+#[test]
 fn a_stream_element_inside_a_stanza_does_not_reset_the_depth() {
     let levels = 500;
     let text = format!(

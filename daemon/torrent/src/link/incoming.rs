@@ -8,10 +8,13 @@ use super::wire::{Block, Item, MAX_BLOCK};
 use super::{Link, Report, Theirs, View};
 use crate::bitfield::Bitfield;
 use crate::event::CloseReason;
-use crate::metainfo::{HASH, MAX_METADATA};
+use crate::metainfo::{BLOCK, HASH, MAX_METADATA};
 
 /// `have` messages kept while the number of pieces is not known.
 const MAX_EARLY: usize = MAX_METADATA / HASH;
+
+/// How often a link may ask for the whole metadata, in blocks; and for so many blocks more.
+const MAX_TOLD: usize = 4;
 
 impl Link {
     /// Takes what was read.
@@ -86,7 +89,11 @@ impl Link {
         }
     }
 
+    /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it.
     fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
+        if std::mem::replace(&mut self.bitfield_came, true) {
+            return Err(CloseReason::Protocol("a second bitfield"));
+        }
         match &mut self.theirs {
             Theirs::Known(theirs) => {
                 let new = Bitfield::from_bytes(&bits, theirs.len()).ok_or(BAD_BITFIELD)?;
@@ -130,7 +137,15 @@ impl Link {
         match metadata::read_message(payload)? {
             // Whoever asks before it said how to answer gets none; and without metadata we never announced any.
             Message::Request(_) if self.metadata_id.load(Ordering::Relaxed) == 0 || self.view.get().is_none() => Ok(()),
-            Message::Request(block) => self.outbox.want(Wanted::Metadata(block)),
+            Message::Request(block) => {
+                self.told_metadata += 1;
+                let blocks = self.view.get().map_or(0, |view| view.meta.info.len().div_ceil(BLOCK));
+                // Metadata is not under the upload limit, so it must have one of its own.
+                if self.told_metadata > MAX_TOLD * blocks + MAX_TOLD {
+                    return Err(CloseReason::Protocol("it asks for the metadata again and again"));
+                }
+                self.outbox.want(Wanted::Metadata(block))
+            }
             Message::Data(block, data) => match self.incoming.take() {
                 Some(mut incoming) => {
                     if incoming.data(block, data)? {

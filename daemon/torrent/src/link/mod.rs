@@ -84,6 +84,10 @@ struct Link {
     theirs: Theirs,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
+    /// Blocks of metadata that the other side has asked for.
+    told_metadata: usize,
+    /// The other side has sent its bitfield.
+    bitfield_came: bool,
     uploaded: Arc<AtomicU64>,
     /// Reports that wait for the end of a read.
     pending: Vec<Report>,
@@ -120,6 +124,8 @@ impl Link {
             theirs: Theirs::Raw(Vec::new(), Vec::new()),
             incoming: None,
             metadata_id: Arc::default(),
+            told_metadata: 0,
+            bitfield_came: false,
             uploaded: Arc::default(),
             pending: Vec::new(),
             told: (0, 0, 0),

@@ -69,6 +69,36 @@ fn too_many_files_are_refused_without_unfolding_them() {
 }
 
 #[test]
+fn deep_paths_do_not_unfold_to_more_folders_than_files_are_allowed() {
+    // 2 MiB of metadata that would make half a million folders.
+    let mut text = String::from("d5:filesl");
+    for index in 0..5_000 {
+        text.push_str(&format!("d6:lengthi0e4:pathl5:{index:05}"));
+        text.push_str(&"1:d".repeat(MAX_DEPTH - 1));
+        text.push_str("ee");
+    }
+    text.push_str("e4:name1:x12:piece lengthi16384e6:pieces0:e");
+    refused(Metainfo::parse(text.into_bytes().into()));
+}
+
+#[test]
+fn names_made_to_be_alike_are_refused_before_they_cost_much() {
+    let alike = |number: u32| (0..12).map(|bit| if number >> bit & 1 == 1 { '\u{1}' } else { '\u{2}' }).collect();
+    let names: Vec<String> = (0..200).map(alike).collect();
+    let paths: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+    let files = |count: usize| paths.iter().take(count).map(|path| (&path[..], 0)).collect::<Vec<(&[&str], i64)>>();
+    assert_eq!(many(&files(100)).unwrap().files.len(), 100);
+    refused(many(&files(101)));
+}
+
+#[test]
+fn a_name_longer_than_any_disk_holds_is_refused_not_cut() {
+    let (long, longer) = ("x".repeat(1024), "x".repeat(1025));
+    assert!(many(&[(&[long.as_str()], 0)]).is_ok());
+    refused(many(&[(&[longer.as_str()], 0)]));
+}
+
+#[test]
 fn names_alike_after_defusing_get_numbers_in_order() {
     let meta = many(&[(&["a\u{1}"], 1), (&["a_"], 1), (&["d\u{1}", "x"], 1), (&["d_", "x"], 1)]).unwrap();
     let paths: Vec<_> = meta.files.iter().map(|file| file.path.as_str()).collect();

@@ -6,6 +6,7 @@ mod answer;
 mod commands;
 mod devices;
 mod expiry;
+mod hostile;
 mod limits;
 mod link;
 mod pause;
