@@ -35,7 +35,7 @@ fn peer(n: u8) -> Peer {
 /// A transfer with something in every field; even numbers come in, odd ones go out.
 fn transfer(id: u64) -> Transfer {
     let side = if id.is_multiple_of(2) {
-        let state = Incoming::Ended(End::Failed(Fault::new("disk-full", "no space is left", "make room")));
+        let state = Incoming::Ended(End::Failed(Fault::new("disk-full", "No space is left.", "Make room.")));
         Side::In { state, from: peer(2), folder: Some("/home/a/Downloads".to_owned()), path: None }
     } else {
         let acknowledged = ["xbt-1".to_owned(), "xbt-2".to_owned()].into();
