@@ -78,9 +78,10 @@ fn kills_while_a_transfer_is_ended_leave_both_sides_agreed() {
         let end = agreed(&pair, &name);
         // It may have been done, in truth, before the other side heard of the end; the two then agree on that.
         assert!(end == state || end == "done", "{name}: {end} after {verb}");
-        let there = content::names(&pair[1].downloads());
         let expected: &[String] = if end == "done" { std::slice::from_ref(&name) } else { &[] };
-        assert_eq!(there, expected, "{name} was {end}");
+        wait::until(&format!("there is nothing but {expected:?} of {name}, which was {end}"), wait::SOON, || {
+            (content::names(&pair[1].downloads()) == expected).then_some(())
+        });
         clear([&pair[0], &pair[1]]);
     }
 }

@@ -106,6 +106,10 @@ fn clear(pair: [&Daemon; 2]) {
 /// Both see each other: there is something to break.
 #[track_caller]
 fn meet(alice: &Daemon, bob: &Daemon) {
+    for daemon in [alice, bob] {
+        // To a server that broke again and again a daemon comes back more and more slowly, up to a minute.
+        daemon.ctl.connection_becomes("online", wait::LONG);
+    }
     alice.ctl.sees(&jid("bob"));
     bob.ctl.sees(&jid("alice"));
 }
