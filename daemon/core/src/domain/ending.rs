@@ -201,6 +201,35 @@ pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option
         (End::Cancelled, _) | (End::Expired, Direction::Out) => Some(Request::Cancel { id }),
         // The device that took it told the sender; nobody else asks us.
         (End::Elsewhere, _) => None,
-        (End::Failed(fault), _) => Some(Request::Failed { id, reason: fault.message.clone() }),
+        (End::Failed(fault), _) => Some(Request::Failed { id, reason: told_reason(fault) }),
+    }
+}
+
+/// Why we cannot go on, as the other person may know it: our own message can name paths of this computer.
+fn told_reason(fault: &Fault) -> String {
+    match fault.code.as_str() {
+        "source-changed" => "what was to be sent has changed".into(),
+        "source-missing" | "source-unreadable" | "source-empty" => "what was to be sent cannot be read any more".into(),
+        "metadata-mismatch" | "bad-metadata" => "what came is not what was offered".into(),
+        "disk-full" | "destination-unwritable" => "there is no room for it".into(),
+        code => format!("it failed ({code})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_person_hears_why_but_no_path_of_ours() {
+        let codes = ["source-changed", "source-missing", "bad-metadata", "destination-unwritable", "bad-state"];
+        for code in codes {
+            let fault = Fault::new(code, "/home/a/secret plans.odt was edited since it was prepared", "send it again");
+            let id = OfferId::from_random(1);
+            let Some(Request::Failed { reason, .. }) = end_notice(id, Direction::Out, &End::Failed(fault)) else {
+                unreachable!("a failure is told");
+            };
+            assert!(!reason.is_empty() && !reason.contains('/'), "{reason}");
+        }
     }
 }
