@@ -126,7 +126,9 @@ fn a_source_that_changes_fails_all_sends_of_the_content_and_the_receivers_hear_i
     world.pass(1_000);
     assert_eq!((world.state(alice, sent), world.state(bob, got)), ("failed", "failed"));
     let end = world.transfer(bob, got).end().cloned();
-    assert!(matches!(end, Some(crate::transfer::End::Failed(f)) if f.message.contains("what was to be sent has changed")));
+    assert!(
+        matches!(end, Some(crate::transfer::End::Failed(f)) if f.message.contains("what was to be sent has changed"))
+    );
 }
 
 #[test]
