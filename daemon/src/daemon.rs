@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use xbt_core::Domain;
 use xbt_core::fault::Fault;
 use xbt_core::ids::Fingerprint;
+use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
-use xbt_core::signal::{Connection, SessionEvent};
 use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BareJid, Fingerprint};
-use crate::signal::{RosterItem, Subscription};
+use crate::session::{RosterItem, Subscription};
 use crate::time::Wall;
 
 /// A line of the roster and what we remember beside it. Kept so that a send can be judged while the server is away.

@@ -6,7 +6,8 @@
 use crate::contact::{Contact, Device};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
-use crate::signal::{Candidate, SessionCommand};
+use crate::session::SessionCommand;
+use crate::signal::Candidate;
 use crate::transfer::{Content, Tombstone, Transfer};
 
 /// Marks a command whose caller waits for a reply.

@@ -3,8 +3,9 @@
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, TransferId};
+use crate::session::SessionEvent;
 use crate::settings::Settings;
-use crate::signal::{Candidate, SessionEvent};
+use crate::signal::Candidate;
 use crate::transfer::Facts;
 use crate::way::Way;
 

@@ -9,7 +9,8 @@ use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, TorrentCommand}
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, TransferId};
 use xbt_core::input::{Command, Input, TorrentEvent};
-use xbt_core::signal::{Outcome, SessionCommand, SessionEvent};
+use xbt_core::session::{SessionCommand, SessionEvent};
+use xbt_core::signal::Outcome;
 
 use super::{Driver, convert, paths, views};
 use crate::link::Want;

@@ -27,8 +27,8 @@ use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
 use xbt_core::ids::TransferId;
 use xbt_core::input::{Command, Input};
+use xbt_core::session::SessionEvent;
 use xbt_core::settings::Settings;
-use xbt_core::signal::SessionEvent;
 use xbt_core::time::{Mono, Now, Wall};
 use xbt_torrent::Engine;
 

@@ -4,7 +4,7 @@ use xbt_api as api;
 use xbt_core::contact::Trust;
 use xbt_core::domain::ContactView;
 use xbt_core::ids::{BareJid, FullJid, TransferId};
-use xbt_core::signal::Connection;
+use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 
 use super::{Driver, convert, safety, views};

@@ -6,7 +6,7 @@ use xbt_core::Domain;
 use xbt_core::contact::Trust;
 use xbt_core::domain::ContactView;
 use xbt_core::fault::Fault;
-use xbt_core::signal::{Connection, Subscription};
+use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
 use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
 use xbt_core::way::Way;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::{Counters, Persist};
 use xbt_core::ids::ContentId;
-use xbt_core::signal::Subscription;
+use xbt_core::session::Subscription;
 use xbt_core::transfer::{Content, Direction, Tombstone, Transfer};
 
 use super::error::Problem;

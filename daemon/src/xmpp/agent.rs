@@ -18,7 +18,8 @@ use tokio_xmpp::parsers::presence::Presence;
 use tokio_xmpp::parsers::roster as roster_xml;
 use tokio_xmpp::xmlstream::RawStanzaHeader;
 use xbt_core::ids::{BareJid, FullJid};
-use xbt_core::signal::{Condition, Outcome, Refusal, SessionEvent, Token};
+use xbt_core::session::SessionEvent;
+use xbt_core::signal::{Condition, Outcome, Refusal, Token};
 
 use super::caps;
 use super::convert::{self, Expected};

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use xbt_core::ids::BareJid;
-use xbt_core::signal::{SessionCommand, SessionEvent};
+use xbt_core::session::{SessionCommand, SessionEvent};
 
 use crate::config::{Secret, Tls};
 

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::presence::Presence;
-use xbt_core::signal::{Connection, Outcome, SessionCommand, SessionEvent};
+use xbt_core::session::{Connection, SessionCommand, SessionEvent};
+use xbt_core::signal::Outcome;
 
 use super::agent::Agent;
 use super::backoff::{self, Backoff};

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::ids::{BareJid, TransferId};
 use crate::input::Command;
 use crate::limits::TOMBSTONES;
-use crate::signal::SessionCommand;
+use crate::session::SessionCommand;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Tombstone, Transfer};
 
 type Result<T> = std::result::Result<T, Fault>;

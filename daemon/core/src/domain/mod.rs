@@ -28,8 +28,9 @@ use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
+use crate::session::Connection;
 use crate::settings::Settings;
-use crate::signal::{Candidate, Connection, Token};
+use crate::signal::{Candidate, Token};
 use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 

@@ -11,7 +11,8 @@ use crate::domain::live::Backoff;
 use crate::effect::Effect;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::REQUESTS_PER_DEVICE;
-use crate::signal::{Condition, Outcome, Refusal, Request, SessionCommand, SyncItem, Token};
+use crate::session::SessionCommand;
+use crate::signal::{Condition, Outcome, Refusal, Request, SyncItem, Token};
 use crate::time::Mono;
 
 /// What a request is about; there is at most one for each device and subject, and a newer one takes its place.

@@ -8,7 +8,8 @@ use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::{FILES, MESSAGE, METADATA, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT};
-use crate::signal::{Answer, Condition, Offer, Refusal, Request, SessionCommand, Token, Wait};
+use crate::session::SessionCommand;
+use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
 use crate::time::Wall;
 use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 

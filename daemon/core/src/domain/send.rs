@@ -8,7 +8,8 @@ use crate::effect::{Data, Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
 use crate::limits::{DEVICES_PER_CONTACT, MESSAGE, NAME, RECIPIENTS};
-use crate::signal::{Offer, Outcome, Request, SessionCommand};
+use crate::session::SessionCommand;
+use crate::signal::{Offer, Outcome, Request};
 use crate::time::Wall;
 use crate::transfer::{Content, Facts, Outgoing, Paused, Side, Transfer};
 

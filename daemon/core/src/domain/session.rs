@@ -8,8 +8,8 @@ use crate::domain::outbox::{Ask, Subject};
 use crate::effect::{Effect, Event, Persist};
 use crate::ids::{BareJid, FullJid, TransferId};
 use crate::limits::DEVICES_PER_CONTACT;
+use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent};
 use crate::settings::Subscriptions;
-use crate::signal::{Connection, RosterItem, SessionCommand, SessionEvent};
 use crate::transfer::{Outgoing, Side};
 
 impl Domain {

@@ -7,8 +7,8 @@ use crate::domain::{Domain, LiveView};
 use crate::effect::LinkTag;
 use crate::fault::Why;
 use crate::ids::{BareJid, ContentId, FullJid, TransferId};
+use crate::session::Connection;
 use crate::settings::Settings;
-use crate::signal::Connection;
 use crate::time::Mono;
 use crate::transfer::{Content, End, Outgoing, Side, Transfer};
 

@@ -16,7 +16,7 @@ use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::Counters;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, ContentId, Fingerprint, InfoHash, OfferId, TransferId};
-use xbt_core::signal::Subscription;
+use xbt_core::session::Subscription;
 use xbt_core::time::Wall;
 use xbt_core::transfer::{
     Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Step, Tombstone, Transfer,

@@ -7,7 +7,8 @@ use tokio_xmpp::parsers::message::{Lang, Message};
 use tokio_xmpp::parsers::presence::{Presence, Type};
 use tokio_xmpp::parsers::roster as roster_xml;
 use xbt_core::ids::{BareJid, FullJid};
-use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, SessionCommand, SessionEvent, Token};
+use xbt_core::session::{SessionCommand, SessionEvent};
+use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
 
 use super::super::convert::{self, Expected, MAX_MESSAGE};
 use super::super::payload::{Fallback, NS, Store};

@@ -11,7 +11,7 @@ use tokio_xmpp::parsers::caps::Caps;
 use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult};
 use tokio_xmpp::parsers::presence::{Presence, Type};
 use xbt_core::ids::{BareJid, FullJid};
-use xbt_core::signal::SessionEvent;
+use xbt_core::session::SessionEvent;
 
 use super::super::caps;
 use super::{Agent, Purpose, address};

@@ -10,7 +10,8 @@ use tokio_xmpp::parsers::ping::Ping;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use tokio_xmpp::parsers::version::{VersionQuery, VersionResult};
 use tokio_xmpp::parsers::{ns, roster as roster_xml};
-use xbt_core::signal::{Refusal, SessionEvent, Wait};
+use xbt_core::session::SessionEvent;
+use xbt_core::signal::{Refusal, Wait};
 
 use super::super::convert;
 use super::super::payload;

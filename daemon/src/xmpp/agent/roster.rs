@@ -6,7 +6,8 @@ use std::time::Instant;
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::roster as xml;
 use xbt_core::ids::BareJid;
-use xbt_core::signal::{Refusal, RosterItem, SessionEvent, Subscription};
+use xbt_core::session::{RosterItem, SessionEvent, Subscription};
+use xbt_core::signal::Refusal;
 
 use super::super::convert::cut;
 use super::Agent;

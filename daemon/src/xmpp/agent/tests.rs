@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
-use xbt_core::signal::{Answer, Request, SessionCommand, Subscription};
+use xbt_core::session::{SessionCommand, Subscription};
+use xbt_core::signal::{Answer, Request};
 
 use super::super::convert::tests::offer;
 use super::*;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use xbt_core::signal::{Connection, Request, SessionEvent};
+use xbt_core::session::{Connection, SessionEvent};
+use xbt_core::signal::Request;
 
 use super::super::convert::tests::offer;
 use super::Client;

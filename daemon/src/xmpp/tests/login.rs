@@ -1,6 +1,7 @@
 //! Logging in, being refused, losing the server and finding it again.
 
-use xbt_core::signal::{Answer, Connection, Outcome, Request, SessionEvent};
+use xbt_core::session::{Connection, SessionEvent};
+use xbt_core::signal::{Answer, Outcome, Request};
 
 use super::Client;
 use super::prosody::{PASSWORD, Prosody};

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use xbt_core::ids::FullJid;
-use xbt_core::signal::{Connection, Outcome, Refusal, Request, SessionCommand, SessionEvent, Token};
+use xbt_core::session::{Connection, SessionCommand, SessionEvent};
+use xbt_core::signal::{Outcome, Refusal, Request, Token};
 
 use super::{Session, SessionConfig, SessionHandle};
 

@@ -1,9 +1,7 @@
 //! Two sessions, and a session with other clients.
 
-use xbt_core::signal::{
-    Answer, Condition, Outcome, Refusal, Request, Role, SessionCommand, SessionEvent, Subscription, SyncItem,
-    SyncState, Wait,
-};
+use xbt_core::session::{SessionCommand, SessionEvent, Subscription};
+use xbt_core::signal::{Answer, Condition, Outcome, Refusal, Request, Role, SyncItem, SyncState, Wait};
 
 use super::super::convert::tests::{connect, offer, requests};
 use super::super::parse_bare;

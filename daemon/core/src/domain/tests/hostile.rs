@@ -7,7 +7,8 @@ use crate::effect::Event;
 use crate::ids::{Fingerprint, InfoHash, OfferId, TransferId};
 use crate::input::{Command, Input};
 use crate::limits::{LINKS_PER_DEVICE, OPEN_PER_CONTACT, VAIN_PER_CONTACT};
-use crate::signal::{Answer, Condition, Connect, Offer, Refusal, Request, SessionCommand, SessionEvent};
+use crate::session::{SessionCommand, SessionEvent};
+use crate::signal::{Answer, Condition, Connect, Offer, Refusal, Request};
 
 type Answered = Result<Answer, Refusal>;
 

@@ -9,7 +9,8 @@ use crate::effect::Persist;
 use crate::ids::{FullJid, OfferId};
 use crate::input::{Input, TorrentEvent};
 use crate::limits::{OFFERS_PER_CONTACT, REQUESTS_PER_DEVICE, TOMBSTONES};
-use crate::signal::{Answer, Condition, Request, SessionCommand, SessionEvent};
+use crate::session::{SessionCommand, SessionEvent};
+use crate::signal::{Answer, Condition, Request};
 
 #[test]
 fn offers_of_one_contact_are_bounded_and_the_others_come_as_the_first_are_answered() {

@@ -6,7 +6,8 @@ use crate::effect::CallId;
 use crate::effect::TorrentCommand;
 use crate::ids::FullJid;
 use crate::input::{Command, Input};
-use crate::signal::{Answer, Offer, Request, SessionCommand, SessionEvent, Token};
+use crate::session::{SessionCommand, SessionEvent};
+use crate::signal::{Answer, Offer, Request, Token};
 
 /// What a device answers to a request, and everything that it sends meanwhile.
 pub fn ask(

@@ -4,8 +4,8 @@ use super::world::person::alice_and_bob;
 use super::world::{Node, World, jid};
 use crate::effect::Event;
 use crate::input::{Command, Input};
+use crate::session::{RosterItem, SessionCommand, SessionEvent, Subscription};
 use crate::settings::Subscriptions;
-use crate::signal::{RosterItem, SessionCommand, SessionEvent, Subscription};
 
 fn item(name: &str, subscription: Subscription, ask: bool) -> RosterItem {
     RosterItem { jid: jid(name), name: None, subscription, ask, groups: Vec::new() }

@@ -3,7 +3,8 @@
 use super::world::person::{alice_and_bob, offered};
 use super::world::{World, jid};
 use crate::input::Input;
-use crate::signal::{Request, SessionCommand};
+use crate::session::SessionCommand;
+use crate::signal::Request;
 
 fn offers(world: &World, from: super::world::Node) -> usize {
     let sent = &world.at(from).sent;

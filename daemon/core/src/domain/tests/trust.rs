@@ -7,7 +7,8 @@ use crate::contact::Trust;
 use crate::effect::Event;
 use crate::ids::{Fingerprint, OfferId};
 use crate::input::Command;
-use crate::signal::{Condition, Connect, Request, SessionCommand};
+use crate::session::SessionCommand;
+use crate::signal::{Condition, Connect, Request};
 
 fn verify(world: &mut World, node: Node, whose: &str, device: Node) {
     let fingerprint = world.at(device).settings.fingerprint;

@@ -77,7 +77,7 @@ pub struct Device {
     pub grants: BTreeMap<TransferId, Grant>,
     pub replies: HashMap<CallId, Result<Reply, Fault>>,
     pub news: Vec<News>,
-    pub sent: Vec<crate::signal::SessionCommand>,
+    pub sent: Vec<crate::session::SessionCommand>,
     /// Requests that were handed in and must be answered once.
     pub asked: BTreeMap<Token, u64>,
     /// Loses what should go out from the next batch, and is started again.
@@ -225,7 +225,7 @@ impl World {
     pub fn handle(&mut self, node: Node, input: Input) {
         let now = self.clock(node);
         let asked = match &input {
-            Input::Session(crate::signal::SessionEvent::Requested { token, .. }) => Some(*token),
+            Input::Session(crate::session::SessionEvent::Requested { token, .. }) => Some(*token),
             _ => None,
         };
         let told = std::env::var("XBT_TRACE").map(|_| format!("{:9} {node:?} {input:?}", self.now)).ok();

@@ -3,10 +3,8 @@
 use crate::effect::Effect;
 use crate::ids::FullJid;
 use crate::input::Input;
-use crate::signal::{
-    Answer, Condition, Connect, Connection, Outcome, Refusal, Request, RosterItem, SessionCommand, SessionEvent,
-    Subscription, Token,
-};
+use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent, Subscription};
+use crate::signal::{Answer, Condition, Connect, Outcome, Refusal, Request, Token};
 use crate::transfer::Transfer;
 
 use super::{Event, Node, World, jid};

@@ -1,0 +1,164 @@
+//! What the XMPP session and the rules tell each other: connection, roster, presence, requests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BareJid, FullJid};
+use crate::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
+
+/// Presence subscription between us and a contact (RFC 6121, section 2.1.2.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subscription {
+    /// Neither sees the other.
+    #[default]
+    None,
+    /// We see the contact.
+    To,
+    /// The contact sees us.
+    From,
+    /// Both.
+    Both,
+}
+
+impl Subscription {
+    /// Whether we are told when the contact comes online.
+    pub fn sees_contact(self) -> bool {
+        matches!(self, Self::To | Self::Both)
+    }
+
+    /// Whether the contact is told when we come online.
+    pub fn seen_by_contact(self) -> bool {
+        matches!(self, Self::From | Self::Both)
+    }
+}
+
+/// One line of the roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterItem {
+    /// Who.
+    pub jid: BareJid,
+    /// The name that the person gave the contact.
+    pub name: Option<String>,
+    /// Who sees whom.
+    pub subscription: Subscription,
+    /// We asked to see the contact and wait for an answer.
+    pub ask: bool,
+    /// Roster groups.
+    pub groups: Vec<String>,
+}
+
+/// What the XMPP session tells the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// How the connection stands. `Online` after a fresh login (not a resumed stream) means that all
+    /// presences known before are void; they come again.
+    Connection(Connection),
+    /// The whole roster, after a fresh login.
+    Roster(Vec<RosterItem>),
+    /// One line was added or changed (a verified roster push).
+    RosterChanged(RosterItem),
+    /// One line was removed (a verified roster push).
+    RosterRemoved(BareJid),
+    /// A resource is available. `xbt`: it runs xbt (verified entity capabilities). Also told again when that changes.
+    Available {
+        /// Which resource; may be another one of our own account.
+        device: FullJid,
+        /// Whether it speaks our namespace.
+        xbt: bool,
+    },
+    /// A resource has gone.
+    Unavailable {
+        /// Which resource.
+        device: FullJid,
+    },
+    /// Somebody asks to see our presence.
+    SubscriptionRequested(BareJid),
+    /// A device asks; [`SessionCommand::Answer`] with the same token must follow.
+    Requested {
+        /// For the answer.
+        token: Token,
+        /// Who asks, as the server says.
+        from: FullJid,
+        /// What.
+        request: Request,
+    },
+    /// What became of a request of ours; exactly one for each [`SessionCommand::Request`].
+    Answered {
+        /// As given in the command.
+        token: Token,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
+/// How the XMPP session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A login is being tried.
+    Connecting,
+    /// Logged in. `resumed`: the old stream goes on, nothing was lost.
+    Online {
+        /// Our own full JID as bound by the server.
+        device: FullJid,
+        /// XEP-0198 resumption.
+        resumed: bool,
+    },
+    /// No connection; it is tried again in so many milliseconds.
+    Offline {
+        /// Why, for people.
+        reason: String,
+        /// Milliseconds until the next attempt.
+        retry_in: Option<u64>,
+    },
+    /// The server or its certificate was refused, or it refused us; not tried again until the configuration is reloaded.
+    Refused {
+        /// A stable code: `wrong-password`, `bad-certificate`, `unknown-host`, `no-encryption`, `no-mechanism`, …
+        code: &'static str,
+        /// What happened, one sentence.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// What the rules ask of the XMPP session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// Send an IQ set to a device; [`SessionEvent::Answered`] follows.
+    Request {
+        /// For the outcome.
+        token: Token,
+        /// Which device.
+        to: FullJid,
+        /// What.
+        request: Request,
+    },
+    /// Answer an IQ of a device.
+    Answer {
+        /// As given in [`SessionEvent::Requested`].
+        token: Token,
+        /// The answer.
+        answer: Result<Answer, Refusal>,
+    },
+    /// One courtesy chat message to a contact who has never shown xbt, with the offer beside it.
+    Courtesy {
+        /// Who.
+        to: BareJid,
+        /// The plain sentence.
+        text: String,
+        /// The offer for programs that know us.
+        offer: Offer,
+    },
+    /// Put a contact on the roster (or change its name) and ask to see its presence.
+    AddContact {
+        /// Who.
+        jid: BareJid,
+        /// The name for the roster.
+        name: Option<String>,
+    },
+    /// Take a contact off the roster; ends both subscriptions.
+    RemoveContact(BareJid),
+    /// Let somebody see our presence.
+    ApproveSubscription(BareJid),
+    /// Do not, or no longer.
+    DenySubscription(BareJid),
+}
