@@ -61,7 +61,7 @@ impl Default for Counters {
 pub enum Data {
     /// It stays where it is.
     Keep,
-    /// Partial data goes. Never a source file.
+    /// It goes, also what was complete before anybody heard of it. Never a source file.
     Delete,
 }
 

@@ -70,7 +70,8 @@ pub struct Fetch {
 pub enum Data {
     /// Partial data and resume state stay, for a later fetch.
     Keep,
-    /// Partial data and resume state go. A completed content and sources are never touched.
+    /// Everything that was received goes, also what has got its name in this very moment (as long as it is the same file),
+    /// and the resume state last. For fetches that were given up; sources are never touched.
     Delete,
 }
 

@@ -164,10 +164,10 @@ async fn a_crash_between_the_move_and_the_word_of_it_is_recognised() {
     b.restart();
     b.fetch(&prepared);
     assert_eq!(b.completed().await, path);
-    b.engine.forget(KEY, Data::Delete);
+    b.engine.forget(KEY, Data::Keep);
     let (_, at_b) = join(&a, &b);
     b.closed(at_b).await;
-    assert!(path.exists(), "a completed content is not partial data");
+    assert!(path.exists(), "a completed content is kept");
     assert!(!b.path("state/1.resume").exists());
 }
 
@@ -277,4 +277,38 @@ async fn a_complete_content_that_was_held_up_and_forgotten_leaves_no_state() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), cleared).await.unwrap();
     assert_eq!(tree(&b.destination()).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_while_it_gets_its_name_is_gone_all_the_same() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let prepared = a.seed(&write(&a.path("f"), &noise(3 << 20, 1))).await;
+    b.fetch(&prepared);
+    join(&a, &b);
+    let path = b.completed().await;
+    // The caller has not taken the event yet when it gives the content up.
+    b.engine.forget(KEY, Data::Delete);
+    let (_, at_b) = join(&a, &b);
+    b.closed(at_b).await;
+    assert!(!path.exists());
+    assert_eq!(std::fs::read_dir(b.destination()).unwrap().count(), 0);
+    assert!(!b.path("state/1.resume").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_data_is_known_to_the_next_start_from_its_first_moment() {
+    let (a, prepared) = slow_seed().await;
+    let b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    let partial = b.destination().join(".xbt-test.part");
+    let began = std::time::Instant::now();
+    while !partial.exists() || b.engine.leftovers().is_empty() {
+        // Long before the first note of pieces (which takes a second or more), were there no note at the beginning.
+        assert!(
+            began.elapsed() < std::time::Duration::from_millis(800) || !partial.exists(),
+            "no note of what is there"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }

@@ -187,6 +187,11 @@ fn open_partial(
     }
     let (files, existed) = PartialFiles::open(meta.clone(), &path)?;
     let identity = files.identity()?;
+    if matches!(found, Found::Nothing) {
+        // From now on there is something to clear away, even if all is over before the first piece.
+        let none = Bitfield::empty(meta.pieces());
+        Resume::new(fetch.info_hash, none.bytes(), partial_name(fetch), identity).save(&place.state_dir, place.key)?;
+    }
     let store = Arc::new(Store::Partial(files));
     let have =
         if existed { rightful(&meta, &store, found, identity, stop, checked) } else { Bitfield::empty(meta.pieces()) };
@@ -332,23 +337,34 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError>
 
 /// Removes what the caller no longer wants.
 pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
-    let path = partial_path(fetch);
-    let partial = std::fs::symlink_metadata(&path);
-    // What has its place has no partial data any more, however the content was held up since.
-    let placed = matches!(resume::load(state_dir, key), resume::Found::State(state) if state.placed.is_some());
-    let complete = placed && partial.is_err();
-    if complete || data == Data::Delete {
-        resume::remove(state_dir, key);
+    let partial = partial_path(fetch);
+    let found = resume::load(state_dir, key);
+    match data {
+        Data::Keep => {
+            // What has its place has no partial data any more, however the content was held up since.
+            let complete = matches!(&found, Found::State(state) if state.placed.is_some())
+                && std::fs::symlink_metadata(&partial).is_err();
+            if complete {
+                resume::remove(state_dir, key);
+            }
+        }
+        Data::Delete => {
+            // It may have got its name at the very moment at which it was given up.
+            placed(&found, fetch).iter().chain([&partial]).for_each(|path| remove(path));
+            // Last: until then it tells the next start what there is to clear away.
+            resume::remove(state_dir, key);
+        }
     }
-    if complete || data == Data::Keep {
-        return;
-    }
-    let removed = match partial {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(&path),
-        Ok(_) => std::fs::remove_file(&path),
+}
+
+/// Removes a file or a folder with all that is in it; links are not followed.
+fn remove(path: &Path) {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
         Err(_) => Ok(()),
     };
     if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "partial data could not be removed");
+        tracing::warn!(path = %path.display(), %error, "data that is not wanted any more could not be removed");
     }
 }
