@@ -92,6 +92,12 @@ impl Failure {
     }
 }
 
+/// Whether the stream simply ended. The parser calls that invalid data, as it waits for `</stream:stream>`; its text is
+/// all that tells it from rubbish.
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("invalid eof")
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -105,6 +111,7 @@ impl From<io::Error> for Failure {
                 "the server does not serve this domain; check the JID and the server in the configuration".to_owned(),
             ),
             Some(other) => Self::passing(format!("no encrypted connection: {other}")),
+            None if is_end(&error) => Self::passing("the server closed the connection"),
             None => Self::passing(format!("the connection broke: {error}")),
         }
     }
@@ -149,6 +156,7 @@ impl Lost {
 
     pub(super) fn from_io(error: &io::Error) -> Self {
         let (reason, resumable) = match error.kind() {
+            _ if is_end(error) => ("the server closed the connection".to_owned(), true),
             io::ErrorKind::TimedOut => ("the server does not answer".to_owned(), true),
             io::ErrorKind::InvalidData => (format!("the server sent what cannot be read: {error}"), false),
             _ => (format!("the connection broke: {error}"), true),
@@ -176,5 +184,22 @@ impl Lost {
 impl From<BadCount> for Lost {
     fn from(error: BadCount) -> Self {
         Self::for_good(format!("stream management failed: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_stream_that_just_ends_is_told_as_such_and_can_be_resumed() {
+        let from_parser = io::Error::new(io::ErrorKind::InvalidData, "invalid eof in text node");
+        for error in [from_parser, io::ErrorKind::UnexpectedEof.into()] {
+            let lost = Lost::from_io(&error);
+            assert_eq!((lost.reason.as_str(), lost.resumable), ("the server closed the connection", true));
+        }
+        let rubbish = io::Error::new(io::ErrorKind::InvalidData, "invalid syntax");
+        assert!(!Lost::from_io(&rubbish).resumable);
     }
 }
