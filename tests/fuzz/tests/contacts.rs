@@ -105,7 +105,6 @@ fn filter_holds(bytes: &[u8]) {
         assert!(xmpp::fuzzing::filter(bytes, chunk) == whole, "chunks of {chunk} make a difference");
     }
     let Some(out) = whole else { return };
-    assert!(xmpp::fuzzing::filter(&out, 4096).as_ref() == Some(&out), "what got through gets through");
     // A stream may begin anew, which no contact can bring about: only a server that means harm nests streams.
     // The parser of the tree is recursive: what is too deep for it is the filter's business and not compared.
     let openings = bytes.iter().filter(|byte| **byte == b'<').count();
@@ -113,6 +112,7 @@ fn filter_holds(bytes: &[u8]) {
         return;
     }
     if xmpp::fuzzing::element(bytes).is_some() {
+        assert!(xmpp::fuzzing::filter(&out, 4096).as_ref() == Some(&out), "what got through gets through");
         let element = xmpp::fuzzing::element(&out).expect("what was well-formed stays so");
         assert!(xmpp::fuzzing::depth(&element) <= xmpp::fuzzing::MAX_DEPTH);
     }
