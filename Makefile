@@ -8,11 +8,13 @@ TEST_THREADS ?= 4
 SOAK_MINUTES ?= 30
 # Random schedules that the rules are played through.
 SCHEDULES ?= 100000
+# How long each fuzz target is played.
+FUZZ_SECONDS ?= 60
 
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo test lint install bench soak setup
+.PHONY: help demo test lint install bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -51,6 +53,9 @@ bench: setup ## how fast the engine alone and all of xbt are on this machine (re
 soak: setup ## kills, stops, floods and full disks with new seeds, for SOAK_MINUTES
 	$(CARGO) build --workspace
 	@SOAK_MINUTES=$(SOAK_MINUTES) TEST_THREADS=$(TEST_THREADS) CARGO="$(CARGO)" tests/soak.sh
+
+fuzz: ## every parser that faces outside with random and edited input, each for FUZZ_SECONDS
+	BOLERO_RANDOM_TEST_TIME_MS=$$(($(FUZZ_SECONDS) * 1000)) $(CARGO) test --locked --manifest-path tests/fuzz/Cargo.toml --no-fail-fast -- --nocapture
 
 setup: ## what tests and demo need beside Rust
 	@tests/setup.sh

@@ -15,6 +15,9 @@ mod dial;
 mod door;
 mod error;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod identity;
 mod interfaces;

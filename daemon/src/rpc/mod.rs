@@ -5,6 +5,9 @@
 mod backend;
 mod calls;
 mod check;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod ring;
 mod serve;

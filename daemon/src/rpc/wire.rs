@@ -143,14 +143,14 @@ struct RawDuration {
 
 /// What a frame holds.
 #[derive(Debug)]
-enum Understood {
+pub(super) enum Understood {
     Message(ClientMessage<XbtRequest>),
     /// A call (by its id) that makes no sense.
     Refused(u64, ServerError),
 }
 
 /// Reads a frame; an error means that the other side does not speak our language at all.
-fn understand(frame: &[u8]) -> io::Result<Understood> {
+pub(super) fn understand(frame: &[u8]) -> io::Result<Understood> {
     let request = match serde_json::from_slice(frame)? {
         Frame::Request(request) => request,
         Frame::Cancel { request_id } => {

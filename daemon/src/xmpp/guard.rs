@@ -180,7 +180,13 @@ impl Filter {
         match (self.removed, closes) {
             (0, true) => {
                 self.depth = self.depth.saturating_sub(1);
-                out.extend_from_slice(&self.tag);
+                if self.tag_len > MAX_TAG {
+                    // Its element got through, so only white space makes it long; the `>` was cut off with that.
+                    out.extend_from_slice(self.tag.trim_ascii_end());
+                    out.push(b'>');
+                } else {
+                    out.extend_from_slice(&self.tag);
+                }
             }
             (_, true) => self.removed -= 1,
             (0, false) => self.open(is_empty, out),

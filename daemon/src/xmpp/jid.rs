@@ -33,7 +33,13 @@ pub fn parse_bare(text: &str) -> Result<BareJid, InvalidJid> {
     if parsed.node().is_none() {
         return Err(InvalidJid::NoLocalPart(shown(text)));
     }
-    Ok(BareJid::from_normalised(parsed.to_string()))
+    // Normalising can make a part longer than it may be, or give what is normalised to something else again.
+    let normal = parsed.to_string();
+    match jid::Jid::new(&normal) {
+        Ok(again) if again.as_str() == normal => Ok(BareJid::from_normalised(normal)),
+        Ok(_) => Err(InvalidJid::Malformed { text: shown(text), reason: "it has no normal form".to_owned() }),
+        Err(error) => Err(InvalidJid::Malformed { text: shown(text), reason: error.to_string() }),
+    }
 }
 
 /// What was typed, cut for a message.
@@ -75,6 +81,12 @@ mod tests {
         for bad in ["", "@", "a@", "@b", "a b@c", "a@b@c"] {
             assert!(parse_bare(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_address_is_taken_only_if_its_normal_form_is_one() {
+        // Normalised, the label has 80 letters: more than a domain may have (RFC 1035).
+        assert!(matches!(parse_bare(&format!("alice@{}.org", "ß".repeat(40))), Err(InvalidJid::Malformed { .. })));
     }
 
     #[test]

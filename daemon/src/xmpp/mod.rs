@@ -33,6 +33,9 @@ mod connect;
 mod convert;
 mod dns;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod jid;
 mod login;

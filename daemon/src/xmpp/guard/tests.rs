@@ -68,6 +68,13 @@ fn a_tag_that_the_parser_would_choke_on_is_removed_with_what_is_inside() {
 }
 
 #[test]
+fn an_end_tag_that_is_long_by_white_space_still_ends_its_element() {
+    let text = format!("{HEADER}<message><body>x</body{}></message><iq/>", " ".repeat(MAX_TAG));
+    let kept = format!("{HEADER}<message><body>x</body></message><iq/>");
+    assert_eq!(filtered(text.as_bytes(), 64).unwrap(), kept.as_bytes());
+}
+
+#[test]
 fn a_stanza_that_is_removed_as_a_whole_leaves_an_empty_one_to_be_counted() {
     let long = "x".repeat(MAX_TAG);
     let text = format!("{HEADER}<iq id='{long}'><r>s</r></iq><message/>");

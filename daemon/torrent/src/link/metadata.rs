@@ -32,11 +32,11 @@ struct Messages {
 
 /// What the other side announced.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Theirs {
+pub(crate) struct Theirs {
     /// Its id for metadata messages.
-    pub(super) metadata_id: Option<u8>,
+    pub(crate) metadata_id: Option<u8>,
     /// The size of the metadata it has.
-    pub(super) metadata_size: Option<u32>,
+    pub(crate) metadata_size: Option<u32>,
     pub(super) requests: Option<usize>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn put_handshake(out: &mut BytesMut, metadata_size: Option<usize>) {
     put(out, 0, &bencode::encode(&handshake).unwrap_or_default());
 }
 
-pub(super) fn read_handshake(payload: &[u8]) -> Result<Theirs, CloseReason> {
+pub(crate) fn read_handshake(payload: &[u8]) -> Result<Theirs, CloseReason> {
     let (handshake, _) =
         bencode::decode_prefix::<Handshake>(payload).map_err(|_| CloseReason::Protocol("a bad extension handshake"))?;
     let size = handshake.metadata_size.filter(|size| (1..=MAX_METADATA as i64).contains(size));
@@ -63,7 +63,7 @@ pub(super) fn read_handshake(payload: &[u8]) -> Result<Theirs, CloseReason> {
 
 /// One metadata message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message<'a> {
+pub(crate) enum Message<'a> {
     Request(u32),
     Data(u32, &'a [u8]),
     Reject,
@@ -76,7 +76,7 @@ struct Head {
     piece: i64,
 }
 
-pub(super) fn read_message(payload: &[u8]) -> Result<Message<'_>, CloseReason> {
+pub(crate) fn read_message(payload: &[u8]) -> Result<Message<'_>, CloseReason> {
     const BAD: CloseReason = CloseReason::Protocol("a bad metadata message");
     let (head, data) = bencode::decode_prefix::<Head>(payload).map_err(|_| BAD)?;
     let piece = u32::try_from(head.piece).map_err(|_| BAD)?;

@@ -8,7 +8,7 @@
 mod download;
 mod incoming;
 mod messages;
-mod metadata;
+pub(crate) mod metadata;
 pub(crate) mod outbox;
 pub(crate) mod wire;
 mod writer;

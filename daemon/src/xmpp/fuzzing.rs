@@ -1,0 +1,60 @@
+//! The private parsers, for the targets in `tests/fuzz` alone. Not an interface: it may change at any time.
+
+use tokio_xmpp::minidom::Element;
+use tokio_xmpp::parsers::stanza_error::StanzaError;
+use xbt_core::signal::{Answer, Refusal, Request};
+
+use super::{convert, guard};
+
+/// Deepest element that the filter lets through.
+pub const MAX_DEPTH: usize = guard::MAX_DEPTH;
+
+/// What the filter lets through when the bytes arrive in chunks of `chunk` (at least 1); none: a stanza was too long.
+pub fn filter(bytes: &[u8], chunk: usize) -> Option<Vec<u8>> {
+    let (mut filter, mut out) = (guard::Filter::new(), Vec::new());
+    bytes.chunks(chunk.max(1)).try_for_each(|part| filter.feed(part, &mut out)).ok().map(|()| out)
+}
+
+/// An element as the parser of the stream makes it; none if the text is not well-formed. Recursive, as that one is.
+pub fn element(text: &[u8]) -> Option<Element> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The deepest level of an element, itself being 1.
+pub fn depth(element: &Element) -> usize {
+    1 + element.children().map(depth).max().unwrap_or(0)
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// How the sender is told that it is none.
+pub fn request(element: Element) -> Result<Request, Refusal> {
+    convert::request_in(element).map_err(convert::Invalid::into_refusal)
+}
+
+/// Writes a request.
+pub fn put_request(request: Request) -> String {
+    String::from(&convert::request_out(request))
+}
+
+/// Reads an element as each kind of answer that has a payload.
+pub fn answers(element: &Element) -> Vec<Answer> {
+    let kinds = [convert::Expected::Connect, convert::Expected::Sync];
+    kinds.into_iter().filter_map(|kind| convert::answer_in(kind, Some(element.clone())).ok()).collect()
+}
+
+/// Writes an answer; none if it is empty.
+pub fn put_answer(answer: Answer) -> Option<String> {
+    convert::answer_out(answer).map(|element| String::from(&element))
+}
+
+/// Reads an error; none if the element is no error of a stanza.
+pub fn refusal(element: Element) -> Option<Refusal> {
+    StanzaError::try_from(element).ok().map(|error| convert::refusal_in(&error))
+}
+
+/// Writes an error.
+pub fn put_refusal(refusal: Refusal) -> String {
+    String::from(&Element::from(convert::refusal_out(refusal)))
+}
