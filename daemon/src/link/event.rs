@@ -54,6 +54,8 @@ pub enum LinkEvent {
         remote: Option<SocketAddr>,
         /// The reserved bytes of the other side's BitTorrent handshake (BEP 3).
         reserved: [u8; 8],
+        /// What was tried in vain before.
+        attempts: Vec<Attempt>,
     },
     /// No link within 15 s. Ends the want; it may be wanted again.
     Failed {

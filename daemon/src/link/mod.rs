@@ -50,6 +50,7 @@ use xbt_core::way::Way;
 /// The way to a candidate. A mapped IPv6 address is a hole in a firewall, not a translation: direct.
 fn way_to(candidate: &Candidate) -> Way {
     match (candidate.address.ip().to_canonical(), candidate.kind) {
+        (_, CandidateKind::Reflexive) => Way::PunchedUdp,
         (IpAddr::V6(_), CandidateKind::Host | CandidateKind::Mapped) => Way::DirectTcp6,
         (IpAddr::V4(_), CandidateKind::Host) => Way::DirectTcp4,
         (IpAddr::V4(_), CandidateKind::Mapped) => Way::MappedTcp4,

@@ -153,7 +153,7 @@ impl Room {
     fn want(&mut self, want: Want) {
         let now = Instant::now();
         let Want { transfer, peer, info_hash, .. } = want;
-        tracing::debug!(%transfer, %peer, candidates = want.candidates.len(), "a link is wanted");
+        tracing::debug!(%transfer, %peer, candidates = want.theirs.candidates.len(), "a link is wanted");
         self.outbox.forget(transfer);
         let earlier = self.wants.0.remove(&transfer);
         let mut wanted = Wanted::new(want, now, self.setup.times.want);
@@ -166,7 +166,7 @@ impl Room {
             }
         }
         if let Some((code, sentence)) = self.hopeless(peer) {
-            for candidate in wanted.want.candidates.clone() {
+            for candidate in wanted.want.theirs.candidates.clone() {
                 let reason = sentence.to_owned();
                 wanted.note(Attempt { candidate, way: way_to(&candidate), code, reason });
             }
@@ -333,10 +333,11 @@ impl Room {
             Ok((stream, theirs)) => {
                 let LinkInfo { peer, way, remote, .. } = info;
                 tracing::debug!(%transfer, %peer, %way, ?remote, "a link is ready");
-                self.wants.0.remove(&transfer);
+                let attempts = self.wants.0.remove(&transfer).map(Wanted::into_attempts).unwrap_or_default();
                 self.known.insert(peer, Instant::now());
                 let reserved = theirs.reserved;
-                self.outbox.outcome(transfer, LinkEvent::Ready { transfer, peer, stream, way, remote, reserved });
+                let ready = LinkEvent::Ready { transfer, peer, stream, way, remote, reserved, attempts };
+                self.outbox.outcome(transfer, ready);
                 self.close_unless_wanted(peer);
             }
             Err(error) => {
@@ -352,7 +353,7 @@ impl Room {
         let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
         wanted.redial_at = None;
         let mut candidates = Vec::new();
-        for candidate in wanted.want.candidates.clone() {
+        for candidate in wanted.want.theirs.candidates.clone() {
             match self.setup.ourselves.objection(candidate.address) {
                 None => candidates.push(candidate),
                 Some(why) => wanted.note(Attempt {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
-use xbt_core::signal::{Candidate, MAX_CANDIDATES};
+use xbt_core::ids::{Fingerprint, FullJid, InfoHash, TransferId};
+use xbt_core::signal::{Candidate, MAX_CANDIDATES, Reach};
 
 use super::{Attempt, Way, way_to};
 
@@ -19,9 +19,17 @@ pub struct Want {
     pub peer: Fingerprint,
     /// For which content.
     pub info_hash: InfoHash,
-    /// Where the device may be reached, best first; may be empty, the device dials too. Those beyond
-    /// [`MAX_CANDIDATES`] are ignored.
-    pub candidates: Vec<Candidate>,
+    /// The device's address at its XMPP server, for relays.
+    pub device: FullJid,
+    /// Where the device may be reached; may be empty, the device dials too. Candidates beyond [`MAX_CANDIDATES`] are
+    /// ignored.
+    pub theirs: Reach,
+    /// What the device was told about us.
+    pub ours: Reach,
+    /// How long hole punching is put off, so that both sides begin at about the same moment.
+    pub delay: Duration,
+    /// Only a way better than this one is wanted.
+    pub better_than: Option<Way>,
 }
 
 /// A want and how far it has come. Dropping it stops everything that goes on for it.
@@ -42,9 +50,9 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub fn new(mut want: Want, now: Instant, patience: Duration) -> Self {
-        want.candidates.truncate(MAX_CANDIDATES);
+        want.theirs.candidates.truncate(MAX_CANDIDATES);
         let mut seen = HashSet::new();
-        want.candidates.retain(|candidate| seen.insert(*candidate));
+        want.theirs.candidates.retain(|candidate| seen.insert(*candidate));
         Self {
             want,
             since: now,
@@ -73,7 +81,7 @@ impl Wanted {
     /// The best way that its candidates, as far as they have not failed, could still give.
     pub fn best_hoped_for(&self) -> Option<Way> {
         let hopeful = |candidate: &&Candidate| !self.attempts.iter().any(|a| a.candidate == **candidate);
-        self.want.candidates.iter().filter(hopeful).map(way_to).min()
+        self.want.theirs.candidates.iter().filter(hopeful).map(way_to).min()
     }
 
     /// What became of each candidate, in the order they were given.
@@ -86,7 +94,12 @@ impl Wanted {
             code: "no-answer",
             reason: format!("{} did not answer in time", candidate.address),
         };
-        self.want.candidates.iter().map(|candidate| of(candidate).unwrap_or_else(|| unanswered(candidate))).collect()
+        self.want
+            .theirs
+            .candidates
+            .iter()
+            .map(|candidate| of(candidate).unwrap_or_else(|| unanswered(candidate)))
+            .collect()
     }
 }
 

@@ -55,6 +55,23 @@ pub(super) struct Candidate {
     pub port: u16,
 }
 
+/// `<proxy/>` of a `<connect/>`
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "proxy")]
+pub(super) struct Proxy {
+    #[xml(attribute)]
+    pub jid: String,
+    #[xml(attribute)]
+    pub host: String,
+    #[xml(attribute)]
+    pub port: u16,
+}
+
+/// `<in-band/>` of a `<connect/>`
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "in-band")]
+pub(super) struct InBand;
+
 /// `<connect/>`, both as request and as its result
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "connect")]
@@ -65,8 +82,18 @@ pub(super) struct Connect {
     pub info_hash: String,
     #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
+    #[xml(attribute(default, name = "stream-id"))]
+    pub stream_id: Option<String>,
+    #[xml(attribute(default))]
+    pub delay: Option<u32>,
+    #[xml(attribute(default, name = "better-than"))]
+    pub better_than: Option<String>,
     #[xml(child(n = ..))]
     pub candidates: Vec<Candidate>,
+    #[xml(child(n = ..))]
+    pub proxies: Vec<Proxy>,
+    #[xml(child(default))]
+    pub in_band: Option<InBand>,
 }
 
 /// `<decline/>`

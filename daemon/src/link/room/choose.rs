@@ -64,7 +64,7 @@ impl Room {
     /// The best way by which the other side may come to us: over IPv6 only if it has told an IPv6 address of its own,
     /// or none at all.
     fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
-        let theirs = &wanted.want.candidates;
+        let theirs = &wanted.want.theirs.candidates;
         let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| way_to(candidate) <= *way);
         self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).min()
     }

@@ -22,7 +22,7 @@ impl Room {
         if let Some((transfer, candidate)) = info.dialled {
             let (now, redial) = (Instant::now(), self.setup.times.redial);
             if let Some(wanted) = self.wants.0.get_mut(&transfer)
-                && wanted.want.candidates.contains(&candidate)
+                && wanted.want.theirs.candidates.contains(&candidate)
             {
                 let reason = format!("{} {error}", candidate.address);
                 wanted.note(Attempt { candidate, way: way_to(&candidate), code: error.code(), reason });

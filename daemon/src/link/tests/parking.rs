@@ -54,12 +54,7 @@ fn unknown_devices_hold_32_links_in_all_and_never_one_of_a_wanted_device() {
 #[test]
 fn an_order_replaces_the_one_before_it_and_none_is_lost() {
     let mailbox = Arc::new(Mailbox::default());
-    let want = |transfer| Want {
-        transfer: TransferId(transfer),
-        peer: Fingerprint([0; 32]),
-        info_hash: HOLIDAY,
-        candidates: Vec::new(),
-    };
+    let want = |transfer| want_of(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
     for transfer in 0..1000 {
         mailbox.post(TransferId(transfer), Order::Want(want(transfer)));
         mailbox.post(TransferId(transfer), Order::Unwant);

@@ -91,7 +91,7 @@ async fn there_is_no_link_to_ourselves() {
     let mut alice = Device::start(new_identity(), config(&[V4]));
     let peer = alice.fingerprint;
     let candidates = vec![host(alice.address())];
-    alice.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    alice.handle.want(want_of(TransferId(1), peer, HOLIDAY, candidates));
     assert_eq!(alice.failed().await.1[0].code, "own-device");
 }
 

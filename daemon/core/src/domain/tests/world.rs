@@ -16,6 +16,7 @@ use crate::settings::{Settings, Subscriptions};
 use crate::signal::{Candidate, CandidateKind, Token};
 use crate::time::{Mono, Now, Wall};
 use crate::transfer::{End, Incoming, Side, Transfer};
+use crate::way::Ways;
 
 use engine::{Engine, Grant, Link};
 use store::Store;
@@ -156,6 +157,8 @@ impl World {
             accept_max_size: u64::MAX,
             subscriptions: Subscriptions::Ask,
             courtesy_message: true,
+            ways: Ways::ALL,
+            in_band_max_size: 1 << 20,
         };
         let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0));
         self.devices.push(Device {

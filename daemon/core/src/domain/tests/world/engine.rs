@@ -110,8 +110,8 @@ impl World {
 
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, candidates } => {
-                assert!(candidates.len() <= MAX_CANDIDATES);
+            LinkCommand::Want { transfer, peer, info_hash, theirs, .. } => {
+                assert!(theirs.candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
                 let grant = Grant { peer, info_hash, number, fresh: true };
                 self.at_mut(node).grants.insert(transfer, grant);
@@ -149,7 +149,7 @@ impl World {
         let ends = ends.map(|(node, id)| (node, id, self.transfer(node, id).content, tag(self.count())));
         for (node, transfer, _, link) in ends {
             self.at_mut(node).grants.get_mut(&transfer).unwrap().fresh = false;
-            let up = LinkEvent::Up { transfer, link, way: Way::DirectTcp6 };
+            let up = LinkEvent::Up { transfer, link, way: Way::DirectTcp6, attempts: Vec::new() };
             let wait = self.random.below(30);
             self.input_later(node, wait, Input::Link(up));
         }
