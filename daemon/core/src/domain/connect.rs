@@ -10,6 +10,7 @@ use crate::effect::{Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
+use crate::session::Connection;
 use crate::signal::{
     Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, Outcome, Reach, Refusal,
     Request, SyncItem, SyncState, Wait,
@@ -120,6 +121,16 @@ impl Domain {
         let proxies = proxies.iter().take(MAX_PROXIES).cloned().collect();
         let stream_id = (ways.proxy65 || in_band).then(|| self.stream_id(id));
         Some(Reach { candidates, proxies, stream_id, in_band })
+    }
+
+    /// As the server knows this device now, or last did.
+    fn own_device(&self) -> FullJid {
+        match &self.connection {
+            Connection::Online { device, .. } => device.clone(),
+            Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
+                FullJid::new(self.settings.account.clone(), self.settings.resource.clone())
+            }
+        }
     }
 
     fn stream_id(&mut self, id: TransferId) -> String {
@@ -240,7 +251,8 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Seed(content)));
         }
         let peer = peer.fingerprint;
-        let want = LinkCommand::Want { transfer: id, peer, info_hash, device, theirs, ours, delay, better_than };
+        let own = self.own_device();
+        let want = LinkCommand::Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
         self.push(Effect::Link(want));
     }
 
