@@ -2,7 +2,6 @@
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
-use crate::domain::live::Seeking;
 use crate::domain::outbox::{Ask, Subject};
 use crate::domain::request::{Answered, blocked};
 use crate::domain::trust::Verdict;
@@ -80,7 +79,7 @@ impl Domain {
     pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
-        let better_than = self.in_use(id);
+        let better_than = self.wants_better_than(id);
         if transfer.end().is_some() || transfer.paused.by_us || !self.wants_link(transfer) {
             return None;
         }
@@ -288,7 +287,7 @@ impl Domain {
         }
         self.agree(id, peer.clone());
         let Some(ours) = self.our_reach(id) else { return };
-        let better_than = self.live.get(&id).filter(|l| l.seeking == Some(Seeking::Better)).and(self.in_use(id));
+        let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
     }
 
