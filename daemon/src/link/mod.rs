@@ -25,6 +25,7 @@ mod listen;
 mod mailbox;
 mod outbox;
 mod parking;
+mod punch;
 mod room;
 mod start;
 mod talk;
