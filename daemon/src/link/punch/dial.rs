@@ -13,7 +13,7 @@ use xbt_core::ids::Fingerprint;
 use super::ask::{socket_for, transaction};
 use super::bind::Socket;
 use super::door;
-use super::held::{Held, closing};
+use super::held::{Expectation, Held, closing};
 use super::{rules, stun};
 
 /// Addresses of one device that are dialled.
@@ -54,13 +54,14 @@ pub(super) async fn connect(
         return Err(("unreachable", "there is no address that could be reached over UDP from here".to_owned()));
     }
     let mut changes = held.changes();
-    // Even where a connection stands: the other side may have lost it, and must get through to make a new one.
-    let knocking = Knocking::start(targets.clone(), held.connection(peer).is_some());
-    if held.connection(peer).is_some() {
+    let is_connected = held.connection(peer).is_some();
+    let expected = held.expect(peer, addresses.iter().map(SocketAddr::ip));
+    let knocking = Knocking::start(targets.clone(), expected, is_connected);
+    if is_connected {
+        // The other side may have lost it, and must get through to make a new one.
         knocking.go_on();
         return Ok(());
     }
-    let _expected = held.expect(peer, addresses.iter().map(SocketAddr::ip));
     let config = rules::client(held.tls(), peer).map_err(|error| ("bad-tls", error.to_string()))?;
     let mut dials = JoinSet::new();
     for (delay, (socket, address)) in DIALS.iter().flat_map(|delay| targets.iter().map(move |to| (delay, to))) {
@@ -116,14 +117,13 @@ async fn settle(
     address: SocketAddr,
 ) -> Result<(), Failure> {
     let heard = connection.rtt() * 3 / 2 + Duration::from_millis(10);
-    if let Ok(error) = timeout(heard, connection.closed()).await {
+    if held.tls().own() < peer
+        && let Ok(error) = timeout(heard, connection.closed()).await
+    {
         return Err(told(address, &error));
     }
     match door::peer(&connection) {
-        Ok(proved) if proved == peer => {
-            held.adopt(peer, connection);
-            Ok(())
-        }
+        Ok(proved) if proved == peer => held.adopt(peer, connection).await.map_err(|error| told(address, &error)),
         Ok(_) => Err(wrong_device(address)),
         Err(error) => Err(("bad-tls", format!("{address} does not speak xbt's encryption ({error})"))),
     }
@@ -163,13 +163,14 @@ fn told(address: SocketAddr, error: &ConnectionError) -> Failure {
     }
 }
 
-/// Tiny datagrams that open our router's door to the other side, and mean nothing.
+/// Tiny datagrams that open our router's door to the other side, and mean nothing. Meanwhile the other side is expected.
 struct Knocking(Option<AbortHandle>);
 
 impl Knocking {
     /// `briefly`: ends by itself after the first seconds.
-    fn start(targets: Vec<(Socket, SocketAddr)>, briefly: bool) -> Self {
+    fn start(targets: Vec<(Socket, SocketAddr)>, expected: Expectation, briefly: bool) -> Self {
         let task = tokio::spawn(async move {
+            let _expected = expected;
             let begun = Instant::now();
             let Some(id) = transaction() else { return };
             let knock = stun::indication(id);

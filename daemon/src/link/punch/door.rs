@@ -52,7 +52,11 @@ async fn take_in(held: &Arc<Held>, incoming: Incoming) {
         Err(error) => return held.refuse(remote, &error.to_string()),
     };
     match peer(&connection) {
-        Ok(peer) if held.is_expected(peer) => held.adopt(peer, connection),
+        Ok(peer) if held.is_expected(peer) => {
+            if let Err(error) = held.adopt(peer, connection).await {
+                tracing::debug!(%remote, %error, "not the connection that stays");
+            }
+        }
         Ok(_) => {
             connection.close(closing::UNKNOWN_DEVICE, b"unknown device");
             held.refuse(remote, "a key that nobody expects");

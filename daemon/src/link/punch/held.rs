@@ -1,7 +1,8 @@
 //! Which devices are expected, and the connections there are with them.
 //!
-//! Of crossed connections the device with the smaller fingerprint keeps the first that it has proved, closes the
-//! others, and opens streams only there; the other device closes none of them and so cannot close the wrong one.
+//! Of crossed connections the device with the smaller fingerprint takes the first that it has proved, marks it with an
+//! empty stream in one direction and closes the others. The other device closes none by itself, so it cannot close the
+//! wrong one, and takes the one that bears the mark.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quinn::Connection;
+use quinn::{Connection, ConnectionError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,8 +45,8 @@ const CROSSING: Duration = Duration::from_secs(5);
 /// A connection without streams is closed after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Connections with one device, on the side that does not choose. Only crossing dials come near it.
-const MOST_OF_PEER: usize = 16;
+/// From a proved key to the mark of the device that chooses: a round trip.
+const CHOICE: Duration = Duration::from_secs(5);
 
 struct Live {
     connection: Connection,
@@ -56,7 +57,7 @@ struct Live {
 #[derive(Default)]
 struct Peer {
     expected: usize,
-    /// The newest is the last.
+    /// The newest is the last; the others are being closed.
     live: Vec<Live>,
 }
 
@@ -121,37 +122,54 @@ impl Held {
         Some((live.connection.clone(), live.streams.clone()))
     }
 
-    /// Takes a connection whose peer is proved and expected, or closes it as a spare one.
-    pub fn adopt(self: &Arc<Self>, peer: Fingerprint, connection: Connection) {
-        let admitted = self.gate.admit(std::iter::once(connection.remote_address().ip()));
-        let streams = Streams::default();
-        {
-            let mut peers = self.peers();
-            let held = peers.entry(peer).or_default();
-            if !self.make_way(peer, held) {
-                drop(peers);
-                connection.close(closing::SPARE, b"spare");
-                return;
-            }
-            let live = Live { connection: connection.clone(), streams: streams.clone(), since: Instant::now() };
-            held.live.push(live);
+    /// Makes the connections with a device older than any crossing.
+    #[cfg(test)]
+    pub fn age(&self, peer: Fingerprint) {
+        for live in self.peers().get_mut(&peer).into_iter().flat_map(|held| &mut held.live) {
+            live.since = live.since.checked_sub(CROSSING).unwrap_or(live.since);
         }
-        tracing::debug!(%peer, remote = %connection.remote_address(), "a connection over UDP");
-        tokio::spawn(self.clone().serve(peer, connection, streams, admitted));
-        self.changes.send_replace(());
     }
 
-    /// Whether a further connection with this peer is taken; closes what it replaces.
-    fn make_way(&self, peer: Fingerprint, held: &Peer) -> bool {
-        if self.tls.own() >= peer {
-            return held.live.len() < MOST_OF_PEER;
+    /// Takes a connection whose peer is proved and expected, if it is the one that is to stay; else closes it or says
+    /// how it was closed.
+    pub async fn adopt(self: &Arc<Self>, peer: Fingerprint, connection: Connection) -> Result<(), ConnectionError> {
+        let chooses = self.tls.own() < peer;
+        if !chooses {
+            match timeout(CHOICE, connection.accept_uni()).await {
+                Ok(mark) => drop(mark?),
+                Err(_) => {
+                    connection.close(closing::SPARE, b"not chosen");
+                    return Err(ConnectionError::TimedOut);
+                }
+            }
         }
-        if held.newest().is_some_and(|live| live.since.elapsed() < CROSSING) {
+        let admitted = self.gate.admit(std::iter::once(connection.remote_address().ip()));
+        let streams = Streams::default();
+        if !self.enter(peer, chooses, &connection, &streams) {
+            connection.close(closing::SPARE, b"spare");
+            return Err(ConnectionError::LocallyClosed);
+        }
+        tracing::debug!(%peer, remote = %connection.remote_address(), "a connection over UDP");
+        tokio::spawn(self.clone().serve(peer, connection.clone(), streams, admitted));
+        self.changes.send_replace(());
+        if chooses {
+            // Dropping it ends it, and the end is the mark.
+            drop(connection.open_uni().await?);
+        }
+        Ok(())
+    }
+
+    /// Notes a connection in place of the older ones, unless one of those is as new.
+    fn enter(&self, peer: Fingerprint, chooses: bool, connection: &Connection, streams: &Streams) -> bool {
+        let mut peers = self.peers();
+        let held = peers.entry(peer).or_default();
+        if chooses && held.newest().is_some_and(|live| live.since.elapsed() < CROSSING) {
             return false;
         }
         for live in &held.live {
             live.connection.close(closing::REPLACED, b"replaced");
         }
+        held.live.push(Live { connection: connection.clone(), streams: streams.clone(), since: Instant::now() });
         true
     }
 

@@ -45,7 +45,8 @@ fn transport() -> Result<Arc<TransportConfig>, io::Error> {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(MOST_STREAMS))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        // For the mark of the connection that stays.
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
