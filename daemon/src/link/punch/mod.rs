@@ -132,7 +132,7 @@ impl Punch {
         dial::connect(&self.held, &self.sockets, peer, addresses, patience).await
     }
 
-    /// A new stream on the connection with this device; none if there is no connection, or eight streams are open.
+    /// A new stream on the connection with this device; none if there is no connection, or seven streams are open.
     /// For the side that speaks first (the smaller fingerprint): the other sees the stream with its first byte.
     pub async fn open(&self, peer: Fingerprint) -> Option<(BoxedStream, SocketAddr)> {
         let (connection, streams) = self.held.connection(peer)?;

@@ -10,8 +10,9 @@ use xbt_core::ids::Fingerprint;
 
 use crate::link::tls::Tls;
 
-/// Streams that the other side may have open on one connection.
-pub(super) const MOST_STREAMS: u32 = 8;
+/// Streams that the other side may have open on one connection. Below eight: of eight and more, quinn tells the other
+/// side that one has ended only when a further one does.
+const MOST_STREAMS: u32 = 7;
 
 /// Handshakes of others under way.
 pub(super) const MOST_HANDSHAKES: usize = 16;

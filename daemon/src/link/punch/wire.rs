@@ -43,6 +43,12 @@ impl Gate {
         self.strangers.load(Ordering::Relaxed)
     }
 
+    /// Lets nobody in any more, as if the network were cut.
+    #[cfg(test)]
+    pub fn shut(&self) {
+        self.admitted.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn lets_in(&self, remote: SocketAddr) -> bool {
         let admitted = self.admitted.read().unwrap_or_else(PoisonError::into_inner);
         admitted.contains_key(&remote.ip().to_canonical())

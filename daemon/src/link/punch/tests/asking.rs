@@ -1,5 +1,6 @@
 //! STUN: against coturn, against liars, and against random bytes.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use proptest::prelude::*;
@@ -11,12 +12,19 @@ use super::stun::Answer;
 use super::*;
 
 /// A STUN server of coturn's, ended when dropped.
-struct Turnserver(Child);
+pub(super) struct Turnserver(Child);
 
 impl Turnserver {
     /// None where coturn is not installed.
-    fn start(address: SocketAddr, folder: &std::path::Path) -> Option<Self> {
-        let child = Command::new("turnserver")
+    fn start(address: SocketAddr, folder: &Path) -> Option<Self> {
+        Self::start_through(&[], address, folder)
+    }
+
+    /// The same in another namespace, say.
+    pub fn start_through(through: &[String], address: SocketAddr, folder: &Path) -> Option<Self> {
+        let words: Vec<&str> = through.iter().map(String::as_str).chain(["turnserver"]).collect();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["-n", "-S", "--no-cli", "--no-tcp", "--no-tls", "--no-dtls", "--log-file=stdout"])
             .arg(format!("--listening-ip={}", address.ip()))
             .arg(format!("--listening-port={}", address.port()))

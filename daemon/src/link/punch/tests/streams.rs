@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::*;
 
 #[tokio::test]
-async fn eight_streams_at_once_and_a_ninth_when_one_has_ended() {
+async fn seven_streams_at_once_and_an_eighth_when_one_has_ended() {
     let (small, mut large) = connected(&[V4]).await;
     let mut open = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..7 {
         open.push(converse(&small, &mut large).await);
     }
     assert!(small.punch.open(large.fingerprint).await.is_none());
@@ -71,6 +71,27 @@ async fn a_connection_without_streams_ends_and_one_with_a_silent_stream_does_not
     })
     .await;
     assert!(small.punch.open(large.fingerprint).await.is_none());
+}
+
+#[tokio::test]
+async fn a_cut_path_is_noticed_on_both_sides_within_fifteen_seconds() {
+    let (small, mut large) = connected(&[V4]).await;
+    let (mut ours, mut theirs) = converse(&small, &mut large).await;
+    let begun = Instant::now();
+    small.punch.held.gate.shut();
+    large.punch.held.gate.shut();
+    // One side has something to say, the other only waits.
+    ours.write_all(&[0; 50_000]).await.unwrap();
+    let waiting = async {
+        let mut rest = Vec::new();
+        (theirs.read_to_end(&mut rest).await.is_err(), begun.elapsed())
+    };
+    let mut byte = [0];
+    let saying = async { (ours.read(&mut byte).await.is_err(), begun.elapsed()) };
+    let (waited, said) = timeout(PATIENCE, async { tokio::join!(waiting, saying) }).await.unwrap();
+    println!("noticed by the one who speaks after {:?}, by the one who waits after {:?}", said.1, waited.1);
+    assert!(waited.0 && said.0);
+    assert!(waited.1.max(said.1) < Duration::from_secs(15));
 }
 
 /// Not a test of time, which depends on the computer: says how fast one stream is.
