@@ -21,8 +21,8 @@ const MOST_ADDRESSES: usize = 8;
 
 /// When each address is dialled: the packets of a dial come ever more rarely, and the other side may have begun later.
 /// All dials go on to the end.
-const DIALS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+const DIALS: [Duration; 5] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(7)];
 
 /// From one knock to the next, at first and later.
 const KNOCK: Duration = Duration::from_millis(150);
@@ -48,7 +48,8 @@ pub(super) async fn connect(
     let targets: Vec<(Socket, SocketAddr)> = addresses
         .iter()
         .take(MOST_ADDRESSES)
-        .filter_map(|address| Some((socket_for(sockets, *address)?.clone(), *address)))
+        .map(|address| canonical(*address))
+        .filter_map(|address| Some((socket_for(sockets, address)?.clone(), address)))
         .collect();
     if targets.is_empty() {
         return Err(("unreachable", "there is no address that could be reached over UDP from here".to_owned()));
@@ -81,6 +82,14 @@ pub(super) async fn connect(
     }
 }
 
+/// An IPv4 address in IPv6's clothes is an IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
+}
+
 /// Which of many failures a person is told.
 fn most_telling(failures: Vec<Failure>, addresses: &[SocketAddr], patience: Duration) -> Failure {
     let rank = |code: &str| ["wrong-device", "bad-tls", "closed"].iter().position(|told| *told == code);
@@ -101,7 +110,8 @@ async fn dial(
     delay: Duration,
 ) -> Result<(), Failure> {
     sleep(delay).await;
-    let handshake = socket.endpoint.connect_with(config, address, NO_NAME).map_err(|error| not_dialled(address, &error))?;
+    let handshake =
+        socket.endpoint.connect_with(config, address, NO_NAME).map_err(|error| not_dialled(address, &error))?;
     let connection = handshake.await.map_err(|error| told(address, &error))?;
     // From here on by itself: when this dial is given up for another connection, the other side may just have taken
     // this one, and it alone decides.
@@ -144,9 +154,7 @@ fn told(address: SocketAddr, error: &ConnectionError) -> Failure {
         ConnectionError::ApplicationClosed(closed) if closed.error_code == closing::SPARE => {
             ("passed-over", format!("{address} has another connection with us"))
         }
-        ConnectionError::ApplicationClosed(closed)
-            if closed.error_code == closing::UNKNOWN_DEVICE =>
-        {
+        ConnectionError::ApplicationClosed(closed) if closed.error_code == closing::UNKNOWN_DEVICE => {
             ("closed", format!("{address} does not expect this device"))
         }
         ConnectionError::ApplicationClosed(_) | ConnectionError::Reset | ConnectionError::LocallyClosed => {

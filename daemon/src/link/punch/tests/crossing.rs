@@ -161,3 +161,42 @@ async fn an_address_of_a_family_without_socket_is_unreachable() {
     let (code, _) = small.punch.connect(large.fingerprint, &[v6], PATIENCE).await.expect_err("no IPv6");
     assert_eq!(code, "unreachable");
 }
+
+#[tokio::test]
+async fn handshakes_that_do_not_end_are_few_and_do_not_last() {
+    let (small, mut large) = pair(&[V4]);
+    let _expected = large.expect(&small);
+    // Somebody at an expected address who speaks and does not listen.
+    let relay = tokio::net::UdpSocket::bind(V4).await.unwrap();
+    let relay_address = relay.local_addr().unwrap();
+    let to = large.punch.local()[0];
+    let relaying = tokio::spawn(async move {
+        let mut bytes = [0; 2000];
+        while let Ok((length, from)) = relay.recv_from(&mut bytes).await {
+            if from != to {
+                let _ = relay.send_to(&bytes[..length], to).await;
+            }
+        }
+    });
+    let config = rules::client(small.punch.held.tls(), large.fingerprint).unwrap();
+    let dial = |_| small.punch.sockets[0].endpoint.connect_with(config.clone(), relay_address, "0.0.0.0").unwrap();
+    let dials: Vec<_> = (0..24).map(dial).collect();
+    until("too many", || large.punch.refused().0 >= 8).await;
+    assert_eq!(large.punch.sockets[0].endpoint.open_connections(), 16);
+    relaying.abort();
+    drop(dials);
+    until("room again", || large.punch.sockets[0].endpoint.open_connections() == 0).await;
+    let (one, other) = tokio::join!(small.connect(&large), large.connect(&small));
+    one.and(other).unwrap();
+    let _streams = converse(&small, &mut large).await;
+}
+
+#[tokio::test]
+async fn a_dropped_device_gives_its_port_back_and_says_farewell() {
+    let (small, mut large) = connected(&[V4]).await;
+    let (_ours, mut theirs) = converse(&small, &mut large).await;
+    let address = small.punch.local()[0];
+    drop((small, _ours));
+    assert!(timeout(Duration::from_secs(5), theirs.read_u8()).await.expect("at once").is_err());
+    until("the port is free", || std::net::UdpSocket::bind(address).is_ok()).await;
+}

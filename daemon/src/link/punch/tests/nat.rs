@@ -48,7 +48,8 @@ impl Internet {
             let folder = folder.join(server.ip().to_string());
             std::fs::create_dir_all(&folder).unwrap();
             let through = ["ip", "netns", "exec", &internet.at("w")].map(str::to_owned);
-            let started = Turnserver::start_through(&through, server, &folder).ok_or("there is no turnserver (coturn)")?;
+            let started =
+                Turnserver::start_through(&through, server, &folder).ok_or("there is no turnserver (coturn)")?;
             internet._servers.push(started);
         }
         Ok(internet)

@@ -42,9 +42,7 @@ async fn a_stream_that_nobody_reads_leaves_the_others_alone() {
     let (small, mut large) = connected(&[V4]).await;
     let (mut stuck, _unread) = converse(&small, &mut large).await;
     let (mut ours, mut theirs) = converse(&small, &mut large).await;
-    let filling = tokio::spawn(async move {
-        while stuck.write_all(&[0; 65536]).await.is_ok() {}
-    });
+    let filling = tokio::spawn(async move { while stuck.write_all(&[0; 65536]).await.is_ok() {} });
     let writing = tokio::spawn(async move {
         ours.write_all(&vec![1; 20 << 20]).await.unwrap();
         ours
@@ -71,6 +69,28 @@ async fn a_connection_without_streams_ends_and_one_with_a_silent_stream_does_not
     })
     .await;
     assert!(small.punch.open(large.fingerprint).await.is_none());
+}
+
+#[tokio::test]
+async fn knocks_between_the_packets_of_a_connection_do_no_harm() {
+    let (small, mut large) = connected(&[V4]).await;
+    let (mut ours, mut theirs) = converse(&small, &mut large).await;
+    let (wire, to) = (small.punch.sockets[0].wire.clone(), large.punch.local()[0]);
+    let knocking = tokio::spawn(async move {
+        loop {
+            wire.tell(to, &stun::indication(7.into()));
+            tokio::task::yield_now().await;
+        }
+    });
+    let bytes: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
+    let sent = bytes.clone();
+    let writing = tokio::spawn(async move {
+        ours.write_all(&sent).await.unwrap();
+        ours
+    });
+    assert!(read(&mut theirs, bytes.len()).await == bytes);
+    writing.await.unwrap();
+    knocking.abort();
 }
 
 #[tokio::test]
