@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::rustls::AlertDescription;
 use quinn::{ClientConfig, ConnectError, Connection, ConnectionError, TransportErrorCode};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::ids::Fingerprint;
 
 use super::ask::{socket_for, transaction};
@@ -118,22 +118,14 @@ async fn dial(
     tokio::spawn(settle(held, connection, peer, address)).await.unwrap_or(Ok(()))
 }
 
-/// We know first that the connection stands. What the other side thinks of it we hear one round trip later: it may not
-/// expect us, or have another one.
 async fn settle(
     held: Arc<Held>,
     connection: Connection,
     peer: Fingerprint,
     address: SocketAddr,
 ) -> Result<(), Failure> {
-    let heard = connection.rtt() * 3 / 2 + Duration::from_millis(10);
-    if held.tls().own() < peer
-        && let Ok(error) = timeout(heard, connection.closed()).await
-    {
-        return Err(told(address, &error));
-    }
     match door::peer(&connection) {
-        Ok(proved) if proved == peer => held.adopt(peer, connection).await.map_err(|error| told(address, &error)),
+        Ok(proved) if proved == peer => held.adopt(peer, connection, true).await.map_err(|error| told(address, &error)),
         Ok(_) => Err(wrong_device(address)),
         Err(error) => Err(("bad-tls", format!("{address} does not speak xbt's encryption ({error})"))),
     }

@@ -53,7 +53,7 @@ async fn take_in(held: &Arc<Held>, incoming: Incoming) {
     };
     match peer(&connection) {
         Ok(peer) if held.is_expected(peer) => {
-            if let Err(error) = held.adopt(peer, connection).await {
+            if let Err(error) = held.adopt(peer, connection, false).await {
                 tracing::debug!(%remote, %error, "not the connection that stays");
             }
         }

@@ -1,8 +1,9 @@
 //! Which devices are expected, and the connections there are with them.
 //!
-//! Of crossed connections the device with the smaller fingerprint takes the first that it has proved, marks it with an
-//! empty stream in one direction and closes the others. The other device closes none by itself, so it cannot close the
-//! wrong one, and takes the one that bears the mark.
+//! A proved key is not yet a yes: the side that was dialled may not expect the other, and only says so after the TLS
+//! handshake. So it says yes with a mark, an empty stream in one direction. Of crossed connections the device with the
+//! smaller fingerprint takes the first one with a yes, marks it as the one that stays (which is also its yes, if it was
+//! dialled) and closes the others. The other device closes none by itself, so it cannot close the wrong one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +46,7 @@ const CROSSING: Duration = Duration::from_secs(5);
 /// A connection without streams is closed after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// From a proved key to the mark of the device that chooses: a round trip.
+/// From a proved key to the other side's mark: a round trip or two.
 const CHOICE: Duration = Duration::from_secs(5);
 
 struct Live {
@@ -131,19 +132,21 @@ impl Held {
     }
 
     /// Takes a connection whose peer is proved and expected, if it is the one that is to stay; else closes it or says
-    /// how it was closed.
-    pub async fn adopt(self: &Arc<Self>, peer: Fingerprint, connection: Connection) -> Result<(), ConnectionError> {
+    /// how it was closed. `dialled`: by us.
+    pub async fn adopt(
+        self: &Arc<Self>,
+        peer: Fingerprint,
+        connection: Connection,
+        dialled: bool,
+    ) -> Result<(), ConnectionError> {
         let chooses = self.tls.own() < peer;
-        if !chooses {
-            match timeout(CHOICE, connection.accept_uni()).await {
-                Ok(mark) => drop(mark?),
-                Err(_) => {
-                    connection.close(closing::SPARE, b"not chosen");
-                    return Err(ConnectionError::TimedOut);
-                }
-            }
-        }
         let admitted = self.gate.admit(std::iter::once(connection.remote_address().ip()));
+        if !(chooses || dialled) {
+            mark(&connection).await?;
+        }
+        if dialled || !chooses {
+            heed_mark(&connection).await?;
+        }
         let streams = Streams::default();
         if !self.enter(peer, chooses, &connection, &streams) {
             connection.close(closing::SPARE, b"spare");
@@ -152,11 +155,7 @@ impl Held {
         tracing::debug!(%peer, remote = %connection.remote_address(), "a connection over UDP");
         tokio::spawn(self.clone().serve(peer, connection.clone(), streams, admitted));
         self.changes.send_replace(());
-        if chooses {
-            // Dropping it ends it, and the end is the mark.
-            drop(connection.open_uni().await?);
-        }
-        Ok(())
+        if chooses { mark(&connection).await } else { Ok(()) }
     }
 
     /// Notes a connection in place of the older ones, unless one of those is as new.
@@ -219,6 +218,19 @@ impl Held {
         self.refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%remote, why, "no connection over UDP");
     }
+}
+
+/// Says yes: by an empty stream in one direction, which dropping it ends.
+async fn mark(connection: &Connection) -> Result<(), ConnectionError> {
+    connection.open_uni().await.map(drop)
+}
+
+async fn heed_mark(connection: &Connection) -> Result<(), ConnectionError> {
+    if let Ok(mark) = timeout(CHOICE, connection.accept_uni()).await {
+        return mark.map(drop);
+    }
+    connection.close(closing::SPARE, b"not chosen");
+    Err(ConnectionError::TimedOut)
 }
 
 /// Waits until there have been no streams for this long.

@@ -46,7 +46,7 @@ fn transport() -> Result<Arc<TransportConfig>, io::Error> {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(MOST_STREAMS))
-        // For the mark of the connection that stays.
+        // For the mark by which a side says yes to a connection.
         .max_concurrent_uni_streams(VarInt::from_u32(1))
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))

@@ -45,7 +45,11 @@ impl Device {
         let bind: Vec<SocketAddr> = bind.iter().map(|address| address.parse().unwrap()).collect();
         let (sender, arrivals) = mpsc::channel(4);
         let tls = Arc::new(Tls::new(identity).unwrap());
-        let punch = Punch::start_with(tls, &bind, sender, idle).unwrap();
+        let punch = match idle {
+            Some(idle) => Punch::start_with(tls, &bind, sender, Some(idle)),
+            None => Punch::start(tls, &bind, sender),
+        };
+        let punch = punch.unwrap();
         Self { fingerprint: identity.fingerprint(), punch, arrivals }
     }
 
