@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +25,8 @@ pub const ROUTER6: &str = "2001:db8:77::1";
 pub const OWN6: &str = "2001:db8:77::2";
 /// The router's address outside. miniupnpd takes none of the ranges for documentation; nothing leaves the namespace.
 pub const OUTSIDE: &str = "11.22.33.44";
+/// Another computer of the home.
+pub const ANOTHER: &str = "192.168.77.9";
 /// The port that we say listens.
 pub const PORT: u16 = 4711;
 
@@ -82,6 +84,9 @@ impl Lab {
         let Self { home, router, .. } = self;
         run(&format!(
             "ip netns add {home}; ip netns add {router}
+             # Addresses are to be there at once; nobody else has them.
+             ip netns exec {home} sysctl -qw net.ipv6.conf.default.accept_dad=0
+             ip netns exec {router} sysctl -qw net.ipv6.conf.default.accept_dad=0
              ip -n {router} link add lan0 type veth peer name eth0 netns {home}
              ip -n {router} link add wan0 type veth peer name wan1
              ip -n {home} link set lo up; ip -n {router} link set lo up
@@ -91,6 +96,7 @@ impl Lab {
              ip -n {router} addr add 2001:db8:99::1/64 dev wan0 nodad
              ip -n {router} link set lan0 up; ip -n {router} link set wan0 up; ip -n {router} link set wan1 up
              ip -n {home} addr add 192.168.77.2/24 dev eth0
+             ip -n {home} addr add {ANOTHER}/24 dev eth0
              ip -n {home} addr add {OWN6}/64 dev eth0 nodad
              ip -n {home} link set eth0 up
              ip -n {home} route add default via {ROUTER}"
@@ -125,11 +131,15 @@ impl Lab {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Whether the router lets our port in.
+    /// Whether the router lets this port in by IPv4.
     pub fn forwards(&self, port: u16) -> bool {
-        self.rules().contains(&format!("th dport {port} "))
-            || self.rules().contains(&format!("tcp dport {port} "))
-            || self.rules().contains(&format!("dport {port} dnat"))
+        self.rules().lines().any(|rule| rule.contains(&format!("dport {port} dnat ip to 192.168.77.2:{PORT}")))
+    }
+
+    /// Whether the router lets our port in by IPv6.
+    pub fn lets_in_ipv6(&self) -> bool {
+        let own: Ipv6Addr = OWN6.parse().unwrap();
+        self.rules().lines().any(|rule| rule.contains(&format!("{:#034x}", own.to_bits())))
     }
 
     /// Waits until the router does or does not.
@@ -168,6 +178,12 @@ impl Lab {
             .spawn()
             .unwrap();
         self.program = Some(child);
+        let sign = if speaks.nat_pmp { "Listening for NAT-PMP" } else { "HTTP listening" };
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(sign) {
+            assert!(Instant::now() < deadline, "miniupnpd does not start: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The router loses its power: no farewell, and all mappings gone.
@@ -181,6 +197,20 @@ impl Lab {
              flush chain inet filter prerouting_miniupnpd
              flush chain inet filter postrouting_miniupnpd",
         );
+    }
+
+    /// Another computer has our port mapped to itself, by NAT-PMP.
+    pub fn map_for_another(&self) {
+        let [high, low] = PORT.to_be_bytes();
+        let mut answer = [0; 16];
+        within(&self.home, || {
+            let socket = UdpSocket::bind((ANOTHER, 0)).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.send_to(&[0, 2, 0, 0, high, low, high, low, 0, 0, 14, 16], (ROUTER, 5351)).unwrap();
+            socket.recv(&mut answer).unwrap();
+        });
+        assert_eq!(answer[..4], [0, 130, 0, 0]);
+        assert_eq!(answer[10..12], [high, low]);
     }
 
     /// A socket of the router.

@@ -27,7 +27,7 @@ fn mappings_are_renewed_before_half_of_their_lifetime_and_looked_at_every_quarte
 
 #[test]
 fn a_router_that_comes_up_in_the_first_five_minutes_is_found_within_thirty_seconds() {
-    let gaps = gaps(Series::NEW, 12);
+    let gaps = gaps(Series::NEW, 14);
     assert_eq!(gaps[..4], [5, 10, 20, 25]);
     assert!(gaps.iter().all(|gap| *gap < 30), "{gaps:?}");
     assert!((280..=330).contains(&gaps.iter().sum::<u64>()), "{gaps:?}");
