@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 /// Where hosts are told, at the address of all hosts of the network.
 const PORT: u16 = 5350;
-/// So that who only pretends to be the router cannot keep us busy.
-const QUIET: Duration = Duration::from_secs(10);
+/// After a datagram of somebody else, and an error: a flood costs us ten looks a second.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens for announcements. Where it cannot, mappings are looked at in their time.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Announcements {
         Self(bind().inspect_err(|error| tracing::debug!(%error, "routers' announcements are not heard")).ok())
     }
 
-    /// Waits for an announcement of one of these routers, then for ten seconds hears no other.
+    /// Waits for an announcement of one of these routers.
     pub async fn next(&self, routers: impl Fn() -> Vec<IpAddr>) {
         let Some(socket) = &self.0 else { return std::future::pending().await };
         // What it says does not matter: the router is asked.
@@ -31,11 +31,9 @@ impl Announcements {
             match socket.recv_from(&mut datagram).await {
                 Ok((_, from)) if routers().contains(&from.ip().to_canonical()) => return,
                 Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "routers' announcements are not heard");
-                    sleep(QUIET).await;
-                }
+                Err(error) => tracing::debug!(%error, "a router's announcement was not heard"),
             }
+            sleep(PAUSE).await;
         }
     }
 

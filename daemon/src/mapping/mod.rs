@@ -171,7 +171,8 @@ impl Mapper {
     /// Begins to map; call it within a runtime. `network_changed` counts changes of the network; each makes the mapper
     /// look at once. The receiver shows the state at any time.
     pub fn start(config: MapperConfig, network_changed: watch::Receiver<u64>) -> (Self, watch::Receiver<MappingState>) {
-        let (state, shown) = watch::channel(MappingState::default());
+        let searching = config.port != 0 && (config.ipv4 || !config.ipv6.is_empty());
+        let (state, shown) = watch::channel(MappingState { searching, ..MappingState::default() });
         let (ipv6, wanted) = watch::channel(config.ipv6);
         let (stop, stopped) = oneshot::channel();
         let nonce = config.nonce.or_else(random_nonce);

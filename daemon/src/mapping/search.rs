@@ -5,6 +5,9 @@
 //! routers keep all three protocols' mappings in one table, where asking by another protocol for the same port takes
 //! the mapping over, and removing that takes away both.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Protocol;
@@ -13,6 +16,9 @@ use super::grant::{Ask, Grant, Handle};
 use super::refusal::Refusal;
 use super::route::Way;
 use super::{natpmp, pcp, upnp};
+
+/// For what is sent to be on the safe side.
+const FORGETTING: Duration = Duration::from_millis(500);
 
 /// Who refused, in the order in which they were asked.
 pub(super) type Refusals = Vec<(Protocol, Refusal)>;
@@ -90,10 +96,11 @@ pub(super) async fn remove(ask: &Ask, grant: &Grant) {
 }
 
 /// Removes what a request that we do not wait for any longer may have brought. Without effect where it brought nothing.
+/// What UPnP may have brought runs out.
 pub(super) async fn forget(ask: &Ask, way: Way) {
-    // Refused where PCP granted nothing, and that is all there is to do.
-    if pcp::unmap(ask, way).await.is_err() && way.own.is_ipv4() {
-        natpmp::unmap(ask, way).await.ok();
+    let by_pcp = timeout(FORGETTING, pcp::unmap(ask, way)).await;
+    if !matches!(by_pcp, Ok(Ok(()))) && way.own.is_ipv4() {
+        timeout(FORGETTING, natpmp::unmap(ask, way)).await.ok();
     }
 }
 

@@ -38,11 +38,12 @@ pub(super) struct Want {
 pub(super) struct Outcome {
     /// When asking began.
     pub began: Instant,
-    granted: Result<Grant, Vec<(Option<IpAddr>, Protocol, Refusal)>>,
+    /// The mapping, or which router refused it by which protocol.
+    pub granted: Result<Grant, Vec<(Option<IpAddr>, Protocol, Refusal)>>,
     /// A renewal failed before the search began.
-    lost: bool,
-    /// The routers there are.
-    gateway: Option<IpAddr>,
+    pub lost: bool,
+    /// The best router there is.
+    pub gateway: Option<IpAddr>,
 }
 
 impl Want {
@@ -75,7 +76,7 @@ impl Want {
     /// Takes what came of it. True if the router was found to have forgotten all mappings.
     pub fn take(&mut self, ask: &Ask, outcome: Outcome) -> bool {
         self.busy = false;
-        self.gateway = outcome.gateway;
+        self.gateway = outcome.granted.as_ref().map_or(outcome.gateway, |grant| Some(grant.way.gateway));
         let asked = |gateway| Asked { port: ask.port.get(), gateway, ipv6: self.ipv6 };
         match outcome.granted {
             Ok(grant) => {
@@ -86,7 +87,7 @@ impl Want {
                 self.suggested = grant.external.port();
                 let ip = grant.external.ip();
                 let is_private = judge(ip) == External::Private;
-                let private = is_private.then(|| Refusal::PrivateExternalAddress(ip));
+                let private = is_private.then_some(Refusal::PrivateExternalAddress(ip));
                 let about = asked(Some(grant.way.gateway));
                 self.failures = private.iter().map(|refusal| failure(about, grant.protocol(), refusal)).collect();
                 self.grant = Some(grant);
@@ -129,7 +130,7 @@ async fn work(ask: &Ask, ipv6: Option<Ipv6Addr>, held: Option<Grant>, suggested:
     let mut lost = false;
     if let Some(held) = held.filter(|held| ways.contains(&held.way)) {
         match search::renew(ask, &held).await {
-            Ok(grant) => return Outcome { began, granted: Ok(grant), lost, gateway: Some(held.way.gateway) },
+            Ok(grant) => return Outcome { began, granted: Ok(grant), lost, gateway },
             Err(error) => {
                 let (protocol, external) = (held.protocol(), held.external);
                 tracing::warn!(%protocol, %external, %error, "the router did not renew the port mapping; searching again");

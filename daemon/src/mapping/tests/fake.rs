@@ -1,12 +1,14 @@
 //! Against routers that do what no real one can be made to do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::lab::{Lab, PORT, at_home, start};
+use super::lab::{ANOTHER, Lab, OWN, PORT, ROUTER, at_home, start, within};
 use super::message::granting;
 use crate::mapping::Protocol;
 
@@ -90,21 +92,28 @@ fn a_router_that_is_not_connected_is_told_as_that_and_nothing_stays_mapped() {
 }
 
 #[test]
-fn a_router_that_has_forgotten_one_mapping_is_asked_for_all_of_them() {
+fn a_router_that_announces_itself_is_asked_again_and_others_that_do_are_not() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
         let router = pcp(lab, "203.0.113.9");
         let mut running = start(true, &[]);
         running.until("a mapping", |state| !state.mapped.is_empty()).await;
         let before = router.lock().unwrap().heard.len();
+        let word = [0, 128, 0, 0, 0, 0, 0, 3, 203, 0, 113, 9];
+        // Of another computer.
+        let home = lab.home.clone();
+        let liar = within(&home, || StdUdpSocket::bind((ANOTHER, 0)).unwrap());
+        liar.send_to(&word, (OWN, 5350)).unwrap();
+        timeout(Duration::from_millis(500), running.state.changed()).await.unwrap_err();
+        assert_eq!(router.lock().unwrap().heard.len(), before);
+        // Of the router.
         router.lock().unwrap().epoch = 3;
-        // The router's word that it has come up.
         let socket = lab.router_socket(0);
-        socket.send_to(&[0, 128, 0, 0, 0, 0, 0, 3, 203, 0, 113, 9], "224.0.0.1:5350").unwrap();
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        socket.send_to(&word, "224.0.0.1:5350").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
         while router.lock().unwrap().heard.len() == before {
-            assert!(tokio::time::Instant::now() < deadline, "not asked again");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(Instant::now() < deadline, "not asked again");
+            sleep(Duration::from_millis(20)).await;
         }
         running.mapper.close().await;
     });
@@ -114,7 +123,7 @@ fn a_router_that_has_forgotten_one_mapping_is_asked_for_all_of_them() {
 fn without_a_router_that_is_said_and_one_that_comes_is_found_at_once_when_the_network_changes() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        let (home, router) = (lab.home.clone(), super::lab::ROUTER);
+        let (home, router) = (lab.home.clone(), ROUTER);
         let ip =
             |line: String| assert!(std::process::Command::new("ip").args(line.split(' ')).status().unwrap().success());
         ip(format!("-n {home} route del default"));
@@ -124,7 +133,7 @@ fn without_a_router_that_is_said_and_one_that_comes_is_found_at_once_when_the_ne
         assert!(state.failures.iter().all(|failure| failure.code == "no-gateway"), "{state:#?}");
         ip(format!("-n {home} route add default via {router}"));
         running.network.send_modify(|count| *count += 1);
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         running.until("a mapping", |state| !state.mapped.is_empty()).await;
         assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         running.mapper.close().await;
@@ -139,10 +148,53 @@ fn what_an_unfinished_search_may_have_got_is_removed_at_the_end() {
         // The answer will not be awaited.
         let running = start(true, &[]);
         while router.lock().unwrap().heard.is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
         running.mapper.close().await;
         let last = router.lock().unwrap().heard.last().unwrap().clone();
         assert_eq!(last[4..8], [0; 4], "removed");
+    });
+}
+
+/// Answers a search with where its documents are, and then tells them without an end.
+fn drip(lab: &Lab) {
+    let (search, documents) = within(&lab.router, || {
+        (StdUdpSocket::bind((ROUTER, 1900)).unwrap(), StdTcpListener::bind((ROUTER, 8080)).unwrap())
+    });
+    search.set_nonblocking(true).unwrap();
+    documents.set_nonblocking(true).unwrap();
+    let search = UdpSocket::from_std(search).unwrap();
+    let documents = TcpListener::from_std(documents).unwrap();
+    tokio::spawn(async move {
+        let mut bytes = [0; 1500];
+        while let Ok((_, from)) = search.recv_from(&mut bytes).await {
+            let answer = format!("HTTP/1.1 200 OK\r\nLOCATION: http://{ROUTER}:8080/\r\n\r\n");
+            search.send_to(answer.as_bytes(), from).await.unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = documents.accept().await {
+            tokio::spawn(async move {
+                let mut piece = "HTTP/1.1 200 OK\r\n\r\n<root>".to_owned();
+                while stream.write_all(piece.as_bytes()).await.is_ok() {
+                    piece = "<device>".to_owned();
+                    sleep(Duration::from_millis(10)).await;
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_router_whose_documents_have_no_end_is_given_up() {
+    let Some(lab) = Lab::new() else { return };
+    at_home(lab, async |lab| {
+        drip(lab);
+        let mut running = start(true, &[]);
+        let began = Instant::now();
+        let state = running.until("failures", |state| state.failures.len() == 3).await;
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert_eq!(state.failures[2].code, "no-answer");
+        running.mapper.close().await;
     });
 }

@@ -21,6 +21,7 @@ use crate::mapping::{Mapper, MapperConfig, MappingState};
 
 /// A router's own address, and ours in its network.
 pub const ROUTER: &str = "192.168.77.1";
+pub const OWN: &str = "192.168.77.2";
 pub const ROUTER6: &str = "2001:db8:77::1";
 pub const OWN6: &str = "2001:db8:77::2";
 /// The router's address outside. miniupnpd takes none of the ranges for documentation; nothing leaves the namespace.
@@ -95,7 +96,7 @@ impl Lab {
              ip -n {router} addr add {OUTSIDE}/24 dev wan0
              ip -n {router} addr add 2001:db8:99::1/64 dev wan0 nodad
              ip -n {router} link set lan0 up; ip -n {router} link set wan0 up; ip -n {router} link set wan1 up
-             ip -n {home} addr add 192.168.77.2/24 dev eth0
+             ip -n {home} addr add {OWN}/24 dev eth0
              ip -n {home} addr add {ANOTHER}/24 dev eth0
              ip -n {home} addr add {OWN6}/64 dev eth0 nodad
              ip -n {home} link set eth0 up
@@ -133,7 +134,7 @@ impl Lab {
 
     /// Whether the router lets this port in by IPv4.
     pub fn forwards(&self, port: u16) -> bool {
-        self.rules().lines().any(|rule| rule.contains(&format!("dport {port} dnat ip to 192.168.77.2:{PORT}")))
+        self.rules().lines().any(|rule| rule.contains(&format!("dport {port} dnat ip to {OWN}:{PORT}")))
     }
 
     /// Whether the router lets our port in by IPv6.

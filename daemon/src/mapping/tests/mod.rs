@@ -10,3 +10,4 @@ mod real;
 mod refusal;
 mod route;
 mod schedule;
+mod want;

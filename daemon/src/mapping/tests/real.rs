@@ -28,6 +28,7 @@ fn maps_by(speaks: Speaks, protocol: Protocol) {
         assert_eq!(state.failures, []);
         assert!(!state.searching);
         assert!(lab.forwards(PORT), "{}", lab.rules());
+        assert_eq!(lab.rules().matches("dnat ip to").count(), 1, "{}", lab.rules());
         let began = Instant::now();
         running.mapper.close().await;
         assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
@@ -196,6 +197,24 @@ fn pinhole(speaks: Speaks, protocol: Protocol) {
         assert!(lab.lets_in_ipv6(), "{}", lab.rules());
         running.mapper.close().await;
         assert!(!lab.lets_in_ipv6(), "{}", lab.rules());
+    });
+}
+
+#[test]
+fn a_pinhole_of_an_address_that_we_have_no_more_is_removed() {
+    let Some(lab) = Lab::new() else { return };
+    at_home(lab, async |lab| {
+        lab.route_ipv6();
+        lab.start_router(ALL, "");
+        let mut running = start(true, &[]);
+        running.until("a mapping", is_mapped).await;
+        running.mapper.set_ipv6(vec![OWN6.parse().unwrap()]);
+        running.until("a pinhole", |state| state.mapped.len() == 2).await;
+        assert!(lab.lets_in_ipv6() && lab.forwards(PORT), "{}", lab.rules());
+        running.mapper.set_ipv6(Vec::new());
+        running.until("no pinhole", |state| state.mapped.len() == 1).await;
+        assert!(!lab.lets_in_ipv6() && lab.forwards(PORT), "{}", lab.rules());
+        running.mapper.close().await;
     });
 }
 
