@@ -44,7 +44,7 @@ fn request(ask: &Ask, way: Way, suggested: (Option<IpAddr>, u16), lifetime: u32)
 
 async fn exchange(way: Way, request: Request) -> Result<Answer, Refusal> {
     let io = |error: std::io::Error| Refusal::from_socket(&error);
-    // Bound, because the router compares the source address with the one in the request (section 8.3), and connected,
+    // Bound, because the router compares the source address with the one in the request (section 8.2), and connected,
     // so that the kernel drops what others send.
     let socket = UdpSocket::bind(SocketAddr::new(way.own, 0)).await.map_err(io)?;
     socket.connect(way.to(PORT)).await.map_err(io)?;

@@ -74,8 +74,8 @@ async fn search(way: Way, target: SocketAddr) -> Result<Router, Refusal> {
 /// Finds the service for pinholes of our address.
 pub(super) async fn find_firewall(way: Way) -> Result<Firewall, Refusal> {
     let mut options = SearchOptions::ipv6(way.scope);
-    // From the address that wants the pinhole, because a router opens one only for who asks (WANIPv6FirewallControl:1,
-    // section 2.6.3), and one that is asked from a global address answers with its own, where it can be reached from it.
+    // From the address that wants the pinhole: a router that is asked from a global address answers from, and with, its
+    // own global one, and then sees the same source of the request that follows. Routers open pinholes for who asks only.
     options.bind_addr = SocketAddr::new(way.own, 0);
     options.timeout = Some(SEARCH);
     options.gateway_ip_version = GatewayIpVersion::V6;
@@ -254,7 +254,7 @@ fn searched(error: SearchError) -> Refusal {
     }
 }
 
-/// Error codes of WANIPConnection:2, section 2.4, and of the UPnP device architecture, section 3.
+/// Error codes of WANIPConnection:2 and of the UPnP device architecture.
 fn request(error: RequestError) -> Refusal {
     match error {
         RequestError::ErrorCode(code, _) => match code {

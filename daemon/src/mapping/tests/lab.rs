@@ -268,9 +268,13 @@ pub struct Running {
 }
 
 pub fn start(ipv4: bool, ipv6: &[&str]) -> Running {
+    start_as(None, ipv4, ipv6)
+}
+
+pub fn start_as(nonce: Option<[u8; 12]>, ipv4: bool, ipv6: &[&str]) -> Running {
     let (network, changed) = watch::channel(0);
     let ipv6 = ipv6.iter().map(|ip| ip.parse().unwrap()).collect();
-    let config = MapperConfig { port: PORT, ipv4, ipv6, description: "xbt".into(), nonce: None };
+    let config = MapperConfig { port: PORT, ipv4, ipv6, description: "xbt".into(), nonce };
     let (mapper, state) = Mapper::start(config, changed);
     Running { mapper, state, network }
 }

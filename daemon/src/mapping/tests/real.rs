@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Speaks, at_home, start};
-use crate::mapping::{MappingState, Protocol};
+use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Speaks, at_home, start, start_as};
+use crate::mapping::grant::Ask;
+use crate::mapping::{MappingState, Protocol, pcp, route};
 
 const ALL: Speaks = Speaks { upnp: true, nat_pmp: true, pcp: true };
 
@@ -153,6 +154,30 @@ fn a_port_that_another_computer_has_is_mapped_to_another_port_outside() {
             running.mapper.close().await;
             assert!(!lab.forwards(external), "{}", lab.rules());
             assert!(lab.rules().contains(ANOTHER), "{}", lab.rules());
+        });
+    }
+}
+
+#[test]
+fn what_a_crash_left_behind_is_ours_again_and_no_hindrance_to_others() {
+    for (nonce, protocol) in [([7; 12], Some(Protocol::Pcp)), ([8; 12], None)] {
+        let Some(lab) = Lab::new() else { return };
+        at_home(lab, async |lab| {
+            lab.start_router(ALL, "");
+            let ask = Ask {
+                port: PORT.try_into().unwrap(),
+                nonce: [7; 12],
+                description: "xbt".into(),
+                started: Instant::now(),
+            };
+            pcp::map(&ask, route::ways_v4()[0], (None, PORT)).await.unwrap();
+            assert!(lab.forwards(PORT), "{}", lab.rules());
+            let mut running = start_as(Some(nonce), true, &[]);
+            let state = running.until("a mapping", is_mapped).await;
+            assert!(protocol.is_none_or(|protocol| state.mapped[0].protocol == protocol), "{state:?}");
+            assert_eq!(lab.rules().matches("dnat ip to").count(), 1, "{}", lab.rules());
+            running.mapper.close().await;
+            assert!(!lab.forwards(PORT), "{}", lab.rules());
         });
     }
 }
