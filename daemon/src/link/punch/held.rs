@@ -222,15 +222,22 @@ impl Held {
 
 /// Says yes: by an empty stream in one direction, which dropping it ends.
 async fn mark(connection: &Connection) -> Result<(), ConnectionError> {
-    connection.open_uni().await.map(drop)
+    in_time(connection, connection.open_uni()).await.map(drop)
 }
 
 async fn heed_mark(connection: &Connection) -> Result<(), ConnectionError> {
-    if let Ok(mark) = timeout(CHOICE, connection.accept_uni()).await {
-        return mark.map(drop);
-    }
-    connection.close(closing::SPARE, b"not chosen");
-    Err(ConnectionError::TimedOut)
+    in_time(connection, connection.accept_uni()).await.map(drop)
+}
+
+/// The other side must not keep a place by saying nothing, nor by leaving us no stream to say something.
+async fn in_time<T>(
+    connection: &Connection,
+    step: impl Future<Output = Result<T, ConnectionError>>,
+) -> Result<T, ConnectionError> {
+    timeout(CHOICE, step).await.unwrap_or_else(|_| {
+        connection.close(closing::SPARE, b"no mark");
+        Err(ConnectionError::TimedOut)
+    })
 }
 
 /// Waits until there have been no streams for this long.
