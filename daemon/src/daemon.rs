@@ -247,7 +247,7 @@ async fn start_links(
         listen: config.network.listen.clone(),
         kept_port: kept.as_deref().and_then(|port| port.parse().ok()),
         advertise: config.network.advertise.clone(),
-        direct: config.network.ways.contains(&Way::Direct),
+        ways: ways(&config.network.ways),
         forbidden_ports: Vec::new(),
         peer_id,
     };

@@ -112,7 +112,9 @@ pub enum LinkCommand {
         peer: Fingerprint,
         /// Which content.
         info_hash: InfoHash,
-        /// The other device's address at its server, for relays.
+        /// Our own address at our server, for relays.
+        own: FullJid,
+        /// The same of the other device.
         device: FullJid,
         /// Where it may be reached.
         theirs: Reach,

@@ -64,9 +64,10 @@ impl Driver {
 
     fn link(&mut self, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, device, theirs, ours, delay, better_than } => {
+            LinkCommand::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than } => {
                 let delay = Duration::from_millis(delay.into());
-                self.rooms.links.want(Want { transfer, peer, info_hash, device, theirs, ours, delay, better_than });
+                let want = Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than };
+                self.rooms.links.want(want);
             }
             LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
         }

@@ -14,7 +14,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, PeerMisbehaved, ServerConfig,
     SignatureScheme, version,
 };
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use xbt_core::ids::Fingerprint;
 
@@ -51,7 +51,10 @@ impl Tls {
     }
 
     /// Takes a connection in; any device may come this far, its fingerprint says which one it is.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<(Fingerprint, TlsStream<TcpStream>)> {
+    pub async fn accept<S>(&self, stream: S) -> io::Result<(Fingerprint, TlsStream<S>)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let stream = TlsAcceptor::from(self.server.clone()).accept(stream).await?;
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(ALPN) {
@@ -67,7 +70,10 @@ impl Tls {
     ///
     /// # Errors
     /// See [`is_other_device`] for the one that matters most.
-    pub async fn connect(&self, peer: Fingerprint, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect<S>(&self, peer: Fingerprint, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])
             .map_err(io::Error::other)?

@@ -10,7 +10,7 @@ use crate::domain::view::bytes;
 use crate::effect::{Effect, Event, LinkTag};
 use crate::ids::{FullJid, TransferId};
 use crate::input::Attempt;
-use crate::limits::ATTEMPTS;
+use crate::limits::{ATTEMPTS, RETRY_MAX};
 use crate::session::Facilities;
 use crate::signal::Candidate;
 use crate::transfer::{Direction, Transfer};
@@ -30,6 +30,11 @@ impl Domain {
     /// The way of the present link.
     pub(super) fn in_use(&self, id: TransferId) -> Option<Way> {
         self.live.get(&id).filter(|live| live.link.is_some()).and_then(|live| live.way)
+    }
+
+    /// The way of the present link, if only a better one is sought.
+    pub(super) fn wants_better_than(&self, id: TransferId) -> Option<Way> {
+        self.live.get(&id).filter(|live| live.seeking == Some(Seeking::Better)).and(self.in_use(id))
     }
 
     /// Whether a link, or another one than the present, is sought.
@@ -81,7 +86,8 @@ impl Domain {
 
     fn look_after(&mut self, id: TransferId, wait: u64) {
         let better = |way: Way| Way::ALL.into_iter().any(|other| other < way && self.settings.ways.allows(other));
-        if self.in_use(id).is_some_and(|way| way.is_makeshift() && better(way)) {
+        let dead = self.live.get(&id).is_some_and(|live| live.stalled);
+        if self.in_use(id).is_some_and(|way| dead || way.is_makeshift() && better(way)) {
             let at = self.now.mono.after(wait);
             self.live(id).better.at = Some(at);
             self.timers.set(at, Timer::Better(id));
@@ -95,16 +101,18 @@ impl Domain {
         }
         live.better.at = None;
         live.better.times = live.better.times.saturating_add(1);
-        self.seek_other(id, Seeking::Better);
+        let stalled = live.stalled;
+        self.seek_other(id, if stalled { Seeking::Replacement } else { Seeking::Better });
         // Should the question come to nothing without a word.
-        self.look_for_better(id);
+        if stalled { self.look_after(id, RETRY_MAX) } else { self.look_for_better(id) }
     }
 
     /// Nothing comes over a link on which something is awaited.
     pub(super) fn link_stalled(&mut self, link: LinkTag) {
-        if let Some(id) = self.links.get(&link).copied() {
-            self.seek_other(id, Seeking::Replacement);
-        }
+        let Some(id) = self.links.get(&link).copied() else { return };
+        self.live(id).stalled = true;
+        self.seek_other(id, Seeking::Replacement);
+        self.look_after(id, RETRY_MAX);
     }
 
     /// Asks for another link while there is one.
@@ -128,9 +136,13 @@ impl Domain {
         live.renewed = false;
         live.seeking = None;
         live.stream_id = None;
+        let again = if live.stalled { live.backoff.fail() } else { 0 };
         if !attempts.is_empty() {
             live.attempts = attempts.into_iter().filter(|attempt| in_use.is_none_or(|way| attempt.way < way)).collect();
             self.push(Effect::Emit(Event::Transfer(id)));
+        }
+        if again > 0 {
+            self.look_after(id, again);
         }
     }
 

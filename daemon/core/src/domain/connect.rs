@@ -2,7 +2,6 @@
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
-use crate::domain::live::Seeking;
 use crate::domain::outbox::{Ask, Subject};
 use crate::domain::request::{Answered, blocked};
 use crate::domain::trust::Verdict;
@@ -10,6 +9,7 @@ use crate::effect::{Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
+use crate::session::Connection;
 use crate::signal::{
     Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, Outcome, Reach, Refusal,
     Request, SyncItem, SyncState, Wait,
@@ -79,7 +79,7 @@ impl Domain {
     pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
-        let better_than = self.in_use(id);
+        let better_than = self.wants_better_than(id);
         if transfer.end().is_some() || transfer.paused.by_us || !self.wants_link(transfer) {
             return None;
         }
@@ -120,6 +120,16 @@ impl Domain {
         let proxies = proxies.iter().take(MAX_PROXIES).cloned().collect();
         let stream_id = (ways.proxy65 || in_band).then(|| self.stream_id(id));
         Some(Reach { candidates, proxies, stream_id, in_band })
+    }
+
+    /// As the server knows this device now, or last did.
+    fn own_device(&self) -> FullJid {
+        match &self.connection {
+            Connection::Online { device, .. } => device.clone(),
+            Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
+                FullJid::new(self.settings.account.clone(), self.settings.resource.clone())
+            }
+        }
     }
 
     fn stream_id(&mut self, id: TransferId) -> String {
@@ -240,7 +250,8 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Seed(content)));
         }
         let peer = peer.fingerprint;
-        let want = LinkCommand::Want { transfer: id, peer, info_hash, device, theirs, ours, delay, better_than };
+        let own = self.own_device();
+        let want = LinkCommand::Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
         self.push(Effect::Link(want));
     }
 
@@ -276,7 +287,7 @@ impl Domain {
         }
         self.agree(id, peer.clone());
         let Some(ours) = self.our_reach(id) else { return };
-        let better_than = self.live.get(&id).filter(|l| l.seeking == Some(Seeking::Better)).and(self.in_use(id));
+        let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
     }
 

@@ -100,6 +100,8 @@ pub(super) struct Live {
     pub(super) attempts: Vec<Attempt>,
     /// Another link is sought while there is one.
     pub(super) seeking: Option<Seeking>,
+    /// Nothing has come over the present link for some seconds although something is awaited.
+    pub(super) stalled: bool,
     /// For the next look for a better way.
     pub(super) better: Looking,
     /// Names the bytestreams that we open: the same until there is a link or no grant any more, so that crossed
@@ -128,6 +130,7 @@ impl Live {
 
     /// Counters of the present link.
     pub(super) fn moved(&mut self, uploaded: u64, downloaded: u64) {
+        self.stalled &= self.present == (uploaded, downloaded);
         self.present = (uploaded, downloaded);
     }
 
@@ -135,6 +138,7 @@ impl Live {
     pub(super) fn unlink(&mut self) {
         self.link = None;
         self.seeking = None;
+        self.stalled = false;
         self.better = Looking::default();
         self.past.0 += self.present.0;
         self.past.1 += self.present.1;

@@ -22,6 +22,8 @@ use tokio::time::timeout;
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use xbt_core::signal::{Candidate, CandidateKind, Reach};
 
+use xbt_core::way::Ways;
+
 use super::*;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
@@ -61,7 +63,7 @@ fn config(listen: &[&str]) -> LinkConfig {
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         kept_port: None,
         advertise: Vec::new(),
-        direct: true,
+        ways: Ways::ALL,
         forbidden_ports: Vec::new(),
         peer_id: *b"-XB0000-abcdefghijkl",
     }
@@ -73,6 +75,7 @@ fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candida
         transfer,
         peer,
         info_hash,
+        own: FullJid::new(BareJid::from_normalised("alice@example.org"), "xbt"),
         device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
         theirs: Reach { candidates, ..Reach::default() },
         ours: Reach::default(),

@@ -10,12 +10,12 @@ use super::super::outbox::Outbox;
 use super::super::parking::Parking;
 use super::super::room::{Link, LinkInfo};
 use super::*;
-use crate::link::way_from;
+use crate::link::target::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {
     let remote: SocketAddr = remote.parse().unwrap();
     let peer = Fingerprint([peer; 32]);
-    let info = LinkInfo { peer, way: way_from(remote.ip()), remote: Some(remote), dialled: None };
+    let info = LinkInfo { peer, way: way_from(remote.ip(), None), remote: Some(remote), dialled: None };
     Link { info, stream: Box::new(tokio::io::duplex(1).0) }
 }
 
