@@ -48,7 +48,7 @@ mod relay;
 mod session;
 mod sm;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod wire;
 

@@ -1,6 +1,8 @@
 //! What the session does for links beside signalling: proxies are activated (XEP-0065), in-band bytestreams opened
 //! and taken (XEP-0047), and the connection is looked after when the network changes.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 use xbt_core::ids::FullJid;
 use xbt_core::session::SessionCommand;
@@ -55,6 +57,9 @@ impl RelayError {
     }
 }
 
+/// Between two tries to activate a bytestream whose other end is not there yet.
+const NEXT_TRY: Duration = Duration::from_millis(300);
+
 /// Where an outcome goes. Whoever waits for it may have given up: then nobody listens.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RelayError>>;
 
@@ -81,6 +86,19 @@ impl SessionHandle {
     /// [`RelayError::NotReady`] as long as the other end is not there.
     pub async fn activate(&self, proxy: Proxy, stream_id: String, target: FullJid) -> Result<(), RelayError> {
         self.ask(|reply| Order::Activate { proxy, stream_id, target, reply }).await
+    }
+
+    /// As [`Self::activate`], again and again until both ends are there, for as long as the caller waits.
+    ///
+    /// # Errors
+    /// What another try would not change.
+    pub async fn activate_once_met(&self, proxy: Proxy, stream_id: String, target: FullJid) -> Result<(), RelayError> {
+        loop {
+            match self.activate(proxy.clone(), stream_id.clone(), target.clone()).await {
+                Err(RelayError::NotReady { .. }) => tokio::time::sleep(NEXT_TRY).await,
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Opens an in-band bytestream (XEP-0047) with a device. At most four are open at once, of either direction.

@@ -383,9 +383,8 @@ impl Agent {
         let (mut read, mut finished) = (Vec::new(), Vec::new());
         for (number, stream) in &mut self.in_band.streams {
             let taken = stream.pipe.taken();
-            while let Some((id, _)) = stream.owed.pop_front_if(|(_, end)| *end <= taken) {
-                read.push((stream.peer.clone(), id));
-            }
+            let count = stream.owed.iter().take_while(|(_, end)| *end <= taken).count();
+            read.extend(stream.owed.drain(..count).map(|(id, _)| (stream.peer.clone(), id)));
             if stream.unacked == 0 && stream.pipe.is_finished() {
                 finished.push(*number);
             }
@@ -436,7 +435,9 @@ impl Agent {
 
     /// Refuses what came early and was not expected in time.
     pub(super) fn expire_early(&mut self, now: Instant) {
-        while let Some(early) = self.in_band.early.pop_front_if(|early| early.until <= now) {
+        while self.in_band.early.front().is_some_and(|early| early.until <= now)
+            && let Some(early) = self.in_band.early.pop_front()
+        {
             self.refuse_in_band(&early.peer, early.id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
         }
     }
