@@ -240,6 +240,8 @@ impl Agent {
 
     /// Gives up what took too long.
     pub(super) fn expire(&mut self, now: Instant) {
+        // First, so that no answer that is missing leads to another question.
+        self.expire_search(now);
         while let Some(entry) = self.sent.first_entry().filter(|entry| entry.get().until <= now) {
             let purpose = entry.remove().purpose;
             self.unanswered(purpose, now);
@@ -248,7 +250,6 @@ impl Agent {
             let purpose = entry.remove().purpose;
             self.unanswered(purpose, now);
         }
-        self.expire_search(now);
         self.expire_early(now);
         while let Some(entry) = self.asked.first_entry().filter(|entry| entry.get().until <= now) {
             let asked = entry.remove();

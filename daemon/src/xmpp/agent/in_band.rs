@@ -165,6 +165,14 @@ impl InBand {
         self.early.front().map(|early| early.until)
     }
 
+    /// As if so many blocks had gone both ways.
+    #[cfg(test)]
+    pub(super) fn wind_on(&mut self, seq: u16) {
+        for stream in self.streams.values_mut() {
+            (stream.next_in, stream.next_out) = (seq, seq);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize, usize) {
         (self.streams.len(), self.early.len(), self.expected.len())

@@ -14,7 +14,7 @@ use crate::xmpp::{InBandStream, payload};
 
 type Outcome = oneshot::Receiver<Result<InBandStream, RelayError>>;
 
-/// 12 bytes.
+/// "Hello, you!"
 const HELLO: &str = "SGVsbG8sIHlvdSE=";
 
 impl Bench {
@@ -82,7 +82,7 @@ fn now<T>(future: impl Future<Output = T>) -> Poll<T> {
 }
 
 fn read(stream: &mut InBandStream) -> Poll<std::io::Result<Vec<u8>>> {
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 1 << 17];
     now(async {
         let count = stream.read(&mut buffer).await?;
         Ok(buffer[..count].to_vec())
@@ -125,16 +125,17 @@ fn what_is_written_goes_out_in_blocks_a_few_at_a_time_and_small_writes_together(
 }
 
 #[test]
-fn blocks_are_numbered_round_and_read_in_order() {
+fn after_block_65535_comes_block_0_in_both_directions() {
     let mut bench = Bench::new();
     let mut stream = bench.opened();
-    for seq in 0..=65_537u32 {
-        bench.data("bob@b/1", "s", seq % 65_536, HELLO);
-        assert!(matches!(read(&mut stream), Poll::Ready(Ok(data)) if data == b"Hello, you!!" || data.len() == 11));
+    bench.agent.in_band.wind_on(65_534);
+    for seq in [65_534, 65_535, 0, 1] {
+        bench.data("bob@b/1", "s", seq, HELLO);
+        assert!(matches!(read(&mut stream), Poll::Ready(Ok(data)) if data == b"Hello, you!"));
         assert_eq!(bench.tend().len(), 1, "{seq}");
         assert!(now(stream.write_all(b"x")).is_ready());
         let blocks = bench.blocks();
-        assert_eq!(u32::from(block(&blocks[0]).seq), seq % 65_536);
+        assert_eq!(u32::from(block(&blocks[0]).seq), seq);
         bench.acknowledge(&blocks);
     }
 }
@@ -146,7 +147,7 @@ fn a_block_is_acknowledged_when_it_was_read() {
     bench.data("bob@b/1", "s", 0, HELLO);
     bench.data("bob@b/1", "s", 1, HELLO);
     assert_eq!(bench.tend().len(), 0);
-    let mut some = [0; 12];
+    let mut some = [0; 11];
     assert!(now(stream.read_exact(&mut some)).is_ready());
     let ids: Vec<String> = bench.tend().iter().map(|iq| iq.id().to_owned()).collect();
     assert_eq!(ids, ["d0"]);
