@@ -24,6 +24,7 @@ mod identity;
 mod interfaces;
 mod listen;
 mod mailbox;
+mod nudge;
 mod outbox;
 mod outside;
 mod parking;

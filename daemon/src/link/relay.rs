@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::time::timeout;
+use tokio_rustls::TlsStream;
 use xbt_core::ids::{Fingerprint, FullJid};
 use xbt_core::signal::Proxy;
 
 use super::listen::prepare;
 use super::tls::{Tls, is_other_device};
 use super::wants::Want;
-use super::{BoxedStream, LinkStream, Times, socks};
+use super::{BoxedStream, LinkStream, Times, nudge::Nudged, socks};
 
 /// Why there is no link: a code and a sentence for [`super::Attempt`].
 pub type Reason = (&'static str, String);
@@ -73,9 +74,11 @@ pub(super) async fn at_proxy(
         let activated = session.get()?.activate(proxy.clone(), stream_id, want.device.clone());
         let silent = || ("not-activated", format!("{what}: the other device did not come to it in time"));
         timeout(times.relay, activated).await.map_err(|_| silent())??;
-        as_client(tls, want.peer, stream, times, &what).await
+        let stream = as_client(tls, want.peer, stream, times, &what).await?;
+        Ok(Box::new(Nudged::new(stream)))
     } else {
-        as_server(tls, want.peer, stream, times, &what).await
+        let stream = as_server(tls, want.peer, stream, times, &what).await?;
+        Ok(Box::new(Nudged::new(stream)))
     }
 }
 
@@ -88,7 +91,7 @@ pub(super) async fn open_in_band(
 ) -> Result<BoxedStream, Reason> {
     let stream_id = want.ours.stream_id.clone().unwrap_or_default();
     let stream = session.get()?.open_in_band(want.device.clone(), stream_id).await?;
-    as_client(tls, want.peer, stream, times, "the XMPP stream").await
+    Ok(Box::new(as_client(tls, want.peer, stream, times, "the XMPP stream").await?))
 }
 
 /// Takes the in-band bytestream that the other device opens.
@@ -100,7 +103,7 @@ pub(super) async fn expect_in_band(
 ) -> Result<BoxedStream, Reason> {
     let stream_id = want.theirs.stream_id.clone().unwrap_or_default();
     let stream = session.get()?.expect_in_band(want.device.clone(), stream_id).await?;
-    as_server(tls, want.peer, stream, times, "the XMPP stream").await
+    Ok(Box::new(as_server(tls, want.peer, stream, times, "the XMPP stream").await?))
 }
 
 async fn as_client<S: LinkStream + 'static>(
@@ -109,9 +112,9 @@ async fn as_client<S: LinkStream + 'static>(
     stream: S,
     times: &Times,
     what: &str,
-) -> Result<BoxedStream, Reason> {
+) -> Result<TlsStream<S>, Reason> {
     match timeout(times.relay, tls.connect(peer, stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if is_other_device(&error) => Err(other_device(what)),
         Ok(Err(error)) => Err(("bad-tls", format!("{what} carried no encrypted link ({error})"))),
         Err(_) => Err(silent(what)),
@@ -124,9 +127,9 @@ async fn as_server<S: LinkStream + 'static>(
     stream: S,
     times: &Times,
     what: &str,
-) -> Result<BoxedStream, Reason> {
+) -> Result<TlsStream<S>, Reason> {
     match timeout(times.relay, tls.accept(stream)).await {
-        Ok(Ok((found, stream))) if found == peer => Ok(Box::new(stream)),
+        Ok(Ok((found, stream))) if found == peer => Ok(stream),
         Ok(Ok(_)) => Err(other_device(what)),
         Ok(Err(error)) => Err(("bad-tls", format!("{what} carried no encrypted link ({error})"))),
         Err(_) => Err(silent(what)),

@@ -24,7 +24,7 @@ pub(super) const MAX_MESSAGE: usize = 4096;
 /// Bytes of the longest reason of a failure, and of the longest text of a refusal.
 pub(super) const MAX_REASON: usize = 1024;
 /// Bytes of the longest name of a service or its host (RFC 1035: a domain name has up to 253).
-const MAX_SERVICE: usize = 255;
+pub(super) const MAX_SERVICE: usize = 255;
 
 /// Something from outside that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

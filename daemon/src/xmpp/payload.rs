@@ -1,4 +1,5 @@
-//! Our own elements, namespace `urn:x-xbt:0`, exactly as `docs/protocol.md` has them.
+//! Our own elements, namespace `urn:x-xbt:0`, exactly as `docs/protocol.md` has them. Those of XEPs that the library
+//! does not have, or reads too strictly, are in a module for each XEP.
 //!
 //! Unknown attributes and children are ignored, so that later versions can add some. What the values may be is
 //! checked in [`super::convert`].
@@ -8,6 +9,11 @@ use std::net::IpAddr;
 
 use tokio_xmpp::parsers::message::MessagePayload;
 use xso::{AsXml, FromXml};
+
+pub(super) mod address;
+pub(super) mod bytestreams;
+pub(super) mod in_band;
+pub(super) mod services;
 
 /// The namespace of everything here, and the feature in service discovery.
 pub(super) const NS: &str = "urn:x-xbt:0";

@@ -8,6 +8,7 @@ mod listening;
 mod order;
 mod parking;
 mod refusing;
+mod relay;
 mod strangers;
 
 use std::collections::BTreeSet;
