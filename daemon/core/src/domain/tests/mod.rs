@@ -4,6 +4,7 @@
 mod agree;
 mod answer;
 mod commands;
+mod crossed;
 mod devices;
 mod expiry;
 mod hostile;
