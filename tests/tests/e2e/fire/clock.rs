@@ -100,7 +100,7 @@ fn what_a_receiver_with_a_wrong_clock_refused_as_lapsed_arrives_once_the_clock_i
     meet(&alice, &bob);
     let out = send(&alice, &stage, "hour.bin", Some("1h"));
     let refused = alice.ctl.becomes(out, "was refused", |one| one["why"]["code"] == "refused");
-    assert!(refused["why"]["message"].as_str().is_some_and(|text| text.contains("expired")), "{refused}");
+    assert!(refused["why"]["text"].as_str().is_some_and(|text| text.contains("expired")), "{refused}");
     let other = send(&alice, &stage, "plain.bin", None);
     alice.ctl.reaches(other, "done");
     assert_eq!(alice.ctl.show(out)["state"], "queued", "it is kept until our own clock says that it has lapsed");
