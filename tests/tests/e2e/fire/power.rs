@@ -23,9 +23,11 @@ const ARRIVES: Duration = Duration::from_millis(300);
 
 fn make(path: &Path, chance: &mut Chance) {
     let seed = chance.below(u64::MAX);
-    match chance.below(5) {
+    match chance.below(6) {
         0 => content::file(path, chance.below(3_000), seed),
         1 => content::folder(path, 2 + chance.below(40), chance.below(3 * MIB), seed),
+        // So many that the whole file system is synced at once.
+        2 => content::folder(path, 80 + chance.below(200), chance.below(2 * MIB), seed),
         _ => content::file(path, MIB + chance.below(8 * MIB), seed),
     }
 }
