@@ -18,6 +18,7 @@ use xbt_torrent::{Engine, EngineConfig};
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
+use crate::reach::Reach;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
 use crate::xmpp::{Session, SessionConfig};
@@ -38,6 +39,7 @@ pub struct Daemon {
     driver: JoinHandle<()>,
     engine: Engine,
     links: LinkRoom,
+    reach: Option<Reach>,
     session: Option<Session>,
     session_events: mpsc::Sender<SessionEvent>,
     stop_rpc: oneshot::Sender<()>,
@@ -72,6 +74,7 @@ impl Daemon {
         })
         .map_err(|e| Fault::new(e.code, e.message, e.hint))?;
         let (links, link_handle, link_events) = start_links(identity, &config, &mut store, engine.peer_id()).await?;
+        let reach = start_reach(&config, &mut store, &link_handle)?;
         let (session_events, session_inbox) = mpsc::channel(EVENTS);
 
         let ring = Arc::new(EventRing::new(event_start()));
@@ -111,6 +114,7 @@ impl Daemon {
             driver,
             engine,
             links,
+            reach,
             session: None,
             session_events,
             stop_rpc,
@@ -182,7 +186,12 @@ impl Daemon {
                 session.close().await;
             }
         };
-        let _ = tokio::join!(driver, session, self.engine.shutdown());
+        let reach = async {
+            if let Some(reach) = self.reach {
+                reach.close().await;
+            }
+        };
+        let _ = tokio::join!(driver, session, reach, self.engine.shutdown());
         self.links.close().await;
         let _ = timeout(DRIVER_STOP, self.rpc).await;
     }
@@ -266,6 +275,23 @@ async fn start_links(
 /// HTTP, file proxies and administration if nothing else is said, and the configured one.
 fn server_ports(configured: Option<u16>) -> Vec<u16> {
     [5000, 5222, 5223, 5269, 5270, 5280, 5281, 5443, 5582, 7777].into_iter().chain(configured).collect()
+}
+
+/// Asks routers for our port, unless the person does not want it or nothing is listened on.
+fn start_reach(config: &Config, store: &mut Store, links: &LinkHandle) -> Result<Option<Reach>, Fault> {
+    const KEY: &str = "mapping-nonce";
+    let wanted = config.network.map_port && config.network.ways.contains(&Way::Mapped);
+    if !wanted || links.port().is_none() {
+        return Ok(None);
+    }
+    let kept = store.setting(KEY)?.and_then(|hex| u128::from_str_radix(&hex, 16).ok());
+    let number = kept.unwrap_or_else(|| uuid::Uuid::new_v4().as_u128());
+    if kept.is_none() {
+        store.set_setting(KEY, &format!("{number:032x}"))?;
+    }
+    let mut nonce = [0; 12];
+    nonce.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+    Ok(Some(Reach::start(links.clone(), nonce)))
 }
 
 /// Event numbers of this run are above those of all earlier ones.

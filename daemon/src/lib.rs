@@ -10,6 +10,7 @@ mod files;
 pub mod link;
 pub mod log;
 pub mod mapping;
+mod reach;
 pub mod rpc;
 pub mod store;
 pub mod xmpp;

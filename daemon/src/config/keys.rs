@@ -103,11 +103,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Addresses on which links are accepted. Port 0: a free port, chosen once and kept, the same for all.\n\
                  A loopback address is told to contacts only if it stands here by itself. Empty: links are only dialled.",
             ),
-            key(
-                "map_port",
-                Default("true"),
-                "Ask the router to pass the port on to us (UPnP, NAT-PMP, PCP). This version does not do it yet.",
-            ),
+            key("map_port", Default("true"), "Ask the router to pass the port on to us (PCP, NAT-PMP or UPnP)."),
             key(
                 "advertise",
                 Default("[]"),
@@ -116,8 +112,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "ways",
                 Default("[\"direct\", \"mapped\", \"punched\", \"proxy65\", \"in-band\"]"),
-                "Ways by which devices may be reached. Leave out those that must not be used. \
-                 This version knows only \"direct\" so far.",
+                "Ways by which devices may be reached, the best one that opens is taken. Leave out those that must not be used:\n\
+                 with [\"proxy65\", \"in-band\"] no contact learns an address of this computer.",
             ),
             key(
                 "in_band_max_size",

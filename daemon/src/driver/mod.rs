@@ -10,6 +10,7 @@ mod convert;
 mod keep;
 mod paths;
 mod refusals;
+mod relays;
 mod safety;
 mod show;
 mod spool;
@@ -138,6 +139,7 @@ impl Driver {
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
         self.clear_abandoned();
+        let mut network = self.rooms.links.network_changes();
         while !self.stopping {
             if let Some(message) = self.held.pop_front() {
                 self.message(message).await;
@@ -149,7 +151,8 @@ impl Driver {
                     Some(message) => self.message(message).await,
                     None => break,
                 },
-                Some(event) = sources.session.recv() => self.handle(Input::Session(event)).await,
+                Some(event) = sources.session.recv() => self.session_event(event).await,
+                Ok(()) = network.changed() => self.network_changed(),
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
@@ -183,7 +186,7 @@ impl Driver {
             }
             Message::Look(look) => look(self),
             Message::Settings(settings) => self.handle(Input::Settings(settings)).await,
-            Message::Session(session) => self.rooms.session = Some(session),
+            Message::Session(session) => self.use_session(session),
             Message::Stop => self.stopping = true,
         }
     }
@@ -202,6 +205,13 @@ impl Driver {
             let effects = self.domain.handle(input, self.now());
             self.carry_out(effects).await;
         }
+    }
+
+    async fn session_event(&mut self, event: SessionEvent) {
+        if let SessionEvent::Facilities(facilities) = &event {
+            self.server_offers(facilities);
+        }
+        self.handle(Input::Session(event)).await;
     }
 
     async fn link_event(&mut self, event: LinkEvent) {

@@ -88,6 +88,7 @@ pub(super) struct Setup {
     pub report: mpsc::Sender<Message>,
     pub candidates: watch::Sender<Vec<Candidate>>,
     pub interfaces: Vec<Interface>,
+    pub changes: watch::Sender<u64>,
 }
 
 /// See the module's description.
@@ -145,6 +146,7 @@ impl Room {
                     self.setup.interfaces = interfaces.borrow_and_update().clone();
                     self.setup.ourselves.interfaces.clone_from(&self.setup.interfaces);
                     self.reached_otherwise();
+                    self.setup.changes.send_modify(|count| *count += 1);
                 }
                 Ok(()) = outside.changed() => {
                     self.outside = outside.borrow_and_update().clone();

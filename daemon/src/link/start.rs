@@ -59,6 +59,7 @@ pub struct LinkHandle {
     candidates: watch::Receiver<Vec<Candidate>>,
     outside: Arc<watch::Sender<Outside>>,
     session: Session,
+    changes: watch::Receiver<u64>,
 }
 
 impl LinkRoom {
@@ -117,6 +118,7 @@ impl LinkRoom {
             tasks.spawn(punched::hand_over(links, report.clone()));
             tasks.spawn(punched::look(punch, seen_outside.clone(), seen_interfaces.clone(), tell_seen));
         }
+        let (count_changes, changes) = watch::channel(0);
         let session = Session::default();
         let dialler = Arc::new(Dialler::new(own, tls, times, session.clone(), punch.clone(), report.clone()));
         let candidates_of = tell_candidates;
@@ -131,6 +133,7 @@ impl LinkRoom {
             report,
             candidates: candidates_of,
             interfaces,
+            changes: count_changes,
         };
         tasks.spawn(Room::new(setup).live(
             mailbox.clone(),
@@ -142,7 +145,7 @@ impl LinkRoom {
 
         let outside = Arc::new(outside);
         let listening = listening.into();
-        let handle = LinkHandle { mailbox: mailbox.clone(), listening, port, candidates, outside, session };
+        let handle = LinkHandle { mailbox: mailbox.clone(), listening, port, candidates, outside, session, changes };
         Ok((Self { tasks, mailbox, punch }, handle))
     }
 
@@ -193,6 +196,11 @@ impl LinkHandle {
             change(outside);
             *outside != before
         });
+    }
+
+    /// Counts the changes of this computer's addresses.
+    pub fn network_changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
     }
 
     /// Relays go through this session from now on.

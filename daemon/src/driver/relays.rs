@@ -1,0 +1,61 @@
+//! What the link room needs of the XMPP session.
+
+use std::sync::Arc;
+
+use xbt_core::ids::FullJid;
+use xbt_core::session::Facilities;
+use xbt_core::signal::Proxy;
+
+use super::Driver;
+use crate::link::{BoxedStream, Opening, Reason, Relays};
+use crate::xmpp::{RelayError, SessionHandle};
+
+impl Driver {
+    /// The session was replaced.
+    pub(super) fn use_session(&mut self, session: SessionHandle) {
+        self.rooms.links.relay_through(Some(Arc::new(session.clone())));
+        self.rooms.session = Some(session);
+    }
+
+    /// What our server does for links also tells how others see us.
+    pub(super) fn server_offers(&self, facilities: &Facilities) {
+        self.rooms.links.outside(|outside| {
+            outside.stun.clone_from(&facilities.stun);
+            outside.external = facilities.external;
+            outside.asked = true;
+        });
+    }
+
+    /// The computer has other addresses: the session finds out whether its connection still stands.
+    pub(super) fn network_changed(&self) {
+        if let Some(session) = self.rooms.session.clone() {
+            // The session may be busy; the driver does not wait for it.
+            tokio::spawn(async move { session.network_changed().await });
+        }
+    }
+}
+
+impl Relays for SessionHandle {
+    fn activate(&self, proxy: Proxy, stream_id: String, target: FullJid) -> Opening<()> {
+        let session = self.clone();
+        Box::pin(async move { session.activate_once_met(proxy, stream_id, target).await.map_err(reason) })
+    }
+
+    fn open_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
+        let session = self.clone();
+        Box::pin(async move { session.open_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+    }
+
+    fn expect_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
+        let session = self.clone();
+        Box::pin(async move { session.expect_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+    }
+}
+
+fn boxed(stream: crate::xmpp::InBandStream) -> BoxedStream {
+    Box::new(stream)
+}
+
+fn reason(error: RelayError) -> Reason {
+    (error.code(), error.to_string())
+}
