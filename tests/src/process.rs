@@ -135,7 +135,7 @@ pub(crate) fn tell(text: &str) {
 }
 
 /// Where programs are looked for: also where Debian keeps those that it thinks are for root only, such as `ip`.
-fn path() -> OsString {
+pub(crate) fn path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     path
