@@ -141,6 +141,11 @@ pub(crate) fn path() -> OsString {
     path
 }
 
+/// A path as one word of a shell's line.
+pub fn shell_word(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
 /// The text of a log, or nothing where there is none yet.
 pub fn read_log(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()

@@ -169,6 +169,11 @@ impl Lab {
         path
     }
 
+    /// What all routers have in their tables, for whoever looks for a fault.
+    pub fn report(&self) -> String {
+        self.routers.iter().flatten().map(|router| format!("{}\n{}", router.space.name(), router.report())).collect()
+    }
+
     /// The folder of the laboratory.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -154,10 +154,10 @@ pub const STUN: u8 = 3;
 /// Starts coturn as a STUN server and nothing else, on port 3478.
 pub fn stun(public: &Space) -> Process {
     let (four, six) = (public_v4(STUN).to_string(), public_v6(STUN).to_string());
-    let pid = public.folder().join("turnserver.pid").display().to_string();
+    let [pid, database] = ["turnserver.pid", "turndb"].map(|name| public.folder().join(name).display().to_string());
     let args = [
         ["-n", "--no-cli", "--no-tls", "--no-dtls", "--stun-only", "--no-rfc5780", "--log-file=stdout"].as_slice(),
-        &["-L", &four, "-L", &six, "-p", "3478", "--pidfile", &pid],
+        &["-L", &four, "-L", &six, "-p", "3478", "--pidfile", &pid, "--userdb", &database],
     ];
     public.start("coturn", "/usr/bin/turnserver", &args.concat(), vec![("HOME", OsString::from(public.folder()))])
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Net;
-use crate::ctl::text;
 use crate::process::{Launch, Process, path, read_log};
 use crate::wait;
 
@@ -124,6 +123,6 @@ impl Space {
 
     /// What a person types before a command.
     pub fn by_hand(&self) -> String {
-        self.through().iter().map(|word| text(Path::new(word)).to_owned()).collect::<Vec<_>>().join(" ")
+        self.through().iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     }
 }
