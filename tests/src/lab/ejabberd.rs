@@ -73,7 +73,7 @@ fn config(wish: &Wish<'_>) -> String {
         )
     });
     format!(
-        r#"loglevel: debug
+        r#"loglevel: info
 hosts:
   - {domain}
 certfiles:

@@ -28,7 +28,7 @@ use crate::stage::password;
 
 pub use router::RunningRouter;
 pub use scene::{Family, Mapping, Nat, Place, Router, Scene, ServerKind, Side};
-pub use server::{PROXY, STUN, Server, proxy_domain};
+pub use server::{PROXY, SECOND_STUN, STUN, Server, proxy_domain};
 pub use space::Space;
 
 /// A laboratory that stands.
@@ -215,8 +215,8 @@ fn index(side: Side) -> usize {
 /// The bridge, and the servers' addresses on it. Nothing is forwarded: private addresses lead nowhere, as on the Internet.
 fn public_script() -> String {
     let mut script = "ip link add br0 type bridge forward_delay 0 mcast_snooping 0\nip link set br0 up\n".to_owned();
-    let stun = (scene::public_v4(STUN), scene::public_v6(STUN));
-    for (four, six) in [Side::A.server(), Side::B.server(), stun] {
+    let stun = [STUN, SECOND_STUN].map(|last| (scene::public_v4(last), scene::public_v6(last)));
+    for (four, six) in [Side::A.server(), Side::B.server()].into_iter().chain(stun) {
         script.push_str(&format!("ip addr add {four}/24 dev br0\nip -6 addr add {six}/64 dev br0 nodad\n"));
     }
     script

@@ -95,7 +95,7 @@ impl Server {
 
     fn listens(&mut self, public: &Space) {
         let address = SocketAddr::from((self.side.server().0, CLIENTS));
-        wait::until("the XMPP server listens", wait::SOON, || {
+        wait::until("the XMPP server listens", wait::LONG, || {
             if let Some(status) = self.process.ended() {
                 panic!("{:?} ended at once ({status}):\n{}\n{}", self.kind, self.process.log(), tail(&self.log_file()));
             }
@@ -148,16 +148,20 @@ impl Drop for Server {
     }
 }
 
-/// The last number of the STUN server's address.
+/// The last number of the STUN server's address, which the XMPP servers tell.
 pub const STUN: u8 = 3;
+
+/// The last number of another address of the STUN server: who asks at both sees whether the router keeps ports.
+pub const SECOND_STUN: u8 = 4;
 
 /// Starts coturn as a STUN server and nothing else, on port 3478.
 pub fn stun(public: &Space) -> Process {
-    let (four, six) = (public_v4(STUN).to_string(), public_v6(STUN).to_string());
+    let (four, second) = (public_v4(STUN).to_string(), public_v4(SECOND_STUN).to_string());
+    let six = public_v6(STUN).to_string();
     let [pid, database] = ["turnserver.pid", "turndb"].map(|name| public.folder().join(name).display().to_string());
     let args = [
         ["-n", "--no-cli", "--no-tls", "--no-dtls", "--stun-only", "--no-rfc5780", "--log-file=stdout"].as_slice(),
-        &["-L", &four, "-L", &six, "-p", "3478", "--pidfile", &pid, "--userdb", &database],
+        &["-L", &four, "-L", &second, "-L", &six, "-p", "3478", "--pidfile", &pid, "--userdb", &database],
     ];
     public.start("coturn", "/usr/bin/turnserver", &args.concat(), vec![("HOME", OsString::from(public.folder()))])
 }

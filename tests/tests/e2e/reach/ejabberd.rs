@@ -1,6 +1,6 @@
 //! Rows 1 to 5 with ejabberd in place of Prosody.
 
-use xbt_tests::lab::{Family, Mapping, Nat, Place, Router, Scene, ServerKind};
+use xbt_tests::lab::{Family, Lab, Mapping, Nat, Place, Router, Scene, ServerKind, Side};
 
 use super::{arrives, behind, shut};
 
@@ -9,6 +9,14 @@ const NAT: Place = Place::Behind(Router::plain(Nat::PortRestricted));
 
 fn with_ejabberd(scene: Scene) -> Scene {
     Scene { server: ServerKind::Ejabberd, ..scene }
+}
+
+#[test]
+fn an_untouched_ejabberd_lets_people_log_in() {
+    let Some(lab) = Lab::open(with_ejabberd(Scene::default())) else { return };
+    let (alice, bob) = lab.both();
+    alice.ctl.sees(&lab.jid(Side::B));
+    bob.ctl.sees(&lab.jid(Side::A));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The laboratory is what it says: looked at without any of our programs.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use xbt_tests::lab::scene::public_v4;
-use xbt_tests::lab::{Family, Lab, Mapping, Nat, PROXY, Place, Router, Scene, ServerKind, Side, probe};
+use xbt_tests::lab::{
+    Family, Lab, Mapping, Nat, PROXY, Place, Router, SECOND_STUN, STUN, Scene, ServerKind, Side, probe,
+};
 use xbt_tests::wait;
 
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -60,7 +63,7 @@ fn port_restricted_routers_keep_ports_and_can_be_punched_through() {
     let Some(lab) = Lab::open(both(Router::plain(Nat::PortRestricted))) else { return };
     for side in [Side::A, Side::B] {
         let socket = probe::udp(lab.host(side));
-        let seen = probe::mapped(&socket, 3).unwrap();
+        let seen = probe::mapped(&socket, STUN).unwrap();
         assert_eq!(*seen.ip(), side.router_v4());
         assert_eq!(seen.port(), socket.local_addr().unwrap().port());
     }
@@ -72,10 +75,10 @@ fn port_restricted_routers_keep_ports_and_can_be_punched_through() {
 fn symmetric_routers_cannot_be_punched_through() {
     let Some(lab) = Lab::open(both(Router::plain(Nat::Symmetric))) else { return };
     let socket = probe::udp(lab.host(Side::A));
-    let seen = probe::mapped(&socket, 3).unwrap();
+    let seen = probe::mapped(&socket, STUN).unwrap();
     assert_eq!(*seen.ip(), Side::A.router_v4());
-    // The same server at another of its addresses (coturn listens there, too, on request) would see another port; a second
-    // socket with the same local port would be needed to see it here, so the punch itself is the proof.
+    let again = probe::mapped(&socket, SECOND_STUN).unwrap();
+    assert_ne!(seen.port(), again.port(), "another port for another address");
     assert!(!probe::punches(lab.host(Side::A), lab.host(Side::B)));
     assert!(!reaches(&lab, Side::A, Side::B, Side::B.router_v4()));
 }
@@ -86,7 +89,7 @@ fn a_router_without_udp_passes_tcp_only() {
     let Some(lab) = Lab::open(both(blocked)) else { return };
     assert_eq!(probe::seen_at(lab.host(Side::A)), None);
     let server = SocketAddr::from((Side::A.server().0, 5222));
-    assert!(lab.host(Side::A).inside(|| std::net::TcpStream::connect(server)).is_ok());
+    assert!(lab.host(Side::A).inside(|| TcpStream::connect(server)).is_ok());
 }
 
 #[test]
@@ -126,26 +129,47 @@ fn a_router_gets_another_address() {
 }
 
 #[test]
-fn both_servers_take_logins_and_have_their_proxy() {
+fn prosody_brings_people_together() {
+    let Some(lab) = Lab::open(Scene { stun: true, ..Scene::default() }) else { return };
+    together(&lab);
+}
+
+#[track_caller]
+fn together(lab: &Lab) {
+    let (alice, bob) = lab.both();
+    alice.ctl.sees(&lab.jid(Side::B));
+    bob.ctl.sees(&lab.jid(Side::A));
+}
+
+/// The answer to a greeting of SOCKS5 (RFC 1928, section 3).
+fn greets(lab: &Lab, from: Side, address: SocketAddr) -> std::io::Result<[u8; 2]> {
+    let mut proxy = lab.host(from).inside(|| TcpStream::connect(address))?;
+    proxy.write_all(&[5, 1, 0])?;
+    let mut answer = [0; 2];
+    proxy.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn both_servers_have_a_proxy_on_both_families_where_the_scene_says_so() {
     for server in [ServerKind::Prosody, ServerKind::Ejabberd] {
-        let scene = Scene { server, proxy: Some(Side::A), stun: true, ..Scene::default() };
-        let Some(lab) = Lab::open(scene) else { return };
-        let (alice, bob) = lab.both();
-        alice.ctl.sees(&lab.jid(Side::B));
-        bob.ctl.sees(&lab.jid(Side::A));
-        let proxy = SocketAddr::from((Side::A.server().0, PROXY));
-        assert!(lab.host(Side::B).inside(|| std::net::TcpStream::connect(proxy)).is_ok(), "{server:?}");
+        let Some(lab) = Lab::open(Scene { server, proxy: Some(Side::A), ..Scene::default() }) else { return };
+        let (four, six) = Side::A.server();
+        for address in [SocketAddr::from((four, PROXY)), SocketAddr::from((six, PROXY))] {
+            assert_eq!(greets(&lab, Side::B, address).unwrap(), [5, 0], "{server:?}");
+        }
+        assert!(lab.host(Side::B).sh("getent ahosts proxy.a.test").contains(&six.to_string()), "its name leads there");
     }
+    let Some(lab) = Lab::open(Scene::default()) else { return };
+    assert!(greets(&lab, Side::B, SocketAddr::from((Side::A.server().0, PROXY))).is_err());
 }
 
 #[test]
 fn federated_servers_bring_people_together() {
     let scene = Scene { federated: true, proxy: Some(Side::B), ..Scene::default() };
     let Some(lab) = Lab::open(scene) else { return };
-    let (alice, bob) = lab.both();
     assert_eq!((lab.jid(Side::A).as_str(), lab.jid(Side::B).as_str()), ("alice@a.test", "bob@b.test"));
-    alice.ctl.sees(&lab.jid(Side::B));
-    bob.ctl.sees(&lab.jid(Side::A));
+    together(&lab);
 }
 
 #[test]
@@ -153,14 +177,14 @@ fn a_host_sends_no_faster_than_it_may() {
     let Some(lab) = Lab::open(Scene::default()) else { return };
     lab.slow(Side::A, "8mbit");
     let to = SocketAddr::from((Side::B.public_v4(), 40_000));
-    let listener = lab.host(Side::B).inside(|| std::net::TcpListener::bind(to)).unwrap();
-    let mut out = lab.host(Side::A).inside(|| std::net::TcpStream::connect(to)).unwrap();
+    let listener = lab.host(Side::B).inside(|| TcpListener::bind(to)).unwrap();
+    let mut out = lab.host(Side::A).inside(|| TcpStream::connect(to)).unwrap();
     let start = std::time::Instant::now();
     let reader = std::thread::spawn(move || {
         let mut from = listener.accept().unwrap().0;
         std::io::copy(&mut from, &mut std::io::sink()).unwrap()
     });
-    std::io::Write::write_all(&mut out, &vec![0; 1 << 20]).unwrap();
+    out.write_all(&vec![0; 1 << 20]).unwrap();
     drop(out);
     assert_eq!(reader.join().unwrap(), 1 << 20);
     assert!(start.elapsed().as_millis() > 700, "a MiB at 1 MB/s took only {:?}", start.elapsed());
