@@ -23,8 +23,9 @@ impl Recorder {
     pub fn start(public: &Space) -> Self {
         let proxy = SocketAddr::from(SocketAddrV4::new(Side::A.server().0, PROXY));
         public.sh(&format!(
-            "nft 'table ip recorder {{ chain prerouting {{ type nat hook prerouting priority dstnat; \
-             iifname br0 tcp dport {PROXY} redirect to :{PORT}; }} }}'"
+            "nft 'table ip recorder {{ chain prerouting {{ type nat hook prerouting priority dstnat
+             iifname br0 tcp dport {PROXY} redirect to :{PORT}
+             }}; }}'"
         ));
         let listener = public.inside(|| TcpListener::bind(("0.0.0.0", PORT))).expect("the port is free");
         let recorder = Self { bytes: Arc::default() };

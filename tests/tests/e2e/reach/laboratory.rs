@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
+use xbt_tests::lab::recorder::Recorder;
 use xbt_tests::lab::scene::public_v4;
 use xbt_tests::lab::{
     Family, Lab, Mapping, Nat, PROXY, Place, Router, SECOND_STUN, STUN, Scene, ServerKind, Side, probe,
@@ -162,6 +163,15 @@ fn both_servers_have_a_proxy_on_both_families_where_the_scene_says_so() {
     }
     let Some(lab) = Lab::open(Scene::default()) else { return };
     assert!(greets(&lab, Side::B, SocketAddr::from((Side::A.server().0, PROXY))).is_err());
+}
+
+#[test]
+fn what_goes_through_the_proxy_is_recorded_both_ways() {
+    let Some(lab) = Lab::open(Scene { proxy: Some(Side::A), ..Scene::default() }) else { return };
+    let recorder = Recorder::start(lab.public());
+    let proxy = SocketAddr::from((Side::A.server().0, PROXY));
+    assert_eq!(greets(&lab, Side::B, proxy).unwrap(), [5, 0]);
+    assert_eq!(recorder.bytes(), [5, 1, 0, 5, 0]);
 }
 
 #[test]
