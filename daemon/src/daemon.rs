@@ -12,6 +12,7 @@ use xbt_core::fault::Fault;
 use xbt_core::ids::Fingerprint;
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
+use xbt_core::way::Ways;
 use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
@@ -204,6 +205,18 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
             Subscriptions::Ask => settings::Subscriptions::Ask,
         },
         courtesy_message: config.accept.courtesy_message,
+        ways: ways(&config.network.ways),
+        in_band_max_size: config.network.in_band_max_size,
+    }
+}
+
+fn ways(allowed: &[Way]) -> Ways {
+    Ways {
+        direct: allowed.contains(&Way::Direct),
+        mapped: allowed.contains(&Way::Mapped),
+        punched: allowed.contains(&Way::Punched),
+        proxy65: allowed.contains(&Way::Proxy65),
+        in_band: allowed.contains(&Way::InBand),
     }
 }
 
@@ -234,7 +247,7 @@ async fn start_links(
         listen: config.network.listen.clone(),
         kept_port: kept.as_deref().and_then(|port| port.parse().ok()),
         advertise: config.network.advertise.clone(),
-        direct: config.network.ways.contains(&Way::Direct),
+        ways: ways(&config.network.ways),
         forbidden_ports: Vec::new(),
         peer_id,
     };

@@ -5,10 +5,11 @@
 
 use crate::contact::{Contact, Device};
 use crate::fault::Fault;
-use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::session::SessionCommand;
-use crate::signal::Candidate;
+use crate::signal::Reach;
 use crate::transfer::{Content, Tombstone, Transfer};
+use crate::way::Way;
 
 /// Marks a command whose caller waits for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,8 +112,18 @@ pub enum LinkCommand {
         peer: Fingerprint,
         /// Which content.
         info_hash: InfoHash,
+        /// Our own address at our server, for relays.
+        own: FullJid,
+        /// The same of the other device.
+        device: FullJid,
         /// Where it may be reached.
-        candidates: Vec<Candidate>,
+        theirs: Reach,
+        /// What it was told about us.
+        ours: Reach,
+        /// Milliseconds until hole punching begins.
+        delay: u32,
+        /// Only a way better than this one is wanted.
+        better_than: Option<Way>,
     },
     /// Withdraw the grant.
     Unwant(TransferId),

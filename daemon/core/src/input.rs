@@ -145,6 +145,11 @@ pub enum TorrentEvent {
         /// Why. The code `disk-full` means that it can go on once there is space.
         fault: Fault,
     },
+    /// Something is awaited on a link, and for some seconds nothing has come.
+    LinkStalled {
+        /// Which link.
+        link: LinkTag,
+    },
     /// A link has ended.
     LinkClosed {
         /// Which link.
@@ -174,6 +179,8 @@ pub enum LinkEvent {
         link: LinkTag,
         /// How it goes.
         way: Way,
+        /// What was tried in vain before.
+        attempts: Vec<Attempt>,
     },
     /// No link came about.
     Failed {

@@ -1,9 +1,11 @@
 //! What the XMPP session and the rules tell each other: connection, roster, presence, requests.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BareJid, FullJid};
-use crate::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
+use crate::signal::{Answer, Offer, Outcome, Proxy, Refusal, Request, Token};
 
 /// Presence subscription between us and a contact (RFC 6121, section 2.1.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +90,28 @@ pub enum SessionEvent {
         /// What became of it.
         outcome: Outcome,
     },
+    /// What our server does for links.
+    Facilities(Facilities),
+}
+
+/// What a server does for links: told after a login, and again when it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facilities {
+    /// Its SOCKS5 proxies (XEP-0065), found by service discovery.
+    pub proxies: Vec<Proxy>,
+    /// Its STUN servers over UDP (XEP-0215).
+    pub stun: Vec<StunServer>,
+    /// The address from which it sees us (XEP-0279).
+    pub external: Option<IpAddr>,
+}
+
+/// A STUN server over UDP.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StunServer {
+    /// A name or an address.
+    pub host: String,
+    /// Its UDP port.
+    pub port: u16,
 }
 
 /// How the XMPP session stands.

@@ -1,6 +1,7 @@
 //! What the configuration tells the rules.
 
 use crate::ids::{BareJid, Fingerprint};
+use crate::way::Ways;
 
 /// Which subscription requests are answered without asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,4 +30,8 @@ pub struct Settings {
     pub subscriptions: Subscriptions,
     /// Write one chat message to contacts who have never run xbt.
     pub courtesy_message: bool,
+    /// What is offered to contacts, and what is tried.
+    pub ways: Ways,
+    /// Contents up to this size in bytes may go in-band.
+    pub in_band_max_size: u64,
 }

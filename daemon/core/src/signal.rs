@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Fingerprint, InfoHash, OfferId};
+use crate::way::Way;
 
 /// Most candidates that are taken from one `connect`; the rest is ignored.
 pub const MAX_CANDIDATES: usize = 16;
@@ -46,6 +47,8 @@ pub enum CandidateKind {
     Host,
     /// The outside of a port mapping.
     Mapped,
+    /// The device's UDP socket as seen from outside: for hole punching, never dialled over TCP.
+    Reflexive,
 }
 
 /// An address at which a device may be reached.
@@ -57,6 +60,37 @@ pub struct Candidate {
     pub address: SocketAddr,
 }
 
+/// Most proxies that are taken from one `connect`; the rest is ignored.
+pub const MAX_PROXIES: usize = 4;
+
+/// Bytes of the longest name of a bytestream.
+pub const MAX_STREAM_ID: usize = 128;
+
+/// A SOCKS5 proxy of an XMPP server (XEP-0065), which the device that tells of it may use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Proxy {
+    /// The JID of the service.
+    pub jid: String,
+    /// A name or an address.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+}
+
+/// How a device may be reached for one link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Best first, at most [`MAX_CANDIDATES`].
+    pub candidates: Vec<Candidate>,
+    /// At most [`MAX_PROXIES`]. The device that tells of a proxy is the one to activate it.
+    pub proxies: Vec<Proxy>,
+    /// Names the bytestreams that this device opens (XEP-0065, XEP-0047): random, and the same until there is a link
+    /// or no link. None: no relays.
+    pub stream_id: Option<String>,
+    /// Whether an in-band bytestream (XEP-0047) will do if nothing else does.
+    pub in_band: bool,
+}
+
 /// "Let us have a link for this": who I am and where I may be reached. The answer carries the same of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
@@ -66,8 +100,13 @@ pub struct Connect {
     pub info_hash: InfoHash,
     /// The identity key of the device that speaks.
     pub fingerprint: Fingerprint,
-    /// Best first, at most [`MAX_CANDIDATES`].
-    pub candidates: Vec<Candidate>,
+    /// Where the speaker may be reached.
+    pub reach: Reach,
+    /// In a request: how long the speaker believes an answer takes to reach it, in milliseconds. Who answers begins to
+    /// punch so much later than it answers, the speaker when it has the answer: at about the same moment.
+    pub delay: u32,
+    /// There is a link by this way; only a better one is wanted.
+    pub better_than: Option<Way>,
 }
 
 /// How a transfer stands, as one side tells the other in a `sync`.

@@ -36,6 +36,57 @@ impl Way {
     }
 }
 
+impl Way {
+    /// All, best first.
+    pub const ALL: [Self; 6] =
+        [Self::DirectTcp6, Self::DirectTcp4, Self::MappedTcp4, Self::PunchedUdp, Self::Proxy65, Self::InBand];
+
+    /// The way with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == name)
+    }
+
+    /// Whether a better way is worth looking for while this one is in use: it costs somebody else's bandwidth, or
+    /// depends on a hole that has to be kept open.
+    pub fn is_makeshift(self) -> bool {
+        self >= Self::PunchedUdp
+    }
+}
+
+/// Which ways the person allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// Addresses of the device itself, over TCP.
+    pub direct: bool,
+    /// Ports that a router maps.
+    pub mapped: bool,
+    /// UDP hole punching.
+    pub punched: bool,
+    /// SOCKS5 proxies of XMPP servers.
+    pub proxy65: bool,
+    /// Through the XMPP stream itself.
+    pub in_band: bool,
+}
+
+impl Ways {
+    /// All of them.
+    pub const ALL: Self = Self { direct: true, mapped: true, punched: true, proxy65: true, in_band: true };
+
+    /// None of them.
+    pub const NONE: Self = Self { direct: false, mapped: false, punched: false, proxy65: false, in_band: false };
+
+    /// Whether this way is allowed.
+    pub fn allows(self, way: Way) -> bool {
+        match way {
+            Way::DirectTcp6 | Way::DirectTcp4 => self.direct,
+            Way::MappedTcp4 => self.mapped,
+            Way::PunchedUdp => self.punched,
+            Way::Proxy65 => self.proxy65,
+            Way::InBand => self.in_band,
+        }
+    }
+}
+
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -120,6 +120,12 @@ pub(super) const SECTIONS: &[Section] = &[
                  This version knows only \"direct\" so far.",
             ),
             key(
+                "in_band_max_size",
+                Default("\"4 MiB\""),
+                "Only contents up to this size may go through the XMPP server itself (\"in-band\"), the last resort: servers\n\
+                 allow a few KiB per second there.",
+            ),
+            key(
                 "upload_limit",
                 Default("\"0\""),
                 "Most bytes per second sent to all contacts together, such as \"2 MiB/s\"; \"0\": no limit.",

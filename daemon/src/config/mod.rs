@@ -118,6 +118,8 @@ pub struct Network {
     pub advertise: Vec<SocketAddr>,
     /// The ways that may be used; at least one, none twice.
     pub ways: Vec<Way>,
+    /// Contents up to this many bytes may go in-band.
+    pub in_band_max_size: u64,
     /// Bytes per second sent, all links together; 0: no limit.
     pub upload_limit: u64,
     /// Bytes per second received, all links together; 0: no limit.

@@ -105,6 +105,7 @@ impl<'d> Reader<'d> {
             map_port: key("map_port")?.bool()?,
             advertise: key("advertise")?.distinct(MAX_ADDRESSES, Entry::advertised_address)?,
             ways: key("ways")?.ways()?,
+            in_band_max_size: key("in_band_max_size")?.size()?,
             upload_limit: key("upload_limit")?.rate()?,
             download_limit: key("download_limit")?.rate()?,
         })

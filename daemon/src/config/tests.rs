@@ -109,6 +109,7 @@ fn every_key_is_read() {
         map_port: false,
         advertise: vec!["203.0.113.7:51413".parse().unwrap()],
         ways: vec![Way::InBand, Way::Direct],
+        in_band_max_size: 4 << 20,
         upload_limit: 2 << 20,
         download_limit: 1000,
     };

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
@@ -63,8 +64,10 @@ impl Driver {
 
     fn link(&mut self, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, candidates } => {
-                self.rooms.links.want(Want { transfer, peer, info_hash, candidates });
+            LinkCommand::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than } => {
+                let delay = Duration::from_millis(delay.into());
+                let want = Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than };
+                self.rooms.links.want(want);
             }
             LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
         }

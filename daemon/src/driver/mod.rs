@@ -207,10 +207,11 @@ impl Driver {
     async fn link_event(&mut self, event: LinkEvent) {
         use xbt_core::input::LinkEvent as Told;
         match event {
-            LinkEvent::Ready { transfer, stream, way, reserved, .. } => {
+            LinkEvent::Ready { transfer, stream, way, reserved, attempts, .. } => {
                 self.next_link += 1;
                 let link = LinkTag(self.next_link);
-                self.handle(Input::Link(Told::Up { transfer, link, way })).await;
+                let attempts = attempts.into_iter().map(convert::attempt).collect();
+                self.handle(Input::Link(Told::Up { transfer, link, way, attempts })).await;
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(content) = self.domain.content_of_link(link) {
                     let key = convert::key(content);

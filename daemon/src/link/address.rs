@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use xbt_core::signal::{Candidate, CandidateKind, MAX_CANDIDATES};
+use xbt_core::way::Ways;
 
 use super::interfaces::Interface;
+use super::outside::Outside;
+use super::punched::Seen;
 
 /// Interfaces between containers, virtual machines and their host: nobody else reaches them.
 const BRIDGES: [&str; 11] =
@@ -12,6 +15,9 @@ const BRIDGES: [&str; 11] =
 
 /// IPv4 candidates that are told even when IPv6 alone would fill the list.
 const KEPT_FOR_V4: usize = 4;
+
+/// Candidates that routers and servers have told of us, at most.
+const KEPT_FOR_OUTSIDE: usize = 6;
 
 /// Below are the ports of a computer's own services (RFC 6335, section 6); other devices on it, of other users, are
 /// not found there.
@@ -25,7 +31,24 @@ pub(super) fn candidates(
     listening: &[SocketAddr],
     interfaces: &[Interface],
     advertise: &[SocketAddr],
+    (outside, seen): (&Outside, &Seen),
+    ways: Ways,
 ) -> Vec<Candidate> {
+    let mapped = outside.mapped.iter().map(|address| (CandidateKind::Mapped, *address)).filter(|_| ways.mapped);
+    let reflexive = seen.addresses.iter().map(|address| (CandidateKind::Reflexive, *address));
+    let outside: Vec<Candidate> = mapped
+        .chain(reflexive.filter(|_| ways.punched))
+        .map(|(kind, address)| Candidate { kind, address })
+        .take(KEPT_FOR_OUTSIDE)
+        .collect();
+    let mut told = if ways.direct { own(listening, interfaces, advertise) } else { Vec::new() };
+    told.truncate(MAX_CANDIDATES - outside.len());
+    told.extend(outside);
+    told
+}
+
+/// The candidates of the kind `host`.
+fn own(listening: &[SocketAddr], interfaces: &[Interface], advertise: &[SocketAddr]) -> Vec<Candidate> {
     let mut v6 = Vec::new();
     let mut v4 = Vec::new();
     let mut tell = |address: SocketAddr| {
@@ -82,8 +105,8 @@ fn is_link_local(ip: IpAddr) -> bool {
 pub(super) struct Ourselves {
     /// Where links are taken.
     pub listening: Vec<SocketAddr>,
-    /// All addresses of this computer.
-    pub ips: Vec<IpAddr>,
+    /// The interfaces of this computer.
+    pub interfaces: Vec<Interface>,
     /// Ports of our other services, not dialled on our own addresses.
     pub forbidden_ports: Vec<u16>,
 }
@@ -110,8 +133,10 @@ impl Ourselves {
         if ip.is_loopback() && !self.listening.iter().any(|own| own.ip().is_loopback()) {
             return Some("is a loopback address");
         }
-        if !ip.is_loopback() && !self.ips.contains(&ip) {
-            return None;
+        if !ip.is_loopback() && !self.interfaces.iter().any(|own| own.ip == ip) {
+            // A private address of another network is that of somebody else here (RFC 1918, section 3).
+            let is_foreign = is_local_only(&ip) && !self.interfaces.iter().any(|own| own.reaches(ip));
+            return is_foreign.then_some("is a private address of another network");
         }
         let is_own_socket = |own: &SocketAddr| {
             own.port() == address.port()

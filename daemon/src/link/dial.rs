@@ -1,18 +1,25 @@
-//! Trying the candidates of one want, with a head start for the better ones (the idea of RFC 8305).
+//! Trying the targets of one want, with a head start for the better ones (the idea of RFC 8305).
+//!
+//! Addresses are dialled one after the other, a few at once. Punching begins at the moment that both sides have agreed
+//! upon. Relays, which cost somebody else's bandwidth, begin when nothing better is left or has answered for a while.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep_until};
-use xbt_core::ids::{Fingerprint, TransferId};
-use xbt_core::signal::Candidate;
+use tokio::time::{Instant, sleep, sleep_until};
+use xbt_core::ids::Fingerprint;
 
+use super::punch::{Expectation, Punch};
+use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
+use super::target::Target;
 use super::tls::Tls;
-use super::{Attempt, BoxedStream, Times, Way, tcp, way_to};
+use super::wants::Want;
+use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 
 /// Dials at once for one want.
 const MOST_OF_WANT: usize = 4;
@@ -25,41 +32,69 @@ const LEAST_CONNECT: Duration = Duration::from_secs(3);
 
 /// What all dials share.
 pub(super) struct Dialler {
+    own: Fingerprint,
     tls: Arc<Tls>,
     times: Times,
+    session: Session,
+    punch: Option<Punch>,
     permits: Semaphore,
     inbox: mpsc::Sender<Message>,
 }
 
-/// One round through the candidates of a want.
+/// One round through the targets of a want.
 pub(super) struct Round {
-    pub transfer: TransferId,
+    pub want: Arc<Want>,
+    /// Since when there is the want.
+    pub since: Instant,
     /// Tells its reports from those of other rounds.
     pub number: u64,
-    pub peer: Fingerprint,
-    pub candidates: Vec<Candidate>,
+    /// In the order in which they are tried.
+    pub targets: Vec<Target>,
+    /// Where holes are punched to.
+    pub punch_to: Arc<[SocketAddr]>,
 }
 
-type Dialled = (Candidate, Result<BoxedStream, (&'static str, String)>);
+type Dialled = (Target, Result<Option<(BoxedStream, Option<SocketAddr>)>, Reason>);
+
+/// What is under way.
+type Running = Vec<(Target, AbortHandle)>;
+
+/// With whom, and where holes are punched to.
+type Whom = (Arc<Want>, Arc<[SocketAddr]>);
+
+impl Round {
+    fn to(&self, target: &Target) -> Whom {
+        let punch_to = if *target == Target::Punch { self.punch_to.clone() } else { Arc::default() };
+        (self.want.clone(), punch_to)
+    }
+}
 
 impl Dialler {
-    pub fn new(tls: Arc<Tls>, times: Times, inbox: mpsc::Sender<Message>) -> Self {
-        Self { tls, times, permits: Semaphore::new(MOST), inbox }
+    pub fn new(
+        own: Fingerprint,
+        tls: Arc<Tls>,
+        times: Times,
+        session: Session,
+        punch: Option<Punch>,
+        inbox: mpsc::Sender<Message>,
+    ) -> Self {
+        Self { own, tls, times, session, punch, permits: Semaphore::new(MOST), inbox }
     }
 
-    /// Goes through the candidates once. Tells the room each link and each failure, and then that it is over. After
-    /// the first link only better ways are still tried.
+    /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
+    /// first link only better ways are still tried.
     pub async fn run(self: Arc<Self>, round: Round) {
-        let mut waiting: VecDeque<Candidate> = in_turns(&round.candidates).into();
-        let connect = self.connect_time(waiting.len());
+        let mut waiting: VecDeque<Target> = round.targets.iter().cloned().collect();
+        let connect = self.connect_time(&waiting);
         let mut dials: JoinSet<Dialled> = JoinSet::new();
-        let mut running: Vec<(Candidate, AbortHandle)> = Vec::new();
+        let mut running: Running = Vec::new();
         let mut next = Instant::now();
         while !(waiting.is_empty() && dials.is_empty()) {
-            let may_start = !waiting.is_empty() && running.len() < MOST_OF_WANT;
+            let start_at = waiting.front().map(|target| self.start_at(target, &round, &running, next));
+            let may_start = start_at.is_some() && running.len() < MOST_OF_WANT;
             tokio::select! {
                 Some(ended) = dials.join_next() => {
-                    let (candidate, outcome) = match ended {
+                    let (target, outcome) = match ended {
                         Ok(dialled) => dialled,
                         // Aborted, and told, by `stop_not_better`.
                         Err(error) => {
@@ -67,122 +102,144 @@ impl Dialler {
                             continue;
                         }
                     };
-                    running.retain(|(other, _)| *other != candidate);
+                    running.retain(|(other, _)| *other != target);
                     match outcome {
-                        Ok(stream) => {
-                            let way = way_to(&candidate);
-                            self.link(&round, candidate, stream).await;
+                        // The other side brings it.
+                        Ok(None) => {}
+                        Ok(Some((stream, remote))) => {
+                            let way = target.way();
+                            self.link(&round, target, stream, remote).await;
                             for worse in stop_not_better(way, &mut waiting, &mut running) {
-                                self.tried(&round, worse, "passed-over", passed_over(&worse)).await;
+                                let reason = passed_over(&worse);
+                                self.tried(&round, worse, "passed-over", reason).await;
                             }
                         }
                         Err((code, reason)) => {
-                            self.tried(&round, candidate, code, reason).await;
+                            self.tried(&round, target, code, reason).await;
                             // The head start was for this one (RFC 8305, section 5).
                             next = Instant::now();
                         }
                     }
                 }
-                () = sleep_until(next), if may_start => {
-                    let Some(candidate) = waiting.pop_front() else { continue };
-                    tracing::debug!(transfer = %round.transfer, address = %candidate.address, "dialling");
-                    let task = dials.spawn(self.clone().dial(round.peer, candidate, connect));
-                    running.push((candidate, task));
+                () = sleep_until(start_at.unwrap_or(next)), if may_start => {
+                    let Some(target) = waiting.pop_front() else { continue };
+                    tracing::debug!(transfer = %round.want.transfer, %target, "dialling");
+                    let task = dials.spawn(self.clone().dial(round.to(&target), target.clone(), connect));
+                    running.push((target, task));
                     next = Instant::now() + self.times.stagger;
                 }
             }
         }
-        let _ = self.inbox.send(Message::RoundOver { transfer: round.transfer, round: round.number }).await;
+        let (transfer, round) = (round.want.transfer, round.number);
+        let _ = self.inbox.send(Message::RoundOver { transfer, round }).await;
     }
 
-    async fn dial(self: Arc<Self>, peer: Fingerprint, candidate: Candidate, connect: Duration) -> Dialled {
+    /// When the next target may be tried: relays not before the better ways have had their time, or have failed.
+    fn start_at(&self, target: &Target, round: &Round, running: &Running, next: Instant) -> Instant {
+        let head_start = match target {
+            Target::Address(_) => Duration::ZERO,
+            Target::Punch => round.want.delay,
+            Target::Proxy { .. } => self.times.before_proxy,
+            Target::InBand => self.times.before_in_band,
+        };
+        let is_relay = matches!(target, Target::Proxy { .. } | Target::InBand);
+        let better_runs = running.iter().any(|(other, _)| other.way() < target.way());
+        if is_relay && !better_runs { next } else { next.max(round.since + head_start) }
+    }
+
+    async fn dial(self: Arc<Self>, (want, punch_to): Whom, target: Target, connect: Duration) -> Dialled {
         let _permit = self.permits.acquire().await;
-        (candidate, tcp::dial(&self.tls, peer, candidate.address, connect, &self.times).await)
+        let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
+        let opened = match &target {
+            Target::Address(candidate) => {
+                let address = candidate.address;
+                let link = tcp::dial(tls, peer, address, connect, times).await;
+                return (target, link.map(|stream| Some((stream, Some(address)))));
+            }
+            Target::Punch => {
+                let outcome = match &self.punch {
+                    Some(punch) => punched::connect(punch, self.own, peer, &punch_to, times.punch).await,
+                    None => Err(("io-error", "this computer gave no UDP socket for hole punching".to_owned())),
+                };
+                return (target, outcome.map(|link| link.map(|(stream, remote)| (stream, Some(remote)))));
+            }
+            Target::Proxy { proxy, ours } => relay::at_proxy(session, tls, &want, (proxy, *ours), times).await,
+            Target::InBand => relay::open_in_band(session, tls, &want, times).await,
+        };
+        (target, opened.map(|stream| Some((stream, None))))
     }
 
-    /// The full time for up to four candidates; less for more, so that the last ones get their turn before the want ends.
-    fn connect_time(&self, candidates: usize) -> Duration {
-        let turns = candidates.div_ceil(MOST_OF_WANT).max(1);
+    /// Lets datagrams of a device in while it is wanted.
+    pub fn let_in(&self, peer: Fingerprint, addresses: &[SocketAddr]) -> Option<Expectation> {
+        self.punch.as_ref().map(|punch| punch.expect(peer, addresses.to_vec()))
+    }
+
+    /// Whether this target is for the other device to open.
+    pub fn is_awaited(&self, target: &Target, peer: Fingerprint) -> bool {
+        *target == Target::InBand && self.own > peer
+    }
+
+    /// Takes the in-band bytestreams that the other device opens, until dropped.
+    pub async fn expect(self: Arc<Self>, want: Arc<Want>) {
+        loop {
+            match relay::expect_in_band(&self.session, &self.tls, &want, &self.times).await {
+                Ok(stream) => {
+                    let info = LinkInfo { peer: want.peer, way: Way::InBand, remote: None, dialled: None };
+                    let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
+                }
+                Err((code, reason)) => {
+                    tracing::debug!(transfer = %want.transfer, code, reason, "no in-band bytestream");
+                    sleep(self.times.redial).await;
+                }
+            }
+        }
+    }
+
+    /// The full time for up to four addresses; less for more, so that the last ones get their turn before the want ends.
+    fn connect_time(&self, targets: &VecDeque<Target>) -> Duration {
+        let addresses = targets.iter().filter(|target| matches!(target, Target::Address(_))).count();
+        let turns = addresses.div_ceil(MOST_OF_WANT).max(1);
         let share = self.times.want / u32::try_from(turns).unwrap_or(u32::MAX);
         self.times.connect.min(share.max(LEAST_CONNECT))
     }
 
-    async fn link(&self, round: &Round, candidate: Candidate, stream: BoxedStream) {
-        let info = LinkInfo {
-            peer: round.peer,
-            way: way_to(&candidate),
-            remote: Some(candidate.address),
-            dialled: Some((round.transfer, candidate)),
-        };
+    async fn link(&self, round: &Round, target: Target, stream: BoxedStream, remote: Option<SocketAddr>) {
+        let want = &round.want;
+        let info =
+            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.transfer, Arc::new(target))) };
         // Where the room has gone, so does the link.
         let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
     }
 
-    async fn tried(&self, round: &Round, candidate: Candidate, code: &'static str, reason: String) {
-        tracing::debug!(transfer = %round.transfer, code, reason, "no link");
-        let attempt = Attempt { candidate, way: way_to(&candidate), code, reason };
-        let _ = self.inbox.send(Message::Tried { transfer: round.transfer, round: round.number, attempt }).await;
+    async fn tried(&self, round: &Round, target: Target, code: &'static str, reason: String) {
+        let transfer = round.want.transfer;
+        tracing::debug!(%transfer, code, reason, "no link");
+        let attempt = Attempt { way: target.way(), target: Some(target), code, reason };
+        let _ = self.inbox.send(Message::Tried { transfer, round: round.number, attempt }).await;
     }
-}
-
-/// IPv6 and IPv4 in turns, IPv6 first (RFC 8305, section 4), each in the given order: many dead addresses of one
-/// family must not keep the other one waiting. Ports that a router mapped come after IPv4 ones of the device itself.
-pub(super) fn in_turns(candidates: &[Candidate]) -> Vec<Candidate> {
-    let (mut v6, mut v4): (Vec<Candidate>, Vec<Candidate>) =
-        candidates.iter().partition(|candidate| way_to(candidate) == Way::DirectTcp6);
-    v4.sort_by_key(way_to);
-    v6.reverse();
-    v4.reverse();
-    let mut turns = Vec::with_capacity(candidates.len());
-    while !(v6.is_empty() && v4.is_empty()) {
-        turns.extend(v6.pop());
-        turns.extend(v4.pop());
-    }
-    turns
 }
 
 /// Ends everything that could not give a better way than `got`.
-fn stop_not_better(
-    got: Way,
-    waiting: &mut VecDeque<Candidate>,
-    running: &mut Vec<(Candidate, AbortHandle)>,
-) -> Vec<Candidate> {
+fn stop_not_better(got: Way, waiting: &mut VecDeque<Target>, running: &mut Running) -> Vec<Target> {
     let mut stopped = Vec::new();
-    waiting.retain(|candidate| {
-        let better = way_to(candidate) < got;
+    waiting.retain(|target| {
+        let better = target.way() < got;
         if !better {
-            stopped.push(*candidate);
+            stopped.push(target.clone());
         }
         better
     });
-    running.retain(|(candidate, task)| {
-        let better = way_to(candidate) < got;
+    running.retain(|(target, task)| {
+        let better = target.way() < got;
         if !better {
             task.abort();
-            stopped.push(*candidate);
+            stopped.push(target.clone());
         }
         better
     });
     stopped
 }
 
-fn passed_over(candidate: &Candidate) -> String {
-    format!("{} was not tried to the end: another address had answered", candidate.address)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use xbt_core::signal::CandidateKind;
-
-    #[test]
-    fn families_take_turns_and_ipv6_begins() {
-        let host = |address: &str| Candidate { kind: CandidateKind::Host, address: address.parse().unwrap() };
-        let mapped = Candidate { kind: CandidateKind::Mapped, address: "203.0.113.1:9".parse().unwrap() };
-        let (a4, b4, a6, b6) =
-            (host("192.0.2.1:1"), host("192.0.2.2:1"), host("[2001:db8::1]:1"), host("[2001:db8::2]:1"));
-        assert_eq!(in_turns(&[mapped, a4, b4, a6, b6]), [a6, a4, b6, b4, mapped]);
-    }
+fn passed_over(target: &Target) -> String {
+    format!("{target} was not tried to the end: another way had opened")
 }

@@ -19,8 +19,8 @@ use super::address::Source;
 use super::event::{Refusal, reason};
 use super::listen::prepare;
 use super::room::{Link, LinkInfo, Message};
+use super::target::way_from;
 use super::tls::Tls;
-use super::way_from;
 
 /// TLS handshakes under way.
 const MOST: usize = 64;
@@ -84,6 +84,7 @@ impl Door {
     }
 
     async fn take_in(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+        let local = stream.local_addr().ok().map(|address| address.ip());
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%remote, %error, "a connection was gone at once");
             return;
@@ -96,7 +97,7 @@ impl Door {
             }
             Ok(Ok((peer, _))) if peer == self.own => self.refuse(remote, reason::OWN_DEVICE, Some(peer)),
             Ok(Ok((peer, stream))) => {
-                let info = LinkInfo { peer, way: way_from(remote.ip()), remote: Some(remote), dialled: None };
+                let info = LinkInfo { peer, way: way_from(remote.ip(), local), remote: Some(remote), dialled: None };
                 // The room has gone: so does the link.
                 let _ = self.inbox.send(Message::Arrived(Link { info, stream: Box::new(stream) })).await;
             }

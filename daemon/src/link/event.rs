@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use xbt_core::ids::{Fingerprint, TransferId};
 use xbt_core::signal::Candidate;
 
-use super::Way;
+use super::{Target, Way};
 
 /// Any byte stream that can be a link.
 pub trait LinkStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,15 +23,16 @@ impl fmt::Debug for dyn LinkStream {
 /// A link's stream, whatever way it takes. One virtual call per read or write is nothing beside the encryption.
 pub type BoxedStream = Box<dyn LinkStream>;
 
-/// What became of one candidate.
+/// What became of one target, or why there was none for a way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// What was, or should have been, dialled.
-    pub candidate: Candidate,
+    /// What was, or should have been, tried.
+    pub target: Option<Target>,
     /// The way it would have been.
     pub way: Way,
     /// Why there is no link: a stable code (`no-answer`, `connection-refused`, `unreachable`, `wrong-device`, `bad-tls`,
-    /// `closed`, `bad-handshake`, `not-dialled`, `own-device`, `way-off`, `passed-over`, `io-error`).
+    /// `closed`, `bad-handshake`, `not-dialled`, `own-device`, `way-off`, `passed-over`, `not-told`, `offline`,
+    /// `proxy-refused`, `not-activated`, `io-error`).
     pub code: &'static str,
     /// The same as a sentence for people.
     pub reason: String,
@@ -54,6 +55,8 @@ pub enum LinkEvent {
         remote: Option<SocketAddr>,
         /// The reserved bytes of the other side's BitTorrent handshake (BEP 3).
         reserved: [u8; 8],
+        /// What was tried in vain before.
+        attempts: Vec<Attempt>,
     },
     /// No link within 15 s. Ends the want; it may be wanted again.
     Failed {

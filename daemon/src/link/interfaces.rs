@@ -26,15 +26,41 @@ pub(super) struct Interface {
     pub name: String,
     /// Its address.
     pub ip: IpAddr,
+    /// Bits of the address that are those of its network.
+    pub prefix: u8,
 }
 
 /// All addresses of all interfaces, in the system's order. Where the system does not tell: none.
 pub(super) fn interfaces() -> Vec<Interface> {
     match if_addrs::get_if_addrs() {
-        Ok(found) => found.into_iter().map(|i| Interface { ip: i.ip(), name: i.name }).collect(),
+        Ok(found) => {
+            found.into_iter().map(|i| Interface { ip: i.ip(), prefix: prefix(&i.addr), name: i.name }).collect()
+        }
         Err(error) => {
             tracing::warn!(%error, "the addresses of this computer cannot be read");
             Vec::new()
+        }
+    }
+}
+
+fn prefix(address: &if_addrs::IfAddr) -> u8 {
+    match address {
+        if_addrs::IfAddr::V4(v4) => v4.prefixlen,
+        if_addrs::IfAddr::V6(v6) => v6.prefixlen,
+    }
+}
+
+impl Interface {
+    /// Whether an address is one of the network that this interface is in.
+    pub fn reaches(&self, ip: IpAddr) -> bool {
+        let same = |a: u128, b: u128, bits: u32, prefix: u8| {
+            let rest = bits.saturating_sub(u32::from(prefix));
+            a.checked_shr(rest) == b.checked_shr(rest)
+        };
+        match (self.ip, ip) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => same(own.to_bits().into(), ip.to_bits().into(), 32, self.prefix),
+            (IpAddr::V6(own), IpAddr::V6(ip)) => same(own.to_bits(), ip.to_bits(), 128, self.prefix),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
 }

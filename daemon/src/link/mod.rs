@@ -1,12 +1,12 @@
 //! Links: authenticated, encrypted byte streams to other devices, each of which carries one BitTorrent connection.
 //!
-//! A link is any byte stream plus the [`Way`] it takes. Today there is one way, direct TCP (`tcp`); a further
-//! one is a further module that yields a [`BoxedStream`] and the fingerprint of the device at its end.
+//! A link is any byte stream plus the [`Way`] it takes: a [`BoxedStream`] and the fingerprint of the device at its end.
 //!
 //! What is kept where:
 //! - `identity`, `tls`: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
 //! - `listen`, `door`: sockets, and the bounded number of strangers who may stand at them;
-//! - `dial`, `tcp`: trying candidates;
+//! - `target`, `dial`: what can be tried for a want, and when; `tcp`, `punch`, `socks` and `relay`: how, one for each way;
+//! - `outside`, `explain`: what routers and servers have told about us, and why a way was not tried;
 //! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
 //! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
 
@@ -15,6 +15,7 @@ mod dial;
 mod door;
 mod error;
 mod event;
+mod explain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,11 +24,18 @@ mod identity;
 mod interfaces;
 mod listen;
 mod mailbox;
+mod nudge;
 mod outbox;
+mod outside;
 mod parking;
+mod punch;
+mod punched;
+mod relay;
 mod room;
+mod socks;
 mod start;
 mod talk;
+mod target;
 mod tcp;
 mod tls;
 mod wants;
@@ -38,31 +46,15 @@ mod tests;
 pub use error::LinkError;
 pub use event::{Attempt, BoxedStream, LinkEvent, LinkStream};
 pub use identity::Identity;
+pub use outside::Outside;
+pub use relay::{Opening, Reason, Relays};
 pub use start::{LinkConfig, LinkHandle, LinkRoom};
+pub use target::Target;
 pub use wants::Want;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use xbt_core::signal::{Candidate, CandidateKind};
 use xbt_core::way::Way;
-
-/// The way to a candidate. A mapped IPv6 address is a hole in a firewall, not a translation: direct.
-fn way_to(candidate: &Candidate) -> Way {
-    match (candidate.address.ip().to_canonical(), candidate.kind) {
-        (IpAddr::V6(_), CandidateKind::Host | CandidateKind::Mapped) => Way::DirectTcp6,
-        (IpAddr::V4(_), CandidateKind::Host) => Way::DirectTcp4,
-        (IpAddr::V4(_), CandidateKind::Mapped) => Way::MappedTcp4,
-    }
-}
-
-/// The way of a link that came in over TCP from this address.
-fn way_from(remote: IpAddr) -> Way {
-    match remote.to_canonical() {
-        IpAddr::V6(_) => Way::DirectTcp6,
-        IpAddr::V4(_) => Way::DirectTcp4,
-    }
-}
 
 /// How long things may take. One value for the daemon; tests use shorter ones.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +69,14 @@ struct Times {
     connect: Duration,
     /// A TLS handshake, at most.
     tls: Duration,
+    /// The head start of better ways before a proxy.
+    before_proxy: Duration,
+    /// The head start of better ways before the XMPP stream.
+    before_in_band: Duration,
+    /// Punching a hole.
+    punch: Duration,
+    /// Meeting at a relay, and the TLS handshake through it, each at most.
+    relay: Duration,
     /// A link that nobody wants or speaks on, at most.
     parked: Duration,
     /// A link of a known device that spoke of a content which is not granted: its `connect` may be on its way to us.
@@ -95,6 +95,10 @@ impl Default for Times {
             stagger: Duration::from_millis(250),
             connect: Duration::from_secs(10),
             tls: Duration::from_secs(10),
+            before_proxy: Duration::from_millis(1_500),
+            before_in_band: Duration::from_secs(4),
+            punch: Duration::from_secs(8),
+            relay: Duration::from_secs(8),
             parked: Duration::from_secs(10),
             early: Duration::from_secs(2),
             answer: Duration::from_secs(5),

@@ -54,7 +54,7 @@ impl Parking {
         now: Instant,
         until: Instant,
     ) -> Option<LinkInfo> {
-        let new = link.info;
+        let new = link.info.clone();
         let leaves = if is_wanted(new.peer) {
             let full = self.of_peer(new.peer).count() >= MOST_OF_WANTED;
             let worst = self.of_peer(new.peer).max_by_key(|parked| parked.info.way);

@@ -22,31 +22,36 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use xbt_core::ids::{Fingerprint, TransferId};
 use xbt_core::signal::Candidate;
+use xbt_core::way::Ways;
 
 use super::address::{Ourselves, candidates};
 use super::dial::{Dialler, Round};
 use super::event::{Refusal, reason};
+use super::explain::{self, Known};
 use super::handshake::Handshake;
 use super::interfaces::Interface;
 use super::mailbox::{Mailbox, Order};
 use super::outbox::Outbox;
+use super::outside::Outside;
 use super::parking::{Parked, Parking, State};
+use super::punched::Seen;
 use super::talk::{self, TalkError};
+use super::target::{self, Target};
 use super::wants::{Wanted, Wants};
-use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way, way_to};
+use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way};
 
 /// How long links that come too late (both sides dial) are not taken for those of an unknown device.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Where a link comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LinkInfo {
     /// Whose key was proved.
     pub peer: Fingerprint,
     pub way: Way,
     pub remote: Option<SocketAddr>,
-    /// If we dialled: for which want, and which of its candidates.
-    pub dialled: Option<(TransferId, Candidate)>,
+    /// If we dialled: for which want, and which of its targets.
+    pub dialled: Option<(TransferId, Arc<Target>)>,
 }
 
 /// An authenticated link.
@@ -61,9 +66,9 @@ pub(super) enum Message {
     Arrived(Link),
     /// Somebody was turned away at the door.
     Refused(Refusal),
-    /// A candidate has failed.
+    /// A target has failed.
     Tried { transfer: TransferId, round: u64, attempt: Attempt },
-    /// All candidates have been tried.
+    /// All targets have been tried.
     RoundOver { transfer: TransferId, round: u64 },
     /// A parked link has spoken, or ended.
     Heard { link: u64, outcome: Result<(BoxedStream, Handshake), TalkError> },
@@ -75,13 +80,14 @@ pub(super) enum Message {
 pub(super) struct Setup {
     pub own: Fingerprint,
     pub peer_id: [u8; 20],
-    pub direct: bool,
+    pub ways: Ways,
     pub advertise: Vec<SocketAddr>,
     pub ourselves: Ourselves,
     pub times: Times,
     pub dialler: Arc<Dialler>,
     pub report: mpsc::Sender<Message>,
     pub candidates: watch::Sender<Vec<Candidate>>,
+    pub interfaces: Vec<Interface>,
 }
 
 /// See the module's description.
@@ -92,6 +98,8 @@ pub(super) struct Room {
     /// Devices that had a want, and when last.
     known: HashMap<Fingerprint, Instant>,
     outbox: Outbox,
+    outside: Outside,
+    seen: Seen,
     /// Counts rounds and talks, so that reports of earlier ones are recognised.
     counter: u64,
 }
@@ -104,6 +112,8 @@ impl Room {
             parking: Parking::default(),
             known: HashMap::new(),
             outbox: Outbox::default(),
+            outside: Outside::default(),
+            seen: Seen::default(),
             counter: 0,
         }
     }
@@ -114,6 +124,7 @@ impl Room {
         mailbox: Arc<Mailbox>,
         mut inbox: mpsc::Receiver<Message>,
         mut interfaces: watch::Receiver<Vec<Interface>>,
+        (mut outside, mut seen): (watch::Receiver<Outside>, watch::Receiver<Seen>),
         events: mpsc::Sender<LinkEvent>,
     ) {
         loop {
@@ -131,8 +142,17 @@ impl Room {
                 }
                 Some(message) = inbox.recv() => self.take(message),
                 Ok(()) = interfaces.changed() => {
-                    let found = interfaces.borrow_and_update().clone();
-                    self.moved(&found);
+                    self.setup.interfaces = interfaces.borrow_and_update().clone();
+                    self.setup.ourselves.interfaces.clone_from(&self.setup.interfaces);
+                    self.reached_otherwise();
+                }
+                Ok(()) = outside.changed() => {
+                    self.outside = outside.borrow_and_update().clone();
+                    self.reached_otherwise();
+                }
+                Ok(()) = seen.changed() => {
+                    self.seen = seen.borrow_and_update().clone();
+                    self.reached_otherwise();
                 }
                 permit = events.reserve(), if !self.outbox.is_empty() => {
                     let Ok(permit) = permit else { return };
@@ -153,10 +173,10 @@ impl Room {
     fn want(&mut self, want: Want) {
         let now = Instant::now();
         let Want { transfer, peer, info_hash, .. } = want;
-        tracing::debug!(%transfer, %peer, candidates = want.candidates.len(), "a link is wanted");
+        tracing::debug!(%transfer, %peer, candidates = want.theirs.candidates.len(), "a link is wanted");
         self.outbox.forget(transfer);
         let earlier = self.wants.0.remove(&transfer);
-        let mut wanted = Wanted::new(want, now, self.setup.times.want);
+        let mut wanted = Wanted::new(want, self.setup.own, self.setup.ways, now, self.setup.times.want);
         if let Some(earlier) = earlier {
             if earlier.want.peer == peer && earlier.want.info_hash == info_hash {
                 // Handshakes under way are as good for the new want.
@@ -166,15 +186,26 @@ impl Room {
             }
         }
         if let Some((code, sentence)) = self.hopeless(peer) {
-            for candidate in wanted.want.candidates.clone() {
+            for target in wanted.targets.clone() {
                 let reason = sentence.to_owned();
-                wanted.note(Attempt { candidate, way: way_to(&candidate), code, reason });
+                wanted.note(Attempt { way: target.way(), target: Some(target), code, reason });
             }
-            self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts: wanted.into_attempts() });
+            let attempts = self.attempts(&wanted, None);
+            self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts });
             self.close_unless_wanted(peer);
             return;
         }
         self.known.insert(peer, now);
+        if wanted.targets.contains(&Target::Punch) {
+            let told = target::reflexive(&wanted.want.theirs);
+            let may_be = |address: &SocketAddr| self.setup.ourselves.objection(*address).is_none();
+            wanted.punch_to = told.into_iter().filter(may_be).collect();
+            wanted.let_in = self.setup.dialler.let_in(peer, &wanted.punch_to);
+        }
+        if wanted.targets.iter().any(|target| self.setup.dialler.is_awaited(target, peer)) {
+            let expecting = self.setup.dialler.clone().expect(wanted.want.clone());
+            wanted.expecting = Some(AbortOnDropHandle::new(tokio::spawn(expecting)));
+        }
         self.wants.0.insert(transfer, wanted);
         self.dial(transfer);
         self.heed(peer);
@@ -186,7 +217,7 @@ impl Room {
         if peer == self.setup.own {
             return Some((reason::OWN_DEVICE, "this device has no link to itself"));
         }
-        (!self.setup.direct).then_some(("way-off", "the configuration does not allow direct links"))
+        (self.setup.ways == Ways::NONE).then_some(("way-off", "the configuration allows no way"))
     }
 
     fn unwant(&mut self, transfer: TransferId) {
@@ -224,7 +255,7 @@ impl Room {
     }
 
     fn arrived(&mut self, link: Link) {
-        let LinkInfo { peer, way, remote, dialled } = link.info;
+        let LinkInfo { peer, way, remote, ref dialled } = link.info;
         let wanted = self.wants.any(peer);
         tracing::debug!(%peer, %way, ?remote, dialled = dialled.is_some(), wanted, "an authenticated link");
         if dialled.is_some() && !wanted {
@@ -333,10 +364,12 @@ impl Room {
             Ok((stream, theirs)) => {
                 let LinkInfo { peer, way, remote, .. } = info;
                 tracing::debug!(%transfer, %peer, %way, ?remote, "a link is ready");
-                self.wants.0.remove(&transfer);
+                let wanted = self.wants.0.remove(&transfer);
+                let attempts = wanted.map(|wanted| self.attempts(&wanted, Some(way))).unwrap_or_default();
                 self.known.insert(peer, Instant::now());
                 let reserved = theirs.reserved;
-                self.outbox.outcome(transfer, LinkEvent::Ready { transfer, peer, stream, way, remote, reserved });
+                let ready = LinkEvent::Ready { transfer, peer, stream, way, remote, reserved, attempts };
+                self.outbox.outcome(transfer, ready);
                 self.close_unless_wanted(peer);
             }
             Err(error) => {
@@ -351,32 +384,51 @@ impl Room {
     fn dial(&mut self, transfer: TransferId) {
         let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
         wanted.redial_at = None;
-        let mut candidates = Vec::new();
-        for candidate in wanted.want.candidates.clone() {
-            match self.setup.ourselves.objection(candidate.address) {
-                None => candidates.push(candidate),
-                Some(why) => wanted.note(Attempt {
-                    candidate,
-                    way: way_to(&candidate),
-                    code: "not-dialled",
-                    reason: format!("{} {why}: not dialled", candidate.address),
-                }),
+        let peer = wanted.want.peer;
+        let mut targets = Vec::new();
+        for target in wanted.targets.clone() {
+            let objection = match &target {
+                Target::Address(candidate) => self.setup.ourselves.objection(candidate.address),
+                Target::Punch | Target::Proxy { .. } | Target::InBand => None,
+            };
+            match objection {
+                None if self.setup.dialler.is_awaited(&target, peer) => {}
+                None => targets.push(target),
+                Some(why) => {
+                    let reason = format!("{target} {why}: not dialled");
+                    wanted.note(Attempt { way: target.way(), target: Some(target), code: "not-dialled", reason });
+                }
             }
         }
-        if candidates.is_empty() {
+        if targets.is_empty() {
             return;
         }
         self.counter += 1;
         let number = self.counter;
-        let round = Round { transfer, number, peer: wanted.want.peer, candidates };
+        let round = Round {
+            want: wanted.want.clone(),
+            since: wanted.since,
+            number,
+            targets,
+            punch_to: wanted.punch_to.clone(),
+        };
         let task = tokio::spawn(self.setup.dialler.clone().run(round));
         wanted.round = Some((number, AbortOnDropHandle::new(task)));
     }
 
-    /// The interfaces have other addresses than before.
-    fn moved(&mut self, interfaces: &[Interface]) {
-        self.setup.ourselves.ips = interfaces.iter().map(|i| i.ip).collect();
-        let told = candidates(&self.setup.ourselves.listening, interfaces, &self.setup.advertise);
+    /// Everything that was tried for a want, and why the other ways were not.
+    fn attempts(&self, wanted: &Wanted, got: Option<Way>) -> Vec<Attempt> {
+        let mut attempts = wanted.attempts();
+        let known = Known { ways: self.setup.ways, outside: &self.outside, seen: &self.seen };
+        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &known));
+        attempts.extend(explain::untried(&wanted.want, &attempts, got, &known));
+        attempts
+    }
+
+    /// The interfaces, or what is seen of us from outside, are not as before.
+    fn reached_otherwise(&mut self) {
+        let Setup { ourselves, interfaces, advertise, ways, .. } = &self.setup;
+        let told = candidates(&ourselves.listening, interfaces, advertise, (&self.outside, &self.seen), *ways);
         if *self.setup.candidates.borrow() != told {
             tracing::info!(count = told.len(), "our own addresses have changed");
             self.setup.candidates.send_replace(told.clone());

@@ -7,12 +7,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use xbt_core::ids::TransferId;
 use xbt_core::signal::Candidate;
+use xbt_core::way::Ways;
 
 use super::address::{Ourselves, candidates};
 use super::dial::Dialler;
 use super::door::Door;
 use super::interfaces::{interfaces, watch};
 use super::mailbox::{Mailbox, Order};
+use super::outside::Outside;
+use super::punch::{Arrived, Punch};
+use super::punched::{self, Seen};
+use super::relay::{Relays, Session};
 use super::room::{Room, Setup};
 use super::tls::Tls;
 use super::{Identity, LinkError, LinkEvent, Times, Want, listen};
@@ -29,8 +34,9 @@ pub struct LinkConfig {
     pub kept_port: Option<u16>,
     /// Further addresses to tell contacts, for example of a port that a person has forwarded.
     pub advertise: Vec<SocketAddr>,
-    /// Whether direct links are allowed. If not, nothing is listened on, dialled or told, and every want fails at once.
-    pub direct: bool,
+    /// Which ways are allowed. Without direct and mapped ones nothing is listened on, and without direct ones no address
+    /// of this computer is told.
+    pub ways: Ways,
     /// Ports of our own services: not dialled on any address of this computer, whatever a contact says.
     pub forbidden_ports: Vec<u16>,
     /// Who we are in the BitTorrent handshake.
@@ -41,6 +47,7 @@ pub struct LinkConfig {
 pub struct LinkRoom {
     tasks: JoinSet<()>,
     mailbox: Arc<Mailbox>,
+    punch: Option<Punch>,
 }
 
 /// To ask for links and for our own addresses. Cheap to clone.
@@ -50,6 +57,8 @@ pub struct LinkHandle {
     listening: Arc<[SocketAddr]>,
     port: Option<u16>,
     candidates: watch::Receiver<Vec<Candidate>>,
+    outside: Arc<watch::Sender<Outside>>,
+    session: Session,
 }
 
 impl LinkRoom {
@@ -73,16 +82,20 @@ impl LinkRoom {
         times: Times,
     ) -> Result<(Self, LinkHandle), LinkError> {
         let tls = Arc::new(Tls::new(&identity)?);
-        let LinkConfig { listen, kept_port, advertise, direct, forbidden_ports, peer_id } = config;
-        let listen = if direct { listen } else { Vec::new() };
-        let advertise = if direct { advertise } else { Vec::new() };
+        let LinkConfig { listen, kept_port, advertise, ways, forbidden_ports, peer_id } = config;
+        let listen = if ways.direct || ways.mapped { listen } else { Vec::new() };
         let listen::Bound { listeners, port } = listen::bind(&listen, kept_port)?;
         let listening: Vec<SocketAddr> = listeners.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         tracing::info!(fingerprint = %identity.fingerprint(), ?listening, "links are taken");
 
         let found = interfaces();
-        let ips = found.iter().map(|i| i.ip).collect();
-        let (tell_candidates, candidates) = watch::channel(candidates(&listening, &found, &advertise));
+        let (outside, seen_outside) = watch::channel(Outside::default());
+        let (tell_seen, seen) = watch::channel(Seen::default());
+        let nothing = (&Outside::default(), &Seen::default());
+        let first = candidates(&listening, &found, &advertise, nothing, ways);
+        let (tell_candidates, candidates) = watch::channel(first);
+        let ourselves = Ourselves { listening: listening.clone(), interfaces: found.clone(), forbidden_ports };
+        let interfaces = found.clone();
         let (see_interfaces, seen_interfaces) = watch::channel(found);
         // Full: tasks wait with what they report, and the door with letting in.
         let (report, inbox) = mpsc::channel(INBOX);
@@ -98,20 +111,59 @@ impl LinkRoom {
         let door = Door { tls: tls.clone(), own, patience: times.tls, inbox: report.clone() };
         tasks.spawn(door.keep(arriving));
         tasks.spawn(watch(see_interfaces));
-        let dialler = Arc::new(Dialler::new(tls, times, report.clone()));
-        let ourselves = Ourselves { listening: listening.clone(), ips, forbidden_ports };
-        let setup =
-            Setup { own, peer_id, direct, advertise, ourselves, times, dialler, report, candidates: tell_candidates };
-        tasks.spawn(Room::new(setup).live(mailbox.clone(), inbox, seen_interfaces, events));
+        let (bring_links, links) = mpsc::channel(1);
+        let punch = if ways.punched { start_punch(&tls, &listening, bring_links) } else { None };
+        if let Some(punch) = punch.clone() {
+            tasks.spawn(punched::hand_over(links, report.clone()));
+            tasks.spawn(punched::look(punch, seen_outside.clone(), seen_interfaces.clone(), tell_seen));
+        }
+        let session = Session::default();
+        let dialler = Arc::new(Dialler::new(own, tls, times, session.clone(), punch.clone(), report.clone()));
+        let candidates_of = tell_candidates;
+        let setup = Setup {
+            own,
+            peer_id,
+            ways,
+            advertise,
+            ourselves,
+            times,
+            dialler,
+            report,
+            candidates: candidates_of,
+            interfaces,
+        };
+        tasks.spawn(Room::new(setup).live(
+            mailbox.clone(),
+            inbox,
+            seen_interfaces,
+            (seen_outside, seen.clone()),
+            events,
+        ));
 
-        let handle = LinkHandle { mailbox: mailbox.clone(), listening: listening.into(), port, candidates };
-        Ok((Self { tasks, mailbox }, handle))
+        let outside = Arc::new(outside);
+        let listening = listening.into();
+        let handle = LinkHandle { mailbox: mailbox.clone(), listening, port, candidates, outside, session };
+        Ok((Self { tasks, mailbox, punch }, handle))
     }
 
     /// Ends everything and waits until the sockets are closed. Links that were handed over are not touched.
     pub async fn close(mut self) {
         self.mailbox.close();
         self.tasks.shutdown().await;
+        if let Some(punch) = self.punch.take() {
+            punch.close().await;
+        }
+    }
+}
+
+/// Without a UDP socket there are the other ways.
+fn start_punch(tls: &Arc<Tls>, listening: &[SocketAddr], links: mpsc::Sender<Arrived>) -> Option<Punch> {
+    match Punch::start(tls.clone(), &punched::sockets(listening), links) {
+        Ok(punch) => Some(punch),
+        Err(error) => {
+            tracing::warn!(%error, "no UDP socket, so no hole punching");
+            None
+        }
     }
 }
 
@@ -132,6 +184,20 @@ impl LinkHandle {
     /// an event may still come.
     pub fn unwant(&self, transfer: TransferId) {
         self.mailbox.post(transfer, Order::Unwant);
+    }
+
+    /// What routers and servers have told about us has changed.
+    pub fn outside(&self, change: impl FnOnce(&mut Outside)) {
+        self.outside.send_if_modified(|outside| {
+            let before = outside.clone();
+            change(outside);
+            *outside != before
+        });
+    }
+
+    /// Relays go through this session from now on.
+    pub fn relay_through(&self, session: Option<Arc<dyn Relays>>) {
+        self.session.set(session);
     }
 
     /// Where others may reach us, IPv6 first, at most 16. Follows the interfaces.

@@ -14,7 +14,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, PeerMisbehaved, ServerConfig,
     SignatureScheme, version,
 };
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use xbt_core::ids::Fingerprint;
 
@@ -27,6 +27,7 @@ pub(super) const ALPN: &[u8] = b"x-xbt/0";
 /// Our end of every link: keys and rules, ready to use.
 #[derive(Debug)]
 pub(super) struct Tls {
+    own: Fingerprint,
     provider: Arc<CryptoProvider>,
     key: Arc<CertifiedKey>,
     server: Arc<ServerConfig>,
@@ -47,27 +48,24 @@ impl Tls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         server.max_early_data_size = 0;
-        Ok(Self { provider, key, server: Arc::new(server) })
+        Ok(Self { own: identity.fingerprint(), provider, key, server: Arc::new(server) })
     }
 
-    /// Takes a connection in; any device may come this far, its fingerprint says which one it is.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<(Fingerprint, TlsStream<TcpStream>)> {
-        let stream = TlsAcceptor::from(self.server.clone()).accept(stream).await?;
-        let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(ALPN) {
-            return Err(invalid("no x-xbt/0"));
-        }
-        let certificate =
-            session.peer_certificates().and_then(|chain| chain.first()).ok_or(invalid("no certificate"))?;
-        let peer = fingerprint_of_certificate(certificate).map_err(|_| invalid("no readable certificate"))?;
-        Ok((peer, stream.into()))
+    /// Our own key's fingerprint.
+    pub fn own(&self) -> Fingerprint {
+        self.own
     }
 
-    /// Goes to the device with this fingerprint, and no other.
+    /// The rules for whoever comes to us, over TCP or inside QUIC.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
+
+    /// The rules for going to the device with this fingerprint, and no other, over TCP or inside QUIC.
     ///
     /// # Errors
-    /// See [`is_other_device`] for the one that matters most.
-    pub async fn connect(&self, peer: Fingerprint, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// None that a running daemon meets: its provider knows TLS 1.3.
+    pub fn client(&self, peer: Fingerprint) -> io::Result<ClientConfig> {
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])
             .map_err(io::Error::other)?
@@ -77,14 +75,45 @@ impl Tls {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
+        Ok(config)
+    }
+
+    /// Takes a connection in; any device may come this far, its fingerprint says which one it is.
+    pub async fn accept<S>(&self, stream: S) -> io::Result<(Fingerprint, TlsStream<S>)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = TlsAcceptor::from(self.server.clone()).accept(stream).await?;
+        let (_, session) = stream.get_ref();
+        if session.alpn_protocol() != Some(ALPN) {
+            return Err(invalid("no x-xbt/0"));
+        }
+        let peer = peer_of(session.peer_certificates().unwrap_or_default())?;
+        Ok((peer, stream.into()))
+    }
+
+    /// Goes to the device with this fingerprint, and no other.
+    ///
+    /// # Errors
+    /// See [`is_other_device`] for the one that matters most.
+    pub async fn connect<S>(&self, peer: Fingerprint, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         // Devices have keys, not names; with SNI off this one is neither sent nor checked.
         let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let stream = TlsConnector::from(Arc::new(self.client(peer)?)).connect(name, stream).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(invalid("no x-xbt/0"));
         }
         Ok(stream.into())
     }
+}
+
+/// Whose certificate this is, of a handshake that has proved the key.
+pub(super) fn peer_of(chain: &[CertificateDer<'_>]) -> io::Result<Fingerprint> {
+    let certificate = chain.first().ok_or(invalid("no certificate"))?;
+    fingerprint_of_certificate(certificate).map_err(|_| invalid("no readable certificate"))
 }
 
 /// Whether the error says that the other end proved another key than the one that was wanted.

@@ -1,14 +1,19 @@
 //! The wants that have no link yet: each is a grant ("this device may have this content") and a search.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
-use xbt_core::signal::{Candidate, MAX_CANDIDATES};
+use xbt_core::ids::{Fingerprint, FullJid, InfoHash, TransferId};
+use xbt_core::signal::{MAX_CANDIDATES, Reach};
+use xbt_core::way::Ways;
 
-use super::{Attempt, Way, way_to};
+use super::punch::Expectation;
+use super::target::{Target, targets};
+use super::{Attempt, Way};
 
 /// That a link is wanted, with whom, and for which content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +24,35 @@ pub struct Want {
     pub peer: Fingerprint,
     /// For which content.
     pub info_hash: InfoHash,
-    /// Where the device may be reached, best first; may be empty, the device dials too. Those beyond
-    /// [`MAX_CANDIDATES`] are ignored.
-    pub candidates: Vec<Candidate>,
+    /// Our own address at our XMPP server, for relays.
+    pub own: FullJid,
+    /// The same of the other device.
+    pub device: FullJid,
+    /// Where the device may be reached; may be empty, the device dials too. Candidates beyond [`MAX_CANDIDATES`] are
+    /// ignored.
+    pub theirs: Reach,
+    /// What the device was told about us.
+    pub ours: Reach,
+    /// How long hole punching is put off, so that both sides begin at about the same moment.
+    pub delay: Duration,
+    /// Only a way better than this one is wanted.
+    pub better_than: Option<Way>,
 }
 
 /// A want and how far it has come. Dropping it stops everything that goes on for it.
 pub(super) struct Wanted {
-    pub want: Want,
+    pub want: Arc<Want>,
+    /// What can be tried, in the order in which it is.
+    pub targets: Vec<Target>,
+    /// Waits for an in-band bytestream that the other device opens.
+    pub expecting: Option<AbortOnDropHandle<()>>,
+    /// Where holes are punched to, as far as we may.
+    pub punch_to: Arc<[SocketAddr]>,
+    /// Lets in what comes through a hole.
+    pub let_in: Option<Expectation>,
     pub since: Instant,
     pub deadline: Instant,
-    /// The latest for each candidate that has failed.
+    /// The latest for each target that has failed.
     attempts: Vec<Attempt>,
     /// The round of dials under way, with its number.
     pub round: Option<(u64, AbortOnDropHandle<()>)>,
@@ -41,12 +64,17 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub fn new(mut want: Want, now: Instant, patience: Duration) -> Self {
-        want.candidates.truncate(MAX_CANDIDATES);
+    pub fn new(mut want: Want, own: Fingerprint, ways: Ways, now: Instant, patience: Duration) -> Self {
+        want.theirs.candidates.truncate(MAX_CANDIDATES);
         let mut seen = HashSet::new();
-        want.candidates.retain(|candidate| seen.insert(*candidate));
+        want.theirs.candidates.retain(|candidate| seen.insert(*candidate));
+        let targets = targets((own, want.peer), (&want.ours, &want.theirs), ways, want.better_than);
         Self {
-            want,
+            want: Arc::new(want),
+            targets,
+            expecting: None,
+            punch_to: Arc::default(),
+            let_in: None,
             since: now,
             deadline: now + patience,
             attempts: Vec::new(),
@@ -57,9 +85,9 @@ impl Wanted {
         }
     }
 
-    /// Keeps why a candidate has failed.
+    /// Keeps why a target has failed.
     pub fn note(&mut self, attempt: Attempt) {
-        self.attempts.retain(|other| other.candidate != attempt.candidate);
+        self.attempts.retain(|other| other.target != attempt.target);
         self.attempts.push(attempt);
     }
 
@@ -70,23 +98,27 @@ impl Wanted {
         self.rounds += 1;
     }
 
-    /// The best way that its candidates, as far as they have not failed, could still give.
+    /// The best way that its targets, as far as they have not failed, could still give.
     pub fn best_hoped_for(&self) -> Option<Way> {
-        let hopeful = |candidate: &&Candidate| !self.attempts.iter().any(|a| a.candidate == **candidate);
-        self.want.candidates.iter().filter(hopeful).map(way_to).min()
+        let hopeful = |target: &&Target| !self.attempts.iter().any(|a| a.target.as_ref() == Some(*target));
+        self.targets.iter().filter(hopeful).map(Target::way).min()
     }
 
-    /// What became of each candidate, in the order they were given.
-    pub fn into_attempts(mut self) -> Vec<Attempt> {
-        let attempts = std::mem::take(&mut self.attempts);
-        let of = |candidate: &Candidate| attempts.iter().find(|a| a.candidate == *candidate).cloned();
-        let unanswered = |candidate: &Candidate| Attempt {
-            candidate: *candidate,
-            way: way_to(candidate),
+    /// Whether a link by this way is of use.
+    pub fn takes(&self, way: Way) -> bool {
+        self.want.better_than.is_none_or(|in_use| way < in_use)
+    }
+
+    /// What became of each target, in the order in which they were tried.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        let of = |target: &Target| self.attempts.iter().find(|a| a.target.as_ref() == Some(target)).cloned();
+        let unanswered = |target: &Target| Attempt {
+            target: Some(target.clone()),
+            way: target.way(),
             code: "no-answer",
-            reason: format!("{} did not answer in time", candidate.address),
+            reason: format!("{target} did not answer in time"),
         };
-        self.want.candidates.iter().map(|candidate| of(candidate).unwrap_or_else(|| unanswered(candidate))).collect()
+        self.targets.iter().map(|target| of(target).unwrap_or_else(|| unanswered(target))).collect()
     }
 }
 

@@ -24,9 +24,13 @@ use xbt_core::signal::{Condition, Outcome, Refusal, Token};
 use super::caps;
 use super::convert::{self, Expected};
 use super::jid as address;
+use super::relay::{RelayError, Reply};
 
+mod activate;
 mod commands;
 mod devices;
+mod facilities;
+mod in_band;
 mod iq;
 mod rate;
 mod roster;
@@ -34,6 +38,8 @@ mod roster;
 mod tests;
 
 use devices::Devices;
+use facilities::Finder;
+use in_band::InBand;
 use rate::Rates;
 use roster::Roster;
 
@@ -64,6 +70,16 @@ enum Purpose {
     Roster,
     /// What a device can do.
     Features { device: FullJid, hash: Option<caps::Hash> },
+    /// What the server does for links.
+    Facility { search: u64, question: facilities::Question },
+    /// A bytestream through a proxy.
+    Activate { who: String, reply: Reply<()> },
+    /// An in-band bytestream is opened.
+    Open { number: u64 },
+    /// A block of one.
+    Block { number: u64, sent: Instant },
+    /// The end of one; what the other device says to it does not matter.
+    Close,
     /// Nothing depends on the answer; the words are for the log.
     Nothing(&'static str),
 }
@@ -100,10 +116,14 @@ pub(super) struct Agent {
     known: caps::Known,
     /// By the number in their ids. The first is the oldest, since all have the same patience.
     sent: BTreeMap<u64, Sent>,
+    /// Blocks of in-band bytestreams, likewise: they have a patience of their own.
+    blocks: BTreeMap<u64, Sent>,
     next_id: u64,
     /// The first is the oldest, likewise.
     asked: BTreeMap<Token, Asked>,
     rates: Rates,
+    finder: Finder,
+    in_band: InBand,
     out: VecDeque<Stanza>,
     events: VecDeque<SessionEvent>,
     /// Why this stream is of no use.
@@ -123,9 +143,12 @@ impl Agent {
             devices: Devices::default(),
             known: caps::Known::default(),
             sent: BTreeMap::new(),
+            blocks: BTreeMap::new(),
             next_id: 0,
             asked: BTreeMap::new(),
             rates: Rates::default(),
+            finder: Finder::default(),
+            in_band: InBand::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
             broken: None,
@@ -176,39 +199,75 @@ impl Agent {
 
     /// The stream is gone for good: every request of ours is lost, and nobody waits for our answers.
     pub(super) fn abandon(&mut self) {
-        self.out.clear();
         self.asked.clear();
         self.devices = Devices::default();
         self.broken = None;
+        self.finder.stop();
+        self.abandon_in_band();
+        self.blocks.clear();
+        // What `abandon_in_band` acknowledged: nobody waits for that either.
+        self.out.clear();
         for (_, sent) in std::mem::take(&mut self.sent) {
-            if let Purpose::Request { token, .. } = sent.purpose {
-                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            match sent.purpose {
+                Purpose::Request { token, .. } => {
+                    self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                }
+                Purpose::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
+                Purpose::Roster
+                | Purpose::Features { .. }
+                | Purpose::Facility { .. }
+                | Purpose::Open { .. }
+                | Purpose::Block { .. }
+                | Purpose::Close
+                | Purpose::Nothing(_) => {}
             }
         }
+    }
+
+    /// The old stream goes on over a new connection, perhaps from another address.
+    pub(super) fn resumed(&mut self, now: Instant) {
+        self.seek_facilities(false, now);
     }
 
     /// When [`Self::expire`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sent = self.sent.first_key_value().map(|(_, sent)| sent.until);
         let asked = self.asked.first_key_value().map(|(_, asked)| asked.until);
-        sent.into_iter().chain(asked).min()
+        let block = self.blocks.first_key_value().map(|(_, sent)| sent.until);
+        let others = [sent, asked, block, self.finder.deadline(), self.in_band.deadline()];
+        others.into_iter().flatten().min()
     }
 
     /// Gives up what took too long.
     pub(super) fn expire(&mut self, now: Instant) {
+        // First, so that no answer that is missing leads to another question.
+        self.expire_search(now);
         while let Some(entry) = self.sent.first_entry().filter(|entry| entry.get().until <= now) {
-            match entry.remove().purpose {
-                Purpose::Request { token, .. } => {
-                    self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
-                }
-                Purpose::Roster => self.broken = Some("the server does not send the roster".to_owned()),
-                Purpose::Features { device, hash } => self.features(&device, hash, None, now),
-                Purpose::Nothing(what) => tracing::warn!(what, "no answer from the server"),
-            }
+            let purpose = entry.remove().purpose;
+            self.unanswered(purpose, now);
         }
+        while let Some(entry) = self.blocks.first_entry().filter(|entry| entry.get().until <= now) {
+            let purpose = entry.remove().purpose;
+            self.unanswered(purpose, now);
+        }
+        self.expire_early(now);
         while let Some(entry) = self.asked.first_entry().filter(|entry| entry.get().until <= now) {
             let asked = entry.remove();
             self.refuse_slowly(asked);
+        }
+    }
+
+    fn unanswered(&mut self, purpose: Purpose, now: Instant) {
+        match purpose {
+            Purpose::Request { token, .. } => self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost }),
+            Purpose::Roster => self.broken = Some("the server does not send the roster".to_owned()),
+            Purpose::Features { device, hash } => self.features(&device, hash, None, now),
+            Purpose::Facility { search, question } => self.facility(search, question, None, now),
+            Purpose::Activate { who, reply } => Self::activated(who, reply, None),
+            Purpose::Open { number } => self.opened(number, None, now),
+            Purpose::Block { number, sent } => self.block_answered(number, None, sent, now),
+            Purpose::Close => {}
+            Purpose::Nothing(what) => tracing::warn!(what, "no answer from the server"),
         }
     }
 
@@ -242,9 +301,7 @@ impl Agent {
 
     /// Sends an IQ (`set`, or the payload as `get`) and remembers what it was for.
     fn ask(&mut self, to: Option<Jid>, get: Option<Element>, set: Option<Element>, purpose: Purpose, now: Instant) {
-        let number = self.next_id;
-        self.next_id += 1;
-        let id = format!("{}-{number}", self.prefix);
+        let (number, id) = self.next_iq();
         let iq = match (get, set) {
             (Some(payload), _) => Iq::Get { from: None, to: to.clone(), id, payload },
             (None, Some(payload)) => Iq::Set { from: None, to: to.clone(), id, payload },
@@ -254,11 +311,18 @@ impl Agent {
         self.out.push_back(iq.into());
     }
 
+    /// The number of the next IQ, and its id.
+    fn next_iq(&mut self) -> (u64, String) {
+        let number = self.next_id;
+        self.next_id += 1;
+        (number, format!("{}-{number}", self.prefix))
+    }
+
     /// Takes back what an answer belongs to. Ids can be guessed, so the sender must be the one whom we asked (RFC
     /// 6120, section 8.1.2.1); our server may leave its name out or speak as the account.
     fn matched(&mut self, from: Option<&Jid>, id: &str) -> Option<Purpose> {
         let number = id.strip_prefix(self.prefix.as_str())?.strip_prefix('-')?.parse().ok()?;
-        let sent = self.sent.get(&number)?;
+        let sent = self.sent.get(&number).or_else(|| self.blocks.get(&number))?;
         let genuine = match (&sent.to, from) {
             (Some(to), Some(from)) => to == from,
             (Some(_), None) => false,
@@ -268,7 +332,8 @@ impl Agent {
             tracing::debug!(?from, id, "an answer from somebody else");
             return None;
         }
-        self.sent.remove(&number).map(|sent| sent.purpose)
+        let sent = self.sent.remove(&number).or_else(|| self.blocks.remove(&number));
+        sent.map(|sent| sent.purpose)
     }
 
     /// Whether a stanza comes from our own server on behalf of the account.

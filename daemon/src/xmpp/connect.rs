@@ -3,6 +3,7 @@
 //! Every step has a time limit; nothing is ever sent in plain text but the request for StartTLS.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +27,15 @@ use super::{SessionConfig, Tls};
 /// Bound on each exchange over the stream: opening it, StartTLS, login, opening it again.
 pub(super) const STEP: Duration = Duration::from_secs(15);
 
-/// A silent server is asked for a sign of life after the first, and given up after the second: dead within 65 s.
+/// A silent server is asked for a sign of life after the first, and given up after the second: dead within 45 s.
 const TIMEOUTS: Timeouts =
-    Timeouts { read_timeout: Duration::from_secs(45), response_timeout: Duration::from_secs(20) };
+    Timeouts { read_timeout: Duration::from_secs(30), response_timeout: Duration::from_secs(15) };
 
 /// An authenticated stream.
 pub(super) struct Fresh {
     pub stream: XmppStream<Io>,
+    /// Our end of the connection.
+    pub local: Option<IpAddr>,
     pub features: StreamFeatures,
 }
 
@@ -87,6 +90,7 @@ async fn log_in_at(
     target: &Target,
 ) -> Result<Fresh, Failure> {
     let tcp = dns::dial(target).await?;
+    let local = tcp.local_addr().ok().map(|address| address.ip());
     let tcp = match target.tls {
         Tls::Direct => tcp,
         Tls::StartTls => in_time("StartTLS", start_tls(account, tcp)).await?,
@@ -101,7 +105,7 @@ async fn log_in_at(
     if !features.can_bind() {
         return Err(Failure::passing("the server offers no resource binding"));
     }
-    Ok(Fresh { stream, features })
+    Ok(Fresh { stream, local, features })
 }
 
 async fn prove(

@@ -3,12 +3,14 @@
 
 use std::net::SocketAddr;
 
+use tokio_xmpp::jid::Jid;
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xbt_core::signal::{
-    Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_SYNC_ITEMS, Offer, Refusal, Request,
-    Role, SyncItem, SyncState, Wait,
+    Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, MAX_STREAM_ID, MAX_SYNC_ITEMS,
+    Offer, Proxy, Reach, Refusal, Request, Role, SyncItem, SyncState, Wait,
 };
+use xbt_core::way::Way;
 
 use super::payload as wire;
 
@@ -21,6 +23,8 @@ pub(super) const MAX_NAME: usize = 1024;
 pub(super) const MAX_MESSAGE: usize = 4096;
 /// Bytes of the longest reason of a failure, and of the longest text of a refusal.
 pub(super) const MAX_REASON: usize = 1024;
+/// Bytes of the longest name of a service or its host (RFC 1035: a domain name has up to 253).
+pub(super) const MAX_SERVICE: usize = 255;
 
 /// Something from outside that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,17 +175,36 @@ fn connect_in(connect: wire::Connect) -> Result<Connect, Invalid> {
         let kind = match candidate.kind.as_str() {
             "host" => CandidateKind::Host,
             "mapped" => CandidateKind::Mapped,
+            "reflexive" => CandidateKind::Reflexive,
             // A way that a later version knows; ours are still good.
             _ => return None,
         };
         (candidate.port != 0).then(|| Candidate { kind, address: SocketAddr::new(candidate.ip, candidate.port) })
     });
+    let stream_id = connect.stream_id.map(|id| bounded("stream-id", id, MAX_STREAM_ID)).transpose()?;
+    let reach = Reach {
+        candidates: candidates.take(MAX_CANDIDATES).collect(),
+        proxies: connect.proxies.into_iter().filter_map(proxy_in).take(MAX_PROXIES).collect(),
+        in_band: connect.in_band.is_some() && stream_id.is_some(),
+        stream_id: stream_id.filter(|id| !id.is_empty()),
+    };
     Ok(Connect {
         id: id_in(&connect.id)?,
         info_hash: connect.info_hash.parse().map_err(|error| Invalid::of("info-hash", error))?,
         fingerprint: connect.fingerprint.parse().map_err(|error| Invalid::of("fingerprint", error))?,
-        candidates: candidates.take(MAX_CANDIDATES).collect(),
+        reach,
+        delay: connect.delay.unwrap_or_default(),
+        // An unknown way is one of a later version: there is a link, and ours may be better.
+        better_than: connect.better_than.map(|name| Way::from_name(&name).unwrap_or(Way::InBand)),
     })
+}
+
+/// A proxy that makes no sense is left out: the others are still good.
+fn proxy_in(proxy: wire::Proxy) -> Option<Proxy> {
+    let wire::Proxy { jid, host, port } = proxy;
+    let sensible = |text: &str| !text.is_empty() && text.len() <= MAX_SERVICE;
+    let is_service = Jid::new(&jid).is_ok_and(|jid| jid.node().is_none());
+    (sensible(&jid) && sensible(&host) && port != 0 && is_service).then_some(Proxy { jid, host, port })
 }
 
 fn sync_in(sync: wire::Sync) -> Result<Vec<SyncItem>, Invalid> {
@@ -304,10 +327,12 @@ pub(super) fn offer_out(offer: Offer) -> wire::Offer {
 }
 
 fn connect_out(connect: Connect) -> wire::Connect {
-    let candidates = connect.candidates.into_iter().take(MAX_CANDIDATES).map(|candidate| wire::Candidate {
+    let Reach { candidates, proxies, stream_id, in_band } = connect.reach;
+    let candidates = candidates.into_iter().take(MAX_CANDIDATES).map(|candidate| wire::Candidate {
         kind: match candidate.kind {
             CandidateKind::Host => "host".to_owned(),
             CandidateKind::Mapped => "mapped".to_owned(),
+            CandidateKind::Reflexive => "reflexive".to_owned(),
         },
         ip: candidate.address.ip(),
         port: candidate.address.port(),
@@ -316,7 +341,16 @@ fn connect_out(connect: Connect) -> wire::Connect {
         id: connect.id.to_string(),
         info_hash: connect.info_hash.to_string(),
         fingerprint: connect.fingerprint.to_string(),
+        stream_id,
+        delay: (connect.delay != 0).then_some(connect.delay),
+        better_than: connect.better_than.map(|way| way.to_string()),
         candidates: candidates.collect(),
+        proxies: proxies
+            .into_iter()
+            .take(MAX_PROXIES)
+            .map(|proxy| wire::Proxy { jid: proxy.jid, host: proxy.host, port: proxy.port })
+            .collect(),
+        in_band: in_band.then_some(wire::InBand),
     }
 }
 

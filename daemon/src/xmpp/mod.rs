@@ -10,6 +10,7 @@
 //! | `wire`, `sm` | binding, stream management, reading and writing |
 //! | `agent` | stanzas and commands to stanzas and events, without I/O |
 //! | `payload`, `convert` | our own elements |
+//! | `relay`, `in_band` | proxies and bytestreams, as links use them |
 //! | `session`, `backoff`, `failure` | what happens when, and what is told about it |
 //!
 //! **The log.** The library's logger prints whole stanzas at the level `trace`, those of the login (and so the
@@ -25,6 +26,7 @@ use xbt_core::ids::BareJid;
 use xbt_core::session::{SessionCommand, SessionEvent};
 
 use crate::config::{Secret, Tls};
+use relay::Order;
 
 mod agent;
 mod backoff;
@@ -37,17 +39,22 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod in_band;
 mod jid;
 mod login;
 mod payload;
+mod probe;
+mod relay;
 mod session;
 mod sm;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod wire;
 
+pub use in_band::InBandStream;
 pub use jid::{InvalidJid, parse_bare};
+pub use relay::RelayError;
 
 /// Directives for a `tracing_subscriber::EnvFilter` that keep passwords and messages out of the log.
 pub const LOG_LIMITS: [&str; 4] = ["tokio_xmpp=info", "xmpp_parsers=info", "rxml=info", "minidom=info"];
@@ -114,7 +121,7 @@ impl Session {
         let (stop, stopped) = oneshot::channel();
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let task = tokio::spawn(session::run(config, events, inbox, stopped));
-        (Self { stop, task }, SessionHandle { commands })
+        (Self { stop, task }, SessionHandle { orders: commands })
     }
 
     /// Tells the contacts and the server that we go, within two seconds.
@@ -127,17 +134,21 @@ impl Session {
     }
 }
 
-/// Sends commands to a session.
+/// Sends commands to a session, and asks it for relays.
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
-    commands: mpsc::Sender<SessionCommand>,
+    orders: mpsc::Sender<Order>,
 }
 
 impl SessionHandle {
     /// Waits for a place in the queue. A command to a session that has ended is dropped.
     pub async fn send(&self, command: SessionCommand) {
-        if self.commands.send(command).await.is_err() {
-            tracing::debug!("a command for a session that has ended");
+        self.order(Order::Command(command)).await;
+    }
+
+    async fn order(&self, order: Order) {
+        if self.orders.send(order).await.is_err() {
+            tracing::debug!("an order for a session that has ended");
         }
     }
 
@@ -147,8 +158,12 @@ impl SessionHandle {
     /// Gives the command back if the queue (256 commands) is full or the session has ended.
     #[expect(clippy::result_large_err, reason = "the caller gets its command back")]
     pub fn try_send(&self, command: SessionCommand) -> Result<(), SessionCommand> {
-        self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
-        })
+        match self.orders.try_reserve() {
+            Ok(place) => {
+                place.send(Order::Command(command));
+                Ok(())
+            }
+            Err(_) => Err(command),
+        }
     }
 }

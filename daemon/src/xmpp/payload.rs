@@ -1,4 +1,5 @@
-//! Our own elements, namespace `urn:x-xbt:0`, exactly as `docs/protocol.md` has them.
+//! Our own elements, namespace `urn:x-xbt:0`, exactly as `docs/protocol.md` has them. Those of XEPs that the library
+//! does not have, or reads too strictly, are in a module for each XEP.
 //!
 //! Unknown attributes and children are ignored, so that later versions can add some. What the values may be is
 //! checked in [`super::convert`].
@@ -8,6 +9,11 @@ use std::net::IpAddr;
 
 use tokio_xmpp::parsers::message::MessagePayload;
 use xso::{AsXml, FromXml};
+
+pub(super) mod address;
+pub(super) mod bytestreams;
+pub(super) mod in_band;
+pub(super) mod services;
 
 /// The namespace of everything here, and the feature in service discovery.
 pub(super) const NS: &str = "urn:x-xbt:0";
@@ -55,6 +61,23 @@ pub(super) struct Candidate {
     pub port: u16,
 }
 
+/// `<proxy/>` of a `<connect/>`
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "proxy")]
+pub(super) struct Proxy {
+    #[xml(attribute)]
+    pub jid: String,
+    #[xml(attribute)]
+    pub host: String,
+    #[xml(attribute)]
+    pub port: u16,
+}
+
+/// `<in-band/>` of a `<connect/>`
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "in-band")]
+pub(super) struct InBand;
+
 /// `<connect/>`, both as request and as its result
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "connect")]
@@ -65,8 +88,18 @@ pub(super) struct Connect {
     pub info_hash: String,
     #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
+    #[xml(attribute(default, name = "stream-id"))]
+    pub stream_id: Option<String>,
+    #[xml(attribute(default))]
+    pub delay: Option<u32>,
+    #[xml(attribute(default, name = "better-than"))]
+    pub better_than: Option<String>,
     #[xml(child(n = ..))]
     pub candidates: Vec<Candidate>,
+    #[xml(child(n = ..))]
+    pub proxies: Vec<Proxy>,
+    #[xml(child(default))]
+    pub in_band: Option<InBand>,
 }
 
 /// `<decline/>`

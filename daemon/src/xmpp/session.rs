@@ -14,12 +14,16 @@ use xbt_core::signal::Outcome;
 use super::agent::Agent;
 use super::backoff::{self, Backoff};
 use super::failure::{Failure, Lost, Refused};
+use super::relay::Order;
 use super::sm::Management;
 use super::wire::{Begin, Incoming, Wire};
 use super::{GOODBYE, SessionConfig, connect, jid as address, tls};
 
 /// Events that may wait for their receiver before nothing more is taken in.
 const MOST_EVENTS: usize = 4096;
+
+/// Between two attempts that did not wait because the network had changed: it changes in several steps.
+const CALM: Duration = Duration::from_secs(1);
 
 /// The program does not want the session any more.
 #[derive(Debug)]
@@ -28,8 +32,8 @@ struct Stopped;
 /// Where the session meets the program.
 struct Ends {
     events: mpsc::Sender<SessionEvent>,
-    commands: mpsc::Receiver<SessionCommand>,
-    /// Whether there may be more commands.
+    orders: mpsc::Receiver<Order>,
+    /// Whether there may be more orders.
     open: bool,
     /// Resolves when the session is to end, also when its owner is gone.
     stop: oneshot::Receiver<()>,
@@ -39,10 +43,10 @@ struct Ends {
 pub(super) async fn run(
     config: SessionConfig,
     events: mpsc::Sender<SessionEvent>,
-    commands: mpsc::Receiver<SessionCommand>,
+    orders: mpsc::Receiver<Order>,
     stop: oneshot::Receiver<()>,
 ) {
-    let ends = Ends { events, commands, open: true, stop };
+    let ends = Ends { events, orders, open: true, stop };
     let Stopped = match address::from_bare(&config.jid) {
         Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
         Ok(_) | Err(_) => {
@@ -68,8 +72,8 @@ async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: 
                 (Ok(_), None) => {}
                 (Err(_), _) => return Stopped,
             },
-            command = ends.commands.recv(), if ends.open && room => match command {
-                Some(SessionCommand::Request { token, .. }) => {
+            order = ends.orders.recv(), if ends.open && room => match order {
+                Some(Order::Command(SessionCommand::Request { token, .. })) => {
                     waiting.push_back(SessionEvent::Answered { token, outcome: Outcome::Lost });
                 }
                 Some(_) => {}
@@ -86,11 +90,13 @@ struct Session {
     /// What a lost stream needs to go on.
     previous: Option<Management>,
     tls: Option<Arc<ClientConfig>>,
+    /// When a pause was last cut short.
+    hurried: Option<Instant>,
 }
 
 impl Session {
     fn new(account: BareJid, ends: Ends) -> Self {
-        Self { agent: Agent::new(account.clone()), account, ends, previous: None, tls: None }
+        Self { agent: Agent::new(account.clone()), account, ends, previous: None, tls: None, hurried: None }
     }
 
     async fn live(mut self, config: &SessionConfig) -> Stopped {
@@ -100,9 +106,14 @@ impl Session {
         let mut followed = false;
         loop {
             self.tell(Connection::Connecting);
-            let (reason, pause) = match self.log_in(config, elsewhere.take()).await {
+            let attempt = match self.log_in(config, elsewhere.take()).await {
                 Err(Stopped) => return Stopped,
-                Ok(Ok((wire, begin))) => {
+                // What was begun in the old network is begun again.
+                Ok(None) => continue,
+                Ok(Some(attempt)) => attempt,
+            };
+            let (reason, pause) = match attempt {
+                Ok((wire, begin)) => {
                     let since = Instant::now();
                     self.begun(begin, since);
                     let lost = match self.serve(wire).await {
@@ -115,20 +126,23 @@ impl Session {
                     backoff.lost(since, Instant::now());
                     (lost.reason, backoff.next(Instant::now(), random()))
                 }
-                Ok(Err(Failure::Refused(refused))) => return self.refused(refused).await,
-                Ok(Err(Failure::Elsewhere(host))) if !followed => {
+                Err(Failure::Refused(refused)) => return self.refused(refused).await,
+                Err(Failure::Elsewhere(host)) if !followed => {
                     tracing::info!(host, "the server sends us to another one");
                     (elsewhere, followed) = (Some(host), true);
                     continue;
                 }
-                Ok(Err(failure @ (Failure::Passing(_) | Failure::Elsewhere(_)))) => {
+                Err(failure @ (Failure::Passing(_) | Failure::Elsewhere(_))) => {
                     followed = false;
                     (failure.to_string(), backoff.next(Instant::now(), random()))
                 }
-                Ok(Err(Failure::Stubborn(reason))) => (reason, backoff::jittered(backoff::LONGEST, random())),
+                Err(Failure::Stubborn(reason)) => (reason, backoff::jittered(backoff::LONGEST, random())),
             };
-            if let Err(Stopped) = self.pause(reason, pause).await {
-                return Stopped;
+            match self.pause(reason, pause).await {
+                Ok(Some(())) => {}
+                // The failures were those of another network.
+                Ok(None) => backoff = Backoff::default(),
+                Err(Stopped) => return Stopped,
             }
         }
     }
@@ -143,19 +157,20 @@ impl Session {
         hopeless(self.ends, waiting, refused).await
     }
 
-    async fn pause(&mut self, reason: String, pause: Duration) -> Result<(), Stopped> {
+    /// `None`: cut short, the network has changed.
+    async fn pause(&mut self, reason: String, pause: Duration) -> Result<Option<()>, Stopped> {
         tracing::info!(retry_in = ?pause, "offline: {reason}");
         let retry_in = u64::try_from(pause.as_millis()).ok();
         self.tell(Connection::Offline { reason, retry_in });
         self.offline(tokio::time::sleep(pause)).await
     }
 
-    /// One attempt, while commands are still taken.
+    /// One attempt, while orders are still taken. `None`: broken off, the network has changed.
     async fn log_in(
         &mut self,
         config: &SessionConfig,
         preferred: Option<String>,
-    ) -> Result<Result<(Wire, Begin), Failure>, Stopped> {
+    ) -> Result<Option<Result<(Wire, Begin), Failure>>, Stopped> {
         let account = self.account.clone();
         let tls = self.tls.clone();
         let mut previous = self.previous.take();
@@ -171,9 +186,11 @@ impl Session {
         let result = self.offline(attempt).await?;
         // Still there if the attempt failed before the server was asked.
         self.previous = previous;
-        Ok(result.map(|(tls, begun)| {
-            self.tls = Some(tls);
-            begun
+        Ok(result.map(|result| {
+            result.map(|(tls, begun)| {
+                self.tls = Some(tls);
+                begun
+            })
         }))
     }
 
@@ -181,6 +198,8 @@ impl Session {
         let resumed = matches!(begin, Begin::Resumed);
         if let Begin::Bound(device) = begin {
             self.agent.reset(device, random(), now);
+        } else {
+            self.agent.resumed(now);
         }
         if let Some(device) = self.agent.device() {
             tracing::debug!(%device, resumed, "online");
@@ -208,9 +227,15 @@ impl Session {
     }
 
     async fn exchange(&mut self, wire: &mut Wire) -> Result<Lost, Stopped> {
+        let bell = self.agent.bell();
         loop {
+            let now = Instant::now();
+            self.agent.tend_in_band(now);
             while let Some(stanza) = self.agent.take_stanza() {
                 wire.push(stanza);
+            }
+            while let Some(block) = self.agent.take_block(now) {
+                wire.push_later(block);
             }
             if let Some(reason) = self.agent.take_broken() {
                 return Ok(Lost::for_good(reason));
@@ -222,10 +247,16 @@ impl Session {
                 permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
                     deliver(permit, &mut self.agent)?;
                 }
-                command = self.ends.commands.recv(), if self.ends.open && room && wire.has_room() => match command {
-                    Some(command) => self.agent.do_command(command, Instant::now()),
+                order = self.ends.orders.recv(), if self.ends.open && room && wire.has_room() => match order {
+                    Some(Order::NetworkChanged) => {
+                        if let Err(lost) = wire.check() {
+                            return Ok(lost);
+                        }
+                    }
+                    Some(order) => self.agent.do_order(order, Instant::now()),
                     None => self.ends.open = false,
                 },
+                () = bell.notified() => {}
                 incoming = wire.next(), if room => match incoming {
                     Ok(Incoming::Stanza(stanza)) => self.agent.stanza(*stanza, Instant::now()),
                     Ok(Incoming::BadIq(header)) => self.agent.bad_iq(header, Instant::now()),
@@ -236,20 +267,30 @@ impl Session {
         }
     }
 
-    /// Does some work while there is no stream; commands are answered, events delivered.
-    async fn offline<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    /// Does some work while there is no stream; orders are answered, events delivered. `None`: the work was left because
+    /// the network has changed, which happens once in [`CALM`] at most.
+    async fn offline<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, Stopped> {
         tokio::pin!(work);
+        let mut hurry = None;
         loop {
             let room = self.agent.events_waiting() < MOST_EVENTS;
             let deadline = self.agent.deadline();
             tokio::select! {
                 _ = &mut self.ends.stop => return Err(Stopped),
-                done = &mut work => return Ok(done),
+                done = &mut work => return Ok(Some(done)),
+                now = due(hurry), if hurry.is_some() => {
+                    self.hurried = Some(now);
+                    return Ok(None);
+                }
                 permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
                     deliver(permit, &mut self.agent)?;
                 }
-                command = self.ends.commands.recv(), if self.ends.open && room => match command {
-                    Some(command) => self.agent.do_command_offline(command),
+                order = self.ends.orders.recv(), if self.ends.open && room => match order {
+                    Some(Order::NetworkChanged) => {
+                        let now = Instant::now();
+                        hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
+                    }
+                    Some(order) => self.agent.do_order_offline(order),
                     None => self.ends.open = false,
                 },
                 now = due(deadline), if deadline.is_some() => self.agent.expire(now),

@@ -18,6 +18,8 @@ pub(super) struct Management {
     acked: u32,
     /// What was sent since, oldest first, at most [`MOST_UNACKED`].
     unacked: VecDeque<Box<Stanza>>,
+    /// What had not been written when the connection broke.
+    unsent: VecDeque<Box<Stanza>>,
 }
 
 /// The server's counter is impossible, or it never acknowledges.
@@ -34,7 +36,7 @@ pub(super) enum BadCount {
 impl Management {
     pub(super) fn new(enabled: &sm::Enabled) -> Self {
         let id = enabled.id.as_ref().filter(|_| enabled.resume).map(|id| id.0.clone());
-        Self { id, received: 0, acked: 0, unacked: VecDeque::new() }
+        Self { id, received: 0, acked: 0, unacked: VecDeque::new(), unsent: VecDeque::new() }
     }
 
     /// How to ask for a resumption; none if that is not possible.
@@ -70,10 +72,17 @@ impl Management {
         Ok(())
     }
 
+    /// The connection has broken before these were written.
+    pub(super) fn put_aside(&mut self, unsent: impl IntoIterator<Item = Box<Stanza>>) {
+        self.unsent.extend(unsent);
+    }
+
     /// After a resumption: takes out what the server has not got.
     pub(super) fn resumed(&mut self, h: u32) -> Result<VecDeque<Box<Stanza>>, BadCount> {
         self.acked(h)?;
-        Ok(std::mem::take(&mut self.unacked))
+        let mut again = std::mem::take(&mut self.unacked);
+        again.append(&mut self.unsent);
+        Ok(again)
     }
 }
 
@@ -99,6 +108,16 @@ mod tests {
         }
         management.acked(2).unwrap();
         assert_eq!(management.resumed(4).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_was_never_written_is_sent_behind_what_was() {
+        let mut management = management();
+        management.sent(stanza()).unwrap();
+        management.put_aside([Box::new(Presence::unavailable().into())]);
+        let again = management.resumed(0).unwrap();
+        assert!(matches!(&*again[1], Stanza::Presence(presence) if presence == &Presence::unavailable()));
+        assert_eq!((again.len(), management.resumed(0).unwrap().len()), (2, 0));
     }
 
     #[test]

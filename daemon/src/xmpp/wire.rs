@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio_xmpp::xmlstream::{
 
 use super::connect::Fresh;
 use super::failure::{Failure, Lost};
+use super::probe::Probe;
 use super::sm::Management;
 use super::tls::Io;
 
@@ -59,6 +61,8 @@ pub(super) enum Begin {
 pub(super) struct Wire {
     stream: XmppStream<Io>,
     waiting: VecDeque<Box<Stanza>>,
+    /// What goes out when nothing else waits.
+    later: VecDeque<Box<Stanza>>,
     early: VecDeque<Incoming>,
     management: Option<Management>,
     /// The server asked for our count.
@@ -69,6 +73,7 @@ pub(super) struct Wire {
     wants_ping: bool,
     /// Runs while bytes cannot be written.
     stalled: Option<Pin<Box<Sleep>>>,
+    probe: Probe,
 }
 
 impl Wire {
@@ -79,7 +84,7 @@ impl Wire {
         resource: &str,
         previous: Option<Management>,
     ) -> Result<(Self, Begin), Failure> {
-        let mut wire = Self::new(fresh.stream);
+        let mut wire = Self::new(fresh.stream, fresh.local);
         let managed = fresh.features.stream_management.is_some();
         let resume = previous.and_then(|previous| previous.resume().map(|resume| (previous, resume)));
         if let Some((mut previous, resume)) = resume.filter(|_| managed) {
@@ -97,16 +102,18 @@ impl Wire {
         Ok((wire, Begin::Bound(device)))
     }
 
-    fn new(stream: XmppStream<Io>) -> Self {
+    fn new(stream: XmppStream<Io>, local: Option<IpAddr>) -> Self {
         Self {
             stream,
             waiting: VecDeque::new(),
+            later: VecDeque::new(),
             early: VecDeque::new(),
             management: None,
             owes_ack: false,
             wants_ack: false,
             wants_ping: false,
             stalled: None,
+            probe: Probe::new(local),
         }
     }
 
@@ -200,6 +207,22 @@ impl Wire {
         self.waiting.push_back(Box::new(stanza));
     }
 
+    /// Queues a stanza behind all that are pushed before it is written. The caller bounds their number.
+    pub(super) fn push_later(&mut self, stanza: Stanza) {
+        self.later.push_back(Box::new(stanza));
+    }
+
+    /// Asks the server for a sign of life; if none comes in time [`Self::next`] says so.
+    pub(super) fn check(&mut self) -> Result<(), Lost> {
+        self.ask_for_life();
+        self.probe.begin()
+    }
+
+    fn ask_for_life(&mut self) {
+        let managed = self.management.is_some();
+        (self.wants_ack, self.wants_ping) = (managed, !managed);
+    }
+
     /// Writes what waits and waits for what comes. May be dropped at any time and called again.
     pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
         poll_fn(|cx| self.poll(cx)).await
@@ -207,7 +230,11 @@ impl Wire {
 
     /// What is needed to go on over another connection.
     pub(super) fn into_management(self) -> Option<Management> {
-        self.management
+        let Self { management, waiting, later, .. } = self;
+        management.map(|mut management| {
+            management.put_aside(waiting.into_iter().chain(later));
+            management
+        })
     }
 
     /// Writes what waits, ends the stream and waits for the server's end.
@@ -235,7 +262,12 @@ impl Wire {
                 return Poll::Pending;
             }
             let element = match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    return match self.probe.poll(cx) {
+                        Ok(()) => Poll::Pending,
+                        Err(lost) => Poll::Ready(Err(lost)),
+                    };
+                }
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(Lost::from_io(&io::ErrorKind::UnexpectedEof.into())));
                 }
@@ -250,6 +282,9 @@ impl Wire {
     }
 
     fn read(&mut self, element: Result<FallibleStreamElement, ReadError>) -> Result<Option<Incoming>, Lost> {
+        if element.is_ok() {
+            self.probe.heard();
+        }
         match element {
             Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza))) => {
                 self.count();
@@ -271,8 +306,7 @@ impl Wire {
                 Err(Lost::for_good(format!("the server sent what cannot be read: {error}")))
             }
             Err(ReadError::SoftTimeout) => {
-                let managed = self.management.is_some();
-                (self.wants_ack, self.wants_ping) = (managed, !managed);
+                self.ask_for_life();
                 Ok(None)
             }
             Err(ReadError::HardError(error)) => Err(Lost::from_io(&error)),
@@ -322,7 +356,7 @@ impl Wire {
             }
             if std::mem::take(&mut self.wants_ping) {
                 stream.start_send(&Stanza::Iq(Iq::from_get(PROBE, Ping))).map_err(broken)?;
-            } else if let Some(stanza) = self.waiting.pop_front() {
+            } else if let Some(stanza) = self.waiting.pop_front().or_else(|| self.later.pop_front()) {
                 self.write(stanza)?;
             } else if let Some(nonza) = self.due() {
                 Pin::new(&mut self.stream).start_send(&XmppStreamElement::SM(nonza)).map_err(broken)?;

@@ -11,6 +11,8 @@ use crate::time::Mono;
 pub(super) enum Timer {
     /// Try again to get a link.
     Seek(TransferId),
+    /// Look for a better way than the one in use.
+    Better(TransferId),
     /// The offer may have lapsed.
     Expire(TransferId),
     /// The contact has had time to show an xbt device.
@@ -51,6 +53,7 @@ impl Domain {
         while let Some(timer) = self.timers.due(self.now.mono) {
             match timer {
                 Timer::Seek(id) => self.seek_when_due(id),
+                Timer::Better(id) => self.better_when_due(id),
                 Timer::Expire(id) => self.expire_when_due(id),
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
                 Timer::Outbox(device) => self.outbox_when_due(&device),

@@ -9,13 +9,26 @@ use crate::effect::{Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
+use crate::session::Connection;
 use crate::signal::{
-    Answer, Candidate, Condition, Connect, MAX_CANDIDATES, Outcome, Refusal, Request, SyncItem, SyncState, Wait,
+    Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, Outcome, Reach, Refusal,
+    Request, SyncItem, SyncState, Wait,
 };
 use crate::transfer::{Direction, End, Incoming, Outgoing, Peer, Side, Transfer};
+use crate::way::Way;
 
 /// The sender leaves the receiver so much time to ask first, in milliseconds: most crossed connects are avoided.
 const SENDER_WAITS: u64 = 2_000;
+
+/// The longest time that hole punching is put off for the other side's sake, in milliseconds.
+const MAX_DELAY: u32 = 2_000;
+
+/// What was agreed about a link.
+struct Terms {
+    theirs: Reach,
+    delay: u32,
+    better_than: Option<Way>,
+}
 
 impl Domain {
     /// Asks the other device for a link, if one is wanted and the device is there. Harmless when it is not.
@@ -66,24 +79,66 @@ impl Domain {
     pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
         let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
-        if transfer.end().is_some() || transfer.paused.by_us || transfer.linked() {
+        let better_than = self.wants_better_than(id);
+        if transfer.end().is_some() || transfer.paused.by_us || !self.wants_link(transfer) {
             return None;
         }
         if !self.has_turn(id, &transfer.contact, peer) {
             self.await_turn(id);
             return None;
         }
-        self.our_connect(id).map(Request::Connect)
+        let delay = self.outbox.delay(device).min(MAX_DELAY);
+        self.our_connect(id).map(|ours| Request::Connect(Connect { delay, better_than, ..ours }))
     }
 
-    fn our_connect(&self, id: TransferId) -> Option<Connect> {
+    fn our_connect(&mut self, id: TransferId) -> Option<Connect> {
+        let reach = self.our_reach(id)?;
         let transfer = self.transfers.get(&id)?;
         Some(Connect {
             id: transfer.offer,
             info_hash: transfer.facts.as_ref()?.info_hash,
             fingerprint: self.settings.fingerprint,
-            candidates: self.candidates.iter().take(MAX_CANDIDATES).copied().collect(),
+            reach,
+            delay: 0,
+            better_than: None,
         })
+    }
+
+    /// What a device with which a link was agreed is told about us: only ways that the person allows. This is the
+    /// one place where an address of ours goes to a contact.
+    fn our_reach(&mut self, id: TransferId) -> Option<Reach> {
+        let ways = self.settings.ways;
+        let size = self.transfers.get(&id)?.facts.as_ref()?.size;
+        let in_band = ways.in_band && size <= self.settings.in_band_max_size;
+        let told = |candidate: &&Candidate| match candidate.kind {
+            CandidateKind::Host => ways.direct,
+            CandidateKind::Mapped => ways.mapped,
+            CandidateKind::Reflexive => ways.punched,
+        };
+        let candidates = self.candidates.iter().filter(told).take(MAX_CANDIDATES).copied().collect();
+        let proxies = if ways.proxy65 { self.facilities.proxies.as_slice() } else { &[] };
+        let proxies = proxies.iter().take(MAX_PROXIES).cloned().collect();
+        let stream_id = (ways.proxy65 || in_band).then(|| self.stream_id(id));
+        Some(Reach { candidates, proxies, stream_id, in_band })
+    }
+
+    /// As the server knows this device now, or last did.
+    fn own_device(&self) -> FullJid {
+        match &self.connection {
+            Connection::Online { device, .. } => device.clone(),
+            Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
+                FullJid::new(self.settings.account.clone(), self.settings.resource.clone())
+            }
+        }
+    }
+
+    fn stream_id(&mut self, id: TransferId) -> String {
+        if let Some(known) = self.live.get(&id).and_then(|live| live.stream_id.clone()) {
+            return known;
+        }
+        let random = format!("{:032x}", (self.entropy)());
+        self.live(id).stream_id = Some(random.clone());
+        random
     }
 
     /// A device asks for a link.
@@ -113,7 +168,10 @@ impl Domain {
             return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
         }
         let answer = self.our_connect(id).ok_or_else(gone)?;
-        self.want(id, &peer, connect.candidates);
+        // Who has lost the link that we still believe in may come by any way.
+        let better_than = connect.better_than.and(self.in_use(id));
+        let terms = Terms { theirs: connect.reach, delay: connect.delay.min(MAX_DELAY), better_than };
+        self.want(id, &peer, terms, answer.reach.clone());
         Ok(Answer::Connect(answer))
     }
 
@@ -172,29 +230,39 @@ impl Domain {
     }
 
     /// Grants the device a link and has it dialled.
-    fn want(&mut self, id: TransferId, peer: &Peer, mut candidates: Vec<Candidate>) {
+    fn want(&mut self, id: TransferId, peer: &Peer, terms: Terms, ours: Reach) {
+        let Terms { mut theirs, delay, better_than } = terms;
         let Some(transfer) = self.transfers.get(&id) else { return };
+        let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         let Some(info_hash) = transfer.facts.as_ref().map(|f| f.info_hash) else { return };
         let content = transfer.content;
         let outgoing = transfer.direction() == Direction::Out;
-        candidates.truncate(MAX_CANDIDATES);
+        theirs.candidates.truncate(MAX_CANDIDATES);
+        theirs.proxies.truncate(MAX_PROXIES);
         self.grant(id, peer.fingerprint);
         self.leave_line(id);
         let live = self.live(id);
         live.renewed = live.link.is_some();
         live.seek_at = None;
+        live.seeking = None;
         live.refusal = None;
         if outgoing {
             self.push(Effect::Torrent(TorrentCommand::Seed(content)));
         }
-        self.push(Effect::Link(LinkCommand::Want { transfer: id, peer: peer.fingerprint, info_hash, candidates }));
+        let peer = peer.fingerprint;
+        let own = self.own_device();
+        let want = LinkCommand::Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
+        self.push(Effect::Link(want));
     }
 
     /// What became of our `connect`.
     pub(super) fn connect_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
-        let open = self.transfers.get(&id).is_some_and(|t| t.end().is_none() && !t.paused.by_us && !t.linked());
-        if !open {
+        let open = |t: &Transfer| t.end().is_none() && !t.paused.by_us && self.wants_link(t);
+        if !self.transfers.get(&id).is_some_and(open) {
             return self.next_turn(id);
+        }
+        if self.in_use(id).is_some() && !matches!(outcome, Outcome::Answered(Answer::Connect(_))) {
+            return self.nothing_better(id, Vec::new());
         }
         match outcome {
             Outcome::Answered(Answer::Connect(connect)) => self.connect_granted(id, device, connect),
@@ -211,14 +279,16 @@ impl Domain {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let same = transfer.facts.as_ref().is_some_and(|f| f.info_hash == connect.info_hash);
         let Some(peer) = transfer.peer().filter(|p| same && p.fingerprint == connect.fingerprint).cloned() else {
-            return self
-                .seek_again(id, Some("the other device answered with a key or content that was not agreed".into()));
+            let reason = "the other device answered with a key or content that was not agreed";
+            return self.seek_again(id, Some(reason.into()));
         };
         if self.meet(device, connect.fingerprint) == Verdict::Blocked {
             return self.seek_again(id, Some("the other device's key is not verified".into()));
         }
         self.agree(id, peer.clone());
-        self.want(id, &peer, connect.candidates);
+        let Some(ours) = self.our_reach(id) else { return };
+        let better_than = self.wants_better_than(id);
+        self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
     }
 
     fn connect_refused(&mut self, id: TransferId, device: &FullJid, refusal: Refusal) {

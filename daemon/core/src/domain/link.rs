@@ -4,7 +4,6 @@ use crate::domain::Domain;
 use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
-use crate::limits::ATTEMPTS;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 use crate::way::Way;
 
@@ -16,7 +15,7 @@ const ENDED_EARLY: usize = 64;
 
 impl Domain {
     /// The engine has a link for the transfer.
-    pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way) {
+    pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way, attempts: Vec<Attempt>) {
         let now = self.now.wall;
         let wanted = self.transfers.get(&id).is_some_and(|t| t.agreed() && !t.paused.by_us);
         if !wanted || self.live(id).granted.is_none() {
@@ -30,11 +29,13 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
         self.links.insert(link, id);
+        let attempts = self.explained(id, attempts);
         let live = self.live(id);
         live.link = Some(link);
         live.way = Some(way);
         live.renewed = false;
-        live.attempts.clear();
+        live.stream_id = None;
+        live.attempts = attempts.into_iter().filter(|attempt| attempt.way < way).collect();
         let Some(transfer) = self.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state, .. } => *state = Outgoing::Sending,
@@ -43,20 +44,18 @@ impl Domain {
         transfer.paused.by_contact = false;
         let state = transfer.state_name();
         transfer.note(now, state, Some(format!("link {way}")));
+        self.look_for_better(id);
         if self.ended_early.contains(&link) {
             self.link_closed(link, "it was closed at once".into());
         }
     }
 
     /// No link came about; the link room has given the grant up.
-    pub(super) fn link_failed(&mut self, id: TransferId, mut attempts: Vec<Attempt>) {
-        attempts.truncate(ATTEMPTS);
+    pub(super) fn link_failed(&mut self, id: TransferId, attempts: Vec<Attempt>) {
+        let attempts = self.explained(id, attempts);
         let linked = self.transfers.get(&id).is_none_or(Transfer::linked);
         if linked {
-            if let Some(live) = self.live.get_mut(&id) {
-                live.renewed = false;
-            }
-            return;
+            return self.nothing_better(id, attempts);
         }
         self.ungrant(id);
         self.live(id).attempts = attempts;

@@ -64,6 +64,24 @@ impl Meter {
     }
 }
 
+/// Why another link is sought while there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seeking {
+    /// The present one is a makeshift.
+    Better,
+    /// The present one seems to be dead: any way will do.
+    Replacement,
+}
+
+/// When a better way is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looking {
+    /// Looks in vain since the link came up.
+    pub(super) times: u32,
+    /// The next look.
+    pub(super) at: Option<Mono>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Live {
@@ -78,8 +96,17 @@ pub(super) struct Live {
     pub(super) granted: Option<Pair>,
     /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
     pub(super) renewed: bool,
-    /// What was tried in vain since the last link.
+    /// What was tried in vain for the present or the next link.
     pub(super) attempts: Vec<Attempt>,
+    /// Another link is sought while there is one.
+    pub(super) seeking: Option<Seeking>,
+    /// Nothing has come over the present link for some seconds although something is awaited.
+    pub(super) stalled: bool,
+    /// For the next look for a better way.
+    pub(super) better: Looking,
+    /// Names the bytestreams that we open: the same until there is a link or no grant any more, so that crossed
+    /// `connect`s speak of the same ones.
+    pub(super) stream_id: Option<String>,
     /// For the next try to get a link.
     pub(super) backoff: Backoff,
     /// When that is.
@@ -103,12 +130,16 @@ impl Live {
 
     /// Counters of the present link.
     pub(super) fn moved(&mut self, uploaded: u64, downloaded: u64) {
+        self.stalled &= self.present == (uploaded, downloaded);
         self.present = (uploaded, downloaded);
     }
 
     /// The present link is gone.
     pub(super) fn unlink(&mut self) {
         self.link = None;
+        self.seeking = None;
+        self.stalled = false;
+        self.better = Looking::default();
         self.past.0 += self.present.0;
         self.past.1 += self.present.1;
         self.present = (0, 0);

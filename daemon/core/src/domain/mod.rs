@@ -1,6 +1,7 @@
 //! The domain: one owner of all state, told what happened, answering with effects.
 
 mod answer;
+mod better;
 mod clock;
 mod command;
 mod connect;
@@ -28,7 +29,7 @@ use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::session::Connection;
+use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Token};
 use crate::time::{Mono, Now};
@@ -93,7 +94,10 @@ pub struct Domain {
     connection: Connection,
     /// Available resources, and whether they run xbt.
     presence: BTreeMap<FullJid, bool>,
+    /// Where this device may be reached.
     candidates: Vec<Candidate>,
+    /// What our server does for links.
+    facilities: Facilities,
     outbox: Outbox,
     links: HashMap<LinkTag, TransferId>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
@@ -141,6 +145,7 @@ impl Domain {
             connection: Connection::Connecting,
             presence: BTreeMap::new(),
             candidates: Vec::new(),
+            facilities: Facilities::default(),
             outbox: Outbox::default(),
             links: HashMap::new(),
             ended_early: VecDeque::new(),
@@ -160,8 +165,10 @@ impl Domain {
             Input::Session(event) => self.session(event),
             Input::Command(call, command) => self.command(call, command),
             Input::Torrent(event) => self.torrent(event),
-            Input::Link(LinkEvent::Candidates(candidates)) => self.candidates = candidates,
-            Input::Link(LinkEvent::Up { transfer, link, way }) => self.link_up(transfer, link, way),
+            Input::Link(LinkEvent::Candidates(candidates)) => self.reached_otherwise(candidates),
+            Input::Link(LinkEvent::Up { transfer, link, way, attempts }) => {
+                self.link_up(transfer, link, way, attempts);
+            }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
             Input::Tick => {}
             Input::Settings(settings) => self.reconfigure(settings),

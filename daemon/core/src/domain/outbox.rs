@@ -99,12 +99,18 @@ struct Tray {
 struct Sent {
     device: FullJid,
     offer: Option<OfferId>,
+    at: Mono,
 }
+
+/// What an answer takes to come back from a device that has not answered yet, in milliseconds.
+const USUAL_DELAY: u32 = 100;
 
 #[derive(Default)]
 pub(super) struct Outbox {
     trays: BTreeMap<FullJid, Tray>,
     tokens: HashMap<Token, Sent>,
+    /// Half of the time that the last answer of a device took, in milliseconds.
+    delays: HashMap<FullJid, u32>,
     next_page: u32,
 }
 
@@ -131,11 +137,13 @@ impl Outbox {
         if let Some(tray) = self.trays.remove(device) {
             tray.in_flight.keys().for_each(|token| drop(self.tokens.remove(token)));
         }
+        self.delays.remove(device);
     }
 
     pub(super) fn clear(&mut self) {
         self.trays.clear();
         self.tokens.clear();
+        self.delays.clear();
     }
 
     /// Forgets what is asked about a transfer, but not a notice, which must still arrive. Returns the resources to
@@ -185,6 +193,11 @@ impl Outbox {
             }
             (Subject::Transfer(_) | Subject::Sync(_) | Subject::Gone(_), _) => None,
         })
+    }
+
+    /// How long a word to or from the device is under way, in milliseconds, as far as we know.
+    pub(super) fn delay(&self, device: &FullJid) -> u32 {
+        self.delays.get(device).copied().unwrap_or(USUAL_DELAY)
     }
 
     /// Nothing is kept of what was answered.
@@ -287,14 +300,19 @@ impl Domain {
             entry.sent = true;
             tray.in_flight.insert(token, subject);
             let offer = if let Request::Offer(offer) = &request { Some(offer.id) } else { None };
-            self.outbox.tokens.insert(token, Sent { device: device.clone(), offer });
+            let at = self.now.mono;
+            self.outbox.tokens.insert(token, Sent { device: device.clone(), offer, at });
             self.push(Effect::Session(SessionCommand::Request { token, to: device.clone(), request }));
         }
     }
 
     /// An answer, a refusal or nothing came back.
     pub(super) fn answered(&mut self, token: Token, outcome: Outcome) {
-        let Some(Sent { device, offer }) = self.outbox.tokens.remove(&token) else { return };
+        let Some(Sent { device, offer, at }) = self.outbox.tokens.remove(&token) else { return };
+        if matches!(outcome, Outcome::Answered(_)) {
+            let half = u32::try_from(self.now.mono.since(at) / 2).unwrap_or(u32::MAX);
+            self.outbox.delays.insert(device.clone(), half);
+        }
         let Some(tray) = self.outbox.trays.get_mut(&device) else { return };
         let Some(subject) = tray.in_flight.remove(&token) else { return };
         if tray.entries.get(&subject).is_none_or(|e| e.stage != Stage::InFlight(token)) {

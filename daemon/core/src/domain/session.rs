@@ -24,6 +24,7 @@ impl Domain {
             SessionEvent::SubscriptionRequested(jid) => self.subscription_requested(jid),
             SessionEvent::Requested { token, from, request } => self.requested(token, from, request),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
+            SessionEvent::Facilities(facilities) => self.server_offers(facilities),
         }
     }
 

@@ -36,6 +36,7 @@ impl Domain {
                 }
             }
             TorrentEvent::Completed { content, path } => self.completed(content, path),
+            TorrentEvent::LinkStalled { link } => self.link_stalled(link),
             TorrentEvent::LinkClosed { link, reason } => self.link_closed(link, reason),
         }
     }

@@ -35,7 +35,7 @@ impl Domain {
 
     /// A grant stands in the link room.
     pub(super) fn grant(&mut self, id: TransferId, peer: Fingerprint) {
-        self.ungrant(id);
+        self.take_back(id);
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
         let pair = (contact, peer);
         self.live(id).granted = Some(pair.clone());
@@ -44,6 +44,13 @@ impl Domain {
 
     /// No grant stands any more. Says whether one did.
     pub(super) fn ungrant(&mut self, id: TransferId) -> bool {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.stream_id = None;
+        }
+        self.take_back(id)
+    }
+
+    fn take_back(&mut self, id: TransferId) -> bool {
         let Some(peer) = self.live.get_mut(&id).and_then(|l| l.granted.take()) else { return false };
         self.turns.granted.remove(&peer, id);
         true

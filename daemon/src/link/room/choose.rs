@@ -7,8 +7,9 @@ use super::super::event::reason;
 use super::super::handshake::Handshake;
 use super::super::parking::{Parked, State};
 use super::super::talk::{self, TalkError};
+use super::super::target::way_to;
 use super::super::wants::Wanted;
-use super::super::{LinkEvent, Way, way_to};
+use super::super::{LinkEvent, Way};
 use super::{REMEMBERED, Room};
 
 impl Room {
@@ -53,7 +54,8 @@ impl Room {
         if wanted.talk.is_some() || !self.speaks_to(peer) {
             return None;
         }
-        let waiting = || self.parking.of_peer(peer).filter(|parked| matches!(parked.state, State::Waiting(_)));
+        let is_of_use = |parked: &&Parked| matches!(parked.state, State::Waiting(_)) && wanted.takes(parked.info.way);
+        let waiting = || self.parking.of_peer(peer).filter(is_of_use);
         let best = waiting().min_by_key(|parked| (parked.info.way, parked.id))?;
         let first = waiting().map(|parked| parked.since).min()?.max(wanted.since);
         let hoped_for = wanted.best_hoped_for().into_iter().chain(self.best_incoming(wanted)).min();
@@ -64,9 +66,9 @@ impl Room {
     /// The best way by which the other side may come to us: over IPv6 only if it has told an IPv6 address of its own,
     /// or none at all.
     fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
-        let theirs = &wanted.want.candidates;
+        let theirs = &wanted.want.theirs.candidates;
         let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| way_to(candidate) <= *way);
-        self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).min()
+        self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).filter(|way| wanted.takes(*way)).min()
     }
 
     fn speak(&mut self, transfer: TransferId, link: u64) {
@@ -88,7 +90,7 @@ impl Room {
 
     fn give_up(&mut self, wanted: Wanted) {
         let (transfer, peer) = (wanted.want.transfer, wanted.want.peer);
-        let attempts = wanted.into_attempts();
+        let attempts = self.attempts(&wanted, wanted.want.better_than);
         tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
         self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts });
         self.close_unless_wanted(peer);

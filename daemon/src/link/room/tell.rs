@@ -4,29 +4,29 @@ use tokio::time::Instant;
 
 use super::super::event::{Refusal, reason};
 use super::super::talk::TalkError;
-use super::super::{Attempt, way_to};
+use super::super::{Attempt, Target};
 use super::{LinkInfo, Room};
 
 impl Room {
     /// A link was not taken: told, if somebody else brought it.
     pub(super) fn refuse(&mut self, info: &LinkInfo, reason: &'static str) {
         tracing::debug!(peer = %info.peer, remote = ?info.remote, reason, "a link was refused");
-        if let (None, Some(remote)) = (info.dialled, info.remote) {
+        if let (None, Some(remote)) = (&info.dialled, info.remote) {
             self.outbox.refusal(Refusal { remote, reason, peer: Some(info.peer) });
         }
     }
 
-    /// A link ended before it was taken: kept with the candidate if we dialled, told if what came was no BitTorrent.
+    /// A link ended before it was taken: kept with the target if we dialled, told if what came was no BitTorrent.
     pub(super) fn lost(&mut self, info: &LinkInfo, error: &TalkError) {
         tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link came to nothing");
-        if let Some((transfer, candidate)) = info.dialled {
+        if let Some((transfer, target)) = &info.dialled {
             let (now, redial) = (Instant::now(), self.setup.times.redial);
-            if let Some(wanted) = self.wants.0.get_mut(&transfer)
-                && wanted.want.candidates.contains(&candidate)
+            if let Some(wanted) = self.wants.0.get_mut(transfer)
+                && wanted.targets.contains(target)
             {
-                let reason = format!("{} {error}", candidate.address);
-                wanted.note(Attempt { candidate, way: way_to(&candidate), code: error.code(), reason });
-                // What this round still tries would be worth less than this candidate once more.
+                let (target, reason) = (Some(Target::clone(target)), format!("{target} {error}"));
+                wanted.note(Attempt { target, way: info.way, code: error.code(), reason });
+                // What this round still tries would be worth less than this target once more.
                 if wanted.round.is_some() {
                     wanted.round_over(now, redial);
                 }

@@ -8,6 +8,7 @@ mod listening;
 mod order;
 mod parking;
 mod refusing;
+mod relay;
 mod strangers;
 
 use std::collections::BTreeSet;
@@ -19,8 +20,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
-use xbt_core::signal::{Candidate, CandidateKind};
+use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
+use xbt_core::signal::{Candidate, CandidateKind, Reach};
+
+use xbt_core::way::Ways;
 
 use super::*;
 
@@ -61,9 +64,24 @@ fn config(listen: &[&str]) -> LinkConfig {
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         kept_port: None,
         advertise: Vec::new(),
-        direct: true,
+        ways: Ways::ALL,
         forbidden_ports: Vec::new(),
         peer_id: *b"-XB0000-abcdefghijkl",
+    }
+}
+
+/// A want for the addresses of a device, by the ways that need no server.
+fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candidates: Vec<Candidate>) -> Want {
+    Want {
+        transfer,
+        peer,
+        info_hash,
+        own: FullJid::new(BareJid::from_normalised("alice@example.org"), "xbt"),
+        device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
+        theirs: Reach { candidates, ..Reach::default() },
+        ours: Reach::default(),
+        delay: Duration::ZERO,
+        better_than: None,
     }
 }
 
@@ -115,7 +133,7 @@ impl Device {
 
     fn want(&self, transfer: u64, peer: &Device, info_hash: InfoHash, candidates: Vec<Candidate>) {
         let transfer = TransferId(transfer);
-        self.handle.want(Want { transfer, peer: peer.fingerprint, info_hash, candidates });
+        self.handle.want(want_of(transfer, peer.fingerprint, info_hash, candidates));
     }
 
     async fn event(&mut self) -> LinkEvent {

@@ -116,7 +116,7 @@ async fn a_device_that_begins_to_listen_later_is_still_found() {
     let (_reserved, address) = reserved();
     let mut small = Device::start(small, config(&[V4]));
     let peer = large.fingerprint();
-    small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: vec![host(address)] });
+    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, vec![host(address)]));
     assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
     let mut large = Device::start(large, config(&[&address.to_string()]));
     large.want(2, &small, HOLIDAY, Vec::new());

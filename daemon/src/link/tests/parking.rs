@@ -10,12 +10,12 @@ use super::super::outbox::Outbox;
 use super::super::parking::Parking;
 use super::super::room::{Link, LinkInfo};
 use super::*;
-use crate::link::way_from;
+use crate::link::target::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {
     let remote: SocketAddr = remote.parse().unwrap();
     let peer = Fingerprint([peer; 32]);
-    let info = LinkInfo { peer, way: way_from(remote.ip()), remote: Some(remote), dialled: None };
+    let info = LinkInfo { peer, way: way_from(remote.ip(), None), remote: Some(remote), dialled: None };
     Link { info, stream: Box::new(tokio::io::duplex(1).0) }
 }
 
@@ -54,12 +54,7 @@ fn unknown_devices_hold_32_links_in_all_and_never_one_of_a_wanted_device() {
 #[test]
 fn an_order_replaces_the_one_before_it_and_none_is_lost() {
     let mailbox = Arc::new(Mailbox::default());
-    let want = |transfer| Want {
-        transfer: TransferId(transfer),
-        peer: Fingerprint([0; 32]),
-        info_hash: HOLIDAY,
-        candidates: Vec::new(),
-    };
+    let want = |transfer| want_of(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
     for transfer in 0..1000 {
         mailbox.post(TransferId(transfer), Order::Want(want(transfer)));
         mailbox.post(TransferId(transfer), Order::Unwant);

@@ -60,7 +60,10 @@ async fn each_candidate_that_failed_says_why() {
     told.push(host(large.address()));
     small.want(1, &large, HOLIDAY, told);
     let (_, attempts) = small.failed().await;
-    assert_eq!(attempts.iter().map(|attempt| attempt.candidate).collect::<Vec<_>>(), candidates);
+    let (attempts, untried): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|attempt| attempt.target.is_some());
+    let targets: Vec<_> = attempts.iter().filter_map(|attempt| attempt.target.clone()).collect();
+    assert_eq!(targets, candidates.iter().copied().map(Target::Address).collect::<Vec<_>>());
+    assert!(!untried.is_empty() && untried.iter().all(|attempt| !attempt.reason.is_empty()));
     let codes: Vec<_> = attempts.iter().map(|attempt| attempt.code).collect();
     assert_eq!(codes, ["not-dialled", "no-answer", "connection-refused", "bad-tls", "not-dialled"]);
     assert_eq!(attempts[1].reason, format!("{} did not answer within 3 s", candidates[1].address));
@@ -91,15 +94,15 @@ async fn there_is_no_link_to_ourselves() {
     let mut alice = Device::start(new_identity(), config(&[V4]));
     let peer = alice.fingerprint;
     let candidates = vec![host(alice.address())];
-    alice.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    alice.handle.want(want_of(TransferId(1), peer, HOLIDAY, candidates));
     assert_eq!(alice.failed().await.1[0].code, "own-device");
 }
 
 #[tokio::test]
-async fn without_direct_links_nothing_is_listened_on_and_wants_fail_at_once() {
+async fn where_no_way_is_allowed_nothing_is_listened_on_and_wants_fail_at_once() {
     let (small, large) = two_identities();
     let large = Device::start(large, config(&[V4]));
-    let off = LinkConfig { direct: false, advertise: vec!["192.0.2.1:9".parse().unwrap()], ..config(&[V4]) };
+    let off = LinkConfig { ways: Ways::NONE, advertise: vec!["192.0.2.1:9".parse().unwrap()], ..config(&[V4]) };
     let mut small = Device::start(small, off);
     assert!(small.handle.listening().is_empty() && small.handle.candidates().is_empty());
     small.want(1, &large, HOLIDAY, large.handle.candidates());

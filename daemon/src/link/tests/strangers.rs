@@ -99,7 +99,7 @@ async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read(
     let bob = new_identity();
     let mut large = Device::start(large, config(&[V4]));
     let candidates = Vec::new();
-    large.handle.want(Want { transfer: TransferId(1), peer: bob.fingerprint(), info_hash: HOLIDAY, candidates });
+    large.handle.want(want_of(TransferId(1), bob.fingerprint(), HOLIDAY, candidates));
     let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
     // Far more than all buffers on the way hold: it can only be written to its end if somebody reads it.
     let flood = tokio::spawn(async move {
@@ -115,7 +115,7 @@ async fn who_shows_a_wanted_certificate_without_its_key_is_refused() {
     let (victim, mallory) = (new_identity(), new_identity());
     let mut device = Device::start(new_identity(), config(&[V4]));
     let peer = victim.fingerprint();
-    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    device.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&version::TLS13])
         .unwrap()
@@ -147,7 +147,7 @@ async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to(
     });
     let mut device = Device::start(new_identity(), config(&[V4]));
     let peer = victim.fingerprint();
-    device.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates });
+    device.handle.want(want_of(TransferId(1), peer, HOLIDAY, candidates));
     assert_eq!(device.failed().await.1[0].code, "bad-tls");
 }
 
@@ -199,7 +199,7 @@ async fn a_wanted_device_that_speaks_no_bittorrent_is_refused() {
     let (small, large) = two_identities();
     let mut large = Device::start(large, config(&[V4]));
     let peer = small.fingerprint();
-    large.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    large.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
     stream.write_all(&[b'x'; 68]).await.unwrap();
     assert_eq!(large.refused().await, ("bad-handshake", Some(peer)));
@@ -262,7 +262,7 @@ async fn unwant_closes_the_links_that_waited() {
     let (small, large) = two_identities();
     let large = Device::start_with(large, config(&[V4]), Times { parked: PATIENCE * 10, ..times() });
     let (transfer, peer) = (TransferId(1), small.fingerprint());
-    large.handle.want(Want { transfer, peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    large.handle.want(want_of(transfer, peer, HOLIDAY, Vec::new()));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
     // Half a handshake, so that it is certainly being listened to.
     stream.write_all(&[0x13; 30]).await.unwrap();
@@ -292,7 +292,7 @@ async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
     let patient = Times { better: Duration::from_secs(1), ..times() };
     let mut small = Device::start_with(small, config(&[V4, V6]), patient);
     let peer = large.fingerprint();
-    small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
     let (v4, v6) = (small.handle.candidates()[1].address, small.handle.candidates()[0].address);
     let mut worse = connect(client(Some(&large), &version::TLS13, ALPN), v4).await.unwrap();
     let mut better = connect(client(Some(&large), &version::TLS13, ALPN), v6).await.unwrap();
@@ -309,7 +309,7 @@ async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     let (small, large) = two_identities();
     let mut small = Device::start(small, config(&[V4]));
     let peer = large.fingerprint();
-    small.handle.want(Want { transfer: TransferId(1), peer, info_hash: HOLIDAY, candidates: Vec::new() });
+    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut asked = [0; 68];
     let mut mute = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
     timeout(PATIENCE, mute.read_exact(&mut asked)).await.unwrap().unwrap();

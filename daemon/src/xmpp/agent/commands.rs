@@ -12,9 +12,36 @@ use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
 
 use super::super::convert::{self, Expected, MAX_MESSAGE};
 use super::super::payload::{Fallback, NS, Store};
+use super::super::relay::{Order, RelayError};
 use super::{Agent, MOST_SENT, MOST_SENT_TO_ONE, Purpose, Sent, address};
 
 impl Agent {
+    /// Carries out an order on a stream that is up.
+    pub(in crate::xmpp) fn do_order(&mut self, order: Order, now: Instant) {
+        match order {
+            Order::Command(command) => self.do_command(command, now),
+            Order::Activate { proxy, stream_id, target, reply } => {
+                self.activate(&proxy, stream_id, &target, reply, now)
+            }
+            Order::OpenInBand { device, stream_id, reply } => self.open_in_band(&device, stream_id, reply, now),
+            Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
+            // The session's affair.
+            Order::NetworkChanged => {}
+        }
+    }
+
+    /// There is no stream.
+    pub(in crate::xmpp) fn do_order_offline(&mut self, order: Order) {
+        match order {
+            Order::Command(command) => self.do_command_offline(command),
+            Order::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
+            Order::OpenInBand { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
+            // The stream may be resumed, and the device's request with it.
+            Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
+            Order::NetworkChanged => {}
+        }
+    }
+
     /// Carries out a command on a stream that is up.
     pub(in crate::xmpp) fn do_command(&mut self, command: SessionCommand, now: Instant) {
         match command {

@@ -158,10 +158,13 @@ impl Agent {
                 let caps = presence.payloads.into_iter().find_map(|element| Caps::try_from(element).ok());
                 self.available(&from, caps, now);
             }
-            Type::Unavailable | Type::Error => match address::full(&from) {
-                Some(device) => self.gone(&device),
-                None => self.forget(&address::bare(&from)),
-            },
+            Type::Unavailable | Type::Error => {
+                self.in_band_gone(&from);
+                match address::full(&from) {
+                    Some(device) => self.gone(&device),
+                    None => self.forget(&address::bare(&from)),
+                }
+            }
             Type::Subscribe => {
                 let asks = address::bare(&from);
                 if from.node().is_some() && asks != self.own_bare() {
@@ -324,6 +327,9 @@ impl Agent {
 
     /// All resources of somebody are offline, or no longer our business.
     pub(super) fn forget(&mut self, contact: &BareJid) {
+        if let Ok(contact) = address::from_bare(contact) {
+            self.in_band_gone(&contact.into());
+        }
         let resources = self.devices.online.get(contact).map(|resources| resources.keys().cloned().collect());
         let resources: Vec<String> = resources.unwrap_or_default();
         for resource in resources {

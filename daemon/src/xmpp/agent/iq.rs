@@ -21,16 +21,16 @@ use super::{ANSWER_WITHIN, Agent, Asked, MOST_ASKED, MOST_ASKED_BY_ONE, Purpose,
 type Reply = Result<Option<Element>, Box<StanzaError>>;
 
 /// An error without words.
-fn error(kind: ErrorType, condition: DefinedCondition) -> Box<StanzaError> {
+pub(super) fn error(kind: ErrorType, condition: DefinedCondition) -> Box<StanzaError> {
     Box::new(convert::error_out(kind, condition, ""))
 }
 
 /// An error that says as little as a client without the feature would say.
-fn unavailable() -> Box<StanzaError> {
+pub(super) fn unavailable() -> Box<StanzaError> {
     error(ErrorType::Cancel, DefinedCondition::ServiceUnavailable)
 }
 
-fn bad_request() -> Box<StanzaError> {
+pub(super) fn bad_request() -> Box<StanzaError> {
     error(ErrorType::Modify, DefinedCondition::BadRequest)
 }
 
@@ -47,6 +47,7 @@ impl Agent {
                 self.reply(from, id, answer);
             }
             IqPayload::Set(payload) if payload.ns() == payload::NS => self.request(from, id, payload, now),
+            IqPayload::Set(payload) if payload.ns() == payload::in_band::NS => self.in_band(from, id, payload, now),
             IqPayload::Set(payload) => {
                 let answer = self.set(from.as_ref(), payload, now);
                 self.reply(from, id, answer);
@@ -72,6 +73,13 @@ impl Agent {
                 let info = answer.ok().flatten().and_then(|element| DiscoInfoResult::try_from(element).ok());
                 self.features(&device, hash, info.as_ref(), now);
             }
+            Some(Purpose::Facility { search, question }) => {
+                self.facility(search, question, answer.ok().flatten(), now);
+            }
+            Some(Purpose::Activate { who, reply }) => Self::activated(who, reply, Some(answer.map(drop))),
+            Some(Purpose::Open { number }) => self.opened(number, Some(answer.map(drop)), now),
+            Some(Purpose::Block { number, sent }) => self.block_answered(number, Some(answer.map(drop)), sent, now),
+            Some(Purpose::Close) => {}
             Some(Purpose::Nothing(what)) => {
                 if let Err(refusal) = answer {
                     tracing::warn!(what, condition = ?refusal.condition, text = refusal.text, "the server refused");

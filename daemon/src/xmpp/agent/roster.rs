@@ -65,6 +65,7 @@ impl Agent {
         self.tell(SessionEvent::Roster(items));
         self.announce();
         self.ask_features(now);
+        self.seek_facilities(true, now);
     }
 
     /// A push that was checked to come from our server: one item (RFC 6121, section 2.1.6).

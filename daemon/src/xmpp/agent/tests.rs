@@ -1,13 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
-use xbt_core::session::{SessionCommand, Subscription};
+use xbt_core::session::{Facilities, SessionCommand, Subscription};
 use xbt_core::signal::{Answer, Request};
 
 use super::super::convert::tests::offer;
 use super::*;
 
+mod facilities;
 mod hostile;
+mod in_band;
 
 const ROSTER: &str = "<query xmlns='jabber:iq:roster'><item jid='bob@b' subscription='both' name='Bob'><group>G</group>\
                       </item><item jid='mallory@m' subscription='none' ask='subscribe'/></query>";
@@ -19,7 +21,17 @@ struct Bench {
 }
 
 impl Bench {
+    /// Logged in; the server does nothing for links.
     fn new() -> Self {
+        let mut bench = Self::fresh();
+        bench.refuse_all();
+        bench.refuse_all();
+        assert_eq!(bench.events(), [SessionEvent::Facilities(Facilities::default())]);
+        bench
+    }
+
+    /// Logged in; the questions about what the server does are under way.
+    fn fresh() -> Self {
         let mut bench = Self { agent: Agent::new(jid::BareJid::new("alice@a").unwrap()), now: Instant::now() };
         bench.agent.reset(jid::FullJid::new("alice@a/xbt").unwrap(), 7, bench.now);
         let Stanza::Iq(iq) = bench.agent.take_stanza().unwrap() else { panic!() };
@@ -28,6 +40,18 @@ impl Bench {
         assert_eq!(presence.priority.0, -1);
         bench.events();
         bench
+    }
+
+    /// Answers every question with an error.
+    fn refuse_all(&mut self) {
+        for iq in self.iqs() {
+            let from = iq.to().map(|to| format!(" from='{to}'")).unwrap_or_default();
+            self.feed(&format!(
+                "<iq type='error' id='{}'{from}><error type='cancel'><service-unavailable \
+                 xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+                iq.id()
+            ));
+        }
     }
 
     fn feed(&mut self, xml: &str) {

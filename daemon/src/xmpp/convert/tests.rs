@@ -30,10 +30,18 @@ pub(in crate::xmpp) fn connect() -> Connect {
         id: ID.parse().unwrap(),
         info_hash: HASH.parse().unwrap(),
         fingerprint: KEY.parse().unwrap(),
-        candidates: vec![
-            candidate(CandidateKind::Host, "[2001:db8::1]:51413"),
-            candidate(CandidateKind::Mapped, "192.0.2.1:6881"),
-        ],
+        reach: Reach {
+            candidates: vec![
+                candidate(CandidateKind::Host, "[2001:db8::1]:51413"),
+                candidate(CandidateKind::Mapped, "192.0.2.1:6881"),
+                candidate(CandidateKind::Reflexive, "192.0.2.1:40000"),
+            ],
+            proxies: vec![Proxy { jid: "proxy.example.org".into(), host: "192.0.2.9".into(), port: 5000 }],
+            stream_id: Some("5f2c".into()),
+            in_band: true,
+        },
+        delay: 40,
+        better_than: Some(Way::Proxy65),
     }
 }
 
@@ -44,6 +52,7 @@ pub(in crate::xmpp) fn requests() -> Vec<Request> {
         Request::Offer(offer()),
         Request::Offer(Offer { expires: None, message: None, ..offer() }),
         Request::Connect(connect()),
+        Request::Connect(Connect { reach: Reach::default(), delay: 0, better_than: None, ..connect() }),
         Request::Decline { id, message: Some("no, thanks".into()) },
         Request::Decline { id, message: None },
         Request::Cancel { id },
@@ -134,7 +143,7 @@ fn what_a_later_version_adds_is_ignored() {
          <candidate kind='host' ip='::1' port='2'/></connect>"
     );
     let Ok(Request::Connect(connect)) = parsed(&xml) else { panic!("{:?}", parsed(&xml)) };
-    assert_eq!(connect.candidates.len(), 1);
+    assert_eq!(connect.reach.candidates.len(), 1);
 }
 
 #[test]
@@ -185,7 +194,7 @@ fn at_most_sixteen_candidates_are_kept() {
     let many = "<candidate kind='host' ip='192.0.2.1' port='1'/>".repeat(100);
     let xml = format!("<connect id='{ID}' info-hash='{HASH}'><fingerprint>{KEY}</fingerprint>{many}</connect>");
     let Ok(Request::Connect(connect)) = parsed(&xml) else { panic!() };
-    assert_eq!(connect.candidates.len(), MAX_CANDIDATES);
+    assert_eq!(connect.reach.candidates.len(), MAX_CANDIDATES);
 }
 
 #[test]

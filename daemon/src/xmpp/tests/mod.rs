@@ -4,10 +4,11 @@
 
 mod hostile;
 mod login;
-mod prosody;
+pub(crate) mod prosody;
 mod protocol;
 mod proxy;
 mod raw;
+mod relays;
 mod talk;
 
 use std::time::Duration;
@@ -23,22 +24,22 @@ use super::{Session, SessionConfig, SessionHandle};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A session with what it has told.
-struct Client {
-    session: Session,
-    handle: SessionHandle,
+pub(crate) struct Client {
+    pub session: Session,
+    pub handle: SessionHandle,
     events: mpsc::Receiver<SessionEvent>,
     seen: Vec<SessionEvent>,
 }
 
 impl Client {
-    fn start(config: SessionConfig) -> Self {
+    pub(crate) fn start(config: SessionConfig) -> Self {
         let (sender, events) = mpsc::channel(4);
         let (session, handle) = Session::start(config, sender);
         Self { session, handle, events, seen: Vec::new() }
     }
 
     /// Starts and waits for the roster, after which presence has been sent.
-    async fn online(config: SessionConfig) -> (Self, FullJid) {
+    pub(crate) async fn online(config: SessionConfig) -> (Self, FullJid) {
         let mut client = Self::start(config);
         let device = client.until_online(false).await;
         client.until(|event| matches!(event, SessionEvent::Roster(_)).then_some(())).await;
@@ -46,7 +47,7 @@ impl Client {
     }
 
     /// The first event from now on that is wanted.
-    async fn until<T>(&mut self, mut wanted: impl FnMut(&SessionEvent) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, mut wanted: impl FnMut(&SessionEvent) -> Option<T>) -> T {
         let found = tokio::time::timeout(SOON, async {
             loop {
                 let event = self.events.recv().await.expect("the session lives");
@@ -63,7 +64,7 @@ impl Client {
         }
     }
 
-    async fn until_online(&mut self, again: bool) -> FullJid {
+    pub(crate) async fn until_online(&mut self, again: bool) -> FullJid {
         self.until(|event| match event {
             SessionEvent::Connection(Connection::Online { device, resumed }) if *resumed == again => {
                 Some(device.clone())
@@ -73,7 +74,7 @@ impl Client {
         .await
     }
 
-    async fn until_xbt(&mut self, wanted: &FullJid) {
+    pub(crate) async fn until_xbt(&mut self, wanted: &FullJid) {
         self.until(|event| match event {
             SessionEvent::Available { device, xbt: true } if device == wanted => Some(()),
             _ => None,
@@ -81,7 +82,7 @@ impl Client {
         .await;
     }
 
-    async fn until_offline(&mut self) {
+    pub(crate) async fn until_offline(&mut self) {
         self.until(|event| matches!(event, SessionEvent::Connection(Connection::Offline { .. })).then_some(())).await;
     }
 

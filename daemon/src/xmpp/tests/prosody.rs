@@ -12,25 +12,38 @@ use tempfile::TempDir;
 use super::super::{SessionConfig, parse_bare};
 use crate::config::{Secret, Tls};
 
-pub(super) const PASSWORD: &str = "s3cret, = ü";
+pub(crate) const PASSWORD: &str = "s3cret, = ü";
 
 /// Killed when dropped.
-pub(super) struct Prosody {
+pub(crate) struct Prosody {
     dir: TempDir,
     child: Option<Child>,
     pub starttls: u16,
     pub direct: u16,
+    /// Of its SOCKS5 proxy.
+    pub proxy65: u16,
+    /// Whether it lets 10 kB/s through, as Prosody does by default.
+    limited: bool,
 }
 
 impl Prosody {
     /// Runs with these accounts; those in `friends` have each other in their rosters with subscription both.
-    pub(super) fn start(accounts: &[&str], friends: &[&str]) -> Self {
+    pub(crate) fn start(accounts: &[&str], friends: &[&str]) -> Self {
+        Self::start_with(accounts, friends, false)
+    }
+
+    /// With Prosody's default limits.
+    pub(crate) fn start_limited(accounts: &[&str], friends: &[&str]) -> Self {
+        Self::start_with(accounts, friends, true)
+    }
+
+    fn start_with(accounts: &[&str], friends: &[&str], limited: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // Held until both are chosen, so that they differ.
-        let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-        let (starttls, direct) = (one.local_addr().unwrap().port(), two.local_addr().unwrap().port());
-        drop((one, two));
-        let mut prosody = Self { dir, child: None, starttls, direct };
+        // Held until all are chosen, so that they differ.
+        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [starttls, direct, proxy65] = listeners.each_ref().map(|one| one.local_addr().unwrap().port());
+        drop(listeners);
+        let mut prosody = Self { dir, child: None, starttls, direct, proxy65, limited };
         prosody.write_files(friends);
         for account in accounts {
             prosody.register(account);
@@ -74,13 +87,25 @@ impl Prosody {
             authentication = "internal_hashed"
             groups_file = "{dir}/groups.txt"
             log = {{ info = "{dir}/log" }}
-            modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "smacks"; "offline"; "groups" }}
+            modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "smacks"; "offline"; "groups";
+                "external_services"; {} }}
+            external_services = {{
+                {{ type = "turn", transport = "udp", host = "turn.example", port = 3478 }};
+                {{ type = "stun", transport = "tcp", host = "tcp.example", port = 3478 }};
+                {{ type = "stun", transport = "udp", host = "stun.example", port = 3479 }};
+            }}
+            proxy65_ports = {{ {} }}
             VirtualHost "localhost"
             -- A domain with the other's certificate.
             VirtualHost "elsewhere.example"
                 ssl = {{ certificate = "{dir}/certs/localhost.crt", key = "{dir}/certs/localhost.key" }}
+            Component "proxy.localhost" "proxy65"
+                proxy65_address = "127.0.0.1"
             "#,
-            self.starttls, self.direct
+            self.starttls,
+            self.direct,
+            if self.limited { r#""limits""# } else { "" },
+            self.proxy65
         );
         fs::write(self.path("config.lua"), config).unwrap();
     }
@@ -96,7 +121,7 @@ impl Prosody {
     }
 
     /// Starts the server and waits until it listens.
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let output = File::options().create(true).append(true).open(self.path("output")).unwrap();
         let child = Command::new("prosody")
             .arg("-F")
@@ -109,7 +134,7 @@ impl Prosody {
             .unwrap();
         self.child = Some(child);
         let until = Instant::now() + Duration::from_secs(60);
-        for port in [self.starttls, self.direct] {
+        for port in [self.starttls, self.direct, self.proxy65] {
             while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
                 assert!(Instant::now() < until, "Prosody does not listen: {}", self.log());
                 std::thread::sleep(Duration::from_millis(20));
@@ -118,28 +143,28 @@ impl Prosody {
     }
 
     /// As by `kill -9`.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.path("ca.pem")
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// How often an account has logged in so far.
-    pub(super) fn logins(&self, account: &str) -> usize {
+    pub(crate) fn logins(&self, account: &str) -> usize {
         self.log().matches(&format!("Authenticated as {account}@localhost")).count()
     }
 
     /// By StartTLS, with the right authority and password.
-    pub(super) fn config(&self, account: &str, resource: &str) -> SessionConfig {
+    pub(crate) fn config(&self, account: &str, resource: &str) -> SessionConfig {
         let jid = parse_bare(&format!("{account}@localhost")).unwrap();
         let mut config = SessionConfig::new(jid, resource, Secret::new(PASSWORD));
         config.server = Some(format!("127.0.0.1:{}", self.starttls));
@@ -147,7 +172,7 @@ impl Prosody {
         config
     }
 
-    pub(super) fn direct_config(&self, account: &str, resource: &str) -> SessionConfig {
+    pub(crate) fn direct_config(&self, account: &str, resource: &str) -> SessionConfig {
         let mut config = self.config(account, resource);
         config.server = Some(format!("127.0.0.1:{}", self.direct));
         config.tls = Tls::Direct;

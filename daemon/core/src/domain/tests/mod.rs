@@ -3,6 +3,7 @@
 
 mod agree;
 mod answer;
+mod better;
 mod commands;
 mod devices;
 mod expiry;

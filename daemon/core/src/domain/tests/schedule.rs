@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::agree::check;
 use super::world::{Faults, Node, World};
 use crate::ids::TransferId;
+use crate::way::Way;
 
 /// How many schedules are played when nothing else is said; `make test` plays 100,000.
 const SCHEDULES: u64 = 2_000;
@@ -49,6 +50,10 @@ fn play(seed: u64) {
     for device in &devices {
         world.at_mut(*device).settings.courtesy_message = false;
         world.login(*device);
+    }
+    if world.random.chance(40) {
+        world.ways = vec![Way::DirectTcp6, Way::MappedTcp4, Way::PunchedUdp, Way::Proxy65, Way::InBand];
+        world.pace = [100, 3_000, 15_000][world.random.below(3) as usize];
     }
     let bad = world.random.chance(80);
     let late = bad && world.random.chance(30);
@@ -105,6 +110,7 @@ fn weather(world: &mut World, devices: &[Node], late: bool) {
             let full = world.random.chance(30);
             world.at_mut(node).engine.disk_full = full;
         }
+        12 => world.stall_links(node),
         11 => world.skew[node.0] = world.random.below(20_000) as i64 - 10_000,
         _ => {}
     }
@@ -155,6 +161,7 @@ fn busy(world: &mut World, devices: &[Node]) {
 /// No more faults, and time.
 fn calm(world: &mut World, devices: &[Node]) {
     world.faults = Faults::default();
+    world.pace = 100;
     for device in devices {
         world.skew[device.0] = 0;
         world.at_mut(*device).crash = false;

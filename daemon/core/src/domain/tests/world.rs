@@ -16,6 +16,7 @@ use crate::settings::{Settings, Subscriptions};
 use crate::signal::{Candidate, CandidateKind, Token};
 use crate::time::{Mono, Now, Wall};
 use crate::transfer::{End, Incoming, Side, Transfer};
+use crate::way::{Way, Ways};
 
 use engine::{Engine, Grant, Link};
 use store::Store;
@@ -110,6 +111,10 @@ pub struct World {
     pub faults: Faults,
     pub roster: BTreeSet<(String, String)>,
     pub size: u64,
+    /// The ways that links may take.
+    pub ways: Vec<Way>,
+    /// Milliseconds in which a link carries a quarter of a content.
+    pub pace: u64,
     pub links: BTreeMap<u64, Link>,
     /// What each device's wall clock is wrong by.
     pub skew: Vec<i64>,
@@ -136,6 +141,8 @@ impl World {
             faults: Faults::default(),
             roster: BTreeSet::new(),
             size: 4_000,
+            ways: vec![Way::DirectTcp6],
+            pace: 100,
             links: BTreeMap::new(),
             skew: Vec::new(),
             queue: BTreeMap::new(),
@@ -156,6 +163,8 @@ impl World {
             accept_max_size: u64::MAX,
             subscriptions: Subscriptions::Ask,
             courtesy_message: true,
+            ways: Ways::ALL,
+            in_band_max_size: 1 << 20,
         };
         let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0));
         self.devices.push(Device {

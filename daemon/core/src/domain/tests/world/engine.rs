@@ -50,11 +50,14 @@ pub struct Grant {
     pub number: u64,
     /// A new link is wanted; otherwise it stands for the one there is.
     fresh: bool,
+    better_than: Option<Way>,
 }
 
 /// The ends of a link: the sender's first.
 pub struct Link {
     pub ends: [(Node, TransferId, ContentId, LinkTag); 2],
+    /// Nothing comes through.
+    pub stalled: bool,
 }
 
 const GRANT: u64 = 30_000;
@@ -110,10 +113,10 @@ impl World {
 
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, candidates } => {
-                assert!(candidates.len() <= MAX_CANDIDATES);
+            LinkCommand::Want { transfer, peer, info_hash, theirs, better_than, .. } => {
+                assert!(theirs.candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
-                let grant = Grant { peer, info_hash, number, fresh: true };
+                let grant = Grant { peer, info_hash, number, fresh: true, better_than };
                 self.at_mut(node).grants.insert(transfer, grant);
                 self.later(GRANT, Event::GiveUp { node, transfer, grant: number });
                 if let Some(other) = self.counterpart(node, transfer) {
@@ -144,12 +147,20 @@ impl World {
         if !(one || two) || self.faults.no_links || self.counterpart(a.0, a.1) != Some(b) {
             return;
         }
+        let takes = |(node, id): (Node, TransferId), way: &Way| {
+            self.at(node).grants.get(&id).is_none_or(|g| g.better_than.is_none_or(|in_use| *way < in_use))
+        };
+        let ways: Vec<Way> = self.ways.iter().copied().filter(|way| takes(a, way) && takes(b, way)).collect();
+        if ways.is_empty() {
+            return;
+        }
+        let way = ways[self.random.below(ways.len() as u64) as usize];
         let sends = self.transfer(a.0, a.1).direction() == Direction::Out;
         let ends = if sends { [a, b] } else { [b, a] };
         let ends = ends.map(|(node, id)| (node, id, self.transfer(node, id).content, tag(self.count())));
         for (node, transfer, _, link) in ends {
             self.at_mut(node).grants.get_mut(&transfer).unwrap().fresh = false;
-            let up = LinkEvent::Up { transfer, link, way: Way::DirectTcp6 };
+            let up = LinkEvent::Up { transfer, link, way, attempts: Vec::new() };
             let wait = self.random.below(30);
             self.input_later(node, wait, Input::Link(up));
         }
@@ -164,8 +175,8 @@ impl World {
             .collect();
         // One more while the end of another is on its way.
         assert!(transfers.len() <= LINKS_PER_DEVICE, "{} links between two devices", transfers.len());
-        self.links.insert(number, Link { ends });
-        self.later(100, Event::Carry { link: number });
+        self.links.insert(number, Link { ends, stalled: false });
+        self.later(self.pace, Event::Carry { link: number });
     }
 
     pub fn give_up(&mut self, node: Node, transfer: TransferId, number: u64) {
@@ -181,7 +192,11 @@ impl World {
     pub fn carry(&mut self, number: u64) {
         let Some(link) = self.links.get(&number) else { return };
         let [(from, _, sent, out_tag), (to, _, received, in_tag)] = link.ends;
-        self.later(100, Event::Carry { link: number });
+        let stalled = link.stalled;
+        self.later(self.pace, Event::Carry { link: number });
+        if stalled {
+            return;
+        }
         let seeds = self.at(from).engine.seeds.contains(&sent);
         let receiver = &mut self.at_mut(to).engine;
         let Some(fetch) = receiver.fetches.get(&received).filter(|f| seeds && !f.paused) else { return };
@@ -218,6 +233,19 @@ impl World {
             let wait = 1 + self.random.below(40);
             let closed = TorrentEvent::LinkClosed { link, reason: reason.to_owned() };
             self.input_later(node, wait, Input::Torrent(closed));
+        }
+    }
+
+    /// Nothing comes over any link of a device any more, and the receivers see it.
+    pub fn stall_links(&mut self, node: Node) {
+        let of = |l: &&mut Link| !l.stalled && l.ends.iter().any(|end| end.0 == node);
+        let mut stalled = Vec::new();
+        for link in self.links.values_mut().filter(of) {
+            link.stalled = true;
+            stalled.push(link.ends[1]);
+        }
+        for (to, _, _, link) in stalled {
+            self.input_later(to, 4_000, Input::Torrent(TorrentEvent::LinkStalled { link }));
         }
     }
 

@@ -1,0 +1,204 @@
+//! Which ways are told, and how a transfer moves to another one.
+
+use std::net::IpAddr;
+
+use super::world::person::{alice_and_bob, offered};
+use super::world::{Node, World};
+use crate::effect::LinkTag;
+use crate::ids::TransferId;
+use crate::input::{Input, LinkEvent};
+use crate::session::{Facilities, SessionCommand, SessionEvent};
+use crate::signal::{Candidate, CandidateKind, Connect, Proxy, Request};
+use crate::way::{Way, Ways};
+
+type End = (Node, TransferId);
+
+/// Alice sends to Bob, slowly, over this way.
+fn sending_by(way: Way) -> (World, End, End) {
+    let (mut world, a, b) = offered(1);
+    world.ways = vec![way];
+    world.pace = 60_000;
+    world.accept(b.0, b.1).unwrap();
+    world.until(b.0, b.1, "receiving");
+    world.pass(1_000);
+    (world, a, b)
+}
+
+/// An offer of so many bytes.
+fn offered_of(size: u64) -> (World, End, End) {
+    let (mut world, alice, bob) = alice_and_bob(5);
+    world.size = size;
+    let sent = world.send(alice, &["bob"])[0];
+    world.pass(5_000);
+    let got = world.only(bob);
+    (world, (alice, sent), (bob, got))
+}
+
+fn way(world: &World, end: End) -> Option<Way> {
+    world.at(end.0).domain.in_use(end.1)
+}
+
+fn connects(world: &World, node: Node) -> Vec<Connect> {
+    let connect = |command: &SessionCommand| match command {
+        SessionCommand::Request { request: Request::Connect(connect), .. } => Some(connect.clone()),
+        _ => None,
+    };
+    world.at(node).sent.iter().filter_map(connect).collect()
+}
+
+fn candidate(kind: CandidateKind, address: &str) -> Candidate {
+    Candidate { kind, address: address.parse().unwrap() }
+}
+
+fn all_candidates() -> Vec<Candidate> {
+    vec![
+        candidate(CandidateKind::Host, "192.0.2.1:5000"),
+        candidate(CandidateKind::Mapped, "192.0.2.1:5001"),
+        candidate(CandidateKind::Reflexive, "192.0.2.1:5002"),
+    ]
+}
+
+fn facilities() -> Facilities {
+    let proxy = |jid: &str| Proxy { jid: jid.into(), host: "198.51.100.7".into(), port: 5000 };
+    Facilities {
+        proxies: ["p1", "p2", "p3", "p4", "p5"].map(proxy).into(),
+        stun: Vec::new(),
+        external: Some(IpAddr::from([192, 0, 2, 1])),
+    }
+}
+
+#[test]
+fn while_a_makeshift_is_in_use_the_receiver_looks_for_a_better_way_at_growing_intervals() {
+    let (mut world, a, b) = sending_by(Way::Proxy65);
+    assert_eq!((connects(&world, b.0).len(), way(&world, b)), (1, Some(Way::Proxy65)));
+    world.pass(115_000);
+    let looks = connects(&world, b.0);
+    // After 10 s and then 20, 40… s later, unless one is still going on.
+    assert!((3..=4).contains(&looks.len()), "{}", looks.len());
+    assert!(looks[1..].iter().all(|connect| connect.better_than == Some(Way::Proxy65)), "{looks:?}");
+    assert!(connects(&world, a.0).iter().all(|connect| connect.better_than.is_none()));
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("sending", "receiving"));
+    world.ways = vec![Way::MappedTcp4, Way::InBand];
+    world.pass(150_000);
+    assert_eq!((way(&world, a), way(&world, b)), (Some(Way::MappedTcp4), Some(Way::MappedTcp4)));
+    assert_eq!(world.links.len(), 1, "the old link is closed");
+    let seen = connects(&world, b.0).len();
+    world.pass(600_000);
+    assert_eq!(connects(&world, b.0).len(), seen, "a mapped port is good enough");
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn a_new_address_of_either_side_is_a_reason_to_look_at_once() {
+    for sender in [true, false] {
+        let (mut world, a, b) = sending_by(Way::Proxy65);
+        world.ways = vec![Way::DirectTcp4];
+        let changed = if sender { a.0 } else { b.0 };
+        world.handle(changed, Input::Link(LinkEvent::Candidates(all_candidates())));
+        world.pass(1_500);
+        assert_eq!((way(&world, a), way(&world, b)), (Some(Way::DirectTcp4), Some(Way::DirectTcp4)));
+    }
+}
+
+#[test]
+fn a_link_that_seems_dead_is_replaced_by_any_way_and_its_pieces_stay() {
+    let (mut world, a, b) = sending_by(Way::DirectTcp6);
+    world.pass(60_000);
+    let content = world.transfer(b.0, b.1).content;
+    let had = world.at(b.0).engine.partial[&content];
+    assert!(had > 0);
+    world.ways = vec![Way::InBand];
+    world.stall_links(a.0);
+    world.pass(6_000);
+    assert_eq!((way(&world, a), way(&world, b)), (Some(Way::InBand), Some(Way::InBand)));
+    assert!(world.at(b.0).engine.partial[&content] >= had);
+    assert_eq!(world.links.len(), 1);
+}
+
+#[test]
+fn a_replacement_is_sought_again_until_there_is_one_or_the_link_lives() {
+    let (mut world, a, b) = sending_by(Way::DirectTcp6);
+    world.ways = Vec::new();
+    world.stall_links(a.0);
+    world.pass(60_000);
+    let tries = connects(&world, b.0).len();
+    assert!((3..20).contains(&tries), "{tries}");
+    world.ways = vec![Way::Proxy65];
+    world.pass(61_000);
+    assert_eq!(way(&world, b), Some(Way::Proxy65));
+}
+
+#[test]
+fn a_look_for_a_better_way_that_comes_to_nothing_leaves_the_link_and_its_turn() {
+    let (mut world, a, b) = sending_by(Way::PunchedUdp);
+    world.pass(30_000);
+    assert!(connects(&world, b.0).len() > 1);
+    world.pass(31_000);
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("sending", "receiving"));
+    let attempt = crate::input::Attempt { way: Way::DirectTcp6, reason: "nobody answered".into() };
+    let failed = LinkEvent::Failed { transfer: b.1, attempts: vec![attempt.clone()] };
+    world.handle(b.0, Input::Link(failed));
+    assert_eq!(world.at(b.0).domain.live_view(b.1, world.clock(b.0).mono).attempts, [attempt]);
+    assert_eq!(way(&world, b), Some(Way::PunchedUdp));
+}
+
+#[test]
+fn only_allowed_ways_are_told_and_no_address_where_only_relays_are() {
+    let ways = [
+        (Ways::ALL, 3, 4, true),
+        (Ways { proxy65: true, in_band: true, ..Ways::NONE }, 0, 4, true),
+        (Ways { direct: true, ..Ways::NONE }, 1, 0, false),
+        (Ways { punched: true, mapped: true, ..Ways::NONE }, 2, 0, false),
+    ];
+    for (ways, candidates, proxies, in_band) in ways {
+        let (mut world, _, b) = offered(3);
+        let settings = crate::settings::Settings { ways, ..world.at(b.0).settings.clone() };
+        world.handle(b.0, Input::Settings(settings));
+        world.handle(b.0, Input::Link(LinkEvent::Candidates(all_candidates())));
+        world.handle(b.0, Input::Session(SessionEvent::Facilities(facilities())));
+        world.accept(b.0, b.1).unwrap();
+        world.settle();
+        let reach = &connects(&world, b.0)[0].reach;
+        assert_eq!((reach.candidates.len(), reach.proxies.len(), reach.in_band), (candidates, proxies, in_band));
+        assert_eq!(reach.stream_id.is_some(), proxies > 0 || in_band);
+        let text = format!("{:?}", world.at(b.0).sent);
+        assert_eq!(text.contains("192.0.2.1"), candidates > 0, "{ways:?}");
+    }
+}
+
+#[test]
+fn in_band_is_told_only_for_contents_within_the_limit_and_the_person_hears_why_not() {
+    for (size, told) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+        let (mut world, a, b) = offered_of(size);
+        world.faults.no_links = true;
+        world.accept(b.0, b.1).unwrap();
+        world.settle();
+        assert_eq!(connects(&world, b.0)[0].reach.in_band, told);
+        let attempts = world.at(b.0).domain.live_view(b.1, world.clock(b.0).mono).attempts;
+        assert_eq!(attempts.iter().any(|attempt| attempt.way == Way::InBand), !told, "{attempts:?}");
+        assert_eq!(world.state(a.0, a.1), "connecting");
+    }
+}
+
+#[test]
+fn bytestreams_have_one_name_until_there_is_a_link_and_another_one_afterwards() {
+    let (mut world, _, b) = sending_by(Way::Proxy65);
+    world.pass(115_000);
+    let names: Vec<_> = connects(&world, b.0).into_iter().map(|connect| connect.reach.stream_id.unwrap()).collect();
+    assert_eq!(names[0].len(), 32);
+    assert_ne!(names[0], names[1]);
+    // The link that stands has its own: a new one could not meet at the same proxy under the same name.
+    world.handle(
+        b.0,
+        Input::Link(LinkEvent::Up { transfer: b.1, link: LinkTag(77), way: Way::InBand, attempts: vec![] }),
+    );
+    assert_eq!(way(&world, b), Some(Way::InBand));
+}
+
+#[test]
+fn who_asks_for_a_link_says_how_long_the_answer_takes_to_come_back() {
+    let (world, _, b) = sending_by(Way::DirectTcp6);
+    let delay = connects(&world, b.0)[0].delay;
+    assert!((1..=200).contains(&delay), "{delay}");
+}

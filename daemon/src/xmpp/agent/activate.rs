@@ -1,0 +1,56 @@
+//! Activating a SOCKS5 bytestream (XEP-0065, section 6.3.5).
+
+use std::time::Instant;
+
+use tokio_xmpp::jid::Jid;
+use xbt_core::ids::FullJid;
+use xbt_core::signal::{Condition, MAX_STREAM_ID, Proxy, Refusal};
+
+use super::super::payload::bytestreams;
+use super::super::relay::{RelayError, Reply};
+use super::in_band::said;
+use super::{Agent, Purpose, address};
+
+/// Activations under way; they are asked for again and again until the other end is there.
+const MOST: usize = 32;
+
+impl Agent {
+    pub(super) fn activate(&mut self, proxy: &Proxy, sid: String, target: &FullJid, reply: Reply<()>, now: Instant) {
+        let Ok(to) = Jid::new(&proxy.jid) else {
+            return drop(reply.send(Err(RelayError::BadName(proxy.jid.clone()))));
+        };
+        let target = match address::from_full(target) {
+            Ok(target) if !sid.is_empty() && sid.len() <= MAX_STREAM_ID => target,
+            Ok(_) | Err(_) => return drop(reply.send(Err(RelayError::BadName(sid)))),
+        };
+        let under_way = self.sent.values().filter(|sent| matches!(sent.purpose, Purpose::Activate { .. })).count();
+        if under_way >= MOST {
+            return drop(reply.send(Err(RelayError::TooMany)));
+        }
+        let query = bytestreams::Query { sid: Some(sid), hosts: Vec::new(), activate: Some(target.to_string()) };
+        let purpose = Purpose::Activate { who: to.to_string(), reply };
+        self.ask(Some(to), None, Some(query.into()), purpose, now);
+    }
+
+    /// What the proxy answered; none came in time: `None`.
+    ///
+    /// As long as one end is missing, ejabberd says `item-not-found`, and Prosody that or `not-allowed`; others, that
+    /// something inside them is wrong. What is certain to stay so is a refusal.
+    pub(super) fn activated(who: String, reply: Reply<()>, answer: Option<Result<(), Refusal>>) {
+        let outcome = match answer {
+            Some(Ok(())) => Ok(()),
+            Some(Err(refusal)) => Err(match refusal.condition {
+                Condition::ItemNotFound | Condition::Other => RelayError::NotReady { who, text: said(&refusal) },
+                Condition::Forbidden
+                | Condition::Conflict
+                | Condition::ResourceConstraint
+                | Condition::NotAcceptable
+                | Condition::BadRequest
+                | Condition::ServiceUnavailable
+                | Condition::FeatureNotImplemented => RelayError::Refused { who, text: said(&refusal) },
+            }),
+            None => Err(RelayError::NoAnswer(who)),
+        };
+        drop(reply.send(outcome));
+    }
+}
