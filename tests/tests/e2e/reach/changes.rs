@@ -8,7 +8,7 @@ use xbt_tests::ctl::done_bytes;
 use xbt_tests::lab::{Family, Lab, Mapping, Nat, Place, Router, Scene, Side};
 use xbt_tests::wait;
 
-use super::{begin, behind, finish, shut, takes};
+use super::{FAST, SLOW, begin, behind, finish, shut, takes};
 
 /// From the cut until content moves again.
 const GOES_ON: Duration = Duration::from_secs(15);
@@ -16,14 +16,8 @@ const GOES_ON: Duration = Duration::from_secs(15);
 /// From a better way's coming up until it is in use.
 const MOVES_UP: Duration = Duration::from_secs(60);
 
-/// At [`SLOW`], a minute's worth: the transfer outlasts every change.
+/// At [`SLOW`] a minute's worth: the transfer outlasts every change.
 const MUCH: u64 = 128 * MIB;
-
-/// 2 MB/s.
-const SLOW: &str = "16mbit";
-
-/// 50 MB/s, once what had to be seen was seen.
-const FAST: &str = "400mbit";
 
 /// More than what can have been in flight when the way was cut.
 const IN_FLIGHT: u64 = 3 * MIB;

@@ -19,11 +19,14 @@ use xbt_tests::lab::{Lab, Nat, Place, Router, Scene, Side};
 use xbt_tests::wait;
 use xbt_tests::{Daemon, ctl};
 
-/// Enough for the way to be seen while it is in use, at [`RATE`].
+/// At [`SLOW`] it takes 16 s: enough for a better way to come up and be seen.
 const CONTENT: u64 = 32 * MIB;
 
-/// 8 MB/s.
-const RATE: &str = "64mbit";
+/// 2 MB/s.
+const SLOW: &str = "16mbit";
+
+/// 50 MB/s, once what had to be seen was seen.
+const FAST: &str = "400mbit";
 
 /// Both behind routers of one kind, with a STUN server.
 fn behind(router: Router) -> Scene {
@@ -39,11 +42,12 @@ fn shut() -> Scene {
 #[track_caller]
 fn arrives(scene: Scene, way: &str) {
     let Some(lab) = Lab::open(scene) else { return };
-    lab.slow(Side::A, RATE);
+    lab.slow(Side::A, SLOW);
     let (alice, bob) = lab.both();
     let (out, inn, source) = begin(&lab, &alice, &bob, CONTENT);
     takes(&bob, inn, way);
     takes(&alice, out, way);
+    lab.slow(Side::A, FAST);
     finish(&alice, &bob, out, inn, &source);
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use xbt_tests::lab::recorder::Recorder;
 use xbt_tests::lab::{Lab, Scene, Side};
 
-use super::{CONTENT, RATE, begin, finish, takes};
+use super::{CONTENT, FAST, SLOW, begin, finish, takes};
 
 /// The addresses of the two that this text tells.
 fn told(text: &str) -> Vec<IpAddr> {
@@ -29,12 +29,13 @@ fn whoever_allows_direct_links_tells_addresses_in_stanzas() {
 #[test]
 fn through_the_proxy_no_address_is_told_in_any_stanza_or_stream() {
     let Some(lab) = Lab::open(Scene { proxy: Some(Side::A), stun: true, ..Scene::default() }) else { return };
-    lab.slow(Side::A, RATE);
+    lab.slow(Side::A, SLOW);
     let recorder = Recorder::start(lab.public());
     let [alice, bob] =
         [Side::A, Side::B].map(|side| lab.daemon(side).with("network.ways", vec!["proxy65", "in-band"]).online());
     let (out, inn, source) = begin(&lab, &alice, &bob, CONTENT);
     takes(&bob, inn, "proxy65");
+    lab.slow(Side::A, FAST);
     finish(&alice, &bob, out, inn, &source);
     assert_eq!(told(&lab.server(Side::A).stanzas()), [] as [IpAddr; 0]);
     let streams = recorder.bytes();
