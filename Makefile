@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo test lint install bench soak fuzz setup
+.PHONY: help demo lab test lint install bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -22,6 +22,10 @@ help: ## this list
 demo: setup ## send 256 MiB between two daemons on this machine, through a private Prosody
 	$(CARGO) build --workspace
 	$(TARGET)/debug/demo
+
+lab: setup ## two people, their routers and servers in networks of their own, by hand: make lab SCENE=name (needs root)
+	$(CARGO) build --workspace
+	@$(TARGET)/debug/lab $(SCENE)
 
 test: setup ## all tests
 	$(CARGO) build --workspace

@@ -21,6 +21,16 @@ need nsenter util-linux
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs # a disk that can lose its power
 need faketime faketime   # daemons whose clock jumps
+# The network laboratory (docs/laboratory.md).
+need nft nftables      # routers that translate addresses
+need miniupnpd miniupnpd-nftables # UPnP, NAT-PMP, PCP
+need turnserver coturn # STUN
+need ejabberdctl ejabberd
+need conntrack conntrack
+need tc iproute2       # slow networks
+need sysctl procps
+# How Prosody finds another server by a table of names.
+ls /usr/lib/*/lua/*/lunbound.so >/dev/null 2>&1 || wanted="$wanted lua-unbound"
 command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"
 wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 [ -z "$(printf %s "$wanted" | tr -d ' ')" ] && exit 0
@@ -41,7 +51,8 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "The tests need these Debian packages, which are installed now: $wanted"
 case " $wanted " in
-    *" prosody "*) echo "(Debian may start a Prosody of its own with it. The tests do not use that one: they start theirs, on free ports.)" ;;
+    *" prosody "* | *" ejabberd "* | *" coturn "*)
+        echo "(Debian may start servers of its own with them. The tests do not use those: they start theirs, on free ports or in networks of their own.)" ;;
 esac
 $root env DEBIAN_FRONTEND=noninteractive apt-get update -q
 $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $wanted

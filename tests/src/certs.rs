@@ -6,7 +6,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A private authority and the certificate that it gave to a server called `localhost`; all PEM.
+/// A private authority and the certificate that it gave to a server; all PEM.
 ///
 /// Two certificates, because clients refuse an authority's certificate as the server's own.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub struct ServerCerts {
     pub key: String,
 }
 
-/// Makes an authority and a certificate for `localhost`.
-pub fn server() -> ServerCerts {
+/// Makes an authority and a certificate for a server of this domain.
+pub fn server(domain: &str) -> ServerCerts {
     let mut params = CertificateParams::new(Vec::new()).expect("no names can be wrong");
     params.distinguished_name.push(DnType::CommonName, "xbt test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,9 +28,11 @@ pub fn server() -> ServerCerts {
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("the system has randomness"))
         .expect("the parameters are complete");
     let key = KeyPair::generate().expect("the system has randomness");
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("localhost is a DNS name");
-    params.distinguished_name.push(DnType::CommonName, "localhost");
+    let mut params = CertificateParams::new(vec![domain.to_owned()]).expect("it is a DNS name");
+    params.distinguished_name.push(DnType::CommonName, domain);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // ejabberd 23.01 sets an alarm clock for the last day, and fails with a day as far away as rcgen's own.
+    params.not_after = rcgen::date_time_ymd(2049, 12, 31);
     let cert = params.signed_by(&key, &ca).expect("the parameters are complete");
     ServerCerts { ca: ca.pem(), cert: cert.pem(), key: key.serialize_pem() }
 }

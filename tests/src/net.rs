@@ -14,6 +14,8 @@ use crate::wait;
 #[derive(Clone, Debug, Default)]
 pub struct Net {
     private: Option<Arc<Process>>,
+    /// Whether programs also get the folders and files that the holder sees.
+    mounts: bool,
 }
 
 impl Net {
@@ -51,7 +53,12 @@ impl Net {
             }
             read_log(&log).contains("up").then_some(())
         });
-        Self { private: Some(Arc::new(holder)) }
+        Self { private: Some(Arc::new(holder)), mounts: false }
+    }
+
+    /// The network and the mounts of a process that root has put into namespaces of its own.
+    pub fn of(holder: Arc<Process>) -> Self {
+        Self { private: Some(holder), mounts: true }
     }
 
     /// What a program has to be run through to be in this network.
@@ -59,6 +66,9 @@ impl Net {
         let Some(holder) = &self.private else { return Vec::new() };
         let namespaces = format!("/proc/{}/ns", holder.pid());
         let mut line = vec!["nsenter".into(), format!("--net={namespaces}/net").into()];
+        if self.mounts {
+            line.push(format!("--mount={namespaces}/mnt").into());
+        }
         if !geteuid().is_root() {
             line.extend([format!("--user={namespaces}/user").into(), "--preserve-credentials".into()]);
         }

@@ -135,10 +135,15 @@ pub(crate) fn tell(text: &str) {
 }
 
 /// Where programs are looked for: also where Debian keeps those that it thinks are for root only, such as `ip`.
-fn path() -> OsString {
+pub(crate) fn path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     path
+}
+
+/// A path as one word of a shell's line.
+pub fn shell_word(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// The text of a log, or nothing where there is none yet.

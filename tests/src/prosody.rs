@@ -74,7 +74,7 @@ impl Prosody {
         for part in ["accounts", "roster"] {
             fs::create_dir_all(folder.join("data").join(DOMAIN).join(part)).expect("the folder can be written");
         }
-        let certs = certs::server();
+        let certs = certs::server(DOMAIN);
         for (name, text) in [("ca.pem", &certs.ca), ("server.crt", &certs.cert), ("server.key", &certs.key)] {
             fs::write(folder.join(name), text).expect("the folder can be written");
         }

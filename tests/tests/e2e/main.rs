@@ -11,6 +11,7 @@ mod fire;
 mod harness;
 mod intruder;
 mod queue;
+mod reach;
 mod refusals;
 mod server;
 mod source;

@@ -1,0 +1,20 @@
+//! Row 8: nothing but XMPP is left.
+
+use xbt_tests::lab::{Lab, Nat, Router, Side};
+
+use super::{begin, behind, finish, takes};
+
+#[test]
+fn what_has_no_other_way_goes_in_band_within_the_servers_limits() {
+    let Some(lab) = Lab::open(behind(Router::plain(Nat::Symmetric).without_udp())) else { return };
+    let (alice, bob) = lab.both();
+    let (out, inn, source) = begin(&lab, &alice, &bob, 256 << 10);
+    takes(&bob, inn, "in-band");
+    takes(&alice, out, "in-band");
+    finish(&alice, &bob, out, inn, &source);
+    assert_eq!(
+        lab.server(Side::A).log().matches("policy-violation").count(),
+        0,
+        "the server had nothing to complain of"
+    );
+}
