@@ -148,6 +148,7 @@ impl Link {
             }
             Message::Data(block, data) => match self.incoming.take() {
                 Some(mut incoming) => {
+                    self.metadata_blocks += 1;
                     if incoming.data(block, data)? {
                         self.pending.push(Report::Metadata(incoming.into_bytes()));
                         return Ok(());

@@ -48,6 +48,8 @@ pub(crate) enum Report {
     Full(PieceBuf),
     /// Unfinished pieces come back.
     GiveBack(Vec<PieceBuf>),
+    /// It ends: unfinished pieces come back, and none are taken any more.
+    Leaving(Vec<PieceBuf>),
     /// Asked for data and got none for a while.
     Stalled,
     Metadata(Vec<u8>),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::Instant;
 
 use super::jobs::{self, Done, Outcome, Written};
@@ -31,9 +32,12 @@ impl Swarm {
     /// Gives pieces to a link that asked for some.
     pub(super) fn feed(&mut self, tag: LinkTag) {
         let many = self.peers.len() > 1;
+        let others = self.peers.iter().any(|(other, peer)| {
+            *other != tag && peer.snubbed.is_none() && (peer.hungry > 0 || self.pieces.is_holder(*other))
+        });
         let (Phase::Fetching, Some(view)) = (&self.phase, &self.view) else { return };
         let Some(peer) = self.peers.get_mut(&tag) else { return };
-        if many && peer.snubbed.is_some_and(|until| Instant::now() < until) {
+        if peer.snubbed.is_some() && others {
             return;
         }
         let Some(has) = &peer.has else { return };
@@ -57,9 +61,9 @@ impl Swarm {
         }
         if !meal.is_empty() {
             peer.hungry = 0;
-            // If the link has just ended, its end brings nothing back: the pieces are freed by `reclaim`.
-            if peer.orders.send(Order::Fetch(meal)).is_err() {
-                self.reclaim(tag);
+            // A link that has just ended takes none any more.
+            if let Err(SendError(Order::Fetch(meal))) = peer.orders.send(Order::Fetch(meal)) {
+                meal.into_iter().for_each(|piece| self.pieces.give_back(piece));
             }
         }
     }
@@ -82,15 +86,20 @@ impl Swarm {
         }
     }
 
-    /// Nothing came for a while: let others try what this link holds.
+    /// Nothing came for a while: let others try what this link holds, as far as they have it.
     pub(super) fn stalled(&mut self, tag: LinkTag) {
-        if self.peers.len() < 2 {
+        let others = |piece: &u32| {
+            self.peers.iter().any(|(other, peer)| {
+                *other != tag && peer.snubbed.is_none() && peer.has.as_ref().is_some_and(|has| has.has(*piece))
+            })
+        };
+        let elsewhere: Vec<u32> = self.pieces.held_by(tag).into_iter().filter(others).collect();
+        if elsewhere.is_empty() {
             return;
         }
-        let held = self.pieces.held_by(tag);
         if let Some(peer) = self.peers.get_mut(&tag) {
             peer.snubbed = Some(Instant::now() + SNUB);
-            for piece in held {
+            for piece in elsewhere {
                 if peer.dropping.insert(piece) {
                     let _ = peer.orders.send(Order::Drop(piece));
                 }
@@ -189,7 +198,7 @@ impl Swarm {
         }
     }
 
-    /// Four times a second while fetching.
+    /// Four times a second while something is under way.
     pub(super) async fn look_after(&mut self) {
         if self.saving.unsaved > 0 && self.saving.last.elapsed() >= SAVE_EVERY {
             self.save();
@@ -200,6 +209,8 @@ impl Swarm {
             }
             return;
         }
+        let now = Instant::now();
+        self.peers.values_mut().for_each(|peer| peer.snubbed = peer.snubbed.filter(|until| now < *until));
         self.feed_all();
         self.take_overdue();
     }

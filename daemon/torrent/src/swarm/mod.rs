@@ -179,8 +179,15 @@ impl Swarm {
     /// Whether there is anything to look at from time to time; an idle content costs nothing.
     fn is_busy(&self) -> bool {
         match self.phase {
-            Phase::Opening | Phase::Fetching | Phase::Finishing => true,
-            Phase::Metadata => !self.peers.is_empty(),
+            Phase::Opening => true,
+            Phase::Metadata => self.teller.is_some(),
+            Phase::Fetching => {
+                self.pieces.under_way()
+                    || self.saving.unsaved > 0
+                    || self.untold_progress().is_some()
+                    || self.peers.values().any(|peer| peer.snubbed.is_some())
+            }
+            Phase::Finishing => self.untold_progress().is_some(),
             Phase::Complete | Phase::Halted(_) => false,
         }
     }
@@ -367,16 +374,19 @@ impl Swarm {
         }
     }
 
-    /// Says how much is verified, if that is news.
-    fn tell_progress(&mut self) {
+    /// How much is verified, if that is news.
+    fn untold_progress(&self) -> Option<u64> {
         let verified = match (&self.phase, &self.view) {
             // What is looked through again was told before: progress does not go back for that.
             (Phase::Opening, _) => self.checked.load(Ordering::Relaxed).max(self.told.unwrap_or(0)),
             (_, Some(view)) => view.meta.bytes_of(self.pieces.have()),
             (_, None) => self.told.unwrap_or(0),
         };
-        if self.is_fetch()
-            && self.told != Some(verified)
+        Some(verified).filter(|_| self.is_fetch() && self.told != Some(verified))
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(verified) = self.untold_progress()
             && self.shared.tell(Event::Progress { key: self.key, verified })
         {
             self.told = Some(verified);

@@ -12,10 +12,12 @@ use tokio::time::Instant;
 
 use crate::LinkTag;
 use crate::bitfield::Bitfield;
+use crate::budget;
 use crate::piece::PieceBuf;
 
 /// Unfinished pieces kept between two links, in bytes.
-const MAX_PARKED: usize = 8 << 20;
+/// Half of what there is for pieces, so that what waits for a link that has it never keeps all others waiting.
+const MAX_PARKED: usize = budget::LIMIT / 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -165,6 +167,15 @@ impl Pieces {
     /// The pieces a link holds.
     pub(super) fn held_by(&self, tag: LinkTag) -> Vec<u32> {
         self.held.iter().filter(|(_, (holder, _))| *holder == tag).map(|(piece, _)| *piece).collect()
+    }
+
+    pub(super) fn is_holder(&self, tag: LinkTag) -> bool {
+        self.held.values().any(|(holder, _)| *holder == tag)
+    }
+
+    /// Links hold pieces, or unfinished ones wait for a link.
+    pub(super) fn under_way(&self) -> bool {
+        !self.held.is_empty() || !self.parked.is_empty()
     }
 
     /// Near the end: the piece that another link has held longest, and for longer than `age`.

@@ -29,7 +29,14 @@ impl Swarm {
                 self.verify(piece);
             }
             Report::GiveBack(pieces) => self.given_back(tag, pieces),
-            Report::Stalled => self.stalled(tag),
+            Report::Leaving(pieces) => {
+                peer.hungry = 0;
+                self.given_back(tag, pieces);
+            }
+            Report::Stalled => {
+                self.stalled(tag);
+                self.metadata_stalled(tag).await;
+            }
             Report::Metadata(bytes) => self.metadata_came(tag, bytes),
             Report::Untold => {
                 peer.can_tell = None;
