@@ -10,7 +10,7 @@ mod incoming;
 mod messages;
 pub(crate) mod metadata;
 pub(crate) mod outbox;
-mod sending;
+pub(crate) mod sending;
 mod stall;
 pub(crate) mod wire;
 mod writer;
@@ -63,9 +63,11 @@ fn last_word(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<CloseReason>
         Order::Close(reason) => Some(reason),
         Order::Ready(..)
         | Order::Have(_)
+        | Order::Show(..)
         | Order::Fetch(_)
         | Order::Drop(_)
         | Order::GetMetadata(_)
+        | Order::Serve(_)
         | Order::Complete => None,
     })
 }
@@ -84,6 +86,12 @@ struct Link {
     /// What we have; may be served.
     ours: Bitfield,
     theirs: Theirs,
+    /// The other side is not served.
+    choking: bool,
+    /// The other side wants what we have.
+    interested: bool,
+    /// Pieces that the other side was not told we have, because it has them and others are still to come.
+    withheld: Vec<u32>,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
     /// Blocks of metadata that have come.
@@ -126,12 +134,15 @@ impl Link {
             view: Arc::default(),
             ours: Bitfield::default(),
             theirs: Theirs::Raw(Vec::new(), Vec::new()),
+            choking: !start.serving,
+            interested: false,
+            withheld: Vec::new(),
             incoming: None,
             metadata_id: Arc::default(),
             metadata_blocks: 0,
             told_metadata: 0,
             bitfield_came: false,
-            sending: Arc::default(),
+            sending: start.sending,
             pending: Vec::new(),
             told: (0, 0, 0),
             stall: Stall::default(),
@@ -157,8 +168,9 @@ impl Link {
         link.end(ended, writer).await
     }
 
-    /// The first messages: extension handshake, what we have, and that everybody invited is served.
+    /// The first messages: extension handshake, what we have, and whether the other side is served.
     fn greet(&mut self, ready: Option<(View, Bitfield)>, fetching: bool) -> Result<(), CloseReason> {
+        let choking = self.choking;
         let size = ready.as_ref().map(|(view, _)| view.meta.info.len());
         let bits = ready.as_ref().map(|(_, ours)| ours.clone()).filter(|ours| ours.count() > 0);
         self.outbox.control(|out| {
@@ -168,7 +180,9 @@ impl Link {
             if let Some(bits) = bits {
                 wire::put_message(out, wire::BITFIELD, bits.bytes());
             }
-            wire::put_plain(out, wire::UNCHOKE);
+            if !choking {
+                wire::put_plain(out, wire::UNCHOKE);
+            }
             if fetching {
                 wire::put_plain(out, wire::INTERESTED);
             }
@@ -264,7 +278,14 @@ impl Link {
             }
             Order::Have(piece) => {
                 self.ours.set(piece);
-                self.outbox.control(|out| wire::put_have(out, piece))
+                self.tell_have(piece)
+            }
+            Order::Show(all, told) => {
+                self.outbox.control(|out| {
+                    all.iter().filter(|piece| !told.has(*piece)).for_each(|piece| wire::put_have(out, piece));
+                })?;
+                self.ours = all;
+                Ok(())
             }
             Order::Fetch(pieces) => {
                 self.downloads.answered();
@@ -286,7 +307,17 @@ impl Link {
                 self.incoming = Some(Incoming::new(size));
                 self.ask_metadata()
             }
-            Order::Complete => self.outbox.control(plain(wire::NOT_INTERESTED)),
+            Order::Serve(serve) => {
+                self.choking = !serve;
+                if self.choking {
+                    self.outbox.forget_blocks();
+                }
+                self.outbox.control(plain(if serve { wire::UNCHOKE } else { wire::CHOKE }))
+            }
+            Order::Complete => {
+                self.tell_withheld()?;
+                self.outbox.control(plain(wire::NOT_INTERESTED))
+            }
             Order::Close(reason) => Err(reason),
         }
     }

@@ -74,6 +74,11 @@ impl Outbox {
         self.lock().wanted.retain(|wanted| *wanted != Wanted::Block(block));
     }
 
+    /// The other side is choked: it asks again (BEP 3).
+    pub(crate) fn forget_blocks(&self) {
+        self.lock().wanted.retain(|wanted| matches!(wanted, Wanted::Metadata(_)));
+    }
+
     /// Nothing more will be sent than what is queued as small messages.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

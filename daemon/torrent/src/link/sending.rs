@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 #[derive(Default)]
-pub(super) struct Sending {
+pub(crate) struct Sending {
     /// Payload bytes sent.
     uploaded: AtomicU64,
     /// Bytes that the stream has taken, whatever they are.
@@ -34,7 +34,7 @@ impl Sending {
         self.uploaded.fetch_add(payload as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn uploaded(&self) -> u64 {
+    pub(crate) fn uploaded(&self) -> u64 {
         self.uploaded.load(Ordering::Relaxed)
     }
 
