@@ -79,6 +79,7 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
         | Event::PrepareFailed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
+        | Event::LinkStalled { .. }
         | Event::Completed { .. }
         | Event::Failed { .. }
         | Event::LinkClosed { .. } => None,
@@ -95,6 +96,7 @@ pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreErro
         | Event::PrepareFailed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
+        | Event::LinkStalled { .. }
         | Event::Completed { .. }
         | Event::Failed { .. }
         | Event::LinkClosed { .. } => Input::Tick,
@@ -129,6 +131,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         Event::Completed { key, path } => {
             TorrentEvent::Completed { content: content(key), path: path.to_string_lossy().into_owned() }
         }
+        Event::LinkStalled { tag, .. } => TorrentEvent::LinkStalled { link: LinkTag(tag.0) },
         Event::Failed { key, error } => TorrentEvent::Failed { content: content(key), fault: fault(error) },
         Event::LinkClosed { tag, reason, .. } => {
             TorrentEvent::LinkClosed { link: LinkTag(tag.0), reason: reason.to_string() }

@@ -56,6 +56,15 @@ impl Bitfield {
         self.bytes.get(index as usize / 8).is_some_and(|byte| byte & (0x80 >> (index % 8)) != 0)
     }
 
+    /// 64 bits, the first piece's the highest; zero beyond the end.
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        let rest = self.bytes.get(at * 8..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(word) => u64::from_be_bytes(*word),
+            None => rest.iter().enumerate().fold(0, |word, (at, byte)| word | u64::from(*byte) << (56 - 8 * at)),
+        }
+    }
+
     /// Sets a bit; `false` if it was set already or is out of range.
     pub(crate) fn set(&mut self, index: u32) -> bool {
         if index >= self.len || self.has(index) {
@@ -66,6 +75,16 @@ impl Bitfield {
             self.count += 1;
         }
         true
+    }
+
+    /// Clears a bit.
+    pub(crate) fn unset(&mut self, index: u32) {
+        if self.has(index)
+            && let Some(byte) = self.bytes.get_mut(index as usize / 8)
+        {
+            *byte &= !(0x80 >> (index % 8));
+            self.count -= 1;
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {

@@ -43,6 +43,8 @@ fn whole(item: wire::Item<'_>, data: &mut Vec<u8>) -> Option<Message> {
     Some(match item {
         wire::Item::Choke => Message::Plain(wire::CHOKE),
         wire::Item::Unchoke => Message::Plain(wire::UNCHOKE),
+        wire::Item::Interested(true) => Message::Plain(wire::INTERESTED),
+        wire::Item::Interested(false) => Message::Plain(wire::NOT_INTERESTED),
         wire::Item::Have(piece) => Message::Have(piece),
         wire::Item::Bitfield(bytes) => Message::Payload(wire::BITFIELD, bytes),
         wire::Item::Request(block) => Message::Block(wire::REQUEST, [block.piece, block.begin, block.len]),

@@ -10,16 +10,16 @@ use crate::metainfo::BLOCK;
 pub(crate) struct PieceBuf {
     pub(crate) index: u32,
     buffer: Buffer,
-    got: Vec<bool>,
+    /// Who sent each block.
+    from: Vec<Option<LinkTag>>,
     missing: usize,
-    from: Vec<LinkTag>,
 }
 
 impl PieceBuf {
     /// An empty piece; the buffer has the piece's length.
     pub(crate) fn new(index: u32, buffer: Buffer) -> Self {
         let blocks = buffer.len().div_ceil(BLOCK);
-        Self { index, buffer, got: vec![false; blocks], missing: blocks, from: Vec::new() }
+        Self { index, buffer, from: vec![None; blocks], missing: blocks }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -31,7 +31,7 @@ impl PieceBuf {
     }
 
     pub(crate) fn blocks(&self) -> usize {
-        self.got.len()
+        self.from.len()
     }
 
     /// The length of a block; the last one may be shorter.
@@ -40,7 +40,7 @@ impl PieceBuf {
     }
 
     pub(crate) fn has_block(&self, block: usize) -> bool {
-        self.got.get(block).copied().unwrap_or(true)
+        self.from.get(block).is_none_or(Option::is_some)
     }
 
     /// Where `data` goes; out of range is ignored.
@@ -52,12 +52,9 @@ impl PieceBuf {
 
     /// A block is complete, and who sent it.
     pub(crate) fn mark(&mut self, block: usize, from: LinkTag) {
-        if let Some(got @ false) = self.got.get_mut(block) {
-            *got = true;
+        if let Some(by @ None) = self.from.get_mut(block) {
+            *by = Some(from);
             self.missing -= 1;
-            if !self.from.contains(&from) {
-                self.from.push(from);
-            }
         }
     }
 
@@ -67,11 +64,16 @@ impl PieceBuf {
 
     /// Nothing was received yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.missing == self.got.len()
+        self.missing == self.from.len()
     }
 
-    /// Who sent the blocks.
-    pub(crate) fn from(&self) -> &[LinkTag] {
-        &self.from
+    /// Who sent the blocks, in their order; each as often as it sent one.
+    pub(crate) fn from(&self) -> impl Iterator<Item = LinkTag> + '_ {
+        self.from.iter().copied().flatten()
+    }
+
+    /// The blocks' bytes.
+    pub(crate) fn each_block(&self) -> impl Iterator<Item = &[u8]> {
+        self.buffer.chunks(BLOCK)
     }
 }

@@ -39,10 +39,11 @@ pub(super) struct Downloads {
     /// Unasked bytes that are forgiven, because requests for them were cancelled too late.
     forgiven: usize,
     pub(super) received: u64,
+    /// Payload that came, wanted or not.
+    pub(super) heard: u64,
     /// The block that is being received, and how much of it is in its piece.
     current: Option<(Block, usize)>,
     rate: Rate,
-    pub(super) last_data: Instant,
     /// When a request went out while nothing else was open.
     probe: Option<Instant>,
     /// The shortest time from such a request to data.
@@ -68,9 +69,9 @@ impl Downloads {
             asked: false,
             forgiven: MAX_UNASKED,
             received: 0,
+            heard: 0,
             current: None,
             rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
-            last_data: Instant::now(),
             probe: None,
             round_trip: Duration::from_secs(1),
         }
@@ -102,9 +103,14 @@ impl Downloads {
         }
     }
 
-    /// Whether something was asked for and nothing has come for this long.
-    pub(super) fn stalled(&self, now: Instant, limit: Duration) -> bool {
-        self.outstanding > 0 && now.duration_since(self.last_data) >= limit
+    /// Whether something was asked for and has not come.
+    pub(super) fn is_open(&self) -> bool {
+        self.outstanding > 0
+    }
+
+    /// Whether there is a rate to follow.
+    pub(super) fn is_busy(&self) -> bool {
+        self.outstanding + self.waiting > 0 || self.rate.bytes > 0
     }
 
     /// Bytes of further pieces this link could take, once each time that it runs low.
@@ -136,8 +142,11 @@ impl Downloads {
             return false;
         }
         if self.outstanding == 0 {
-            self.last_data = Instant::now();
-            self.probe = Some(self.last_data);
+            let now = Instant::now();
+            if self.rate.bytes == 0 {
+                self.rate.since = now;
+            }
+            self.probe = Some(now);
         }
         let before = self.outstanding;
         for active in &mut self.active {
@@ -155,6 +164,7 @@ impl Downloads {
     /// A slice of a block came. `Some`: with it, its piece is complete.
     pub(super) fn data(&mut self, block: Block, at: usize, data: &[u8]) -> Result<Option<PieceBuf>, CloseReason> {
         self.rate.bytes += data.len() as u64;
+        self.heard += data.len() as u64;
         let number = block.begin as usize / BLOCK;
         let found =
             self.active.iter().position(|active| active.piece.index == block.piece && active.expects(block, number));
@@ -166,9 +176,8 @@ impl Downloads {
         else {
             return self.unasked(data.len());
         };
-        self.last_data = Instant::now();
         if let Some(asked) = self.probe.take() {
-            self.round_trip = self.round_trip.min(self.last_data.duration_since(asked));
+            self.round_trip = self.round_trip.min(asked.elapsed());
         }
         self.received += data.len() as u64;
         active.piece.put(block.begin as usize + at, data);
@@ -205,7 +214,6 @@ impl Downloads {
 
     pub(super) fn unchoke(&mut self) {
         self.choked = false;
-        self.last_data = Instant::now();
     }
 
     /// Gives a piece up, unfinished; `None`: it is not here (any more).
@@ -351,7 +359,7 @@ mod tests {
         assert_eq!(out.len(), 2 * 17);
         other.data(block(0, BLOCK), 0, &[7; BLOCK]).unwrap();
         let full = other.data(block(2 * BLOCK, BLOCK), 0, &[7; BLOCK]).unwrap().unwrap();
-        assert_eq!(full.from(), [LinkTag(1), LinkTag(2)]);
+        assert_eq!(full.from().collect::<Vec<_>>(), [LinkTag(2), LinkTag(1), LinkTag(2)]);
         assert!(full.bytes().iter().all(|byte| *byte == 7));
     }
 

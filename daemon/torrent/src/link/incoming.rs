@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::metadata::{self, Message, OUR_ID};
 use super::outbox::Wanted;
-use super::wire::{Block, Item, MAX_BLOCK};
+use super::wire::{self, Block, Item, MAX_BLOCK};
 use super::{Link, Report, Theirs, View};
 use crate::bitfield::Bitfield;
 use crate::event::CloseReason;
@@ -48,6 +48,11 @@ impl Link {
                 }
                 Ok(())
             }
+            Item::Interested(interested) => {
+                self.interested = interested;
+                self.pending.push(Report::Interested(interested));
+                if interested { Ok(()) } else { self.tell_withheld() }
+            }
             Item::Have(piece) => self.they_have(piece, haves),
             Item::Bitfield(bits) => self.bitfield(bits),
             Item::Request(block) => self.request(block),
@@ -89,6 +94,22 @@ impl Link {
         }
     }
 
+    /// Tells that we have a piece, unless the other side is a receiver that has it too and could only take note. A
+    /// sender is told: it sees by that how far its receiver is.
+    pub(super) fn tell_have(&mut self, piece: u32) -> Result<(), CloseReason> {
+        if matches!(&self.theirs, Theirs::Known(theirs) if self.interested && theirs.has(piece)) {
+            self.withheld.push(piece);
+            return Ok(());
+        }
+        self.outbox.control(|out| wire::put_have(out, piece))
+    }
+
+    /// Tells what was withheld, when we have everything, or the other side wants nothing any more.
+    pub(super) fn tell_withheld(&mut self) -> Result<(), CloseReason> {
+        let withheld = std::mem::take(&mut self.withheld);
+        self.outbox.control(|out| withheld.into_iter().for_each(|piece| wire::put_have(out, piece)))
+    }
+
     /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it.
     fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
         if std::mem::replace(&mut self.bitfield_came, true) {
@@ -116,7 +137,8 @@ impl Link {
         if !self.ours.has(block.piece) {
             return Err(CloseReason::Protocol("a request for a piece that was not offered"));
         }
-        self.outbox.want(Wanted::Block(block))
+        // Asked before it heard of the choke: it asks again (BEP 3).
+        if self.choking { Ok(()) } else { self.outbox.want(Wanted::Block(block)) }
     }
 
     fn extension_handshake(&mut self, payload: &[u8]) -> Result<(), CloseReason> {
@@ -148,6 +170,7 @@ impl Link {
             }
             Message::Data(block, data) => match self.incoming.take() {
                 Some(mut incoming) => {
+                    self.metadata_blocks += 1;
                     if incoming.data(block, data)? {
                         self.pending.push(Report::Metadata(incoming.into_bytes()));
                         return Ok(());

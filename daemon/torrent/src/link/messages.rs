@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::sending::Sending;
 use crate::bitfield::Bitfield;
 use crate::engine::Shared;
 use crate::error::EngineError;
@@ -43,11 +44,15 @@ pub(crate) enum Report {
     Has(Bitfield),
     /// More that the other side has.
     Have(Vec<u32>),
+    /// Whether the other side wants what we have.
+    Interested(bool),
     /// It could take pieces of this many bytes.
     Hungry(usize),
     Full(PieceBuf),
     /// Unfinished pieces come back.
     GiveBack(Vec<PieceBuf>),
+    /// It ends: unfinished pieces come back, and none are taken any more.
+    Leaving(Vec<PieceBuf>),
     /// Asked for data and got none for a while.
     Stalled,
     Metadata(Vec<u8>),
@@ -64,12 +69,16 @@ pub(crate) enum Order {
     Ready(View, Bitfield),
     /// We have this piece now.
     Have(u32),
+    /// We have the first, of which it was told the second.
+    Show(Bitfield, Bitfield),
     /// Fetch these: the answer to `Hungry`, as soon as there are any.
     Fetch(Vec<PieceBuf>),
     /// Give this piece back.
     Drop(u32),
     /// Fetch the metadata of this size.
     GetMetadata(u32),
+    /// Whether to serve the other side.
+    Serve(bool),
     /// We have everything.
     Complete,
     Close(CloseReason),
@@ -83,6 +92,10 @@ pub(crate) struct Start {
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
     pub(crate) ready: Option<(View, Bitfield)>,
     pub(crate) fetching: bool,
+    /// The other side is served from the start.
+    pub(crate) serving: bool,
     /// Where the link keeps its rate of receiving, in bytes/s, for the swarm to see.
     pub(crate) rate: Arc<AtomicU64>,
+    /// What goes out, for the swarm to see.
+    pub(crate) sending: Arc<Sending>,
 }

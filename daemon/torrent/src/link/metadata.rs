@@ -133,6 +133,11 @@ impl Incoming {
         Ok(self.missing == 0)
     }
 
+    /// Something was asked for and has not come.
+    pub(super) fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

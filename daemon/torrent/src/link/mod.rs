@@ -10,6 +10,8 @@ mod incoming;
 mod messages;
 pub(crate) mod metadata;
 pub(crate) mod outbox;
+pub(crate) mod sending;
+mod stall;
 pub(crate) mod wire;
 mod writer;
 
@@ -21,7 +23,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::bitfield::Bitfield;
@@ -35,13 +37,13 @@ pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
 use download::Downloads;
 use metadata::Incoming;
 use outbox::{Outbox, plain};
+use sending::Sending;
+use stall::Stall;
 use wire::Decoder;
 use writer::{Stop, Writer};
 
 /// A link with nothing received for this long is closed.
 const SILENCE: Duration = Duration::from_secs(60);
-/// A link that was asked for data and brings none for this long is reported to the swarm.
-const STALL: Duration = Duration::from_secs(15);
 /// How long the writing half may take to end.
 const FAREWELL: Duration = Duration::from_millis(600);
 /// Bytes read from a stream at once.
@@ -61,9 +63,11 @@ fn last_word(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<CloseReason>
         Order::Close(reason) => Some(reason),
         Order::Ready(..)
         | Order::Have(_)
+        | Order::Show(..)
         | Order::Fetch(_)
         | Order::Drop(_)
         | Order::GetMetadata(_)
+        | Order::Serve(_)
         | Order::Complete => None,
     })
 }
@@ -82,17 +86,25 @@ struct Link {
     /// What we have; may be served.
     ours: Bitfield,
     theirs: Theirs,
+    /// The other side is not served.
+    choking: bool,
+    /// The other side wants what we have.
+    interested: bool,
+    /// Pieces that the other side was not told we have, because it has them and others are still to come.
+    withheld: Vec<u32>,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
+    /// Blocks of metadata that have come.
+    metadata_blocks: u64,
     /// Blocks of metadata that the other side has asked for.
     told_metadata: usize,
     /// The other side has sent its bitfield.
     bitfield_came: bool,
-    uploaded: Arc<AtomicU64>,
+    sending: Arc<Sending>,
     /// Reports that wait for the end of a read.
     pending: Vec<Report>,
     told: (u64, u64, u64),
-    stall_told: bool,
+    stall: Stall,
     /// The writing half has ended and its reason is known.
     written: bool,
     /// The other side speaks the extension protocol.
@@ -122,14 +134,18 @@ impl Link {
             view: Arc::default(),
             ours: Bitfield::default(),
             theirs: Theirs::Raw(Vec::new(), Vec::new()),
+            choking: !start.serving,
+            interested: false,
+            withheld: Vec::new(),
             incoming: None,
             metadata_id: Arc::default(),
+            metadata_blocks: 0,
             told_metadata: 0,
             bitfield_came: false,
-            uploaded: Arc::default(),
+            sending: start.sending,
             pending: Vec::new(),
             told: (0, 0, 0),
-            stall_told: false,
+            stall: Stall::default(),
             written: false,
             extended: handshake::speaks_extended(attach.reserved),
             rate: start.rate,
@@ -139,19 +155,22 @@ impl Link {
             outbox: link.outbox.clone(),
             shared: start.shared,
             view: link.view.clone(),
-            uploaded: link.uploaded.clone(),
+            sending: link.sending.clone(),
             metadata_id: link.metadata_id.clone(),
         };
         let mut writer = tokio::spawn(writer.run());
+        let mut orders = start.orders;
         let ended = match link.greet(start.ready, start.fetching) {
-            Ok(()) => link.serve(reader, start.orders, &mut writer).await,
+            Ok(()) => link.serve(reader, &mut orders, &mut writer).await,
             Err(reason) => reason,
         };
+        link.leave(orders).await;
         link.end(ended, writer).await
     }
 
-    /// The first messages: extension handshake, what we have, and that everybody invited is served.
+    /// The first messages: extension handshake, what we have, and whether the other side is served.
     fn greet(&mut self, ready: Option<(View, Bitfield)>, fetching: bool) -> Result<(), CloseReason> {
+        let choking = self.choking;
         let size = ready.as_ref().map(|(view, _)| view.meta.info.len());
         let bits = ready.as_ref().map(|(_, ours)| ours.clone()).filter(|ours| ours.count() > 0);
         self.outbox.control(|out| {
@@ -161,7 +180,9 @@ impl Link {
             if let Some(bits) = bits {
                 wire::put_message(out, wire::BITFIELD, bits.bytes());
             }
-            wire::put_plain(out, wire::UNCHOKE);
+            if !choking {
+                wire::put_plain(out, wire::UNCHOKE);
+            }
             if fetching {
                 wire::put_plain(out, wire::INTERESTED);
             }
@@ -176,7 +197,7 @@ impl Link {
     async fn serve(
         &mut self,
         mut reader: ReadHalf<Box<dyn Stream>>,
-        mut orders: mpsc::UnboundedReceiver<Order>,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
         writer: &mut JoinHandle<Stop>,
     ) -> CloseReason {
         let mut buffer = vec![0u8; READ];
@@ -187,11 +208,14 @@ impl Link {
         loop {
             let most = shared.down.slice().unwrap_or(READ).min(READ);
             let (space, _) = buffer.split_at_mut(most);
+            // An idle link is woken by what happens, not by the time.
+            let busy = self.is_busy();
             let step = tokio::select! {
                 () = self.cancel.cancelled() => Err(CloseReason::Detached),
                 order = orders.recv() => order.map_or(Err(CloseReason::Unknown), |order| self.obey(order)),
                 stop = &mut *writer => return self.writer_stopped(stop),
-                _ = tick.tick() => self.tick(heard, owing),
+                _ = tick.tick(), if busy => self.tick(heard, owing),
+                () = sleep_until(heard + SILENCE), if !busy && !owing => Err(CloseReason::Silent),
                 () = shared.down.settled(), if owing => {
                     owing = false;
                     heard = Instant::now();
@@ -214,7 +238,7 @@ impl Link {
             }
             if let Err(reason) = self.report().await {
                 // A swarm that is gone said why before it went.
-                return last_word(&mut orders).unwrap_or(reason);
+                return last_word(orders).unwrap_or(reason);
             }
         }
     }
@@ -254,7 +278,14 @@ impl Link {
             }
             Order::Have(piece) => {
                 self.ours.set(piece);
-                self.outbox.control(|out| wire::put_have(out, piece))
+                self.tell_have(piece)
+            }
+            Order::Show(all, told) => {
+                self.outbox.control(|out| {
+                    all.iter().filter(|piece| !told.has(*piece)).for_each(|piece| wire::put_have(out, piece));
+                })?;
+                self.ours = all;
+                Ok(())
             }
             Order::Fetch(pieces) => {
                 self.downloads.answered();
@@ -276,7 +307,17 @@ impl Link {
                 self.incoming = Some(Incoming::new(size));
                 self.ask_metadata()
             }
-            Order::Complete => self.outbox.control(plain(wire::NOT_INTERESTED)),
+            Order::Serve(serve) => {
+                self.choking = !serve;
+                if self.choking {
+                    self.outbox.forget_blocks();
+                }
+                self.outbox.control(plain(if serve { wire::UNCHOKE } else { wire::CHOKE }))
+            }
+            Order::Complete => {
+                self.tell_withheld()?;
+                self.outbox.control(plain(wire::NOT_INTERESTED))
+            }
             Order::Close(reason) => Err(reason),
         }
     }
@@ -288,15 +329,11 @@ impl Link {
         }
         if owing {
             // It is we who do not read.
-            self.downloads.last_data = now;
+            self.stall.held_up(now);
         }
         self.downloads.tick(now);
         self.rate.store(self.downloads.rate(), Ordering::Relaxed);
-        let stalled = self.downloads.stalled(now, STALL);
-        if stalled && !self.stall_told {
-            self.pending.push(Report::Stalled);
-        }
-        self.stall_told = stalled;
+        self.watch(now);
         let progress = self.progress();
         if progress != self.told && self.shared.tell(self.progress_event(progress)) {
             self.told = progress;
@@ -310,7 +347,7 @@ impl Link {
             (Theirs::Known(theirs), Some(view)) => view.meta.bytes_of(theirs),
             (Theirs::Known(_) | Theirs::Raw(..), _) => 0,
         };
-        (has, self.uploaded.load(Ordering::Relaxed), self.downloads.received)
+        (has, self.sending.uploaded(), self.downloads.received)
     }
 
     fn progress_event(&self, (has, uploaded, downloaded): (u64, u64, u64)) -> Event {
@@ -331,7 +368,19 @@ impl Link {
         }
     }
 
-    /// Says goodbye, gives back what is unfinished, and tells the last state.
+    /// Gives back what is unfinished, first of all: another link may go on with it now.
+    async fn leave(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut pieces = self.downloads.give_up_all();
+        orders.close();
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Fetch(more) = order {
+                pieces.extend(more);
+            }
+        }
+        let _ = self.reports.send((self.tag, Report::Leaving(pieces))).await;
+    }
+
+    /// Says goodbye and tells the last state.
     async fn end(mut self, mut reason: CloseReason, mut writer: JoinHandle<Stop>) -> CloseReason {
         self.outbox.close();
         if !self.written {
@@ -342,9 +391,7 @@ impl Link {
                 Err(_) => writer.abort(),
             }
         }
-        let pieces = self.downloads.give_up_all();
-        let last = std::mem::take(&mut self.pending).into_iter().chain([Report::GiveBack(pieces)]);
-        for report in last {
+        for report in std::mem::take(&mut self.pending) {
             let _ = self.reports.send((self.tag, report)).await;
         }
         let progress = self.progress();

@@ -37,6 +37,8 @@ pub(crate) struct Outbox {
 struct Queue {
     control: BytesMut,
     wanted: VecDeque<Wanted>,
+    /// The writer has taken something and has not come back for more.
+    taken: bool,
     closed: bool,
 }
 
@@ -72,6 +74,11 @@ impl Outbox {
         self.lock().wanted.retain(|wanted| *wanted != Wanted::Block(block));
     }
 
+    /// The other side is choked: it asks again (BEP 3).
+    pub(crate) fn forget_blocks(&self) {
+        self.lock().wanted.retain(|wanted| matches!(wanted, Wanted::Metadata(_)));
+    }
+
     /// Nothing more will be sent than what is queued as small messages.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -83,7 +90,9 @@ impl Outbox {
     }
 
     pub(super) fn take_control(&self) -> BytesMut {
-        self.lock().control.split()
+        let mut queue = self.lock();
+        queue.taken |= !queue.control.is_empty();
+        queue.control.split()
     }
 
     /// The next requests to answer together.
@@ -101,11 +110,19 @@ impl Outbox {
             taken.push(wanted);
             queue.wanted.pop_front();
         }
+        queue.taken |= !taken.is_empty();
         taken
     }
 
-    /// Waits until something was queued.
+    /// Whether something is on its way out.
+    pub(super) fn is_busy(&self) -> bool {
+        let queue = self.lock();
+        queue.taken || !queue.wanted.is_empty() || !queue.control.is_empty()
+    }
+
+    /// Waits until something was queued; all that was taken is out.
     pub(super) async fn ready(&self) {
+        self.lock().taken = false;
         self.ready.notified().await;
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Block {
 pub(crate) enum Item<'a> {
     Choke,
     Unchoke,
+    /// Whether it wants what we have.
+    Interested(bool),
     Have(u32),
     Bitfield(Vec<u8>),
     Request(Block),
@@ -52,7 +54,7 @@ pub(crate) enum Item<'a> {
     },
     /// Extension id and payload.
     Extended(u8, Vec<u8>),
-    /// Keep-alives, interest (everybody is served alike) and what we do not know.
+    /// Keep-alives and what we do not know.
     Nothing,
 }
 
@@ -210,6 +212,7 @@ fn message(id: u8, body: Vec<u8>) -> Result<Item<'static>, CloseReason> {
     match id {
         CHOKE => Ok(Item::Choke),
         UNCHOKE => Ok(Item::Unchoke),
+        INTERESTED | NOT_INTERESTED => Ok(Item::Interested(id == INTERESTED)),
         HAVE => body.as_slice().try_into().map(|piece| Item::Have(u32::from_be_bytes(piece))).map_err(|_| SHORT),
         BITFIELD => Ok(Item::Bitfield(body)),
         REQUEST | CANCEL => {

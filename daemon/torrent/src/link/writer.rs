@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::View;
 use super::outbox::{Outbox, Wanted};
+use super::sending::Sending;
 use super::wire::{self, Block};
 use crate::bencode;
 use crate::engine::Shared;
@@ -35,7 +36,7 @@ pub(super) struct Writer<W> {
     pub(super) outbox: Arc<Outbox>,
     pub(super) shared: Arc<Shared>,
     pub(super) view: Arc<std::sync::OnceLock<View>>,
-    pub(super) uploaded: Arc<AtomicU64>,
+    pub(super) sending: Arc<Sending>,
     /// The other side's id for metadata messages; 0: none.
     pub(super) metadata_id: Arc<AtomicU64>,
 }
@@ -95,16 +96,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn write_control(&mut self, wrote: &mut Instant) -> io::Result<()> {
         let control = self.outbox.take_control();
         if !control.is_empty() {
-            self.stream.write_all(&control).await?;
-            self.stream.flush().await?;
+            self.sending.write(&mut self.stream, &control).await?;
             *wrote = Instant::now();
         }
         Ok(())
     }
 
     async fn keep_alive(&mut self, wrote: &mut Instant) -> io::Result<()> {
-        self.stream.write_all(&[0; 4]).await?;
-        self.stream.flush().await?;
+        self.sending.write(&mut self.stream, &[0; 4]).await?;
         *wrote = Instant::now();
         Ok(())
     }
@@ -127,9 +126,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
         if self.shared.up.slice().is_none() {
             let end = batch.ends.last().map_or(0, |(end, _)| *end);
-            self.stream.write_all(batch.bytes.get(..end).unwrap_or_default()).await?;
-            let payload: usize = batch.ends.iter().map(|(_, payload)| payload).sum();
-            self.uploaded.fetch_add(payload as u64, Ordering::Relaxed);
+            self.sending.write(&mut self.stream, batch.bytes.get(..end).unwrap_or_default()).await?;
+            self.sending.sent(batch.ends.iter().map(|(_, payload)| payload).sum());
         } else {
             let mut start = 0;
             for (end, payload) in &batch.ends {
@@ -141,7 +139,6 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 }
             }
         }
-        self.stream.flush().await?;
         *wrote = Instant::now();
         Ok(())
     }
@@ -149,16 +146,15 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Only the last `payload` bytes count: what is said about the content is free.
     async fn write_limited(&mut self, bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
         let (head, mut rest) = bytes.split_at(bytes.len() - payload);
-        self.stream.write_all(head).await?;
+        self.sending.write(&mut self.stream, head).await?;
         while !rest.is_empty() {
             let (part, after) = rest.split_at(self.shared.up.slice().unwrap_or(rest.len()).min(rest.len()));
             if self.shared.up.charge(part.len()) {
                 self.shared.up.settled().await;
             }
-            self.stream.write_all(part).await?;
-            self.stream.flush().await?;
+            self.sending.write(&mut self.stream, part).await?;
             *wrote = Instant::now();
-            self.uploaded.fetch_add(part.len() as u64, Ordering::Relaxed);
+            self.sending.sent(part.len());
             rest = after;
         }
         Ok(())

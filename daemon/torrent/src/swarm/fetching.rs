@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::Instant;
 
 use super::jobs::{self, Done, Outcome, Written};
@@ -18,12 +19,10 @@ const SAVE_BYTES: usize = 8 << 20;
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The disk is made to write after this many bytes, so that the end is not one long wait.
 const FLUSH_BYTES: usize = 128 << 20;
-/// Wrong pieces: one that a link sent alone counts double.
-const MAX_STRIKES: u32 = 6;
+/// Wrong pieces of several senders whose blocks are remembered.
+const MAX_SUSPECT: usize = 64;
 /// A link that stalled is not given pieces for this long, while there are others.
 const SNUB: Duration = Duration::from_secs(30);
-/// Near the end a piece may be taken from a link that has held it for this long.
-const OVERDUE: Duration = Duration::from_secs(3);
 /// Unfinished pieces are kept this long without any link.
 const PARKED: Duration = Duration::from_secs(30);
 
@@ -31,12 +30,15 @@ impl Swarm {
     /// Gives pieces to a link that asked for some.
     pub(super) fn feed(&mut self, tag: LinkTag) {
         let many = self.peers.len() > 1;
+        let others = self.peers.iter().any(|(other, peer)| {
+            *other != tag && peer.snubbed.is_none() && (peer.hungry > 0 || self.pieces.is_holder(*other))
+        });
         let (Phase::Fetching, Some(view)) = (&self.phase, &self.view) else { return };
         let Some(peer) = self.peers.get_mut(&tag) else { return };
-        if many && peer.snubbed.is_some_and(|until| Instant::now() < until) {
+        if peer.snubbed.is_some() && others {
             return;
         }
-        let Some(has) = &peer.has else { return };
+        let Some(has) = peer.has.as_ref().filter(|_| !peer.banned) else { return };
         let mut meal = Vec::new();
         while peer.hungry > 0
             && let Some(index) = self.pieces.pick(has, many, &mut peer.run)
@@ -57,9 +59,9 @@ impl Swarm {
         }
         if !meal.is_empty() {
             peer.hungry = 0;
-            // If the link has just ended, its end brings nothing back: the pieces are freed by `reclaim`.
-            if peer.orders.send(Order::Fetch(meal)).is_err() {
-                self.reclaim(tag);
+            // A link that has just ended takes none any more.
+            if let Err(SendError(Order::Fetch(meal))) = peer.orders.send(Order::Fetch(meal)) {
+                meal.into_iter().for_each(|piece| self.pieces.give_back(piece));
             }
         }
     }
@@ -82,15 +84,20 @@ impl Swarm {
         }
     }
 
-    /// Nothing came for a while: let others try what this link holds.
+    /// Nothing came for a while: let others try what this link holds, as far as they have it.
     pub(super) fn stalled(&mut self, tag: LinkTag) {
-        if self.peers.len() < 2 {
+        let others = |piece: &u32| {
+            self.peers.iter().any(|(other, peer)| {
+                *other != tag && peer.snubbed.is_none() && peer.has.as_ref().is_some_and(|has| has.has(*piece))
+            })
+        };
+        let elsewhere: Vec<u32> = self.pieces.held_by(tag).into_iter().filter(others).collect();
+        if elsewhere.is_empty() {
             return;
         }
-        let held = self.pieces.held_by(tag);
         if let Some(peer) = self.peers.get_mut(&tag) {
             peer.snubbed = Some(Instant::now() + SNUB);
-            for piece in held {
+            for piece in elsewhere {
                 if peer.dropping.insert(piece) {
                     let _ = peer.orders.send(Order::Drop(piece));
                 }
@@ -105,13 +112,16 @@ impl Swarm {
             return;
         }
         let shared = self.shared.clone();
+        let suspects = self.suspects.get(&piece.index).cloned();
         self.jobs.spawn(async move {
             let (index, len) = (piece.index, piece.len());
             let _turn = shared.disk.acquire().await;
-            match tokio::task::spawn_blocking(move || jobs::verify(&view, piece)).await {
+            match tokio::task::spawn_blocking(move || jobs::verify(&view, piece, suspects.as_ref())).await {
                 Ok(written) => Done::Written(written),
                 // The job was lost with its bytes: as good as a wrong piece that nobody is to blame for.
-                Err(_) => Done::Written(Written { piece: index, len, from: Vec::new(), outcome: Outcome::Wrong }),
+                Err(_) => {
+                    Done::Written(Written { piece: index, len, guilty: Vec::new(), outcome: Outcome::Wrong(None) })
+                }
             }
         });
     }
@@ -146,9 +156,11 @@ impl Swarm {
 
     async fn written(&mut self, written: Written) {
         self.count(&written);
+        self.drop_guilty(&written.guilty);
         match written.outcome {
             Outcome::Good => {
                 let piece = written.piece;
+                self.suspects.remove(&piece);
                 self.to_all(|| Order::Have(piece));
                 if self.saving.unsaved >= SAVE_BYTES {
                     self.save();
@@ -156,9 +168,11 @@ impl Swarm {
                 self.flush();
                 self.try_finish();
             }
-            Outcome::Wrong => {
+            Outcome::Wrong(suspects) => {
                 self.pieces.wrong(written.piece);
-                self.blame(&written.from);
+                if let Some(suspects) = suspects.filter(|_| self.suspects.len() < MAX_SUSPECT) {
+                    self.suspects.insert(written.piece, suspects);
+                }
                 self.feed_all();
             }
             Outcome::Failed(error) => {
@@ -177,19 +191,17 @@ impl Swarm {
         }
     }
 
-    fn blame(&mut self, from: &[LinkTag]) {
-        let points = if from.len() == 1 { 2 } else { 1 };
-        for tag in from {
-            let Some(peer) = self.peers.get_mut(tag) else { continue };
-            peer.strikes += points;
-            if peer.strikes >= MAX_STRIKES {
-                peer.hungry = 0;
+    /// A stream hands over what was sent: whose data is wrong has sent it wrong.
+    fn drop_guilty(&mut self, guilty: &[LinkTag]) {
+        for tag in guilty {
+            if let Some(peer) = self.peers.get_mut(tag) {
+                (peer.hungry, peer.banned) = (0, true);
                 self.close(*tag, CloseReason::Corrupt);
             }
         }
     }
 
-    /// Four times a second while fetching.
+    /// Four times a second while something is under way.
     pub(super) async fn look_after(&mut self) {
         if self.saving.unsaved > 0 && self.saving.last.elapsed() >= SAVE_EVERY {
             self.save();
@@ -200,22 +212,10 @@ impl Swarm {
             }
             return;
         }
+        let now = Instant::now();
+        self.peers.values_mut().for_each(|peer| peer.snubbed = peer.snubbed.filter(|until| now < *until));
         self.feed_all();
-        self.take_overdue();
-    }
-
-    /// Near the end, when a link has nothing to do: takes pieces from much slower ones.
-    fn take_overdue(&mut self) {
-        let idle: Vec<(LinkTag, u64)> =
-            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (*tag, peer.rate())).collect();
-        for (tag, rate) in idle {
-            let Some(has) = self.peers.get(&tag).and_then(|peer| peer.has.as_ref()) else { continue };
-            let Some((slow, piece)) = self.pieces.overdue(has, tag, OVERDUE) else { continue };
-            let Some(holder) = self.peers.get_mut(&slow) else { continue };
-            if rate > holder.rate().saturating_mul(2) && holder.dropping.insert(piece) {
-                let _ = holder.orders.send(Order::Drop(piece));
-            }
-        }
+        self.share_the_rest();
     }
 
     fn save(&mut self) {

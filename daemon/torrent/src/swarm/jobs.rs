@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
+use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
 use crate::engine::{Data, Fetch};
 use crate::error::{EngineError, codes};
@@ -49,13 +50,15 @@ pub(super) enum Opened {
 pub(super) struct Written {
     pub(super) piece: u32,
     pub(super) len: usize,
-    pub(super) from: Vec<LinkTag>,
+    /// Who is proven to have sent wrong data.
+    pub(super) guilty: Vec<LinkTag>,
     pub(super) outcome: Outcome,
 }
 
 pub(super) enum Outcome {
     Good,
-    Wrong,
+    /// Several links had a part in it: who is to blame shows once it has come right.
+    Wrong(Option<Suspects>),
     Failed(EngineError),
 }
 
@@ -293,10 +296,10 @@ pub(super) fn metadata(bytes: Vec<u8>, fetch: &Fetch) -> Result<Arc<Metainfo>, O
 }
 
 /// Hashes a piece in memory, and writes it only if it is right.
-pub(super) fn verify(view: &View, piece: PieceBuf) -> Written {
+pub(super) fn verify(view: &View, piece: PieceBuf, suspects: Option<&Suspects>) -> Written {
     let right = view.meta.piece_hash(piece.index) == Some(&Sha1::digest(piece.bytes())[..]);
     let outcome = match (&*view.store, right) {
-        (_, false) => Outcome::Wrong,
+        (_, false) => Outcome::Wrong(Suspects::of(&piece)),
         (Store::Partial(files), true) => match files.write(view.meta.piece_offset(piece.index), piece.bytes()) {
             Ok(()) => Outcome::Good,
             Err(error) => Outcome::Failed(error),
@@ -304,7 +307,12 @@ pub(super) fn verify(view: &View, piece: PieceBuf) -> Written {
         // Sources are never written; a seed is never sent to here.
         (Store::Source(_), true) => Outcome::Good,
     };
-    Written { piece: piece.index, len: piece.len(), from: piece.from().to_vec(), outcome }
+    let guilty = match (&outcome, suspects) {
+        (Outcome::Wrong(None), _) => piece.from().take(1).collect(),
+        (Outcome::Good, Some(suspects)) => suspects.guilty(&piece),
+        (Outcome::Good, None) | (Outcome::Wrong(Some(_)) | Outcome::Failed(_), _) => Vec::new(),
+    };
+    Written { piece: piece.index, len: piece.len(), guilty, outcome }
 }
 
 fn state_of(place: &Place, view: &View, have: &Bitfield) -> Result<Resume, EngineError> {

@@ -4,11 +4,16 @@
 //! caller's taking of events, so a link that waits for its inbox never waits for long. After `Completed` no
 //! `Failed` follows.
 
+mod choke;
+mod endgame;
 mod fetching;
 mod jobs;
+mod levels;
 mod opening;
 mod pieces;
 mod reports;
+mod showing;
+mod suspects;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,8 +31,12 @@ use crate::link::{self, Attach, Order, Report, Start, View};
 use crate::prepared::Prepared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
+use choke::{SLOTS, Slots, Turn};
 use jobs::Done;
+use levels::Levels;
 use pieces::Pieces;
+use showing::Shown;
+use suspects::Suspects;
 
 /// Links of one content at a time.
 const MAX_LINKS: usize = 64;
@@ -82,11 +91,17 @@ struct Swarm {
     /// Verified bytes as an opening job counts them.
     checked: Arc<AtomicU64>,
     told: Option<u64>,
+    /// While several receivers are incomplete: how many have each piece, or were shown it.
+    spread: Option<Levels>,
+    /// Who is served, where not all can be.
+    slots: Slots,
     /// Waiting for the memory of pieces.
     starving: bool,
     freed: watch::Receiver<u64>,
     /// Which link tells the metadata, since when.
     teller: Option<(LinkTag, Instant)>,
+    /// Of pieces that were wrong and have not come right.
+    suspects: HashMap<u32, Suspects>,
     saving: jobs::Saving,
     sweeping: bool,
     /// Links that came while a seed was being opened.
@@ -99,13 +114,16 @@ struct Swarm {
 struct Peer {
     orders: mpsc::UnboundedSender<Order>,
     has: Option<Bitfield>,
+    /// What it was shown of what we have; `None`: all.
+    shown: Option<Shown>,
     /// Bytes of pieces it could take.
     hungry: usize,
     rate: Arc<AtomicU64>,
+    turn: Turn,
     /// The size of the metadata it can tell.
     can_tell: Option<u32>,
-    /// Points for wrong data.
-    strikes: u32,
+    /// It sent wrong data and is on its way out.
+    banned: bool,
     /// Not fed until then.
     snubbed: Option<Instant>,
     dropping: HashSet<u32>,
@@ -166,9 +184,12 @@ impl Swarm {
             stop: Arc::default(),
             checked: Arc::default(),
             told: None,
+            spread: None,
+            slots: Slots::default(),
             starving: false,
             freed,
             teller: None,
+            suspects: HashMap::new(),
             saving: jobs::Saving::default(),
             sweeping: false,
             waiting: Vec::new(),
@@ -178,9 +199,19 @@ impl Swarm {
 
     /// Whether there is anything to look at from time to time; an idle content costs nothing.
     fn is_busy(&self) -> bool {
+        if self.is_crowded() || self.shows_partly() {
+            return true;
+        }
         match self.phase {
-            Phase::Opening | Phase::Fetching | Phase::Finishing => true,
-            Phase::Metadata => !self.peers.is_empty(),
+            Phase::Opening => true,
+            Phase::Metadata => self.teller.is_some(),
+            Phase::Fetching => {
+                self.pieces.under_way()
+                    || self.saving.unsaved > 0
+                    || self.untold_progress().is_some()
+                    || self.peers.values().any(|peer| peer.snubbed.is_some())
+            }
+            Phase::Finishing => self.untold_progress().is_some(),
             Phase::Complete | Phase::Halted(_) => false,
         }
     }
@@ -259,13 +290,16 @@ impl Swarm {
 
     pub(super) fn link(&mut self, attach: Attach) {
         let (orders, receiver) = mpsc::unbounded_channel();
+        let (have, shown) = self.first_shown();
         let peer = Peer {
             orders,
             has: None,
+            shown,
             hungry: 0,
             rate: Arc::default(),
+            turn: Turn::new(self.peers.len() < SLOTS),
             can_tell: None,
-            strikes: 0,
+            banned: false,
             snubbed: None,
             dropping: HashSet::new(),
             run: None,
@@ -276,9 +310,11 @@ impl Swarm {
             shared: self.shared.clone(),
             reports: self.reports.clone(),
             orders: receiver,
-            ready: self.view.clone().filter(|_| opened).map(|view| (view, self.pieces.have().clone())),
+            ready: self.view.clone().filter(|_| opened).map(|view| (view, have)),
             fetching: self.is_fetch() && self.phase != Phase::Complete,
+            serving: peer.turn.is_served(),
             rate: peer.rate.clone(),
+            sending: peer.turn.sending(),
         };
         self.peers.insert(attach.tag, peer);
         tokio::spawn(link::run(attach, start));
@@ -333,6 +369,8 @@ impl Swarm {
         }
         self.sweeping = false;
         self.pieces.drop_parked();
+        self.suspects.clear();
+        self.spread = None;
         if matches!(was, Phase::Fetching | Phase::Finishing) && completed.is_none() {
             self.save_now().await;
         }
@@ -362,21 +400,26 @@ impl Swarm {
         if self.phase == Phase::Metadata {
             self.metadata_overdue().await;
         }
+        self.next_round();
+        self.show_to_the_silent();
         if self.phase == Phase::Fetching {
             self.look_after().await;
         }
     }
 
-    /// Says how much is verified, if that is news.
-    fn tell_progress(&mut self) {
+    /// How much is verified, if that is news.
+    fn untold_progress(&self) -> Option<u64> {
         let verified = match (&self.phase, &self.view) {
             // What is looked through again was told before: progress does not go back for that.
             (Phase::Opening, _) => self.checked.load(Ordering::Relaxed).max(self.told.unwrap_or(0)),
             (_, Some(view)) => view.meta.bytes_of(self.pieces.have()),
             (_, None) => self.told.unwrap_or(0),
         };
-        if self.is_fetch()
-            && self.told != Some(verified)
+        Some(verified).filter(|_| self.is_fetch() && self.told != Some(verified))
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(verified) = self.untold_progress()
             && self.shared.tell(Event::Progress { key: self.key, verified })
         {
             self.told = Some(verified);

@@ -127,9 +127,17 @@ impl Swarm {
 
     /// Moves on to another link when one takes too long.
     pub(super) async fn metadata_overdue(&mut self) {
-        let Some((tag, since)) = self.teller else { return };
+        if let Some((tag, since)) = self.teller
+            && since.elapsed() >= TELLING
+        {
+            self.metadata_stalled(tag).await;
+        }
+    }
+
+    /// A link brings no metadata: another may.
+    pub(super) async fn metadata_stalled(&mut self, tag: LinkTag) {
         let others = self.peers.iter().any(|(other, peer)| *other != tag && peer.can_tell.is_some());
-        if since.elapsed() >= TELLING && others {
+        if others && self.teller.is_some_and(|(teller, _)| teller == tag) {
             if let Some(peer) = self.peers.get_mut(&tag) {
                 peer.can_tell = None;
             }

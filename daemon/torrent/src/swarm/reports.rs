@@ -19,6 +19,10 @@ impl Swarm {
             }
             Report::Has(bits) => self.has(tag, bits),
             Report::Have(more) => self.have(tag, more),
+            Report::Interested(interested) => {
+                peer.turn.wants(interested);
+                self.fill_slots();
+            }
             Report::Hungry(bytes) => {
                 peer.hungry = bytes;
                 self.feed(tag);
@@ -29,7 +33,14 @@ impl Swarm {
                 self.verify(piece);
             }
             Report::GiveBack(pieces) => self.given_back(tag, pieces),
-            Report::Stalled => self.stalled(tag),
+            Report::Leaving(pieces) => {
+                peer.hungry = 0;
+                self.given_back(tag, pieces);
+            }
+            Report::Stalled => {
+                self.stalled(tag);
+                self.metadata_stalled(tag).await;
+            }
             Report::Metadata(bytes) => self.metadata_came(tag, bytes),
             Report::Untold => {
                 peer.can_tell = None;
@@ -44,15 +55,19 @@ impl Swarm {
     fn has(&mut self, tag: LinkTag, bits: Bitfield) {
         let Some(peer) = self.peers.get_mut(&tag) else { return };
         self.pieces.counted(bits.iter());
+        let new: Vec<u32> = bits.iter().filter(|piece| peer.has.as_ref().is_none_or(|has| !has.has(*piece))).collect();
         if let Some(old) = peer.has.replace(bits) {
             self.pieces.uncounted(&old);
         }
+        self.taken(tag, &new);
         self.feed(tag);
     }
 
     fn have(&mut self, tag: LinkTag, more: Vec<u32>) {
         let Some(bits) = self.peers.get_mut(&tag).and_then(|peer| peer.has.as_mut()) else { return };
-        self.pieces.counted(more.into_iter().filter(|piece| bits.set(*piece)));
+        let new: Vec<u32> = more.into_iter().filter(|piece| bits.set(*piece)).collect();
+        self.pieces.counted(new.iter().copied());
+        self.taken(tag, &new);
         self.feed(tag);
     }
 
@@ -71,8 +86,10 @@ impl Swarm {
         if let Some(has) = &peer.has {
             self.pieces.uncounted(has);
         }
+        self.untaken(peer.has.as_ref(), peer.shown.as_ref());
         // What it could not give back (orders it never saw) is free again.
         self.reclaim(tag);
+        self.fill_slots();
         if self.peers.is_empty() {
             self.alone = Instant::now();
             self.shared.budget.trim();

@@ -1,6 +1,8 @@
 //! Engines with real files, joined by streams in memory or over loopback.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod peer;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

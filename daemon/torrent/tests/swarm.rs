@@ -1,0 +1,182 @@
+//! Several links of one content: who gives what to whom.
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod common;
+use common::peer::{PIECE, Peer};
+use common::*;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use xbt_torrent::{CloseReason, Event};
+
+/// A block as `piece` sends it.
+fn block(bytes: &[u8], [piece, begin, len]: [u32; 3]) -> Vec<u8> {
+    let at = piece as usize * PIECE + begin as usize;
+    [&piece.to_be_bytes(), &begin.to_be_bytes(), &bytes[at..at + len as usize]].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_source_does_not_hold_up_the_end() {
+    let (mut a, mut b) = (Node::limited(4 << 20, 0), Node::new());
+    let bytes = noise(8 << 20, 1);
+    let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
+    b.fetch(&prepared);
+    let (mut slow, at_b) = Peer::attach(&b);
+    let served = bytes.clone();
+    tokio::spawn(async move {
+        slow.send(5, &[0xff; 4]).await;
+        slow.send(1, &[]).await;
+        while let Some(request) = slow.request().await {
+            // 40 KiB/s: what it was asked for at first would take half a minute.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            slow.send(7, &block(&served, request)).await;
+        }
+    });
+    let begun = Instant::now();
+    join(&a, &b);
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    b.engine.detach(at_b);
+    b.closed(at_b).await;
+    assert!(b.downloaded() < prepared.size + (1 << 20), "nothing is fetched twice: {}", b.downloaded());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sent_the_wrong_block_of_a_shared_piece_is_found_and_dropped() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let bytes = noise(PIECE, 3);
+    let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
+    let mut fetch = b.offered(&prepared);
+    fetch.info = Some(prepared.info.clone());
+    b.engine.fetch(KEY, fetch);
+    let (mut liar, at_liar) = Peer::attach(&b);
+    liar.greet(&prepared).await;
+    for number in 0..5 {
+        let mut data = block(&bytes, liar.request().await.unwrap());
+        data[100] ^= u8::from(number == 2);
+        liar.send(7, &data).await;
+    }
+    // It goes silent, so the rest comes from the honest one.
+    let (_, at_honest) = join(&a, &b);
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    assert_eq!(b.closed(at_liar).await, CloseReason::Corrupt);
+    let closed = |event: &Event| matches!(event, Event::LinkClosed { tag, .. } if *tag == at_honest);
+    assert!(!b.past.iter().any(closed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_data_is_served_in_turn_where_many_do() {
+    let mut a = Node::new();
+    a.seed(&write(&a.path("f"), &noise(1 << 20, 1))).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..9 {
+        let (mut peer, _) = Peer::attach(&a);
+        let tell = tell.clone();
+        peer.send(2, &[]).await;
+        tokio::spawn(async move {
+            while let Some((id, _)) = peer.receive().await {
+                if id < 2 {
+                    tell.send((number, id == 1)).unwrap();
+                }
+            }
+        });
+    }
+    let mut served = HashMap::new();
+    let mut ever = std::collections::HashSet::new();
+    let all = async {
+        while ever.len() < 9 {
+            let (number, now) = told.recv().await.unwrap();
+            served.insert(number, now);
+            if now {
+                ever.insert(number);
+            }
+            let count = served.values().filter(|now| **now).count();
+            assert!(count <= 9, "{count}");
+        }
+    };
+    timeout(Duration::from_secs(20), all).await.expect("everybody has a turn");
+    let choked = async {
+        while served.values().filter(|now| **now).count() > 8 {
+            let (number, now) = told.recv().await.unwrap();
+            served.insert(number, now);
+        }
+    };
+    timeout(Duration::from_secs(1), choked).await.expect("not more than eight at a time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_to_many_sends_little_more_than_once() {
+    let mut a = Node::limited(3 << 20, 0);
+    let source = write(&a.path("f"), &noise(12 << 20, 7));
+    let prepared = a.seed(&source).await;
+    let mut receivers: Vec<Node> = (0..4).map(|_| Node::new()).collect();
+    let mut links = Vec::new();
+    for (number, receiver) in receivers.iter().enumerate() {
+        receiver.fetch(&prepared);
+        links.push(join(&a, receiver).0);
+        for other in &receivers[..number] {
+            join(other, receiver);
+        }
+    }
+    for receiver in &mut receivers {
+        let path = receiver.completed().await;
+        assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+    }
+    for link in links {
+        a.engine.detach(link);
+        a.closed(link).await;
+    }
+    let mut sent = HashMap::new();
+    for event in &a.past {
+        if let Event::PeerProgress { tag, uploaded, .. } = event {
+            sent.insert(*tag, *uploaded);
+        }
+    }
+    let sent: u64 = sent.values().sum();
+    println!("sent {sent} of {}", prepared.size);
+    assert!(sent < prepared.size * 8 / 5, "sent {sent} of {}", prepared.size);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_who_do_not_know_each_other_each_get_everything() {
+    let mut a = Node::new();
+    let source = write(&a.path("f"), &noise(4 << 20, 7));
+    let prepared = a.seed(&source).await;
+    let mut receivers: Vec<Node> = (0..10).map(|_| Node::new()).collect();
+    for receiver in &receivers {
+        receiver.fetch(&prepared);
+        join(&a, receiver);
+    }
+    for receiver in &mut receivers {
+        let path = receiver.completed().await;
+        assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_peer_is_not_told_of_pieces_that_it_has_until_all_are_here() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let prepared = a.seed(&write(&a.path("f"), &noise(2 << 20, 1))).await;
+    let mut fetch = b.offered(&prepared);
+    fetch.info = Some(prepared.info.clone());
+    b.engine.fetch(KEY, fetch);
+    let (mut peer, _) = Peer::attach(&b);
+    peer.send(5, &[0xf0]).await;
+    peer.send(2, &[]).await;
+    // Its extension handshake, and that it has nothing, have been taken in once it says that it is interested.
+    while peer.receive().await.unwrap().0 != 2 {}
+    join(&a, &b);
+    let mut told = Vec::new();
+    loop {
+        match peer.receive().await.unwrap() {
+            (4, piece) => told.push(piece[3]),
+            (3, _) => break,
+            _ => {}
+        }
+    }
+    b.completed().await;
+    told[..4].sort_unstable();
+    assert_eq!(told[..4], [4, 5, 6, 7], "first what it lacks");
+    assert_eq!(told.len(), 8, "{told:?}");
+}
