@@ -27,6 +27,8 @@ impl Agent {
             "data" => self.data_came(peer, id, payload, now),
             "close" => {
                 let close = xml::Close::try_from(payload).ok();
+                // Whoever gave up waiting for us to expect it wants it no more.
+                self.in_band.early.retain(|e| e.peer != peer || close.as_ref().is_none_or(|c| c.sid != e.open.sid));
                 match close.and_then(|close| self.in_band.find(&peer, &close.sid)) {
                     Some(number) => {
                         self.reply(from, id, Ok(None));

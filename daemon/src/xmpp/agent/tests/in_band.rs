@@ -254,6 +254,10 @@ fn what_comes_early_is_kept_for_a_moment_and_what_is_withdrawn_is_refused() {
     let mut outcome = bench.expect("bob@b/1", "s");
     assert!(matches!(bench.iqs()[..], [Iq::Result { .. }]));
     assert!(outcome.try_recv().unwrap().is_ok());
+    bench.opens("bob@b/1", "gone");
+    bench.feed("<iq type='set' id='c' from='bob@b/1'><close xmlns='http://jabber.org/protocol/ibb' sid='gone'/></iq>");
+    assert_eq!(bench.iqs().len(), 1);
+    assert!(bench.expect("bob@b/1", "gone").try_recv().is_err());
     drop(bench.expect("bob@b/1", "t"));
     bench.opens("bob@b/1", "t");
     bench.pass(EARLY);
