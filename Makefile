@@ -50,7 +50,7 @@ bench: setup ## how fast the engine alone and all of xbt are on this machine (re
 	$(CARGO) build --release -p xbt-torrent --example loopback
 	XBT_LOG=info $(TARGET)/release/bench
 
-soak: setup ## kills, stops, floods and full disks with new seeds, for SOAK_MINUTES
+soak: setup ## random schedules, kills, stops, floods, full disks and power cuts with new seeds, for SOAK_MINUTES
 	$(CARGO) build --workspace
 	@SOAK_MINUTES=$(SOAK_MINUTES) TEST_THREADS=$(TEST_THREADS) CARGO="$(CARGO)" tests/soak.sh
 

@@ -19,6 +19,8 @@ need ip iproute2       # private networks, whose bytes are counted
 need unshare util-linux
 need nsenter util-linux
 need setpriv util-linux
+need mkfs.ext4 e2fsprogs # a disk that can lose its power
+need faketime faketime   # daemons whose clock jumps
 command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"
 wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 [ -z "$(printf %s "$wanted" | tr -d ' ')" ] && exit 0

@@ -248,7 +248,7 @@ async fn start_links(
         kept_port: kept.as_deref().and_then(|port| port.parse().ok()),
         advertise: config.network.advertise.clone(),
         ways: ways(&config.network.ways),
-        forbidden_ports: Vec::new(),
+        forbidden_ports: server_ports(config.account.server.as_ref().map(|server| server.port)),
         peer_id,
     };
     let (sender, events) = mpsc::channel(EVENTS);
@@ -260,8 +260,27 @@ async fn start_links(
     Ok((room, handle, events))
 }
 
+/// Where an XMPP server listens that may run on this very computer: no contact is to make us knock there.
+///
+/// Those registered for clients and servers (RFC 6120, section 14.7; XEP-0368), what Prosody and ejabberd listen on for
+/// HTTP, file proxies and administration if nothing else is said, and the configured one.
+fn server_ports(configured: Option<u16>) -> Vec<u16> {
+    [5000, 5222, 5223, 5269, 5270, 5280, 5281, 5443, 5582, 7777].into_iter().chain(configured).collect()
+}
+
 /// Event numbers of this run are above those of all earlier ones.
 fn event_start() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server_ports;
+
+    #[test]
+    fn contacts_cannot_have_us_dial_a_server_of_our_own() {
+        assert!([5222, 5223, 5269].iter().all(|port| server_ports(None).contains(port)));
+        assert!(server_ports(Some(15222)).contains(&15222));
+    }
 }

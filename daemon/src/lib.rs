@@ -9,6 +9,7 @@ pub mod driver;
 mod files;
 pub mod link;
 pub mod log;
+pub mod mapping;
 pub mod rpc;
 pub mod store;
 pub mod xmpp;

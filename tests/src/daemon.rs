@@ -11,9 +11,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use toml::{Table, Value};
 
+use crate::clock::Clock;
 use crate::ctl::{Ctl, text};
 use crate::disk::{self, Disk};
 use crate::net::Net;
+use crate::power::PowerDisk;
 use crate::process::{Launch, Process, read_log};
 use crate::{ports, programs, wait};
 
@@ -31,6 +33,8 @@ pub struct Daemon {
     net: Net,
     disk: Option<u64>,
     state_disk: Option<Disk>,
+    power: Option<PowerDisk>,
+    clock: Option<Clock>,
     process: Option<Process>,
 }
 
@@ -50,6 +54,8 @@ impl Daemon {
             net: net.clone(),
             disk: None,
             state_disk: None,
+            power: None,
+            clock: None,
             process: None,
         };
         daemon.password(password);
@@ -98,6 +104,30 @@ impl Daemon {
         fs::create_dir_all(&state).expect("the home can be written");
         self.state_disk = Some(Disk::mount(bytes, &state, &self.home));
         self
+    }
+
+    /// Puts state and downloads on a disk that can lose its power. Needs root and loop devices ([`PowerDisk::missing`]).
+    pub fn with_power_disk(mut self, bytes: u64) -> Self {
+        self.power = Some(PowerDisk::new(bytes, &self.state_dir(), &self.home.join("Downloads"), &self.home));
+        self
+    }
+
+    /// Gives it a wall clock of its own, to be set through [`Self::clock`].
+    pub fn with_clock(mut self) -> Self {
+        self.clock = Some(Clock::new(&self.home));
+        self
+    }
+
+    /// Its own wall clock.
+    pub fn clock(&self) -> &Clock {
+        self.clock.as_ref().expect("it has a clock of its own")
+    }
+
+    /// Cuts its power at this moment. Its disk then holds what had been written to it.
+    pub fn power_cut(&mut self) {
+        let process = self.process.take().expect("the daemon runs");
+        process.signal(Signal::STOP);
+        self.power.as_mut().expect("it has a disk that can lose its power").cut(|| process.kill9());
     }
 
     /// The state folder as seen from outside, also where it is on a disk of its own.
@@ -177,8 +207,11 @@ impl Daemon {
         &self.home
     }
 
-    /// Where it puts what it receives; on a small disk as seen from outside.
+    /// Where it puts what it receives; on a disk of its own as seen from outside.
     pub fn downloads(&self) -> PathBuf {
+        if let Some(power) = &self.power {
+            return power.downloads();
+        }
         let inside = self.home.join("Downloads");
         match (&self.disk, &self.process) {
             (Some(_), Some(process)) => {
@@ -212,7 +245,7 @@ impl Daemon {
     /// The environment that the daemon runs in.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let at = |part: &str| self.home.join(part).into_os_string();
-        vec![
+        let mut env = vec![
             ("HOME", at("")),
             ("XDG_CONFIG_HOME", at(".config")),
             ("XDG_STATE_HOME", at(".local/state")),
@@ -220,7 +253,9 @@ impl Daemon {
             ("TMPDIR", at("tmp")),
             ("XBT_LOG", std::env::var_os("XBT_LOG").unwrap_or_else(|| "debug".into())),
             ("RUST_BACKTRACE", "1".into()),
-        ]
+        ];
+        env.extend(self.clock.iter().flat_map(Clock::env));
+        env
     }
 
     fn launch(&self) -> Process {
@@ -240,6 +275,9 @@ impl Daemon {
         let mut line = self.net.through();
         if let Some(disk) = &self.state_disk {
             line.extend(disk.through());
+        }
+        if let Some(power) = &self.power {
+            line.extend(power.through());
         }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));

@@ -10,6 +10,7 @@
 
 pub mod certs;
 pub mod chat;
+pub mod clock;
 pub mod content;
 pub mod ctl;
 pub mod daemon;
@@ -17,6 +18,7 @@ pub mod device;
 pub mod disk;
 pub mod net;
 pub mod ports;
+pub mod power;
 pub mod process;
 pub mod programs;
 pub mod prosody;

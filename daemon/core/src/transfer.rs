@@ -82,7 +82,8 @@ pub enum Side {
     Out {
         /// How it stands.
         state: Outgoing,
-        /// Resources of the contact that have acknowledged the offer.
+        /// Resources of the contact that have acknowledged the offer. Once it has ended, that of the device that took it
+        /// stays until the device has said how it stands there.
         acknowledged: BTreeSet<String>,
         /// The device whose `connect` was accepted first. While it is set no other device gets the content.
         taken_by: Option<Peer>,
@@ -250,6 +251,17 @@ impl Transfer {
     /// A send that a device took and that waits for its turn.
     pub fn is_taken(&self) -> bool {
         matches!(self.side, Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. })
+    }
+
+    /// A send that was given up after a device had taken it, and of which that device has not yet said how it stands
+    /// there: it may have had everything at that moment.
+    pub fn is_unsure(&self) -> bool {
+        match &self.side {
+            Side::Out { state: Outgoing::Ended(End::Cancelled | End::Failed(_)), acknowledged, taken_by, .. } => {
+                taken_by.as_ref().is_some_and(|peer| acknowledged.contains(&peer.resource))
+            }
+            Side::Out { .. } | Side::In { .. } => false,
+        }
     }
 
     /// Has a link.

@@ -151,6 +151,12 @@ impl Entry<'_> {
         if jid.is_full() {
             return Err(self.not("an address without a device", "leave out the / and what follows it"));
         }
+        // Normalising can make a part longer than it may be, or give what is normalised to something else again.
+        let again = jid::Jid::new(jid.as_str());
+        if again.as_ref() != Ok(&jid) {
+            let why = again.err().map_or_else(|| "it has no normal form".to_owned(), |error| error.to_string());
+            return Err(self.not("an XMPP address", format!("write it like this: alice@example.org ({why})")));
+        }
         Ok((BareJid::from_normalised(jid.as_str()), jid.node().is_some()))
     }
 

@@ -7,6 +7,7 @@ use xbt_core::way::Ways;
 
 use super::interfaces::Interface;
 use super::outside::Outside;
+use super::punched::Seen;
 
 /// Interfaces between containers, virtual machines and their host: nobody else reaches them.
 const BRIDGES: [&str; 11] =
@@ -30,11 +31,11 @@ pub(super) fn candidates(
     listening: &[SocketAddr],
     interfaces: &[Interface],
     advertise: &[SocketAddr],
-    outside: &Outside,
+    (outside, seen): (&Outside, &Seen),
     ways: Ways,
 ) -> Vec<Candidate> {
     let mapped = outside.mapped.iter().map(|address| (CandidateKind::Mapped, *address)).filter(|_| ways.mapped);
-    let reflexive = outside.reflexive.iter().map(|address| (CandidateKind::Reflexive, *address));
+    let reflexive = seen.addresses.iter().map(|address| (CandidateKind::Reflexive, *address));
     let outside: Vec<Candidate> = mapped
         .chain(reflexive.filter(|_| ways.punched))
         .map(|(kind, address)| Candidate { kind, address })

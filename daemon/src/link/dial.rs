@@ -4,6 +4,7 @@
 //! upon. Relays, which cost somebody else's bandwidth, begin when nothing better is left or has answered for a while.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::ids::Fingerprint;
 
+use super::punch::{Expectation, Punch};
 use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
 use super::target::Target;
 use super::tls::Tls;
 use super::wants::Want;
-use super::{Attempt, BoxedStream, Times, Way, tcp};
+use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 
 /// Dials at once for one want.
 const MOST_OF_WANT: usize = 4;
@@ -34,6 +36,7 @@ pub(super) struct Dialler {
     tls: Arc<Tls>,
     times: Times,
     session: Session,
+    punch: Option<Punch>,
     permits: Semaphore,
     inbox: mpsc::Sender<Message>,
 }
@@ -47,16 +50,35 @@ pub(super) struct Round {
     pub number: u64,
     /// In the order in which they are tried.
     pub targets: Vec<Target>,
+    /// Where holes are punched to.
+    pub punch_to: Arc<[SocketAddr]>,
 }
 
-type Dialled = (Target, Result<BoxedStream, Reason>);
+type Dialled = (Target, Result<Option<(BoxedStream, Option<SocketAddr>)>, Reason>);
 
 /// What is under way.
 type Running = Vec<(Target, AbortHandle)>;
 
+/// With whom, and where holes are punched to.
+type Whom = (Arc<Want>, Arc<[SocketAddr]>);
+
+impl Round {
+    fn to(&self, target: &Target) -> Whom {
+        let punch_to = if *target == Target::Punch { self.punch_to.clone() } else { Arc::default() };
+        (self.want.clone(), punch_to)
+    }
+}
+
 impl Dialler {
-    pub fn new(own: Fingerprint, tls: Arc<Tls>, times: Times, session: Session, inbox: mpsc::Sender<Message>) -> Self {
-        Self { own, tls, times, session, permits: Semaphore::new(MOST), inbox }
+    pub fn new(
+        own: Fingerprint,
+        tls: Arc<Tls>,
+        times: Times,
+        session: Session,
+        punch: Option<Punch>,
+        inbox: mpsc::Sender<Message>,
+    ) -> Self {
+        Self { own, tls, times, session, punch, permits: Semaphore::new(MOST), inbox }
     }
 
     /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
@@ -82,9 +104,11 @@ impl Dialler {
                     };
                     running.retain(|(other, _)| *other != target);
                     match outcome {
-                        Ok(stream) => {
+                        // The other side brings it.
+                        Ok(None) => {}
+                        Ok(Some((stream, remote))) => {
                             let way = target.way();
-                            self.link(&round, target, stream).await;
+                            self.link(&round, target, stream, remote).await;
                             for worse in stop_not_better(way, &mut waiting, &mut running) {
                                 let reason = passed_over(&worse);
                                 self.tried(&round, worse, "passed-over", reason).await;
@@ -100,7 +124,7 @@ impl Dialler {
                 () = sleep_until(start_at.unwrap_or(next)), if may_start => {
                     let Some(target) = waiting.pop_front() else { continue };
                     tracing::debug!(transfer = %round.want.transfer, %target, "dialling");
-                    let task = dials.spawn(self.clone().dial(round.want.clone(), target.clone(), connect));
+                    let task = dials.spawn(self.clone().dial(round.to(&target), target.clone(), connect));
                     running.push((target, task));
                     next = Instant::now() + self.times.stagger;
                 }
@@ -123,16 +147,31 @@ impl Dialler {
         if is_relay && !better_runs { next } else { next.max(round.since + head_start) }
     }
 
-    async fn dial(self: Arc<Self>, want: Arc<Want>, target: Target, connect: Duration) -> Dialled {
+    async fn dial(self: Arc<Self>, (want, punch_to): Whom, target: Target, connect: Duration) -> Dialled {
         let _permit = self.permits.acquire().await;
-        let (tls, times, session) = (&self.tls, &self.times, &self.session);
-        let outcome = match &target {
-            Target::Address(candidate) => tcp::dial(tls, want.peer, candidate.address, connect, times).await,
-            Target::Punch => Err(("way-off", "this version cannot punch holes".to_owned())),
+        let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
+        let opened = match &target {
+            Target::Address(candidate) => {
+                let address = candidate.address;
+                let link = tcp::dial(tls, peer, address, connect, times).await;
+                return (target, link.map(|stream| Some((stream, Some(address)))));
+            }
+            Target::Punch => {
+                let outcome = match &self.punch {
+                    Some(punch) => punched::connect(punch, self.own, peer, &punch_to, times.punch).await,
+                    None => Err(("io-error", "this computer gave no UDP socket for hole punching".to_owned())),
+                };
+                return (target, outcome.map(|link| link.map(|(stream, remote)| (stream, Some(remote)))));
+            }
             Target::Proxy { proxy, ours } => relay::at_proxy(session, tls, &want, (proxy, *ours), times).await,
             Target::InBand => relay::open_in_band(session, tls, &want, times).await,
         };
-        (target, outcome)
+        (target, opened.map(|stream| Some((stream, None))))
+    }
+
+    /// Lets datagrams of a device in while it is wanted.
+    pub fn let_in(&self, peer: Fingerprint, addresses: &[SocketAddr]) -> Option<Expectation> {
+        self.punch.as_ref().map(|punch| punch.expect(peer, addresses.to_vec()))
     }
 
     /// Whether this target is for the other device to open.
@@ -164,11 +203,7 @@ impl Dialler {
         self.times.connect.min(share.max(LEAST_CONNECT))
     }
 
-    async fn link(&self, round: &Round, target: Target, stream: BoxedStream) {
-        let remote = match &target {
-            Target::Address(candidate) => Some(candidate.address),
-            Target::Punch | Target::Proxy { .. } | Target::InBand => None,
-        };
+    async fn link(&self, round: &Round, target: Target, stream: BoxedStream, remote: Option<SocketAddr>) {
         let want = &round.want;
         let info =
             LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.transfer, Arc::new(target))) };

@@ -5,6 +5,7 @@ use xbt_core::way::{Way, Ways};
 
 use super::Attempt;
 use super::outside::Outside;
+use super::punched::Seen;
 use super::target::way_to;
 use super::wants::Want;
 
@@ -12,8 +13,16 @@ use super::wants::Want;
 pub(super) struct Known<'a> {
     pub ways: Ways,
     pub outside: &'a Outside,
-    /// Why we have no reflexive address.
-    pub no_punching: Option<&'a str>,
+    pub seen: &'a Seen,
+}
+
+/// Says of a hole that could not be punched what our own router has to do with it.
+pub(super) fn add(attempt: &mut Attempt, known: &Known<'_>) {
+    if attempt.way == Way::PunchedUdp && attempt.code == "no-answer" && known.seen.symmetric {
+        attempt.code = "symmetric-nat";
+        attempt.reason =
+            "no hole could be punched: our router gives every destination another port (a symmetric NAT)".to_owned();
+    }
 }
 
 /// One attempt for each way better than `got` of which nothing was tried.
@@ -47,8 +56,8 @@ fn why(way: Way, want: &Want, known: &Known<'_>) -> Option<(&'static str, String
             let our_side = our_side.unwrap_or_else(|| "our router maps no port".to_owned());
             format!("{our_side}; the router of {who} maps none either")
         }
-        Way::PunchedUdp if !reflexive(ours) => match known.no_punching {
-            Some(why) => why.to_owned(),
+        Way::PunchedUdp if !reflexive(ours) => match &known.seen.failure {
+            Some(why) => format!("our address on the Internet is not known: {why}"),
             None => "our address on the Internet is not known: no STUN server has told it".to_owned(),
         },
         Way::PunchedUdp => format!("{who} has told no address for hole punching"),

@@ -28,6 +28,8 @@ mod nudge;
 mod outbox;
 mod outside;
 mod parking;
+mod punch;
+mod punched;
 mod relay;
 mod room;
 mod socks;
@@ -71,6 +73,8 @@ struct Times {
     before_proxy: Duration,
     /// The head start of better ways before the XMPP stream.
     before_in_band: Duration,
+    /// Punching a hole.
+    punch: Duration,
     /// Meeting at a relay, and the TLS handshake through it, each at most.
     relay: Duration,
     /// A link that nobody wants or speaks on, at most.
@@ -93,6 +97,7 @@ impl Default for Times {
             tls: Duration::from_secs(10),
             before_proxy: Duration::from_millis(1_500),
             before_in_band: Duration::from_secs(4),
+            punch: Duration::from_secs(8),
             relay: Duration::from_secs(8),
             parked: Duration::from_secs(10),
             early: Duration::from_secs(2),

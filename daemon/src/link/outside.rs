@@ -9,8 +9,6 @@ use xbt_core::session::StunServer;
 pub struct Outside {
     /// Addresses at which routers pass connections on to our port.
     pub mapped: Vec<SocketAddr>,
-    /// Our UDP socket as STUN servers see it.
-    pub reflexive: Vec<SocketAddr>,
     /// Why there is no mapped address, one sentence; none if there is one or it is not known yet.
     pub unmapped: Option<String>,
     /// STUN servers that our XMPP server names.

@@ -34,8 +34,9 @@ use super::mailbox::{Mailbox, Order};
 use super::outbox::Outbox;
 use super::outside::Outside;
 use super::parking::{Parked, Parking, State};
+use super::punched::Seen;
 use super::talk::{self, TalkError};
-use super::target::Target;
+use super::target::{self, Target};
 use super::wants::{Wanted, Wants};
 use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way};
 
@@ -98,6 +99,7 @@ pub(super) struct Room {
     known: HashMap<Fingerprint, Instant>,
     outbox: Outbox,
     outside: Outside,
+    seen: Seen,
     /// Counts rounds and talks, so that reports of earlier ones are recognised.
     counter: u64,
 }
@@ -111,6 +113,7 @@ impl Room {
             known: HashMap::new(),
             outbox: Outbox::default(),
             outside: Outside::default(),
+            seen: Seen::default(),
             counter: 0,
         }
     }
@@ -121,7 +124,7 @@ impl Room {
         mailbox: Arc<Mailbox>,
         mut inbox: mpsc::Receiver<Message>,
         mut interfaces: watch::Receiver<Vec<Interface>>,
-        mut outside: watch::Receiver<Outside>,
+        (mut outside, mut seen): (watch::Receiver<Outside>, watch::Receiver<Seen>),
         events: mpsc::Sender<LinkEvent>,
     ) {
         loop {
@@ -145,6 +148,10 @@ impl Room {
                 }
                 Ok(()) = outside.changed() => {
                     self.outside = outside.borrow_and_update().clone();
+                    self.reached_otherwise();
+                }
+                Ok(()) = seen.changed() => {
+                    self.seen = seen.borrow_and_update().clone();
                     self.reached_otherwise();
                 }
                 permit = events.reserve(), if !self.outbox.is_empty() => {
@@ -189,6 +196,12 @@ impl Room {
             return;
         }
         self.known.insert(peer, now);
+        if wanted.targets.contains(&Target::Punch) {
+            let told = target::reflexive(&wanted.want.theirs);
+            let may_be = |address: &SocketAddr| self.setup.ourselves.objection(*address).is_none();
+            wanted.punch_to = told.into_iter().filter(may_be).collect();
+            wanted.let_in = self.setup.dialler.let_in(peer, &wanted.punch_to);
+        }
         if wanted.targets.iter().any(|target| self.setup.dialler.is_awaited(target, peer)) {
             let expecting = self.setup.dialler.clone().expect(wanted.want.clone());
             wanted.expecting = Some(AbortOnDropHandle::new(tokio::spawn(expecting)));
@@ -392,7 +405,13 @@ impl Room {
         }
         self.counter += 1;
         let number = self.counter;
-        let round = Round { want: wanted.want.clone(), since: wanted.since, number, targets };
+        let round = Round {
+            want: wanted.want.clone(),
+            since: wanted.since,
+            number,
+            targets,
+            punch_to: wanted.punch_to.clone(),
+        };
         let task = tokio::spawn(self.setup.dialler.clone().run(round));
         wanted.round = Some((number, AbortOnDropHandle::new(task)));
     }
@@ -400,7 +419,8 @@ impl Room {
     /// Everything that was tried for a want, and why the other ways were not.
     fn attempts(&self, wanted: &Wanted, got: Option<Way>) -> Vec<Attempt> {
         let mut attempts = wanted.attempts();
-        let known = Known { ways: self.setup.ways, outside: &self.outside, no_punching: None };
+        let known = Known { ways: self.setup.ways, outside: &self.outside, seen: &self.seen };
+        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &known));
         attempts.extend(explain::untried(&wanted.want, &attempts, got, &known));
         attempts
     }
@@ -408,7 +428,7 @@ impl Room {
     /// The interfaces, or what is seen of us from outside, are not as before.
     fn reached_otherwise(&mut self) {
         let Setup { ourselves, interfaces, advertise, ways, .. } = &self.setup;
-        let told = candidates(&ourselves.listening, interfaces, advertise, &self.outside, *ways);
+        let told = candidates(&ourselves.listening, interfaces, advertise, (&self.outside, &self.seen), *ways);
         if *self.setup.candidates.borrow() != told {
             tracing::info!(count = told.len(), "our own addresses have changed");
             self.setup.candidates.send_replace(told.clone());

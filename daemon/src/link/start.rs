@@ -15,6 +15,8 @@ use super::door::Door;
 use super::interfaces::{interfaces, watch};
 use super::mailbox::{Mailbox, Order};
 use super::outside::Outside;
+use super::punch::{Arrived, Punch};
+use super::punched::{self, Seen};
 use super::relay::{Relays, Session};
 use super::room::{Room, Setup};
 use super::tls::Tls;
@@ -45,6 +47,7 @@ pub struct LinkConfig {
 pub struct LinkRoom {
     tasks: JoinSet<()>,
     mailbox: Arc<Mailbox>,
+    punch: Option<Punch>,
 }
 
 /// To ask for links and for our own addresses. Cheap to clone.
@@ -87,7 +90,9 @@ impl LinkRoom {
 
         let found = interfaces();
         let (outside, seen_outside) = watch::channel(Outside::default());
-        let first = candidates(&listening, &found, &advertise, &Outside::default(), ways);
+        let (tell_seen, seen) = watch::channel(Seen::default());
+        let nothing = (&Outside::default(), &Seen::default());
+        let first = candidates(&listening, &found, &advertise, nothing, ways);
         let (tell_candidates, candidates) = watch::channel(first);
         let ourselves = Ourselves { listening: listening.clone(), interfaces: found.clone(), forbidden_ports };
         let interfaces = found.clone();
@@ -106,8 +111,14 @@ impl LinkRoom {
         let door = Door { tls: tls.clone(), own, patience: times.tls, inbox: report.clone() };
         tasks.spawn(door.keep(arriving));
         tasks.spawn(watch(see_interfaces));
+        let (bring_links, links) = mpsc::channel(1);
+        let punch = if ways.punched { start_punch(&tls, &listening, bring_links) } else { None };
+        if let Some(punch) = punch.clone() {
+            tasks.spawn(punched::hand_over(links, report.clone()));
+            tasks.spawn(punched::look(punch, seen_outside.clone(), seen_interfaces.clone(), tell_seen));
+        }
         let session = Session::default();
-        let dialler = Arc::new(Dialler::new(own, tls, times, session.clone(), report.clone()));
+        let dialler = Arc::new(Dialler::new(own, tls, times, session.clone(), punch.clone(), report.clone()));
         let candidates_of = tell_candidates;
         let setup = Setup {
             own,
@@ -121,18 +132,38 @@ impl LinkRoom {
             candidates: candidates_of,
             interfaces,
         };
-        tasks.spawn(Room::new(setup).live(mailbox.clone(), inbox, seen_interfaces, seen_outside, events));
+        tasks.spawn(Room::new(setup).live(
+            mailbox.clone(),
+            inbox,
+            seen_interfaces,
+            (seen_outside, seen.clone()),
+            events,
+        ));
 
         let outside = Arc::new(outside);
         let listening = listening.into();
         let handle = LinkHandle { mailbox: mailbox.clone(), listening, port, candidates, outside, session };
-        Ok((Self { tasks, mailbox }, handle))
+        Ok((Self { tasks, mailbox, punch }, handle))
     }
 
     /// Ends everything and waits until the sockets are closed. Links that were handed over are not touched.
     pub async fn close(mut self) {
         self.mailbox.close();
         self.tasks.shutdown().await;
+        if let Some(punch) = self.punch.take() {
+            punch.close().await;
+        }
+    }
+}
+
+/// Without a UDP socket there are the other ways.
+fn start_punch(tls: &Arc<Tls>, listening: &[SocketAddr], links: mpsc::Sender<Arrived>) -> Option<Punch> {
+    match Punch::start(tls.clone(), &punched::sockets(listening), links) {
+        Ok(punch) => Some(punch),
+        Err(error) => {
+            tracing::warn!(%error, "no UDP socket, so no hole punching");
+            None
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) const ALPN: &[u8] = b"x-xbt/0";
 /// Our end of every link: keys and rules, ready to use.
 #[derive(Debug)]
 pub(super) struct Tls {
+    own: Fingerprint,
     provider: Arc<CryptoProvider>,
     key: Arc<CertifiedKey>,
     server: Arc<ServerConfig>,
@@ -47,7 +48,34 @@ impl Tls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         server.max_early_data_size = 0;
-        Ok(Self { provider, key, server: Arc::new(server) })
+        Ok(Self { own: identity.fingerprint(), provider, key, server: Arc::new(server) })
+    }
+
+    /// Our own key's fingerprint.
+    pub fn own(&self) -> Fingerprint {
+        self.own
+    }
+
+    /// The rules for whoever comes to us, over TCP or inside QUIC.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
+
+    /// The rules for going to the device with this fingerprint, and no other, over TCP or inside QUIC.
+    ///
+    /// # Errors
+    /// None that a running daemon meets: its provider knows TLS 1.3.
+    pub fn client(&self, peer: Fingerprint) -> io::Result<ClientConfig> {
+        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&version::TLS13])
+            .map_err(io::Error::other)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(OneDevice(peer)))
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(self.key.clone())));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::disabled();
+        config.enable_sni = false;
+        Ok(config)
     }
 
     /// Takes a connection in; any device may come this far, its fingerprint says which one it is.
@@ -60,9 +88,7 @@ impl Tls {
         if session.alpn_protocol() != Some(ALPN) {
             return Err(invalid("no x-xbt/0"));
         }
-        let certificate =
-            session.peer_certificates().and_then(|chain| chain.first()).ok_or(invalid("no certificate"))?;
-        let peer = fingerprint_of_certificate(certificate).map_err(|_| invalid("no readable certificate"))?;
+        let peer = peer_of(session.peer_certificates().unwrap_or_default())?;
         Ok((peer, stream.into()))
     }
 
@@ -74,23 +100,20 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(&[&version::TLS13])
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(OneDevice(peer)))
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(self.key.clone())));
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        config.resumption = Resumption::disabled();
-        config.enable_sni = false;
         // Devices have keys, not names; with SNI off this one is neither sent nor checked.
         let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let stream = TlsConnector::from(Arc::new(self.client(peer)?)).connect(name, stream).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(invalid("no x-xbt/0"));
         }
         Ok(stream.into())
     }
+}
+
+/// Whose certificate this is, of a handshake that has proved the key.
+pub(super) fn peer_of(chain: &[CertificateDer<'_>]) -> io::Result<Fingerprint> {
+    let certificate = chain.first().ok_or(invalid("no certificate"))?;
+    fingerprint_of_certificate(certificate).map_err(|_| invalid("no readable certificate"))
 }
 
 /// Whether the error says that the other end proved another key than the one that was wanted.

@@ -1,6 +1,7 @@
 //! The wants that have no link yet: each is a grant ("this device may have this content") and a search.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use xbt_core::ids::{Fingerprint, FullJid, InfoHash, TransferId};
 use xbt_core::signal::{MAX_CANDIDATES, Reach};
 use xbt_core::way::Ways;
 
+use super::punch::Expectation;
 use super::target::{Target, targets};
 use super::{Attempt, Way};
 
@@ -44,6 +46,10 @@ pub(super) struct Wanted {
     pub targets: Vec<Target>,
     /// Waits for an in-band bytestream that the other device opens.
     pub expecting: Option<AbortOnDropHandle<()>>,
+    /// Where holes are punched to, as far as we may.
+    pub punch_to: Arc<[SocketAddr]>,
+    /// Lets in what comes through a hole.
+    pub let_in: Option<Expectation>,
     pub since: Instant,
     pub deadline: Instant,
     /// The latest for each target that has failed.
@@ -67,6 +73,8 @@ impl Wanted {
             want: Arc::new(want),
             targets,
             expecting: None,
+            punch_to: Arc::default(),
+            let_in: None,
             since: now,
             deadline: now + patience,
             attempts: Vec::new(),

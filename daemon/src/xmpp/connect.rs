@@ -22,14 +22,15 @@ use super::failure::Failure;
 use super::guard::Guard;
 use super::login::{self, Identity};
 use super::tls::{self, Io};
-use super::{SessionConfig, Tls};
+use super::{SessionConfig, Silence, Tls};
 
 /// Bound on each exchange over the stream: opening it, StartTLS, login, opening it again.
 pub(super) const STEP: Duration = Duration::from_secs(15);
 
-/// A silent server is asked for a sign of life after the first, and given up after the second: dead within 45 s.
-const TIMEOUTS: Timeouts =
-    Timeouts { read_timeout: Duration::from_secs(30), response_timeout: Duration::from_secs(15) };
+/// How long a server may be silent.
+fn timeouts(silence: Silence) -> Timeouts {
+    Timeouts { read_timeout: silence.asked_after, response_timeout: silence.given_up_after }
+}
 
 /// An authenticated stream.
 pub(super) struct Fresh {
@@ -93,10 +94,13 @@ async fn log_in_at(
     let local = tcp.local_addr().ok().map(|address| address.ip());
     let tcp = match target.tls {
         Tls::Direct => tcp,
-        Tls::StartTls => in_time("StartTLS", start_tls(account, tcp)).await?,
+        Tls::StartTls => in_time("StartTLS", start_tls(account, tcp, config.silence)).await?,
     };
     let (io, binding) = tls::encrypt(tls, domain, tcp).await?;
-    let pending = in_time("opening the stream", initiate_stream(io, ns::JABBER_CLIENT, header(account), TIMEOUTS));
+    let pending = in_time(
+        "opening the stream",
+        initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(config.silence)),
+    );
     let pending = pending.await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
     let stream = prove(config, account, stream, &features, binding).await?;
@@ -130,9 +134,9 @@ fn header(account: &BareJid) -> StreamHeader<'_> {
 }
 
 /// Asks for encryption (RFC 6120, section 5).
-async fn start_tls(account: &BareJid, tcp: TcpStream) -> Result<TcpStream, Failure> {
+async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Result<TcpStream, Failure> {
     let io = BufStream::new(Guard::new(tcp));
-    let pending = initiate_stream(io, ns::JABBER_CLIENT, header(account), TIMEOUTS).await?;
+    let pending = initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(silence)).await?;
     let (features, mut stream): (_, XmppStream<_>) = pending.recv_features().await?;
     if !features.can_starttls() {
         return Err(Failure::refused(

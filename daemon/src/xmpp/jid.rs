@@ -47,6 +47,12 @@ fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
+/// The address of a contact as a roster has it, which may be a server too; none if its normal form is no address.
+pub(super) fn listed(jid: &jid::BareJid) -> Option<BareJid> {
+    let again = jid::BareJid::new(jid.as_str()).ok()?;
+    (again == *jid).then(|| BareJid::from_normalised(jid.to_string()))
+}
+
 /// The bare part of any JID.
 pub(super) fn bare(jid: &jid::Jid) -> BareJid {
     BareJid::from_normalised(jid.to_bare().to_string())

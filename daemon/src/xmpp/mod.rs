@@ -83,6 +83,23 @@ pub struct SessionConfig {
     pub ca_file: Option<PathBuf>,
     /// Whether the password itself may be told to the server, inside TLS, if it knows no better way.
     pub allow_plain: bool,
+    /// How long the server may be silent.
+    pub silence: Silence,
+}
+
+/// A silent server is asked for a sign of life after the first span, and given up when the second has passed as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// 45 s usually.
+    pub asked_after: Duration,
+    /// 20 s usually: a dead server is noticed within 65 s.
+    pub given_up_after: Duration,
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self { asked_after: Duration::from_secs(30), given_up_after: Duration::from_secs(15) }
+    }
 }
 
 impl SessionConfig {
@@ -96,6 +113,7 @@ impl SessionConfig {
             tls: Tls::StartTls,
             ca_file: None,
             allow_plain: true,
+            silence: Silence::default(),
         }
     }
 }

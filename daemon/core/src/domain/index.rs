@@ -52,6 +52,9 @@ pub(super) struct Index {
     pub(super) incoming: Sets<BareJid>,
     /// The transfers from a contact that came to nothing, without those that a person here declined.
     pub(super) vain: Sets<BareJid>,
+    /// The sends to a contact that we gave up after a device had taken them, and of which that device has not yet said
+    /// how they stand there: it may have had everything.
+    pub(super) unsure: Sets<BareJid>,
 }
 
 impl Index {
@@ -65,6 +68,7 @@ impl Index {
             }
         }
         self.note_vain(transfer);
+        self.note_unsure(transfer);
         if matches!(transfer.side, Side::In { state: Incoming::Offered, .. }) {
             self.unanswered.insert(transfer.contact.clone(), transfer.id);
         }
@@ -81,6 +85,16 @@ impl Index {
         self.open.remove(&transfer.contact, transfer.id);
         self.incoming.remove(&transfer.contact, transfer.id);
         self.note_vain(transfer);
+        self.note_unsure(transfer);
+    }
+
+    /// Also when it is so no more.
+    pub(super) fn note_unsure(&mut self, transfer: &Transfer) {
+        if transfer.is_unsure() {
+            self.unsure.insert(transfer.contact.clone(), transfer.id);
+        } else {
+            self.unsure.remove(&transfer.contact, transfer.id);
+        }
     }
 
     fn note_vain(&mut self, transfer: &Transfer) {
@@ -100,6 +114,7 @@ impl Index {
     pub(super) fn removed(&mut self, transfer: &Transfer) {
         self.ended(transfer);
         self.vain.remove(&transfer.contact, transfer.id);
+        self.unsure.remove(&transfer.contact, transfer.id);
         self.content.remove(&transfer.content, transfer.id);
     }
 }

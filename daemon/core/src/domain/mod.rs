@@ -89,6 +89,8 @@ pub struct Domain {
     contents: BTreeMap<ContentId, Content>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<(BareJid, Fingerprint), Device>,
+    /// Devices at which a blocked key speaks now, in the place of a trusted one.
+    seized: BTreeSet<FullJid>,
     /// Subscription requests that wait for the person.
     asking: BTreeSet<BareJid>,
     connection: Connection,
@@ -141,6 +143,7 @@ impl Domain {
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
             contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
             devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
+            seized: BTreeSet::new(),
             asking: BTreeSet::new(),
             connection: Connection::Connecting,
             presence: BTreeMap::new(),

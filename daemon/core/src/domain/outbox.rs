@@ -345,7 +345,7 @@ impl Domain {
         match (entry.ask, subject) {
             (Ask::Offer, Subject::Transfer(id)) => self.offer_answered(id, &device, outcome),
             (Ask::Connect, Subject::Transfer(id)) => self.connect_answered(id, &device, outcome),
-            (Ask::Sync(_), _) => self.sync_answered(&device, outcome),
+            (Ask::Sync(asked), _) => self.sync_answered(&device, &asked, outcome),
             // A notice has arrived, or the other side cannot use it: both are the end of it.
             (Ask::Notice(_), _) | (Ask::Offer | Ask::Connect, Subject::Sync(_) | Subject::Gone(_)) => {}
         }

@@ -143,7 +143,7 @@ impl Domain {
 
     fn declined(&mut self, from: &FullJid, offer: OfferId, message: Option<String>) -> Answered {
         let id = self.known(from, offer, Direction::Out)?;
-        if self.is_open(id) && self.not_taken_by_another(id, from) {
+        if self.is_open(id) && self.may_end(id, from)? {
             self.settle(id, End::Declined { message }, Some(format!("declined by {from}")));
             self.tell_taken(id, &from.resource);
         }
@@ -156,7 +156,7 @@ impl Domain {
             return Ok(self.withdrawn(id, from));
         }
         let id = self.known(from, offer, Direction::Out)?;
-        if self.is_open(id) && self.not_taken_by_another(id, from) {
+        if self.is_open(id) && self.may_end(id, from)? {
             self.settle(id, End::Cancelled, Some(format!("cancelled by {from}")));
             self.tell_taken(id, &from.resource);
         }
@@ -197,6 +197,7 @@ impl Domain {
                 *state = Outgoing::Ended(End::Done);
                 transfer.note(now, "done", Some(format!("{from} had received and verified it before")));
             }
+            self.end_is_settled(id);
         } else if self.is_open(id) {
             let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
             self.live(id).done_bytes = size;
@@ -210,7 +211,7 @@ impl Domain {
         if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In) {
             self.only_partner(id, from)?;
             self.fail_remotely(id, from, reason);
-        } else if self.is_open(id) && self.not_taken_by_another(id, from) {
+        } else if self.is_open(id) && self.may_end(id, from)? {
             self.fail_remotely(id, from, reason);
             self.tell_taken(id, &from.resource);
         }
@@ -253,10 +254,13 @@ impl Domain {
         Err(Refusal::new(Condition::Forbidden, "that is for another device to say"))
     }
 
-    fn not_taken_by_another(&self, id: TransferId, from: &FullJid) -> bool {
-        match self.transfers.get(&id).map(|t| &t.side) {
-            Some(Side::Out { state: Outgoing::Ended(_), .. } | Side::In { .. }) | None => false,
-            Some(Side::Out { taken_by, .. }) => taken_by.as_ref().is_none_or(|p| p.resource == from.resource),
+    /// Whether a device of the contact may end this open send: the one that took it, and while nobody has, any that
+    /// has a say.
+    fn may_end(&self, id: TransferId, from: &FullJid) -> Result<bool, Refusal> {
+        match self.transfers.get(&id).and_then(Transfer::peer) {
+            Some(winner) => Ok(winner.resource == from.resource),
+            None if self.has_say(from) => Ok(true),
+            None => Err(blocked()),
         }
     }
 }

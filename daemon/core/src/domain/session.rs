@@ -33,6 +33,7 @@ impl Domain {
             // A fresh login: all presences come again, and every device that does is synced with.
             let gone: Vec<BareJid> = self.presence.keys().map(|d| d.bare.clone()).collect();
             self.presence.clear();
+            self.seized.clear();
             self.outbox.clear();
             for contact in gone {
                 self.push(Effect::Emit(Event::Contact(contact)));
@@ -114,6 +115,9 @@ impl Domain {
             return;
         }
         let before = self.presence.insert(device.clone(), xbt);
+        if before.is_none() {
+            self.left(&device); // whoever was there without showing up
+        }
         self.push(Effect::Emit(Event::Contact(device.bare.clone())));
         if xbt && before != Some(true) {
             let mut contact = self.contact(&device.bare);
@@ -127,6 +131,7 @@ impl Domain {
 
     fn unavailable(&mut self, device: &FullJid) {
         self.outbox.drop_device(device);
+        self.left(device);
         if self.presence.remove(device).is_some() {
             self.push(Effect::Emit(Event::Contact(device.bare.clone())));
         }

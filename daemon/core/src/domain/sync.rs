@@ -1,5 +1,8 @@
 //! `sync`: at every appearance of a device the two sides compare their open transfers. Where they differ a
 //! terminal state wins, so whatever was lost on the way is found here at the latest.
+//!
+//! Of two terminal states `done` wins: that the receiver has everything is a fact, which nobody's wish undoes. So a
+//! sender that gave up what a device had taken asks that device here how it ended there, until it has said so.
 
 use crate::domain::Domain;
 use crate::domain::connect::role;
@@ -13,8 +16,8 @@ use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
     pub(super) fn sync_with(&mut self, device: &FullJid) {
-        let shared = self.index.open.get(&device.bare);
-        let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| open_item(t, device));
+        let shared = self.index.open.get(&device.bare).chain(self.index.unsure.get(&device.bare));
+        let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device));
         let items: Vec<_> = items.collect();
         for page in items.chunks(MAX_SYNC_ITEMS) {
             let subject = self.outbox.page();
@@ -25,8 +28,11 @@ impl Domain {
     /// A device tells how its side stands: it hears in what we differ.
     pub(super) fn sync_requested(&mut self, from: &FullJid, items: Vec<SyncItem>) -> Answered {
         let items = &items[..items.len().min(MAX_SYNC_ITEMS)];
-        for item in items.iter().filter(|item| item.role == Role::Receiver) {
-            self.has_heard(from, item);
+        for item in items {
+            match item.role {
+                Role::Receiver => self.has_heard(from, item),
+                Role::Sender => self.sender_gave_up(from, item),
+            }
         }
         Ok(Answer::Sync(items.iter().filter_map(|item| self.our_side(from, item)).collect()))
     }
@@ -46,6 +52,21 @@ impl Domain {
         }
     }
 
+    /// The sender has ended what is open here: its word on that was lost.
+    fn sender_gave_up(&mut self, from: &FullJid, item: &SyncItem) {
+        let Some(id) = self.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else { return };
+        match item.state {
+            SyncState::Cancelled | SyncState::Failed => self.sender_differs(id, from, item.state),
+            SyncState::Open
+            | SyncState::Accepted
+            | SyncState::Done
+            | SyncState::Declined
+            | SyncState::Expired
+            | SyncState::Taken
+            | SyncState::Unknown => {}
+        }
+    }
+
     fn our_side(&self, from: &FullJid, item: &SyncItem) -> Option<SyncItem> {
         let (ours, direction) = match item.role {
             Role::Sender => (Role::Receiver, Direction::In),
@@ -61,11 +82,15 @@ impl Domain {
         Some(SyncItem { id: item.id, role: ours, state })
     }
 
-    pub(super) fn sync_answered(&mut self, device: &FullJid, outcome: Outcome) {
+    pub(super) fn sync_answered(&mut self, device: &FullJid, asked: &[SyncItem], outcome: Outcome) {
         // A refused or odd answer tells nothing; lost ones the outbox asks again.
         let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
         if self.is_blocked(device) {
             return;
+        }
+        for item in asked.iter().filter(|item| item.role == Role::Sender) {
+            let there = items.iter().find(|there| there.id == item.id && there.role == Role::Receiver);
+            self.end_compared(device, item, there.map(|there| there.state));
         }
         for item in items.iter().take(MAX_SYNC_ITEMS) {
             let direction = match item.role {
@@ -80,13 +105,52 @@ impl Domain {
         }
     }
 
+    /// We said that we gave up what the device had taken: it answers how that stands there, or not if just so.
+    fn end_compared(&mut self, device: &FullJid, asked: &SyncItem, there: Option<SyncState>) {
+        // What was open when it was asked about may have ended since: the answer is older than that.
+        if matches!(asked.state, SyncState::Open | SyncState::Accepted) {
+            return;
+        }
+        let Some(id) = self.find(&device.bare, asked.id, Direction::Out) else { return };
+        let partner = |t: &Transfer| t.peer().is_some_and(|peer| peer.resource == device.resource);
+        if !self.transfers.get(&id).is_some_and(|t| t.is_unsure() && partner(t)) {
+            return;
+        }
+        match there {
+            Some(SyncState::Done) => self.receiver_done(id, device),
+            Some(SyncState::Open | SyncState::Accepted) => {}
+            Some(
+                SyncState::Declined
+                | SyncState::Cancelled
+                | SyncState::Expired
+                | SyncState::Taken
+                | SyncState::Failed
+                | SyncState::Unknown,
+            )
+            | None => self.end_is_settled(id),
+        }
+    }
+
+    /// Both sides know how it ended: the device that took it is not asked any more.
+    pub(super) fn end_is_settled(&mut self, id: TransferId) {
+        if let Some(Transfer { side: Side::Out { acknowledged, taken_by: Some(peer), .. }, .. }) = self.change(id) {
+            acknowledged.remove(&peer.resource);
+        }
+        if let Some(transfer) = self.transfers.get(&id) {
+            self.index.note_unsure(transfer);
+        }
+    }
+
     /// What the receiver's device says of our send.
     fn receiver_differs(&mut self, id: TransferId, device: &FullJid, state: SyncState) {
         let winner = match self.transfers.get(&id).map(|t| &t.side) {
             Some(Side::Out { taken_by, .. }) => taken_by.as_ref().map(|p| p.resource.clone()),
             Some(Side::In { .. }) | None => return,
         };
-        let by_another = winner.as_ref().is_some_and(|resource| *resource != device.resource);
+        let by_another = match &winner {
+            Some(resource) => *resource != device.resource,
+            None => !self.has_say(device),
+        };
         match state {
             SyncState::Unknown => self.offer_anew(id, device),
             SyncState::Done if winner.is_some() && !by_another => self.receiver_done(id, device),
@@ -159,12 +223,15 @@ impl Domain {
     }
 }
 
-/// Our line about an open transfer that this device should know of.
-fn open_item(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
+/// Our line about a transfer that this device should know of, or that we want to know of.
+fn item_for(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
     let state = match &transfer.side {
         Side::Out { state, acknowledged, taken_by, .. } => {
             let taken = taken_by.as_ref().is_some_and(|p| p.resource == device.resource);
             match state {
+                Outgoing::Ended(end) if taken && transfer.is_unsure() => {
+                    return Some(SyncItem { id: transfer.offer, role: Role::Sender, state: end.sync_state() });
+                }
                 Outgoing::Ended(_) | Outgoing::Preparing => return None,
                 Outgoing::Queued | Outgoing::Offered | Outgoing::Connecting | Outgoing::Sending => {}
             }

@@ -23,13 +23,14 @@ impl Domain {
         }
         let key = (device.bare.clone(), fingerprint);
         if let Some(known) = self.devices.get_mut(&key) {
+            let trust = known.trust;
             if known.resource != device.resource {
                 known.resource.clone_from(&device.resource);
                 let row = known.clone();
                 self.persist(Persist::Device(row));
             }
-            self.speaks_from(device, fingerprint);
-            return verdict(self.devices.get(&key).map_or(Trust::Blocked, |d| d.trust));
+            self.speaks_from(device, fingerprint, trust);
+            return verdict(trust);
         }
         let blocked = self.contacts.get(&device.bare).is_some_and(|c| c.verified);
         if self.devices_of(&device.bare).count() >= DEVICES_PER_CONTACT {
@@ -46,7 +47,7 @@ impl Domain {
         let trust = row.trust;
         self.persist(Persist::Device(row.clone()));
         self.devices.insert(key, row);
-        self.speaks_from(device, fingerprint);
+        self.speaks_from(device, fingerprint, trust);
         self.push(Effect::Emit(Event::NewDevice { contact: device.bare.clone(), fingerprint, blocked }));
         verdict(trust)
     }
@@ -57,10 +58,20 @@ impl Domain {
         self.devices.range(first..).take_while(move |((of, _), _)| of == contact).map(|(_, device)| device)
     }
 
-    /// A resource belongs to the key that it last showed: no other key is looked for there.
-    fn speaks_from(&mut self, device: &FullJid, fingerprint: Fingerprint) {
+    /// A resource belongs to the key that it last showed: no other key is looked for there. A blocked key does not
+    /// take the place of a trusted one: it only holds the resource up for as long as it is there. (A device that only
+    /// receives shows its key to those who offer it something, and would never get anything again.)
+    fn speaks_from(&mut self, device: &FullJid, fingerprint: Fingerprint, trust: Trust) {
+        let blocked = trust == Trust::Blocked;
+        if blocked && self.has_trusted_key(device) {
+            // Bounded by the known devices.
+            self.seized.insert(device.clone());
+        } else {
+            self.seized.remove(device);
+        }
         let others = self.devices_of(&device.bare);
         let others = others.filter(|d| d.resource == device.resource && d.fingerprint != fingerprint);
+        let others = others.filter(|d| !blocked || d.trust == Trust::Blocked);
         let keys: Vec<Fingerprint> = others.map(|d| d.fingerprint).collect();
         for key in keys {
             if let Some(other) = self.devices.get_mut(&(device.bare.clone(), key)) {
@@ -73,7 +84,25 @@ impl Domain {
 
     /// The device's last key is one that the person has to verify first.
     pub(super) fn is_blocked(&self, device: &FullJid) -> bool {
-        self.devices_of(&device.bare).any(|d| d.resource == device.resource && d.trust == Trust::Blocked)
+        let blocked = |d: &Device| d.resource == device.resource && d.trust == Trust::Blocked;
+        self.devices_of(&device.bare).any(blocked) && (self.seized.contains(device) || !self.has_trusted_key(device))
+    }
+
+    /// Whether a key that may take part was last shown at this resource.
+    fn has_trusted_key(&self, device: &FullJid) -> bool {
+        self.devices_of(&device.bare).any(|d| d.resource == device.resource && d.trust != Trust::Blocked)
+    }
+
+    /// Whether a device may end what no device has taken yet. Once the contact is verified a device whose key was
+    /// never seen may not: it could have any key.
+    pub(super) fn has_say(&self, device: &FullJid) -> bool {
+        let verified = self.contacts.get(&device.bare).is_some_and(|c| c.verified);
+        !self.is_blocked(device) && (!verified || self.has_trusted_key(device))
+    }
+
+    /// The resource is free: whoever comes next shows its own key.
+    pub(super) fn left(&mut self, device: &FullJid) {
+        self.seized.remove(device);
     }
 
     pub(super) fn device_verified(&mut self, contact: BareJid, fingerprint: Fingerprint) -> Result<Reply, Fault> {
@@ -84,6 +113,7 @@ impl Domain {
         device.trust = Trust::Verified;
         let row = device.clone();
         let place = FullJid::new(contact.clone(), row.resource.clone());
+        self.seized.remove(&place);
         self.persist(Persist::Device(row));
         let mut known = self.contact(&contact);
         known.verified = true;

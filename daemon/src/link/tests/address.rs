@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use super::super::address::{Ourselves, Source, candidates};
 use super::super::interfaces::Interface;
 use super::super::outside::Outside;
+use super::super::punched::Seen;
 use super::*;
 
 fn address(text: &str) -> SocketAddr {
@@ -22,7 +23,13 @@ fn network(name: &str, ip: &str, prefix: u8) -> Interface {
 }
 
 fn told(listening: &[&str], interfaces: &[Interface], advertise: &[&str]) -> Vec<String> {
-    let told = candidates(&addresses(listening), interfaces, &addresses(advertise), &Outside::default(), Ways::ALL);
+    let told = candidates(
+        &addresses(listening),
+        interfaces,
+        &addresses(advertise),
+        (&Outside::default(), &Seen::default()),
+        Ways::ALL,
+    );
     told.iter().map(|candidate| candidate.address.to_string()).collect()
 }
 
@@ -115,14 +122,11 @@ fn a_private_address_is_dialled_only_in_a_network_of_our_own() {
 
 #[test]
 fn what_routers_and_servers_tell_is_told_as_what_it_is_and_only_by_allowed_ways() {
-    let outside = Outside {
-        mapped: vec![address("203.0.113.7:4711")],
-        reflexive: vec![address("203.0.113.7:40000")],
-        ..Outside::default()
-    };
+    let outside = Outside { mapped: vec![address("203.0.113.7:4711")], ..Outside::default() };
+    let seen = Seen { addresses: vec![address("203.0.113.7:40000")], ..Seen::default() };
     let interfaces: Vec<Interface> = (0..40).map(|n| interface("eth0", &format!("2001:db8::{n:x}"))).collect();
     let kinds = |ways| -> Vec<CandidateKind> {
-        let told = candidates(&addresses(&["[::]:9"]), &interfaces, &[], &outside, ways);
+        let told = candidates(&addresses(&["[::]:9"]), &interfaces, &[], (&outside, &seen), ways);
         told.iter().map(|candidate| candidate.kind).collect()
     };
     let all = kinds(Ways::ALL);

@@ -55,9 +55,32 @@ async fn the_room_ends_when_nobody_takes_events() {
     timeout(PATIENCE, room.close()).await.unwrap();
 }
 
-#[tokio::test]
-#[ignore = "changes addresses; run with: unshare -rn cargo test -p xbtd --lib link -- --ignored"]
-async fn a_new_address_of_an_interface_is_told() {
+/// Set for the process that has a network of its own.
+const OWN_NET: &str = "XBT_TEST_OWN_NET";
+
+/// This test changes addresses, so it plays in a network namespace, which root or user namespaces give.
+#[test]
+fn a_new_address_of_an_interface_is_told() {
+    if std::env::var_os(OWN_NET).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(a_new_address_is_told());
+    }
+    let unshare = |command: &[&str]| {
+        let mut line = std::process::Command::new("unshare");
+        line.args(["--net", "--map-root-user"]).args(command);
+        line
+    };
+    if !unshare(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("did not run: it needs root or unprivileged user namespaces, and the package util-linux");
+        return;
+    }
+    let me = std::env::current_exe().unwrap();
+    let test = "link::tests::listening::a_new_address_of_an_interface_is_told";
+    let mut inside = unshare(&[me.to_str().unwrap(), "--exact", test, "--nocapture"]);
+    assert!(inside.env(OWN_NET, "1").status().unwrap().success());
+}
+
+async fn a_new_address_is_told() {
     let ip = |arguments: &str| {
         assert!(std::process::Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "{arguments}");
     };

@@ -10,6 +10,7 @@ use xbt_core::session::{RosterItem, SessionEvent, Subscription};
 use xbt_core::signal::Refusal;
 
 use super::super::convert::cut;
+use super::super::jid::listed;
 use super::Agent;
 
 /// Bytes of the longest name of a contact or group; groups of one contact that are kept.
@@ -34,20 +35,21 @@ impl Roster {
     }
 }
 
-fn item(item: &xml::Item) -> RosterItem {
+/// None for an address that is none once it is normalised: nobody could be reached there.
+fn item(item: &xml::Item) -> Option<RosterItem> {
     let subscription = match item.subscription {
         xml::Subscription::None | xml::Subscription::Remove => Subscription::None,
         xml::Subscription::From => Subscription::From,
         xml::Subscription::To => Subscription::To,
         xml::Subscription::Both => Subscription::Both,
     };
-    RosterItem {
-        jid: BareJid::from_normalised(item.jid.to_string()),
+    Some(RosterItem {
+        jid: listed(&item.jid)?,
         name: item.name.as_deref().filter(|name| !name.is_empty()).map(|name| cut(name, MAX_NAME)),
         subscription,
         ask: item.ask == xml::Ask::Subscribe,
         groups: item.groups.iter().take(MAX_GROUPS).map(|group| cut(&group.0, MAX_NAME)).collect(),
-    }
+    })
 }
 
 impl Agent {
@@ -60,7 +62,7 @@ impl Agent {
             return;
         };
         tracing::debug!(contacts = roster.items.len(), "the roster is here");
-        let items: Vec<RosterItem> = roster.items.iter().map(item).collect();
+        let items: Vec<RosterItem> = roster.items.iter().filter_map(item).collect();
         self.roster = Roster(items.iter().map(|item| (item.jid.clone(), item.clone())).collect());
         self.tell(SessionEvent::Roster(items));
         self.announce();
@@ -71,7 +73,7 @@ impl Agent {
     /// A push that was checked to come from our server: one item (RFC 6121, section 2.1.6).
     pub(super) fn pushed(&mut self, roster: xml::Roster, now: Instant) {
         let Some(pushed) = roster.items.first() else { return };
-        let item = item(pushed);
+        let Some(item) = item(pushed) else { return };
         if pushed.subscription == xml::Subscription::Remove {
             self.roster.0.remove(&item.jid);
             self.forget(&item.jid);

@@ -222,6 +222,15 @@ fn roster_pushes_count_only_from_the_own_account() {
 }
 
 #[test]
+fn a_roster_item_whose_normal_form_is_no_address_is_left_out() {
+    let mut bench = Bench::new();
+    let item = format!("<item jid='alice@{}.org' subscription='both'/>", "ß".repeat(40));
+    bench.feed(&format!("<iq type='set' id='p'><query xmlns='jabber:iq:roster'>{item}</query></iq>"));
+    assert!(matches!(&bench.iqs()[0], Iq::Result { .. }));
+    assert_eq!(bench.events(), []);
+}
+
+#[test]
 fn renaming_a_contact_keeps_its_groups() {
     let mut bench = Bench::new();
     let jid = BareJid::from_normalised("bob@b");

@@ -1,5 +1,7 @@
 //! Logging in, being refused, losing the server and finding it again.
 
+use std::time::{Duration, Instant};
+
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::signal::{Answer, Outcome, Request};
 
@@ -7,6 +9,7 @@ use super::Client;
 use super::prosody::{PASSWORD, Prosody};
 use super::proxy::Proxy;
 use crate::config::{Secret, Tls};
+use crate::xmpp::Silence;
 
 fn request() -> Request {
     Request::Sync(Vec::new())
@@ -204,21 +207,26 @@ async fn a_server_that_sends_us_elsewhere_is_followed_once() {
 }
 
 #[tokio::test]
-#[ignore = "takes 45 seconds"]
-async fn a_server_that_falls_silent_is_noticed_within_fifty_seconds() {
+async fn a_server_that_falls_silent_is_asked_for_a_sign_of_life_and_then_given_up() {
     let prosody = Prosody::start(&["alice"], &[]);
     let proxy = Proxy::to(prosody.starttls).await;
     let mut config = prosody.config("alice", "xbt-a");
     config.server = Some(format!("127.0.0.1:{}", proxy.port));
+    let silence = Silence { asked_after: Duration::from_secs(2), given_up_after: Duration::from_secs(3) };
+    config.silence = silence;
     let (mut alice, _) = Client::online(config).await;
     proxy.freeze();
-    let silent = std::time::Instant::now();
-    while silent.elapsed() < std::time::Duration::from_secs(50) {
-        let event = tokio::time::timeout(std::time::Duration::from_secs(50), alice.events.recv()).await.unwrap();
-        if let Some(SessionEvent::Connection(Connection::Offline { reason, .. })) = event {
-            assert_eq!(reason, "the server does not answer");
-            return;
-        }
-    }
-    panic!("not noticed");
+    let silent = Instant::now();
+    let offline = |event: &SessionEvent| match event {
+        SessionEvent::Connection(Connection::Offline { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    };
+    assert_eq!(alice.until(offline).await, "the server does not answer");
+    assert!(silent.elapsed() >= silence.given_up_after, "it was asked first, and had time to answer");
+}
+
+#[test]
+fn a_dead_server_is_noticed_within_fifty_seconds() {
+    let Silence { asked_after, given_up_after } = Silence::default();
+    assert!(asked_after + given_up_after <= Duration::from_secs(50));
 }

@@ -22,8 +22,7 @@ fn only(daemon: &Daemon, direction: &str, name: &str) -> Option<Value> {
     found.first().map(|one| (*one).clone())
 }
 
-/// Waits until both have ended it, and the same way; returns how the receiver did. One pair differs: a sender that cancels at the very
-/// moment at which the receiver has everything keeps its word, and the receiver its file.
+/// Waits until both have ended it, and the same way; returns how.
 #[track_caller]
 fn agreed(pair: &[Daemon; 2], name: &str) -> String {
     let mut seen = None;
@@ -32,8 +31,7 @@ fn agreed(pair: &[Daemon; 2], name: &str) -> String {
         let states = both.clone().map(|one| one["state"].as_str().unwrap_or_default().to_owned());
         seen = Some(both);
         let ended = ["done", "cancelled", "declined", "failed", "expired", "elsewhere"];
-        let crossed = states[0] == "cancelled" && states[1] == "done";
-        (ended.contains(&states[0].as_str()) && (states[0] == states[1] || crossed)).then(|| states[1].clone())
+        (ended.contains(&states[0].as_str()) && states[0] == states[1]).then(|| states[1].clone())
     });
     found.unwrap_or_else(|| panic!("{name} must have ended the same way on both sides: {seen:#?}"))
 }

@@ -2,12 +2,14 @@
 //!
 //! Chances come from seeds (`XBT_SEED`), which a failing test prints; `XBT_ROUNDS` asks for more rounds than a quick run has.
 
+mod clock;
 mod destination;
 mod doors;
 mod endings;
 mod hostile;
 mod kills;
 mod leaks;
+mod power;
 mod rpc;
 mod signalling;
 mod state;

@@ -5,6 +5,7 @@ mod agree;
 mod answer;
 mod better;
 mod commands;
+mod crossed;
 mod devices;
 mod expiry;
 mod hostile;

@@ -1,13 +1,17 @@
 //! Random people, networks and crashes; afterwards everybody is there long enough, and all must agree.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::agree::check;
 use super::world::{Faults, Node, World};
 use crate::ids::TransferId;
 use crate::way::Way;
 
-/// How many schedules are played when nothing else is said; `make test` plays 100,000.
+/// How many schedules are played when nothing else is said; `make test` plays 100,000, and each pass of `make soak` many
+/// more, with other seeds (`XBT_SEED` is the first, `XBT_SCHEDULES` how many, and none begins after `XBT_UNTIL`, in
+/// seconds since 1970).
 const SCHEDULES: u64 = 2_000;
 
 fn from_env(name: &str) -> Option<u64> {
@@ -16,22 +20,32 @@ fn from_env(name: &str) -> Option<u64> {
 
 #[test]
 fn whatever_happens_everybody_agrees_in_the_end() {
-    let seeds = match from_env("XBT_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_env("XBT_SCHEDULES").unwrap_or(SCHEDULES),
-    };
+    let first = from_env("XBT_SEED");
+    let usual = if first.is_some() { 1 } else { SCHEDULES };
+    let first = first.unwrap_or(0);
+    let seeds = first..first + from_env("XBT_SCHEDULES").unwrap_or(usual);
+    let until = from_env("XBT_UNTIL").map(|until| UNIX_EPOCH + Duration::from_secs(until));
+    let in_time = || until.is_none_or(|until| SystemTime::now() < until);
+    let played = AtomicU64::new(0);
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err();
+    let fails = |seed: &u64| {
+        played.fetch_add(1, Ordering::Relaxed);
+        catch_unwind(AssertUnwindSafe(|| play(*seed))).is_err()
+    };
     // Every schedule has its own world, so they can be played side by side.
-    let shares = (0..workers).map(|worker| seeds.clone().filter(move |seed| seed % workers == worker));
+    let shares = (0..workers).map(|worker| {
+        let share = seeds.clone().filter(move |seed| seed % workers == worker);
+        share.take_while(|_| in_time())
+    });
     let failed: Vec<u64> = std::thread::scope(|scope| {
         let playing: Vec<_> =
             shares.map(|share| scope.spawn(move || share.filter(fails).collect::<Vec<_>>())).collect();
         playing.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
+    println!("{} schedules, first seed {first}", played.into_inner());
     assert!(
         failed.is_empty(),
-        "{} schedules fail; play one again with XBT_SEED={}: {failed:?}",
+        "{} schedules fail; play one again: XBT_SEED={} cargo test -p xbt-core schedule; all of them: {failed:?}",
         failed.len(),
         failed[0]
     );

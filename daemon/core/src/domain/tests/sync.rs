@@ -75,6 +75,10 @@ fn expected(out: &Set, inc: &Set, taken: bool) -> (Option<&'static str>, Option<
     use Set::{Accepted, Ended, Forgotten, Open, Removed};
     let kept = |set: &Set| if let Ended(end) = set { Some(end.name()) } else { None };
     match (out, inc) {
+        // The device that took it had everything before it was given up, and nobody undoes that.
+        (Ended(End::Cancelled | End::Failed(_)), Ended(End::Done) | Removed(End::Done)) if taken => {
+            (Some("done"), kept(inc))
+        }
         // Both have ended (or know nothing): nothing is said any more.
         (Ended(_) | Removed(_) | Forgotten, Ended(_) | Removed(_) | Forgotten) => (kept(out), kept(inc)),
         // Only the sender has.

@@ -135,3 +135,89 @@ fn keys_of_one_contact_are_bounded() {
     }
     assert_eq!(world.at(bob).store.devices.len(), crate::limits::DEVICES_PER_CONTACT);
 }
+
+/// Alice has compared Bob's key, and somebody with another key spoke from his device's resource while it was away.
+fn impostor(seed: u64) -> (World, Node, Node, Request) {
+    let (mut world, (alice, sent), (bob, got)) = offered(seed);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    assert_eq!(world.state(alice, sent), "done");
+    verify(&mut world, alice, "bob", bob);
+    let mut offer = offer_of(&world, alice);
+    offer.id = OfferId::from_random(9);
+    offer.fingerprint = Fingerprint([77; 32]);
+    world.logout(bob);
+    world.settle();
+    let offer = Request::Offer(offer);
+    assert_eq!(refusal(&ask(&mut world, alice, "bob", "b1", offer.clone())), Some(Condition::Forbidden));
+    (world, alice, bob, offer)
+}
+
+#[test]
+fn a_key_that_is_not_verified_does_not_lock_a_device_out_that_only_receives() {
+    let (mut world, alice, bob, offer) = impostor(8);
+    let late = world.send(alice, &["bob"])[0];
+    for restart in [false, true] {
+        world.login(bob);
+        world.settle();
+        assert_eq!(world.state(alice, late), "offered", "the right device is back (restarted: {restart})");
+        assert_eq!(world.list(bob).len(), 2);
+        world.logout(bob);
+        world.settle();
+        assert_eq!(refusal(&ask(&mut world, alice, "bob", "b1", offer.clone())), Some(Condition::Forbidden));
+        world.restart(alice);
+        world.login(alice);
+        world.settle();
+    }
+}
+
+#[test]
+fn while_a_key_that_is_not_verified_speaks_from_a_resource_it_has_no_say_there() {
+    let (mut world, alice, bob, offer) = impostor(9);
+    world.login(bob);
+    world.settle();
+    let late = world.send(alice, &["bob"])[0];
+    world.settle();
+    ask(&mut world, alice, "bob", "b1", offer);
+    let id = world.transfer(alice, late).offer;
+    for request in [Request::Decline { id, message: None }, Request::Cancel { id }, Request::Sync(Vec::new())] {
+        assert_eq!(refusal(&ask(&mut world, alice, "bob", "b1", request)), Some(Condition::Forbidden));
+    }
+    let next = world.send(alice, &["bob"])[0];
+    world.settle();
+    assert_eq!((world.state(alice, late), world.state(alice, next)), ("offered", "queued"), "nothing is offered to it");
+    world.logout(bob);
+    world.settle();
+    world.login(bob);
+    world.settle();
+    assert_eq!(world.state(alice, next), "offered", "whoever comes next is asked again");
+}
+
+#[test]
+fn after_verification_a_device_that_never_showed_a_key_ends_nothing_that_nobody_took() {
+    let (mut world, (alice, _), (bob, got)) = offered(10);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    verify(&mut world, alice, "bob", bob);
+    let sent = world.send(alice, &["bob"])[0];
+    let fresh = world.device("bob", "b9");
+    world.login(fresh);
+    world.settle();
+    let id = world.transfer(alice, sent).offer;
+    let reason = "no".to_owned();
+    let ends = [Request::Decline { id, message: None }, Request::Cancel { id }, Request::Failed { id, reason }];
+    for request in ends {
+        assert_eq!(refusal(&ask(&mut world, alice, "bob", "b9", request)), Some(Condition::Forbidden));
+    }
+    // Nor does it by what it says in a `sync`.
+    let at_fresh = world.only(fresh);
+    world.decline(fresh, at_fresh).unwrap();
+    world.restart(fresh);
+    world.login(fresh);
+    world.settle();
+    assert_eq!(world.state(alice, sent), "offered");
+    let id = world.list(bob).last().unwrap().id;
+    world.decline(bob, id).unwrap();
+    world.settle();
+    assert_eq!(world.state(alice, sent), "declined", "the verified device has a say");
+}

@@ -1,0 +1,188 @@
+//! Which address the outside sees: asking STUN servers over the very socket that holes are punched from (RFC 8489).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use stun_types::message::TransactionId;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::Punch;
+use super::bind::Socket;
+use super::stun::{self, Answer};
+
+/// Servers that are asked; further ones are not.
+const MOST_SERVERS: usize = 4;
+
+/// The first question is repeated after this time, each further one after twice as long (section 6.2.1).
+const FIRST_REPEAT: Duration = Duration::from_millis(250);
+
+/// All questions together.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a second server gets once the first has answered.
+const SECOND_OPINION: Duration = Duration::from_millis(750);
+
+/// How often an answer is asked anew. Routers forget UDP after 30 s at the earliest.
+const KEPT_FRESH: Duration = Duration::from_secs(20);
+
+/// What STUN servers see of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link) struct Reflexive {
+    /// Where datagrams of ours come from.
+    pub address: SocketAddr,
+    /// Whether two servers see the same. If not, the router gives every destination another port (a "symmetric" NAT),
+    /// and a hole can only be punched to somebody who takes any port. None: only one has answered.
+    pub stable: Option<bool>,
+}
+
+/// Why the outside address is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::link) enum StunFailure {
+    /// None was given, or none of a family that we have a socket for.
+    #[error("there is no STUN server that could be asked")]
+    NoServer,
+    /// Within 5 s.
+    #[error("no STUN server answered within {} s", PATIENCE.as_secs())]
+    Silent,
+    /// What came is no address of ours.
+    #[error("the STUN server {server} answered something that makes no sense")]
+    Nonsense {
+        /// Who.
+        server: SocketAddr,
+    },
+    /// An error response.
+    #[error("the STUN server {server} refused to answer (error {code})")]
+    Refused {
+        /// Who.
+        server: SocketAddr,
+        /// RFC 8489, section 14.8.
+        code: u16,
+    },
+    /// No random numbers for a transaction.
+    #[error("the system gives no random numbers")]
+    NoRandomness,
+}
+
+impl StunFailure {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoServer => "stun-no-server",
+            Self::Silent => "stun-no-answer",
+            Self::Nonsense { .. } => "stun-bad-answer",
+            Self::Refused { .. } => "stun-refused",
+            Self::NoRandomness => "no-randomness",
+        }
+    }
+}
+
+/// Asks up to four servers at once, those of the first one's family. Bounded by 5 s; a second opinion is waited
+/// for 750 ms.
+pub(super) async fn reflexive(sockets: &[Socket], servers: &[SocketAddr]) -> Result<Reflexive, StunFailure> {
+    let socket = servers.iter().find_map(|server| socket_for(sockets, *server)).ok_or(StunFailure::NoServer)?;
+    let asked: Vec<SocketAddr> =
+        servers.iter().filter(|server| is_served(socket, **server)).copied().take(MOST_SERVERS).collect();
+    let questions: FuturesUnordered<_> = asked.into_iter().map(|server| ask(socket, server)).collect();
+    match timeout(PATIENCE, two_of(questions)).await {
+        Ok(result) => result,
+        Err(_) => Err(StunFailure::Silent),
+    }
+}
+
+async fn two_of<F>(mut questions: FuturesUnordered<F>) -> Result<Reflexive, StunFailure>
+where
+    F: Future<Output = Result<SocketAddr, StunFailure>>,
+{
+    let mut failure = StunFailure::NoServer;
+    while let Some(result) = questions.next().await {
+        match result {
+            Ok(address) => {
+                let stable = timeout(SECOND_OPINION, second(&mut questions)).await.ok().flatten();
+                return Ok(Reflexive { address, stable: stable.map(|second| second == address) });
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn second<F>(questions: &mut FuturesUnordered<F>) -> Option<SocketAddr>
+where
+    F: Future<Output = Result<SocketAddr, StunFailure>>,
+{
+    while let Some(result) = questions.next().await {
+        if let Ok(address) = result {
+            return Some(address);
+        }
+    }
+    None
+}
+
+/// Repeats the question until it is answered; the caller bounds the time.
+async fn ask(socket: &Socket, server: SocketAddr) -> Result<SocketAddr, StunFailure> {
+    let id = transaction().ok_or(StunFailure::NoRandomness)?;
+    let mut question = socket.wire.ask(server, id);
+    let mut pause = FIRST_REPEAT;
+    loop {
+        socket.wire.tell(server, &stun::request(id));
+        match timeout(pause, question.answer()).await {
+            Err(_) => pause *= 2,
+            Ok(None) => return Err(StunFailure::Silent),
+            Ok(Some(Answer::Seen(address))) if address.is_ipv6() == server.is_ipv6() => return Ok(address),
+            Ok(Some(Answer::Seen(_) | Answer::Nonsense)) => return Err(StunFailure::Nonsense { server }),
+            Ok(Some(Answer::Refused(code))) => return Err(StunFailure::Refused { server, code }),
+        }
+    }
+}
+
+/// An unguessable name for a question; none if the system has no random numbers.
+pub(super) fn transaction() -> Option<TransactionId> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(u128::from_ne_bytes(bytes).into())
+}
+
+/// The socket of an address' family.
+pub(super) fn socket_for(sockets: &[Socket], address: SocketAddr) -> Option<&Socket> {
+    sockets.iter().find(|socket| is_served(socket, address))
+}
+
+fn is_served(socket: &Socket, address: SocketAddr) -> bool {
+    socket.local.is_ipv6() == address.is_ipv6()
+}
+
+/// An outside address that is asked anew every 20 s, which also keeps the router from forgetting it. Ends when dropped.
+pub(in crate::link) struct Kept {
+    latest: watch::Receiver<Option<Result<Reflexive, StunFailure>>>,
+    task: AbortHandle,
+}
+
+impl Kept {
+    /// Asks these servers now and then.
+    pub(super) fn start(punch: Punch, servers: Vec<SocketAddr>) -> Self {
+        let (tell, latest) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            loop {
+                let seen = punch.reflexive(&servers).await;
+                tell.send_if_modified(|last| last.replace(seen.clone()).as_ref() != Some(&seen));
+                sleep(KEPT_FRESH).await;
+            }
+        });
+        Self { latest, task: task.abort_handle() }
+    }
+
+    /// The latest answer; none before the first one. Marked as changed only when it is another one.
+    pub fn latest(&self) -> watch::Receiver<Option<Result<Reflexive, StunFailure>>> {
+        self.latest.clone()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

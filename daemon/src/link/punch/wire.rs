@@ -1,0 +1,229 @@
+//! The UDP socket below QUIC: lets through what comes from expected addresses, and keeps STUN for itself.
+//!
+//! Strangers never reach QUIC: no answer, no state, no work but one look into a table. STUN answers count only from the
+//! server that was asked, with the transaction that it was asked with.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
+
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use stun_types::message::TransactionId;
+use tokio::sync::oneshot;
+
+use super::stun::{self, Answer};
+
+/// The addresses that datagrams are taken from, each as often as somebody wants it.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    admitted: RwLock<HashMap<IpAddr, usize>>,
+    strangers: AtomicU64,
+}
+
+impl Gate {
+    /// Takes datagrams from these addresses, whatever the port, until the result is dropped.
+    pub fn admit(self: &Arc<Self>, ips: impl Iterator<Item = IpAddr>) -> Admitted {
+        let ips: Vec<IpAddr> = ips.map(|ip| ip.to_canonical()).collect();
+        let mut admitted = self.admitted.write().unwrap_or_else(PoisonError::into_inner);
+        for ip in &ips {
+            *admitted.entry(*ip).or_default() += 1;
+        }
+        drop(admitted);
+        Admitted { gate: self.clone(), ips }
+    }
+
+    /// Datagrams that were dropped because nobody expects their sender.
+    pub fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody in any more, as if the network were cut.
+    #[cfg(test)]
+    pub fn shut(&self) {
+        self.admitted.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn lets_in(&self, remote: SocketAddr) -> bool {
+        let admitted = self.admitted.read().unwrap_or_else(PoisonError::into_inner);
+        admitted.contains_key(&remote.ip().to_canonical())
+    }
+}
+
+/// Some addresses' way through the [`Gate`].
+pub(super) struct Admitted {
+    gate: Arc<Gate>,
+    ips: Vec<IpAddr>,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut admitted = self.gate.admitted.write().unwrap_or_else(PoisonError::into_inner);
+        for ip in &self.ips {
+            if let Some(wanted) = admitted.get_mut(ip) {
+                *wanted -= 1;
+                if *wanted == 0 {
+                    admitted.remove(ip);
+                }
+            }
+        }
+    }
+}
+
+type Questions = HashMap<u128, (SocketAddr, oneshot::Sender<Answer>)>;
+
+/// One UDP socket.
+pub(super) struct Wire {
+    socket: Arc<dyn AsyncUdpSocket>,
+    gate: Arc<Gate>,
+    /// What STUN servers were asked and have not answered; as many as there are [`Question`]s.
+    questions: Mutex<Questions>,
+}
+
+impl Wire {
+    pub fn new(socket: Arc<dyn AsyncUdpSocket>, gate: Arc<Gate>) -> Self {
+        Self { socket, gate, questions: Mutex::default() }
+    }
+
+    /// Sends a datagram of STUN. One that the kernel does not take now is lost, as any other may be.
+    pub fn tell(&self, to: SocketAddr, stun: &[u8]) {
+        let transmit = Transmit { destination: to, ecn: None, contents: stun, segment_size: None, src_ip: None };
+        if let Err(error) = self.socket.try_send(&transmit) {
+            tracing::trace!(%to, %error, "a datagram was not sent");
+        }
+    }
+
+    /// Waits for this server's answer to a transaction from now on.
+    pub fn ask(&self, server: SocketAddr, id: TransactionId) -> Question<'_> {
+        let (answer, answered) = oneshot::channel();
+        self.questions().insert(id.into(), (server, answer));
+        Question { wire: self, id, answered }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what came is for QUIC. Several datagrams of one sender may come as one (GRO); of a mixture QUIC itself
+    /// drops those without the fixed bit.
+    fn is_for_quic(&self, datagrams: &[u8], meta: &RecvMeta) -> bool {
+        let mut quic = false;
+        for datagram in datagrams.chunks(meta.stride.max(1)) {
+            if stun::is_stun(datagram) {
+                self.heed(datagram, meta.addr);
+            } else {
+                quic = true;
+            }
+        }
+        if quic && !self.gate.lets_in(meta.addr) {
+            self.gate.strangers.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        quic
+    }
+
+    fn heed(&self, datagram: &[u8], from: SocketAddr) {
+        let Some(id) = stun::answered(datagram) else { return };
+        let mut questions = self.questions();
+        if questions.get(&id.into()).is_some_and(|(server, _)| is_same(*server, from))
+            && let Some((_, answer)) = questions.remove(&id.into())
+        {
+            // Whoever asked may have gone.
+            let _ = answer.send(stun::read(datagram));
+        }
+    }
+}
+
+/// The same address; scope and flow of IPv6 are this computer's own affair.
+fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.ip().to_canonical() == b.ip().to_canonical() && a.port() == b.port()
+}
+
+/// A question on its way; withdrawn when dropped.
+pub(super) struct Question<'a> {
+    wire: &'a Wire,
+    id: TransactionId,
+    answered: oneshot::Receiver<Answer>,
+}
+
+impl Question<'_> {
+    /// The answer; none if the socket is gone.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        (&mut self.answered).await.ok()
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.wire.questions().remove(&self.id.into());
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl AsyncUdpSocket for Wire {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.socket.clone().create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.socket.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let count = match ready!(self.socket.poll_recv(context, buffers, metas)) {
+            Ok(count) => count,
+            Err(error) if is_passing(&error) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        for (buffer, meta) in buffers.iter().zip(metas.iter_mut()).take(count) {
+            if !self.is_for_quic(buffer.get(..meta.len).unwrap_or_default(), meta) {
+                // QUIC finds nothing in it.
+                meta.len = 0;
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.socket.max_transmit_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.socket.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.socket.may_fragment()
+    }
+}
+
+/// What the network said of an earlier datagram; nothing is wrong with the socket. QUIC ends at any error but
+/// `ConnectionReset`.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
+}

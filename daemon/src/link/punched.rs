@@ -1,0 +1,164 @@
+//! The room's side of hole punching: the address that is told, and links that come out of a hole.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use xbt_core::ids::Fingerprint;
+use xbt_core::session::StunServer;
+use xbt_core::way::Way;
+
+use super::BoxedStream;
+use super::outside::Outside;
+use super::punch::{Arrived, Kept, Punch, Reflexive, StunFailure};
+use super::relay::Reason;
+use super::room::{Link, LinkInfo, Message};
+
+/// Finding the addresses of one STUN server.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// How our UDP sockets are seen from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// One of each address family at most.
+    pub addresses: Vec<SocketAddr>,
+    /// Our router gives every destination another port (a "symmetric" NAT), so others cannot know where to knock.
+    pub symmetric: bool,
+    /// Why there is no address, one sentence.
+    pub failure: Option<String>,
+}
+
+/// Where the UDP sockets are bound: beside the TCP ones, or anywhere if nothing is listened on.
+pub(super) fn sockets(listening: &[SocketAddr]) -> Vec<SocketAddr> {
+    if !listening.is_empty() {
+        return listening.to_vec();
+    }
+    [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()].map(|ip| SocketAddr::new(ip, 0)).to_vec()
+}
+
+/// Punches, and for the side that speaks first opens a link through the hole. For the other side there is none to be
+/// had: it comes by [`hand_over`].
+pub(super) async fn connect(
+    punch: &Punch,
+    own: Fingerprint,
+    peer: Fingerprint,
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> Result<Option<(BoxedStream, SocketAddr)>, Reason> {
+    punch.connect(peer, addresses, patience).await?;
+    if own > peer {
+        return Ok(None);
+    }
+    let link = punch.open(peer).await;
+    let closed = || ("closed", "the hole that was punched closed at once".to_owned());
+    link.map(Some).ok_or_else(closed)
+}
+
+/// Brings the links that other devices open to the room.
+pub(super) async fn hand_over(mut arrivals: mpsc::Receiver<Arrived>, room: mpsc::Sender<Message>) {
+    while let Some(Arrived { peer, remote, stream }) = arrivals.recv().await {
+        let info = LinkInfo { peer, way: Way::PunchedUdp, remote: Some(remote), dialled: None };
+        if room.send(Message::Arrived(Link { info, stream })).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps `seen` up to date: asks the STUN servers that our XMPP server names, others when it names others, and all
+/// anew when our own addresses change.
+pub(super) async fn look<T>(
+    punch: Punch,
+    mut outside: watch::Receiver<Outside>,
+    mut interfaces: watch::Receiver<T>,
+    seen: watch::Sender<Seen>,
+) {
+    loop {
+        let (servers, asked) = {
+            let outside = outside.borrow_and_update();
+            (outside.stun.clone(), outside.asked)
+        };
+        interfaces.mark_unchanged();
+        let kept: Vec<Kept> = families(&servers).await.into_iter().map(|group| punch.keep(group)).collect();
+        let mut latest: Vec<_> = kept.iter().map(Kept::latest).collect();
+        if kept.is_empty() && asked {
+            let failure = "our XMPP server names no STUN server (XEP-0215) that could be found".to_owned();
+            tell(&seen, Seen { failure: Some(failure), ..Seen::default() });
+        }
+        loop {
+            let answers = futures::future::select_all(latest.iter_mut().map(|one| Box::pin(one.changed())));
+            let again = tokio::select! {
+                (result, ..) = answers, if !kept.is_empty() => result.is_err(),
+                changed = outside.changed() => match changed {
+                    Ok(()) => outside.borrow().stun != servers || outside.borrow().asked != asked,
+                    Err(_) => return,
+                },
+                changed = interfaces.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+            };
+            if again {
+                break;
+            }
+            let answers: Vec<_> = latest.iter().filter_map(|one| one.borrow().clone()).collect();
+            if !answers.is_empty() {
+                tell(&seen, summary(&answers));
+            }
+        }
+    }
+}
+
+fn tell(seen: &watch::Sender<Seen>, now: Seen) {
+    seen.send_if_modified(|last| {
+        let changed = *last != now;
+        if changed {
+            tracing::debug!(?now, "our UDP sockets from outside");
+            *last = now;
+        }
+        changed
+    });
+}
+
+/// What the answers of all families come to.
+fn summary(answers: &[Result<Reflexive, StunFailure>]) -> Seen {
+    let found: Vec<&Reflexive> = answers.iter().flatten().collect();
+    let failure = answers.iter().find_map(|answer| answer.as_ref().err()).filter(|_| found.is_empty());
+    Seen {
+        addresses: found.iter().map(|reflexive| reflexive.address).collect(),
+        symmetric: found.iter().any(|reflexive| reflexive.stable == Some(false)),
+        failure: failure.map(ToString::to_string),
+    }
+}
+
+/// The servers' addresses, IPv6 ones and IPv4 ones apart.
+async fn families(servers: &[StunServer]) -> Vec<Vec<SocketAddr>> {
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for server in servers {
+        match timeout(LOOKUP, lookup_host((server.host.as_str(), server.port))).await {
+            Ok(Ok(addresses)) => found.extend(addresses),
+            Ok(Err(error)) => tracing::debug!(host = %server.host, %error, "a STUN server was not found"),
+            Err(_) => tracing::debug!(host = %server.host, "a STUN server was not found in time"),
+        }
+    }
+    let (v6, v4): (Vec<SocketAddr>, Vec<SocketAddr>) = found.into_iter().partition(SocketAddr::is_ipv6);
+    [v6, v4].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn one_family_without_an_answer_does_not_hide_the_other() {
+        let address: SocketAddr = "203.0.113.7:4711".parse().unwrap();
+        let found = Ok(Reflexive { address, stable: Some(false) });
+        let seen = summary(&[Err(StunFailure::Silent), found]);
+        assert_eq!(seen, Seen { addresses: vec![address], symmetric: true, failure: None });
+        let seen = summary(&[Err(StunFailure::Silent)]);
+        assert!(seen.addresses.is_empty() && seen.failure.unwrap().contains("no STUN server answered"));
+    }
+}
