@@ -14,8 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsStream;
 
-/// Nothing of a burst up to this size can be stuck: with what TLS adds it is less than 4096 bytes.
-const HARMLESS: usize = 4000;
+/// Nothing of a burst up to this size, as sent, can be stuck.
+const HARMLESS: usize = 4096;
+
+/// What TLS adds to each record (RFC 8446, section 5.2), rounded up.
+const RECORD: usize = 32;
 
 /// From the end of a burst to the first nudge. Each next one takes twice as long.
 const FIRST: Duration = Duration::from_millis(30);
@@ -130,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Nudged<S> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(bytes)) = &outcome {
-            this.burst = this.burst.saturating_add(*bytes);
+            this.burst = this.burst.saturating_add(*bytes + RECORD);
             this.begin_anew();
         }
         this.track(outcome)

@@ -14,15 +14,15 @@ use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::{self, Jid};
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::iq::Iq;
-use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType};
 use xbt_core::ids::FullJid;
 use xbt_core::signal::{Condition, MAX_STREAM_ID, Refusal};
 
 use super::super::in_band::{End, InBandStream, Pipe};
 use super::super::payload::in_band as xml;
 use super::super::relay::{RelayError, Reply};
-use super::iq::{bad_request, error, unavailable};
 use super::{Agent, Purpose, Sent, address};
+
+mod incoming;
 
 /// Streams that are open or being opened.
 pub(super) const MOST: usize = 4;
@@ -185,8 +185,6 @@ impl Agent {
         self.in_band.bell.clone()
     }
 
-    // ---- the program's side ----
-
     pub(super) fn open_in_band(&mut self, to: &FullJid, sid: String, reply: Reply<InBandStream>, now: Instant) {
         let outcome = match address::from_full(to) {
             Err(_) => Err(RelayError::BadName(to.to_string())),
@@ -258,95 +256,6 @@ impl Agent {
         }
     }
 
-    // ---- the other device's side ----
-
-    /// An IQ set of this namespace.
-    pub(super) fn in_band(&mut self, from: Option<Jid>, id: String, payload: Element, now: Instant) {
-        let friend = from.clone().filter(|from| self.is_friend(from)).and_then(|from| from.try_into_full().ok());
-        let Some(peer) = friend else { return self.reply(from, id, Err(unavailable())) };
-        match payload.name() {
-            "open" => match xml::Open::try_from(payload) {
-                Ok(open) => self.open_came(peer, id, open, now),
-                Err(_) => self.reply(from, id, Err(bad_request())),
-            },
-            "data" => self.data_came(peer, id, payload, now),
-            "close" => {
-                let close = xml::Close::try_from(payload).ok();
-                match close.and_then(|close| self.in_band.find(&peer, &close.sid)) {
-                    Some(number) => {
-                        self.reply(from, id, Ok(None));
-                        self.end(number, End::Closed);
-                    }
-                    None => self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::ItemNotFound),
-                }
-            }
-            _ => self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::FeatureNotImplemented),
-        }
-    }
-
-    fn refuse_in_band(&mut self, peer: &jid::FullJid, id: String, kind: ErrorType, condition: DefinedCondition) {
-        self.reply(Some(peer.clone().into()), id, Err(error(kind, condition)));
-    }
-
-    fn open_came(&mut self, peer: jid::FullJid, id: String, open: xml::Open, now: Instant) {
-        let by_iq = open.stanza.as_deref().is_none_or(|stanza| stanza == "iq");
-        let named = !open.sid.is_empty() && open.sid.len() <= MAX_STREAM_ID;
-        if !by_iq || !named || open.block_size == 0 || self.in_band.knows(&peer, &open.sid) {
-            return self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
-        }
-        self.in_band.expected.retain(|expected| !expected.reply.is_closed());
-        if self.in_band.expected.iter().any(|expected| expected.peer == peer && expected.sid == open.sid) {
-            return self.accept(peer, id, open);
-        }
-        let of_one = self.in_band.early.iter().filter(|early| early.peer.to_bare() == peer.to_bare()).count();
-        if of_one >= MOST_EARLY_OF_ONE || self.in_band.early.len() >= MOST_EARLY {
-            return self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
-        }
-        self.in_band.early.push_back(Early { peer, id, open, until: now + EARLY });
-    }
-
-    /// Takes a stream that is expected.
-    fn accept(&mut self, peer: jid::FullJid, id: String, open: xml::Open) {
-        let block = usize::try_from(open.block_size).unwrap_or(usize::MAX);
-        if self.in_band.is_full() || block > MOST_BLOCK {
-            // The one who opens then asks for smaller blocks, or gives up.
-            return self.refuse_in_band(&peer, id, ErrorType::Modify, DefinedCondition::ResourceConstraint);
-        }
-        let position = self.in_band.expected.iter().position(|e| e.peer == peer && e.sid == open.sid);
-        let Some(expected) = position.map(|at| self.in_band.expected.swap_remove(at)) else { return };
-        if self.in_band.begin(peer.clone(), open.sid, block, expected.reply) {
-            self.reply(Some(peer.into()), id, Ok(None));
-        } else {
-            self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
-        }
-    }
-
-    fn data_came(&mut self, peer: jid::FullJid, id: String, payload: Element, now: Instant) {
-        let number = payload.attr("sid").and_then(|sid| self.in_band.find(&peer, sid));
-        let stream = number.and_then(|number| Some((number, self.in_band.streams.get_mut(&number)?)));
-        let Some((number, stream)) = stream else {
-            return self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::ItemNotFound);
-        };
-        let fault = match xml::Data::try_from(payload) {
-            Err(_) => Some(DefinedCondition::BadRequest),
-            Ok(data) if data.data.len() > stream.block => Some(DefinedCondition::BadRequest),
-            Ok(data) if data.seq != stream.next_in => Some(DefinedCondition::UnexpectedRequest),
-            Ok(_) if stream.owed.len() >= MOST_OWED => Some(DefinedCondition::ResourceConstraint),
-            Ok(data) if !stream.pipe.deliver(&data.data) => Some(DefinedCondition::ResourceConstraint),
-            Ok(data) => {
-                stream.next_in = stream.next_in.wrapping_add(1);
-                stream.received += data.data.len() as u64;
-                stream.owed.push_back((id.clone(), stream.received));
-                None
-            }
-        };
-        if let Some(condition) = fault {
-            tracing::debug!(%peer, ?condition, "an in-band bytestream breaks the rules");
-            self.refuse_in_band(&peer, id, ErrorType::Cancel, condition);
-            self.give_up(number, ErrorKind::InvalidData, "the other device broke the rules of the bytestream", now);
-        }
-    }
-
     /// Whoever is there no longer has no streams.
     pub(super) fn in_band_gone(&mut self, who: &Jid) {
         let is_gone = |peer: &jid::FullJid| match who.try_as_full() {
@@ -360,8 +269,6 @@ impl Agent {
             self.end(number, End::Failed(ErrorKind::ConnectionReset, "the device went offline".to_owned()));
         }
     }
-
-    // ---- what goes on ----
 
     /// An answer to a block of ours; none came in time: `None`.
     pub(super) fn block_answered(
@@ -439,15 +346,6 @@ impl Agent {
         let purpose = Purpose::Block { number, sent: now };
         self.blocks.insert(key, Sent { to: Some(to.clone()), purpose, until: now + BLOCK_PATIENCE });
         Iq::Set { from: None, to: Some(to), id, payload }.into()
-    }
-
-    /// Refuses what came early and was not expected in time.
-    pub(super) fn expire_early(&mut self, now: Instant) {
-        while self.in_band.early.front().is_some_and(|early| early.until <= now)
-            && let Some(early) = self.in_band.early.pop_front()
-        {
-            self.refuse_in_band(&early.peer, early.id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
-        }
     }
 
     /// The stream to the server is gone, and everything inside it.

@@ -7,6 +7,7 @@ use xbt_core::signal::{Answer, Request};
 use super::super::convert::tests::offer;
 use super::*;
 
+mod activate;
 mod facilities;
 mod hostile;
 mod in_band;

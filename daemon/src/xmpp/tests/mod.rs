@@ -28,7 +28,7 @@ pub(crate) struct Client {
     pub session: Session,
     pub handle: SessionHandle,
     events: mpsc::Receiver<SessionEvent>,
-    seen: Vec<SessionEvent>,
+    pub seen: Vec<SessionEvent>,
 }
 
 impl Client {

@@ -21,6 +21,11 @@ fn every_example_is_understood_and_every_request_has_one() {
     let mut results = 0;
     for example in examples() {
         match example {
+            // What is said for relays, partly to others than devices.
+            Stanza::Iq(Iq::Set { payload, .. }) if payload.ns() != payload::NS => match payload.name() {
+                "open" => assert_eq!(payload::in_band::Open::try_from(payload).unwrap().block_size, 4096),
+                _ => assert!(payload::bytestreams::Query::try_from(payload).unwrap().activate.is_some()),
+            },
             Stanza::Iq(Iq::Set { payload, .. }) => {
                 requests.push(payload.name().to_owned());
                 convert::request_in(payload).unwrap();

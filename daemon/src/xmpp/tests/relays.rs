@@ -149,6 +149,32 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
 }
 
 #[tokio::test]
+async fn a_pause_before_the_next_attempt_ends_when_the_network_has_changed() {
+    let mut prosody = Prosody::start(&["alice"], &[]);
+    let (mut alice, _) = Client::online(prosody.config("alice", "xbt-a")).await;
+    prosody.kill();
+    let long = Duration::from_secs(4);
+    let pause = alice
+        .until(|event| match event {
+            SessionEvent::Connection(Connection::Offline { retry_in: Some(pause), .. }) => {
+                Some(Duration::from_millis(*pause)).filter(|pause| *pause > long)
+            }
+            _ => None,
+        })
+        .await;
+    let since = Instant::now();
+    // More than one change, as it happens, makes not more than one attempt.
+    for _ in 0..3 {
+        alice.handle.network_changed().await;
+    }
+    alice.until(|event| matches!(event, SessionEvent::Connection(Connection::Connecting)).then_some(())).await;
+    assert!(since.elapsed() < pause, "{:?}", since.elapsed());
+    prosody.run();
+    alice.until_online(false).await;
+    alice.session.close().await;
+}
+
+#[tokio::test]
 #[ignore = "takes 40 seconds"]
 async fn under_the_servers_usual_limits_signalling_is_not_held_up() {
     let prosody = Prosody::start_limited(&["alice", "bob"], &["alice", "bob"]);

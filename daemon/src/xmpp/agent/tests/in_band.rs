@@ -254,6 +254,10 @@ fn what_comes_early_is_kept_for_a_moment_and_what_is_withdrawn_is_refused() {
     let mut outcome = bench.expect("bob@b/1", "s");
     assert!(matches!(bench.iqs()[..], [Iq::Result { .. }]));
     assert!(outcome.try_recv().unwrap().is_ok());
+    bench.opens("bob@b/1", "gone");
+    bench.feed("<iq type='set' id='c' from='bob@b/1'><close xmlns='http://jabber.org/protocol/ibb' sid='gone'/></iq>");
+    assert_eq!(bench.iqs().len(), 1);
+    assert!(bench.expect("bob@b/1", "gone").try_recv().is_err());
     drop(bench.expect("bob@b/1", "t"));
     bench.opens("bob@b/1", "t");
     bench.pass(EARLY);
@@ -403,33 +407,4 @@ fn a_device_that_refuses_or_is_silent_is_told_as_such() {
     bench.pass(PATIENCE);
     assert!(matches!(outcome.try_recv(), Ok(Err(RelayError::NoAnswer(_)))));
     assert!(is_close(&bench.iqs()[0]));
-}
-
-#[test]
-fn a_proxy_is_believed_if_it_is_the_one_that_was_asked() {
-    let mut bench = Bench::new();
-    let activate = |bench: &mut Bench| {
-        let (reply, outcome) = oneshot::channel();
-        let proxy = xbt_core::signal::Proxy { jid: "proxy.a".into(), host: "p".into(), port: 1 };
-        let target = device("bob@b/1");
-        bench.agent.do_order(Order::Activate { proxy, stream_id: "s".into(), target, reply }, bench.now);
-        (bench.iqs().remove(0), outcome)
-    };
-    let (asked, mut outcome) = activate(&mut bench);
-    let text = String::from_utf8(xso::to_vec(&asked).unwrap()).unwrap();
-    assert!(text.contains("sid='s'") && text.contains(">bob@b/1</"), "{text}");
-    bench.feed(&format!("<iq type='result' id='{}' from='eve@e/1'/>", asked.id()));
-    assert!(outcome.try_recv().is_err());
-    bench.feed(&format!("<iq type='result' id='{}' from='proxy.a'/>", asked.id()));
-    assert_eq!(outcome.try_recv(), Ok(Ok(())));
-    for (condition, again) in [("item-not-found", true), ("not-allowed", true), ("forbidden", false)] {
-        let (asked, mut outcome) = activate(&mut bench);
-        bench.feed(&format!(
-            "<iq type='error' id='{}' from='proxy.a'><error type='cancel'><{condition} \
-             xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
-            asked.id()
-        ));
-        let outcome = outcome.try_recv().unwrap();
-        assert_eq!(matches!(outcome, Err(RelayError::NotReady { .. })), again, "{outcome:?}");
-    }
 }
