@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::ids::Fingerprint;
 
+use super::address::Ourselves;
 use super::punch::{Expectation, Punch};
 use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
@@ -52,6 +53,8 @@ pub(super) struct Round {
     pub targets: Vec<Target>,
     /// Where holes are punched to.
     pub punch_to: Arc<[SocketAddr]>,
+    /// What is not dialled, whoever says so.
+    pub ourselves: Arc<Ourselves>,
 }
 
 type Dialled = (Target, Result<Option<(BoxedStream, Option<SocketAddr>)>, Reason>);
@@ -59,13 +62,13 @@ type Dialled = (Target, Result<Option<(BoxedStream, Option<SocketAddr>)>, Reason
 /// What is under way.
 type Running = Vec<(Target, AbortHandle)>;
 
-/// With whom, and where holes are punched to.
-type Whom = (Arc<Want>, Arc<[SocketAddr]>);
+/// With whom, where holes are punched to, and what is not dialled.
+type Whom = (Arc<Want>, Arc<[SocketAddr]>, Arc<Ourselves>);
 
 impl Round {
     fn to(&self, target: &Target) -> Whom {
         let punch_to = if *target == Target::Punch { self.punch_to.clone() } else { Arc::default() };
-        (self.want.clone(), punch_to)
+        (self.want.clone(), punch_to, self.ourselves.clone())
     }
 }
 
@@ -147,7 +150,7 @@ impl Dialler {
         if is_relay && !better_runs { next } else { next.max(round.since + head_start) }
     }
 
-    async fn dial(self: Arc<Self>, (want, punch_to): Whom, target: Target, connect: Duration) -> Dialled {
+    async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
         let _permit = self.permits.acquire().await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
@@ -163,7 +166,9 @@ impl Dialler {
                 };
                 return (target, outcome.map(|link| link.map(|(stream, remote)| (stream, Some(remote)))));
             }
-            Target::Proxy { proxy, ours } => relay::at_proxy(session, tls, &want, (proxy, *ours), times).await,
+            Target::Proxy { proxy, ours } => {
+                relay::at_proxy(session, tls, &want, (proxy, *ours), &ourselves, times).await
+            }
             Target::InBand => relay::open_in_band(session, tls, &want, times).await,
         };
         (target, opened.map(|stream| Some((stream, None))))

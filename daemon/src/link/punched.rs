@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -87,9 +89,9 @@ pub(super) async fn look<T>(
             tell(&seen, Seen { failure: Some(failure), ..Seen::default() });
         }
         loop {
-            let answers = futures::future::select_all(latest.iter_mut().map(|one| Box::pin(one.changed())));
+            let mut answers: FuturesUnordered<_> = latest.iter_mut().map(|one| one.changed()).collect();
             let again = tokio::select! {
-                (result, ..) = answers, if !kept.is_empty() => result.is_err(),
+                Some(result) = answers.next() => result.is_err(),
                 changed = outside.changed() => match changed {
                     Ok(()) => outside.borrow().stun != servers || outside.borrow().asked != asked,
                     Err(_) => return,
@@ -99,6 +101,7 @@ pub(super) async fn look<T>(
                     Err(_) => return,
                 },
             };
+            drop(answers);
             if again {
                 break;
             }

@@ -12,6 +12,7 @@ use tokio_rustls::TlsStream;
 use xbt_core::ids::{Fingerprint, FullJid};
 use xbt_core::signal::Proxy;
 
+use super::address::Ourselves;
 use super::listen::prepare;
 use super::tls::{Tls, is_other_device};
 use super::wants::Want;
@@ -61,12 +62,15 @@ pub(super) async fn at_proxy(
     tls: &Tls,
     want: &Want,
     (proxy, ours): (&Proxy, bool),
+    ourselves: &Ourselves,
     times: &Times,
 ) -> Result<BoxedStream, Reason> {
     let reach = if ours { &want.ours } else { &want.theirs };
     let stream_id = reach.stream_id.clone().unwrap_or_default();
     let (requester, target) = if ours { (&want.own, &want.device) } else { (&want.device, &want.own) };
-    let stream = socks::connect(proxy, &stream_id, requester, target, times.connect).await?;
+    // Our own server is trusted to name a proxy; a contact could name anything that we can reach.
+    let may_dial = |address| ours || ourselves.objection(address).is_none();
+    let stream = socks::connect(proxy, &stream_id, requester, target, &may_dial, times.connect).await?;
     prepare(&stream)
         .map_err(|error| ("io-error", format!("the proxy {} is not there any more ({error})", proxy.jid)))?;
     let what = format!("the proxy {}", proxy.jid);

@@ -407,13 +407,9 @@ impl Room {
         }
         self.counter += 1;
         let number = self.counter;
-        let round = Round {
-            want: wanted.want.clone(),
-            since: wanted.since,
-            number,
-            targets,
-            punch_to: wanted.punch_to.clone(),
-        };
+        let (want, punch_to) = (wanted.want.clone(), wanted.punch_to.clone());
+        let ourselves = Arc::new(self.setup.ourselves.clone());
+        let round = Round { want, since: wanted.since, number, targets, punch_to, ourselves };
         let task = tokio::spawn(self.setup.dialler.clone().run(round));
         wanted.round = Some((number, AbortOnDropHandle::new(task)));
     }

@@ -31,7 +31,7 @@ const NO_AUTHENTICATION: u8 = 0;
 const CONNECT: u8 = 1;
 const NAME: u8 = 3;
 
-/// Connects to the proxy and names the bytestream. Nothing may be sent on the stream before it is activated.
+/// Connects to the proxy, at the addresses that may be dialled, and names the bytestream. Nothing may be sent on the stream before it is activated.
 ///
 /// # Errors
 /// `no-answer`, `connection-refused`, `unreachable`, `proxy-refused` or `io-error`, with a sentence.
@@ -40,6 +40,7 @@ pub(super) async fn connect(
     stream_id: &str,
     requester: &FullJid,
     target: &FullJid,
+    may_dial: &(dyn Fn(SocketAddr) -> bool + Sync),
     patience: Duration,
 ) -> Result<TcpStream, Reason> {
     let until = Instant::now() + patience;
@@ -47,7 +48,7 @@ pub(super) async fn connect(
         || ("no-answer", format!("the proxy {} did not answer within {} s", proxy.jid, patience.as_secs_f32()));
     let name = hash(stream_id, requester, target);
     let talk = async {
-        let mut stream = reach(proxy, until).await?;
+        let mut stream = reach(proxy, may_dial, until).await?;
         agree(&mut stream, &name).await.map_err(|error| refused(proxy, &error))?;
         Ok(stream)
     };
@@ -65,11 +66,16 @@ fn hash(stream_id: &str, requester: &FullJid, target: &FullJid) -> String {
 }
 
 /// A connection to the first of the proxy's addresses that takes one, IPv6 before IPv4.
-async fn reach(proxy: &Proxy, until: Instant) -> Result<TcpStream, Reason> {
+async fn reach(
+    proxy: &Proxy,
+    may_dial: &(dyn Fn(SocketAddr) -> bool + Sync),
+    until: Instant,
+) -> Result<TcpStream, Reason> {
     let Proxy { jid, host, port } = proxy;
     let unknown = |why: String| ("unreachable", format!("the proxy {jid} cannot be found: {why}"));
     let found = lookup_host((host.as_str(), *port)).await.map_err(|error| unknown(format!("{host}: {error}")))?;
-    let mut addresses: Vec<SocketAddr> = found.filter(is_allowed).take(MOST_ADDRESSES).collect();
+    let mut addresses: Vec<SocketAddr> =
+        found.filter(|address| is_allowed(address) && may_dial(*address)).take(MOST_ADDRESSES).collect();
     addresses.sort_by_key(SocketAddr::is_ipv4);
     let mut last = unknown(format!("{host} has no address that may be used"));
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);

@@ -50,6 +50,10 @@ pub(super) async fn speak(
     ours: Handshake,
     patience: Duration,
 ) -> Result<(BoxedStream, Handshake), TalkError> {
+    // Nobody speaks before us: what is there to be read is the end of a link that was parked for long.
+    if !is_quiet(&mut stream).await {
+        return Err(TalkError::Closed);
+    }
     let theirs = timeout(patience, async {
         stream.write_all(&ours.to_bytes()).await?;
         stream.flush().await?;

@@ -78,11 +78,12 @@ fn prepared(password: &str) -> String {
     stringprep::saslprep(password).map_or_else(|_| password.to_owned(), |prepared| prepared.into_owned())
 }
 
-/// Channel binding as far as the server can do it (XEP-0440 lists the kinds; without a list we try).
+/// Channel binding as far as the server says that it can do it (XEP-0440). One that lists nothing may know only kinds
+/// that TLS 1.3 does not have (ejabberd 23.01), and its refusal could not be told from a wrong password.
 fn usable(binding: ChannelBinding, features: &StreamFeatures) -> ChannelBinding {
     match &features.sasl_cb {
-        Some(listed) if !listed.types.contains(&sasl_cb::Type::TlsExporter) => ChannelBinding::None,
-        Some(_) | None => binding,
+        Some(listed) if listed.types.contains(&sasl_cb::Type::TlsExporter) => binding,
+        Some(_) | None => ChannelBinding::None,
     }
 }
 

@@ -16,7 +16,15 @@ fn proxy(port: u16) -> Proxy {
 }
 
 async fn meet(port: u16, patience: Duration) -> Result<TcpStream, Reason> {
-    connect(&proxy(port), "vxf9n471bn46", &jid("requester@example.com"), &jid("target@example.org"), patience).await
+    connect(
+        &proxy(port),
+        "vxf9n471bn46",
+        &jid("requester@example.com"),
+        &jid("target@example.org"),
+        &|_| true,
+        patience,
+    )
+    .await
 }
 
 /// A proxy that takes the greeting and the request and answers with these bytes.
@@ -89,7 +97,16 @@ async fn silence_and_closed_doors_are_told_apart() {
     assert_eq!(meet(port, SOON).await.unwrap_err().0, "connection-refused");
     for (host, port) in [("0.0.0.0", 5000), ("224.0.0.1", 5000), ("127.0.0.1", 631), ("::1", 22), ("127.0.0.1", 0)] {
         let proxy = Proxy { host: host.to_owned(), ..proxy(port) };
-        let (code, reason) = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), SOON).await.unwrap_err();
+        let (code, reason) = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| true, SOON).await.unwrap_err();
         assert_eq!(code, "unreachable", "{host}: {reason}");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_may_not_be_dialled_is_not() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = proxy(listener.local_addr().unwrap().port());
+    let (code, _) = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| false, SOON).await.unwrap_err();
+    assert_eq!(code, "unreachable");
+    assert!(timeout(Duration::from_millis(50), listener.accept()).await.is_err());
 }

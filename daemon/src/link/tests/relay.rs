@@ -6,6 +6,7 @@ use xbt_core::session::SessionEvent;
 use xbt_core::signal::Proxy;
 
 use super::*;
+use crate::link::address::Ourselves;
 use crate::link::relay::{Opening, Reason, Relays, Session, at_proxy, expect_in_band, open_in_band};
 use crate::link::tls::Tls;
 use crate::xmpp::tests::{Client, prosody::Prosody};
@@ -126,6 +127,11 @@ async fn bursts(mut from: BoxedStream, mut to: BoxedStream) -> (BoxedStream, Box
     (from, to)
 }
 
+/// A device that listens on loopback, where the test's proxy is.
+fn here() -> Ourselves {
+    Ourselves { listening: vec!["127.0.0.1:9".parse().unwrap()], ..Ourselves::default() }
+}
+
 #[tokio::test]
 async fn through_a_proxy_everything_arrives_at_once_in_both_directions_and_the_end_is_told() {
     let prosody = prosody();
@@ -133,11 +139,12 @@ async fn through_a_proxy_everything_arrives_at_once_in_both_directions_and_the_e
     let (wants, wanted) = (alice.want(&bob), bob.want(&alice));
     let proxy = &alice.proxies[0];
     let times = times();
-    let (ours, theirs) = tokio::join!(at_proxy(&alice.session, &alice.tls, &wants, (proxy, true), &times), async {
-        // Late, so that activating is tried in vain before.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        at_proxy(&bob.session, &bob.tls, &wanted, (proxy, false), &times).await
-    },);
+    let (ours, theirs) =
+        tokio::join!(at_proxy(&alice.session, &alice.tls, &wants, (proxy, true), &here(), &times), async {
+            // Late, so that activating is tried in vain before.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            at_proxy(&bob.session, &bob.tls, &wanted, (proxy, false), &here(), &times).await
+        },);
     let (ours, theirs) = bursts(ours.unwrap(), theirs.unwrap()).await;
     let (mut theirs, mut ours) = bursts(theirs, ours).await;
     // The last burst ends with the stream.
@@ -157,7 +164,8 @@ async fn at_a_proxy_to_which_the_other_device_does_not_come_there_is_no_link() {
     let prosody = prosody();
     let (alice, bob) = two(&prosody).await;
     let times = Times { relay: Duration::from_secs(1), ..times() };
-    let outcome = at_proxy(&alice.session, &alice.tls, &alice.want(&bob), (&alice.proxies[0], true), &times).await;
+    let outcome =
+        at_proxy(&alice.session, &alice.tls, &alice.want(&bob), (&alice.proxies[0], true), &here(), &times).await;
     assert_eq!(outcome.unwrap_err().0, "not-activated");
 }
 
