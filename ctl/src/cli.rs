@@ -68,6 +68,8 @@ pub enum Color {
 /// All commands, in the order of the help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up an account: try the login, write the configuration, start the daemon
+    Setup(commands::setup::Args),
     /// Show how the daemon stands
     Status,
     /// Queue files for contacts, online or not

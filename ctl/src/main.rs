@@ -1,5 +1,6 @@
 //! `xbtctl`: queues sends, lists transfers, answers offers. A thin client of `xbtd`: one file per command.
 
+mod ask;
 mod cli;
 mod commands;
 mod failure;

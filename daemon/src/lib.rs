@@ -11,4 +11,5 @@ pub mod link;
 pub mod log;
 pub mod rpc;
 pub mod store;
+pub mod try_login;
 pub mod xmpp;

@@ -1,12 +1,11 @@
 //! `xbtctl contacts [add|remove|allow|deny|verify JID]`
 
-use std::io::{self, IsTerminal, Write};
-
 use serde_json::json;
 use xbt_api::{Client, Contact, Trust, Verification};
 
 use super::Context;
 use super::show::field;
+use crate::ask;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell};
@@ -132,16 +131,16 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
         return Ok(context.out.json_line(&verification)?);
     }
     show_safety_numbers(context, &verification)?;
-    if !io::stdin().is_terminal() {
+    if !ask::is_possible() {
         context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
         let question = format!(
-            "Compare {} by voice or face to face. Does your contact see the same number there? [y/N] ",
+            "Compare {} by voice or face to face. Does your contact see the same number there?",
             clean(&device.safety_number)
         );
-        if ask(&question).await? {
+        if ask::yes(&question).await? {
             let contact = client.contact_confirm(jid.clone(), device.safety_number).await?;
             changed(context, &contact, "verified")?;
         } else {
@@ -163,17 +162,4 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
         field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
     Ok(out.flush()?)
-}
-
-/// Asks a question to which only `y` or `yes` means yes.
-async fn ask(question: &str) -> Result<bool, Failure> {
-    let _ = io::stderr().write_all(question.as_bytes());
-    // On a thread of its own, so that Ctrl-C is noticed meanwhile.
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await.map_err(io::Error::other).and_then(|result| result);
-    let answer = answer.map_err(|error| Failure::local(format!("the answer cannot be read: {error}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
