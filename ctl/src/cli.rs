@@ -71,7 +71,7 @@ pub enum Command {
     /// Set up an account: try the login, write the configuration, start the daemon
     Setup(commands::setup::Args),
     /// Show how the daemon stands
-    Status,
+    Status(commands::status::Args),
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
     /// List transfers, newest last
@@ -94,6 +94,8 @@ pub enum Command {
     Contacts(commands::contacts::Args),
     /// Show what happens, as it happens
     Watch,
+    /// Show everything that moves on the whole screen
+    Top,
     /// Print completions for a shell
     Completions(commands::completions::Args),
     /// Print the manual page, or write all of them into a folder

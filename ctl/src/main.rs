@@ -4,10 +4,14 @@ mod ask;
 mod cli;
 mod commands;
 mod failure;
+mod format;
 mod out;
+#[cfg(test)]
+mod sample;
 mod spool;
 mod table;
 mod text;
+mod time;
 mod wait;
 
 use std::process::ExitCode;

@@ -25,6 +25,27 @@ async fn status_shows_the_connection_and_why_it_was_refused() {
 }
 
 #[tokio::test]
+async fn a_status_line_of_ones_own_is_printed_for_status_bars() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["status", "--format", "{connection} {active} ↑{rate_up} {{}}"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "refused 1 ↑1.0 KiB/s {}\n"), "{}", ran.err);
+    let ran = bench.run(&["status", "--format", "{uptime}"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("there is nothing called {uptime}") && ran.err.contains("rate_up"), "{}", ran.err);
+    bench.kill_daemon();
+    assert_eq!(bench.run(&["status", "--format", "{active}"]).await.code(), 3);
+}
+
+#[tokio::test]
+async fn top_refuses_where_there_is_no_terminal() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["top"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("top needs a terminal") && ran.err.contains("xbtctl list"), "{}", ran.err);
+    assert_eq!(bench.run(&["top", "--json"]).await.json_error()["code"], "usage");
+}
+
+#[tokio::test]
 async fn send_prints_only_the_id_and_passes_everything_on() {
     let bench = Bench::new().await;
     let arguments = "send bob@example.org a/../b ./c/ --to eve@example.org -m hello --expire 7d --name trip";
@@ -101,13 +122,15 @@ async fn list_is_a_table_for_people_with_foreign_text_made_harmless() {
     bench.world().transfers = vec![sending, incoming, queued, paused];
     let ran = bench.run(&["list"]).await;
     let expected = [
-        "ID     CONTACT          NAME                   SIZE  STATE                    RATE",
-        " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left",
-        "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered",
-        "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)",
-        "14  →  bob@example.org  holiday             1.2 GiB  paused 25%",
+        "ID     CONTACT          NAME                   SIZE  STATE                    RATE                     CHANGED",
+        " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left  AGO",
+        "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered                                           AGO",
+        "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)                           AGO",
+        "14  →  bob@example.org  holiday             1.2 GiB  paused 25%                                        AGO",
     ];
-    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
+    let ago = ran.out.lines().nth(1).unwrap().rsplit("  ").next().unwrap();
+    assert!(ago.ends_with("d ago"), "{}", ran.out);
+    assert_eq!(ran.out.replace(ago, "AGO").lines().collect::<Vec<_>>(), expected);
     let ran = bench.run(&["list", "--color", "always"]).await;
     assert!(ran.out.contains("\u{1b}[36msending 50%\u{1b}[0m"), "{}", ran.out);
 }

@@ -8,8 +8,19 @@ use super::show::field;
 use crate::ask;
 use crate::failure::Failure;
 use crate::out::Tone;
-use crate::table::{self, Cell};
+use crate::table::{self, Cell, Column};
 use crate::text::clean;
+
+const COLUMNS: [Column; 8] = [
+    Column::new("CONTACT").elastic(3),
+    Column::new("NAME").elastic(2),
+    Column::new("PRESENCE"),
+    Column::new("DEVICES").spare(3),
+    Column::new("TRUST").spare(4),
+    Column::new("ACCEPT").spare(5),
+    Column::new("SUBSCRIPTION").spare(1),
+    Column::new("GROUPS").elastic(1).spare(2),
+];
 
 /// What to do with the roster.
 #[derive(Debug, clap::Args)]
@@ -83,7 +94,7 @@ fn changed(context: &Context, contact: &Contact, what: &str) -> Result<(), Failu
 }
 
 async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
-    let contacts = client.contacts().await?;
+    let mut contacts = client.contacts().await?;
     if context.out.json {
         return Ok(context.out.json_array(&contacts)?);
     }
@@ -91,34 +102,35 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
         context.out.note("no contacts; add one with 'xbtctl contacts add JID'");
         return Ok(());
     }
-    let rows = contacts.iter().map(row).collect();
-    let heading = ["CONTACT", "NAME", "PRESENCE", "DEVICES", "TRUST", "ACCEPT", "SUBSCRIPTION", "GROUPS"];
-    Ok(table::print(&context.out, heading, rows, &[7, 1, 0])?)
+    // Whom something can be sent to now comes first.
+    contacts.sort_by_key(|contact| (!contact.xbt, !contact.online));
+    let rows: Vec<_> = contacts.iter().map(row).collect();
+    Ok(table::print(&context.out, &COLUMNS, &rows)?)
 }
 
 fn row(contact: &Contact) -> [Cell; 8] {
     let (presence, tone) = match (contact.online, contact.xbt) {
         (_, true) => ("online, xbt", Tone::Good),
         (true, false) => ("online", Tone::Busy),
-        (false, false) => ("offline", Tone::Plain),
+        (false, false) => ("offline", Tone::Faint),
     };
     let devices = match contact.devices.len() {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
     let trust = match contact.trust {
-        Trust::Verified => Cell::left("verified").tone(Tone::Good),
-        Trust::Blind => Cell::left("blind"),
+        Trust::Verified => Cell::new("verified").tone(Tone::Good),
+        Trust::Blind => Cell::new("blind"),
     };
     [
-        Cell::left(clean(&contact.jid)),
-        Cell::left(clean(contact.name.as_deref().unwrap_or(""))),
-        Cell::left(presence).tone(tone),
-        Cell::left(devices),
+        Cell::new(clean(&contact.jid)),
+        Cell::new(clean(contact.name.as_deref().unwrap_or(""))),
+        Cell::new(presence).tone(tone),
+        Cell::new(devices),
         trust,
-        Cell::left(if contact.allowed { "always" } else { "ask" }),
-        Cell::left(contact.subscription.as_str()),
-        Cell::left(clean(&contact.groups.join(", "))),
+        Cell::new(if contact.allowed { "always" } else { "ask" }),
+        Cell::new(contact.subscription.as_str()),
+        Cell::new(clean(&contact.groups.join(", "))),
     ]
 }
 

@@ -13,7 +13,8 @@ pub mod resume;
 pub mod send;
 pub mod setup;
 pub mod show;
-mod status;
+pub mod status;
+mod top;
 mod watch;
 
 use std::cell::RefCell;
@@ -103,7 +104,7 @@ pub fn absolute(path: &Path) -> Result<String, Failure> {
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Setup(args) => setup::run(context, args).await,
-        Command::Status => status::run(context).await,
+        Command::Status(args) => status::run(context, args).await,
         Command::Send(args) => send::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
@@ -114,6 +115,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Resume(args) => resume::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Contacts(args) => contacts::run(context, args).await,
+        Command::Top => top::run(context).await,
         Command::Watch => watch::run(context).await,
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),

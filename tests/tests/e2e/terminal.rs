@@ -17,7 +17,9 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a command with its folder and its environment. Its words must need no quoting.
     pub fn run(command: &Command) -> Self {
-        let mut line = command.get_program().to_string_lossy().into_owned();
+        // `script` gives a terminal of no size.
+        let mut line = "stty rows 30 cols 120; ".to_owned();
+        line += &command.get_program().to_string_lossy();
         for word in command.get_args() {
             line += &format!(" {}", word.to_string_lossy());
         }
