@@ -202,7 +202,8 @@ impl Followed {
 /// How wide the terminal is that shows the bars.
 fn terminal_columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    size.map_or(0, |size| usize::from(size.ws_col)).clamp(40, 200)
+    // Some do not say; they are mostly as wide as they always were.
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80).clamp(40, 200)
 }
 
 /// A narrow terminal has no room for long bars.

@@ -7,18 +7,21 @@ use std::thread;
 
 use xbt_tests::wait;
 
+const LINES: u16 = 30;
+const COLUMNS: u16 = 120;
+
 /// A program with a terminal of its own.
 pub struct Terminal {
     child: Child,
     keys: Option<ChildStdin>,
-    screen: Arc<Mutex<String>>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
     /// Starts a command with its folder and its environment. Its words must need no quoting.
     pub fn run(command: &Command) -> Self {
         // `script` gives a terminal of no size.
-        let mut line = "stty rows 30 cols 120; ".to_owned();
+        let mut line = format!("stty rows {LINES} cols {COLUMNS}; ");
         line += &command.get_program().to_string_lossy();
         for word in command.get_args() {
             line += &format!(" {}", word.to_string_lossy());
@@ -32,20 +35,35 @@ impl Terminal {
         }
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script (util-linux)");
         let mut stdout = child.stdout.take().unwrap();
-        let screen = Arc::new(Mutex::new(String::new()));
-        let shown = Arc::clone(&screen);
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&written);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = stdout.read(&mut bytes) {
-                *shown.lock().unwrap() += &String::from_utf8_lossy(&bytes[..read]);
+                kept.lock().unwrap().extend(&bytes[..read]);
             }
         });
-        Self { keys: child.stdin.take(), child, screen }
+        Self { keys: child.stdin.take(), child, written }
     }
 
     /// All that was written to the terminal so far.
     pub fn screen(&self) -> String {
-        self.screen.lock().unwrap().clone()
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+    }
+
+    /// What a person sees now.
+    pub fn sight(&self) -> String {
+        let mut terminal = vt100::Parser::new(LINES, COLUMNS, 0);
+        terminal.process(&self.written.lock().unwrap());
+        terminal.screen().contents()
+    }
+
+    /// Waits until a person can see something.
+    #[track_caller]
+    pub fn sees(&self, text: &str) {
+        if wait::within(wait::SOON, || self.sight().contains(text).then_some(())).is_none() {
+            panic!("{text:?} cannot be seen:\n{}", self.sight());
+        }
     }
 
     /// Waits until the terminal shows something for the `count`th time.

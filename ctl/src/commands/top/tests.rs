@@ -62,7 +62,7 @@ fn key(model: &mut Model, key: char) -> Option<Request> {
 
 #[test]
 fn a_wide_screen_shows_all_there_is() {
-    let shown = screen(&busy(), 130, 20);
+    let shown = screen(&busy(), 140, 20);
     println!("{}", shown.join("\n"));
     assert!(shown[0].starts_with(" xbt  alice@example.org  online  2 active, 1 waiting, 1 to answer"), "{}", shown[0]);
     assert!(shown[0].ends_with("by 1× direct-tcp6, 1× proxy65"), "{}", shown[0]);
@@ -82,12 +82,16 @@ fn a_wide_screen_shows_all_there_is() {
 #[test]
 fn a_very_wide_screen_names_the_way_of_each_transfer() {
     let shown = screen(&busy(), 160, 20);
-    assert!(shown.iter().any(|line| line.contains("7 →") && line.contains("5m 7s    direct-tcp6")), "{shown:#?}");
+    assert!(shown.iter().any(|line| line.contains("7 →") && line.contains("5m 7s   direct-tcp6")), "{shown:#?}");
     assert!(shown.iter().any(|line| line.contains("10 →") && line.contains("queued (carol is offline)")), "{shown:#?}");
 }
 
 #[test]
 fn a_small_screen_shows_what_matters() {
+    let tall = screen(&busy(), 80, 24);
+    println!("{}", tall.join("\n"));
+    assert!(tall.iter().any(|line| line.starts_with("bob@example.org") && line.ends_with("2.0 MiB   3.0 KiB")));
+    assert!(tall.iter().any(|line| line.contains("7 →") && line.contains("sending")));
     let shown = screen(&busy(), 50, 8);
     println!("{}", shown.join("\n"));
     assert_eq!(shown.len(), 8);

@@ -13,7 +13,13 @@ use crate::out::Tone;
 use crate::text::{arrow, bar, clean, duration, percent, rate, size, width};
 
 /// From this many columns on contacts stand beside the transfers.
-const WIDE: u16 = 110;
+const WIDE: u16 = 130;
+
+/// From this many lines on contacts stand below the transfers, where they do not stand beside them.
+const TALL: u16 = 24;
+
+/// Lines of the contacts below, frame and heading included.
+const BELOW: u16 = 6;
 
 /// From this many lines on there is room for graphs.
 const HIGH: u16 = 16;
@@ -45,7 +51,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool) {
         draw_transfers(frame, left, model, paint);
         draw_contacts(frame, right, model, paint);
     } else {
-        draw_transfers(frame, main, model, paint);
+        let below = if area.height >= TALL && !model.contacts().is_empty() { BELOW } else { 0 };
+        let [transfers, contacts] = Layout::vertical([Constraint::Min(0), Constraint::Length(below)]).areas(main);
+        draw_transfers(frame, transfers, model, paint);
+        draw_contacts(frame, contacts, model, paint);
     }
     frame.render_widget(Paragraph::new(footer(model, paint)), foot);
 }
@@ -141,28 +150,28 @@ fn draw_transfers(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint
     let lines = usize::from(area.height.saturating_sub(2)).max(1);
     let selected = model.selected_row().unwrap_or_default();
     let first = selected.saturating_sub(lines.saturating_sub(1));
-    let roomy = area.width >= 70;
     let seen: Vec<&Transfer> = rows.iter().skip(first).take(lines).copied().collect();
-    let shown = seen.iter().map(|transfer| row(transfer, roomy, paint));
-    let heading = Row::new(["   ID", "", "CONTACT", "NAME", "      SIZE", "PROGRESS", "STATE", "RATE", "LEFT", "WAY"]);
+    let columns = Columns::that_fit(area.width);
+    let shown = seen.iter().map(|transfer| columns.row(transfer, paint));
+    let heading =
+        Row::new(columns.pick(["   ID", "", "CONTACT", "NAME", "      SIZE", "DONE", "STATE", "RATE", "LEFT", "WAY"]));
     // As wide as what stands in it, within a share of the screen; the state gets the rest.
     let natural = |share: u16, texts: &mut dyn Iterator<Item = String>| {
         let widest = texts.map(|text| width(&text)).max().unwrap_or_default();
         Constraint::Length(u16::try_from(widest).unwrap_or(u16::MAX).min((area.width / share).max(8)))
     };
-    let optional = |columns| Constraint::Length(if roomy { columns } else { 0 });
-    let widths = [
+    let widths = columns.pick([
         Constraint::Length(5),
         Constraint::Length(1),
         natural(6, &mut seen.iter().map(|transfer| clean(&transfer.contact))),
         natural(5, &mut seen.iter().map(|transfer| clean(&transfer.name))),
-        optional(10),
-        Constraint::Length(if roomy { 15 } else { 4 }),
+        Constraint::Length(10),
+        Constraint::Length(if columns.bar { 15 } else { 4 }),
         Constraint::Fill(1),
         Constraint::Length(11),
-        optional(8),
-        Constraint::Length(if area.width >= WIDE { 11 } else { 0 }),
-    ];
+        Constraint::Length(7),
+        Constraint::Length(11),
+    ]);
     let table = Table::new(shown, widths)
         .header(heading.style(paint.tone(Tone::Strong)))
         .block(block)
@@ -176,35 +185,55 @@ fn state(transfer: &Transfer) -> String {
     state_text(transfer).replacen(&format!(" {}%", percent(transfer)), "", 1)
 }
 
-fn row(transfer: &Transfer, roomy: bool, paint: Paint) -> Row<'static> {
-    let progress = match (roomy, transfer.state.has_ended() || transfer.done_bytes == 0) {
-        (_, true) => String::new(),
-        (true, false) => format!("{} {:>3}%", bar(transfer.done_bytes, transfer.size, 10), percent(transfer)),
-        (false, false) => format!("{:>3}%", percent(transfer)),
-    };
-    let rate = if transfer.rate == 0 { String::new() } else { rate(transfer.rate) };
-    let left = transfer.eta_s.map_or(String::new(), duration);
-    let faint = if transfer.state.has_ended() { paint.tone(Tone::Faint) } else { Style::default() };
-    Row::new([
-        Cell::from(format!("{:>5}", transfer.id)),
-        Cell::from(arrow(transfer.direction)),
-        Cell::from(clean(&transfer.contact)),
-        Cell::from(clean(&transfer.name)),
-        Cell::from(format!("{:>10}", size(transfer.size))),
-        Cell::from(progress).style(paint.tone(tone(transfer))),
-        Cell::from(state(transfer)).style(paint.tone(tone(transfer))),
-        Cell::from(rate),
-        Cell::from(left),
-        Cell::from(transfer.way.map_or("", Way::as_str)),
-    ])
-    .style(faint)
+/// The columns for which there is room.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// Size, and how long it still takes.
+    more: bool,
+    /// A bar beside the percents.
+    bar: bool,
+    way: bool,
+}
+
+impl Columns {
+    fn that_fit(width: u16) -> Self {
+        Self { more: width >= 70, bar: width >= 100, way: width >= 120 }
+    }
+
+    /// What belongs to these columns, out of what belongs to all of them.
+    fn pick<T>(self, all: [T; 10]) -> Vec<T> {
+        let kept = [true, true, true, true, self.more, true, true, true, self.more, self.way];
+        all.into_iter().zip(kept).filter_map(|(one, kept)| kept.then_some(one)).collect()
+    }
+
+    fn row(self, transfer: &Transfer, paint: Paint) -> Row<'static> {
+        let progress = match (self.bar, transfer.state.has_ended() || transfer.done_bytes == 0) {
+            (_, true) => String::new(),
+            (true, false) => format!("{} {:>3}%", bar(transfer.done_bytes, transfer.size, 10), percent(transfer)),
+            (false, false) => format!("{:>3}%", percent(transfer)),
+        };
+        let rate = if transfer.rate == 0 { String::new() } else { rate(transfer.rate) };
+        let cells = [
+            Cell::from(format!("{:>5}", transfer.id)),
+            Cell::from(arrow(transfer.direction)),
+            Cell::from(clean(&transfer.contact)),
+            Cell::from(clean(&transfer.name)),
+            Cell::from(format!("{:>10}", size(transfer.size))),
+            Cell::from(progress).style(paint.tone(tone(transfer))),
+            Cell::from(state(transfer)).style(paint.tone(tone(transfer))),
+            Cell::from(rate),
+            Cell::from(transfer.eta_s.map_or(String::new(), duration)),
+            Cell::from(transfer.way.map_or("", Way::as_str)),
+        ];
+        let faint = if transfer.state.has_ended() { paint.tone(Tone::Faint) } else { Style::default() };
+        Row::new(self.pick(cells)).style(faint)
+    }
 }
 
 fn draw_contacts(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint) {
-    let block = Block::default()
-        .borders(Borders::TOP | Borders::LEFT)
-        .title(" contacts ")
-        .border_style(paint.tone(Tone::Faint));
+    // Beside the transfers a line parts them.
+    let borders = if area.x > 0 { Borders::TOP | Borders::LEFT } else { Borders::TOP };
+    let block = Block::default().borders(borders).title(" contacts ").border_style(paint.tone(Tone::Faint));
     let lines = usize::from(area.height.saturating_sub(2));
     let rows = model.contacts().into_iter().take(lines).map(|(jid, rates)| {
         let told = |bytes| if bytes == 0 { String::new() } else { format!("{:>9}", size(bytes)) };
