@@ -3,6 +3,7 @@
 mod ask;
 mod cli;
 mod commands;
+mod complete;
 mod failure;
 mod format;
 mod out;
@@ -16,7 +17,8 @@ mod wait;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 use tokio::signal::ctrl_c;
 
 use crate::cli::Cli;
@@ -25,6 +27,8 @@ use crate::failure::Failure;
 use crate::out::Out;
 
 fn main() -> ExitCode {
+    // A shell that asks for proposals is answered here, and that is all.
+    CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::explain_usage(&error),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xbt_api::{Connection, Counts, Direction, Event, EventKind, State, Status, Transfer};
+use xbt_api::{Connection, Contact, Counts, Direction, Event, EventKind, State, Status, Subscription, Transfer, Trust};
 
 /// A holiday for Bob.
 pub fn transfer(id: u64, state: State) -> Transfer {
@@ -54,5 +54,20 @@ pub fn status() -> Status {
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
         state_error: None,
+    }
+}
+
+/// Somebody who is online with xbt.
+pub fn contact(jid: &str, name: &str) -> Contact {
+    Contact {
+        jid: jid.to_owned(),
+        name: Some(name.to_owned()),
+        subscription: Subscription::Both,
+        groups: vec![],
+        online: true,
+        xbt: true,
+        devices: vec![],
+        trust: Trust::Blind,
+        allowed: false,
     }
 }

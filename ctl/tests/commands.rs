@@ -232,11 +232,55 @@ async fn a_contact_is_verified_only_with_the_right_number() {
     assert_eq!((ran.code(), ran.out.as_str()), (0, "bob@example.org verified\n"));
 }
 
+/// What a shell is proposed for the last of `words`.
+async fn proposed(bench: &Bench, words: &[&str]) -> Vec<String> {
+    let line: Vec<&str> = [&["--", "xbtctl"], words].concat();
+    let mut command = bench.command(&line);
+    command.env("XBT_COMPLETE", "fish");
+    finish(command.spawn().unwrap()).await.out.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn contacts_numbers_and_states_are_proposed_from_the_running_daemon() {
+    let bench = Bench::new().await;
+    let mut offer = transfer(3, State::Offered);
+    offer.direction = Direction::In;
+    offer.name = "photo\u{1b}\n.jpg".into();
+    bench.world().transfers = vec![transfer(1, State::Done), transfer(2, State::Sending), offer];
+    assert_eq!(proposed(&bench, &["send", "bo"]).await, ["bob@example.org\tBob, online, xbt"], "what was typed counts");
+    assert_eq!(proposed(&bench, &["send", "x", "y", "--to", "B"]).await, ["Bob\tbob@example.org, online, xbt"]);
+    let offer = "3\tphoto\u{fffd}\u{fffd}.jpg ← bob@example.org, offered";
+    assert_eq!(proposed(&bench, &["accept", ""]).await[0], offer);
+    assert!(proposed(&bench, &["cancel", "2"]).await[0].starts_with("2\tholiday → bob@example.org, sending"));
+    assert!(proposed(&bench, &["remove", "1"]).await[0].starts_with("1\t"));
+    assert_eq!(proposed(&bench, &["resume", "2"]).await, [""; 0]);
+    assert!(proposed(&bench, &["list", "--state", "exp"]).await[0].starts_with("expired"));
+    assert!(proposed(&bench, &["wat"]).await[0].starts_with("watch"));
+    bench.kill_daemon();
+    assert_eq!(proposed(&bench, &["accept", "1"]).await, [""; 0], "no daemon is no fault");
+}
+
+#[tokio::test]
+async fn bash_completes_an_address_through_the_script() {
+    let bench = Bench::new().await;
+    let script = bench.run(&["completions", "bash"]).await.out;
+    let lines = "\nCOMP_WORDS=(xbtctl send bob@ex); COMP_CWORD=2; COMP_TYPE=9\n\
+                 _clap_complete_xbtctl xbtctl bob@ex send; echo \"[${COMPREPLY[*]}] $COMP_WORDBREAKS\"";
+    let mut bash = tokio::process::Command::new("bash");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_xbtctl")).parent().unwrap();
+    bash.arg("-c").arg(script + lines).env("XBT_SOCKET", bench.socket());
+    bash.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    let said = String::from_utf8(bash.stdin(Stdio::null()).output().await.unwrap().stdout).unwrap();
+    assert!(said.starts_with("[bob@example.org]"), "{said}");
+    assert!(!said.split_once(']').unwrap().1.contains('@'), "{said}");
+}
+
 #[tokio::test]
 async fn completions_and_manual_pages_come_from_the_same_definitions() {
     let bench = Bench::new().await;
     for shell in ["bash", "zsh", "fish"] {
-        assert!(bench.run(&["completions", shell]).await.out.contains("contacts"), "{shell}");
+        let script = bench.run(&["completions", shell]).await.out;
+        assert!(script.contains("XBT_COMPLETE") && script.contains("xbtctl"), "{shell}: {script}");
     }
     assert!(bench.run(&["man"]).await.out.contains(".TH xbtctl 1"));
     assert_eq!(bench.run(&["man", "--dir", "pages"]).await.code(), 0);

@@ -6,6 +6,7 @@ use xbt_api::{Client, Contact, Trust, Verification};
 use super::Context;
 use super::show::field;
 use crate::ask;
+use crate::complete;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -42,21 +43,25 @@ enum Action {
     /// Take a contact off the roster
     Remove {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Accept what this contact offers without asking
     Allow {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Ask again before anything of this contact is accepted
     Deny {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Compare the safety number with the contact, once; unknown keys are blocked from then on
     Verify {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
         /// The safety number that the contact reads out: verify without being asked
         #[arg(long, value_name = "SAFETY-NUMBER")]
@@ -108,12 +113,17 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     Ok(table::print(&context.out, &COLUMNS, &rows)?)
 }
 
-fn row(contact: &Contact) -> [Cell; 8] {
-    let (presence, tone) = match (contact.online, contact.xbt) {
+/// Whether somebody is there, and can be sent to at once.
+pub fn presence(contact: &Contact) -> (&'static str, Tone) {
+    match (contact.online, contact.xbt) {
         (_, true) => ("online, xbt", Tone::Good),
         (true, false) => ("online", Tone::Busy),
         (false, false) => ("offline", Tone::Faint),
-    };
+    }
+}
+
+fn row(contact: &Contact) -> [Cell; 8] {
+    let (presence, tone) = presence(contact);
     let devices = match contact.devices.len() {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use xbt_api::{SendRequest, Transfer};
 
 use super::{Context, absolute};
+use crate::complete;
 use crate::failure::Failure;
 use crate::spool::Spool;
 use crate::text::{clean, files, parse_duration, size, title};
@@ -14,6 +15,7 @@ use crate::wait::{Subscription, report};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A bare JID, or a name on the roster
+    #[arg(add = complete::contacts())]
     contact: String,
 
     /// Files and folders, which become one content; '-' is standard input (with --name)
@@ -21,7 +23,7 @@ pub struct Args {
     paths: Vec<PathBuf>,
 
     /// A further recipient; may be given several times
-    #[arg(long, value_name = "CONTACT")]
+    #[arg(long, value_name = "CONTACT", add = complete::contacts())]
     to: Vec<String>,
 
     /// What the content is called, instead of its path's last part

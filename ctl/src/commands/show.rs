@@ -6,6 +6,7 @@ use xbt_api::{TransferDetails, Way};
 
 use super::Context;
 use super::list::{speed, tone};
+use crate::complete;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::text::{bar, clean, files, parse_id, percent, size, title};
@@ -18,7 +19,7 @@ const BAR: usize = 24;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number of a transfer, as 'xbtctl list' shows it
-    #[arg(value_name = "ID", value_parser = parse_id)]
+    #[arg(value_name = "ID", value_parser = parse_id, add = complete::any())]
     id: u64,
 }
 
