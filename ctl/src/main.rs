@@ -10,6 +10,7 @@ mod out;
 #[cfg(test)]
 mod sample;
 mod spool;
+mod survey;
 mod table;
 mod text;
 mod time;

@@ -66,6 +66,26 @@ async fn send_prints_only_the_id_and_passes_everything_on() {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_what_would_be_sent_to_whom_and_sends_nothing() {
+    let bench = Bench::new().await;
+    std::fs::create_dir(bench.dir.path().join("trip")).unwrap();
+    std::fs::write(bench.dir.path().join("trip/a.jpg"), [0; 2_048]).unwrap();
+    let ran = bench.run(&["send", "Bob", "trip", "--dry-run"]).await;
+    let expected = "would send trip: 1 file, 2.0 KiB\n  to bob@example.org (online, xbt): at once\n";
+    assert_eq!((ran.code(), ran.out.as_str()), (0, expected), "{}", ran.err);
+    let json = bench.run(&["send", "bob@example.org", "trip", "--dry-run", "--json"]).await.json();
+    assert_eq!(
+        (&json["contact"], &json["size"], &json["files"]),
+        (&"bob@example.org".into(), &2_048.into(), &1.into())
+    );
+    let ran = bench.run(&["send", "carol@example.org", "trip", "--dry-run", "--json"]).await;
+    assert_eq!((ran.code(), &ran.json_error()["code"]), (1, &"unknown-contact".into()));
+    let ran = bench.run(&["send", "Bob", "nothing", "--dry-run", "--json"]).await;
+    assert_eq!((ran.code(), &ran.json_error()["code"]), (1, &"path-not-found".into()));
+    assert!(bench.world().sent.is_empty());
+}
+
+#[tokio::test]
 async fn standard_input_is_spooled_privately_and_sent() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::new().await;

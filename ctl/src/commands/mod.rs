@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod completions;
 pub mod contacts;
 pub mod decline;
+mod dry_run;
 pub mod list;
 pub mod man;
 pub mod pause;
