@@ -10,6 +10,7 @@ mod devices;
 mod fire;
 mod harness;
 mod intruder;
+mod packaging;
 mod people;
 mod queue;
 mod refusals;
