@@ -13,6 +13,7 @@ mod intruder;
 mod packaging;
 mod people;
 mod queue;
+mod readme;
 mod refusals;
 mod server;
 mod setup;
