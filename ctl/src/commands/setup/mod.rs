@@ -192,6 +192,11 @@ async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
     Ok(password)
 }
 
+/// Whether there is no configuration where the daemon looks for one.
+pub fn is_missing() -> bool {
+    config_home().is_ok_and(|home| home.join("xbt/xbtd.toml").try_exists().is_ok_and(|there| !there))
+}
+
 fn config_home() -> Result<PathBuf, Failure> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
