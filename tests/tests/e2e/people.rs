@@ -36,6 +36,24 @@ fn top_shows_what_moves_obeys_keys_and_gives_the_terminal_back() {
 }
 
 #[test]
+fn top_gives_the_terminal_back_also_when_it_is_killed_and_when_the_daemon_goes() {
+    let stage = Stage::new();
+    let mut alice = stage.online("alice");
+    let restored = |screen: &str| screen.rfind("\u{1b}[?1049l") > screen.rfind("\u{1b}[?1049h");
+    let seat = Terminal::run(&alice.ctl.command(&["top"]));
+    seat.sees("online");
+    seat.signal(rustix::process::Signal::TERM);
+    let (code, screen) = seat.ends();
+    assert!(code == 130 && restored(&screen), "{code} {screen:?}");
+    let seat = Terminal::run(&alice.ctl.command(&["top"]));
+    seat.sees("online");
+    alice.stop();
+    let (code, screen) = seat.ends();
+    assert!(code == 3 && restored(&screen), "{code} {screen:?}");
+    assert!(screen.contains("error:") && screen.contains("it closed the connection"), "{screen:?}");
+}
+
+#[test]
 fn waiting_for_several_shows_a_bar_for_each_and_one_for_all() {
     let stage = Stage::new();
     let alice = stage.person("alice").with("network.upload_limit", "300 KiB/s").online();
