@@ -68,8 +68,10 @@ pub enum Color {
 /// All commands, in the order of the help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up an account: try the login, write the configuration, start the daemon
+    Setup(commands::setup::Args),
     /// Show how the daemon stands
-    Status,
+    Status(commands::status::Args),
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
     /// List transfers, newest last
@@ -92,6 +94,11 @@ pub enum Command {
     Contacts(commands::contacts::Args),
     /// Show what happens, as it happens
     Watch,
+    /// Show everything that moves on the whole screen
+    ///
+    /// Keys: up and down select, a accepts, d declines, p pauses and resumes, c cancels (and asks first), e shows or hides what
+    /// has ended, q leaves.
+    Top,
     /// Print completions for a shell
     Completions(commands::completions::Args),
     /// Print the manual page, or write all of them into a folder
@@ -169,6 +176,22 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_stands_in_the_page_of_commands() {
+        let page = include_str!("../../docs/commands.md");
+        let mut commands: Vec<(String, clap::Command)> = vec![("xbtctl".to_owned(), Cli::command())];
+        while let Some((name, command)) = commands.pop() {
+            assert!(page.contains(&name), "{name}");
+            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                assert!(
+                    matches!(option, "help" | "version") || page.contains(&format!("--{option}")),
+                    "{name} --{option}"
+                );
+            }
+            commands.extend(command.get_subcommands().map(|sub| (format!("{name} {}", sub.get_name()), sub.clone())));
+        }
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Failure {
         Self { errors: vec![ApiError::new(codes::LOCAL_IO, message, "")], exit: REFUSED }
     }
 
+    /// It cannot be done as things are.
+    pub fn refused(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { errors: vec![ApiError::new(code, message, hint)], exit: REFUSED }
+    }
+
     /// Ctrl-C.
     pub fn interrupted(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { errors: vec![ApiError::new(codes::INTERRUPTED, message, hint)], exit: INTERRUPTED }
@@ -43,6 +48,11 @@ impl Failure {
     /// Transfers that have ended, but not well.
     pub fn not_done(errors: Vec<ApiError>) -> Self {
         Self { errors, exit: REFUSED }
+    }
+
+    /// Whether there is no daemon to talk to.
+    pub fn is_unreachable(&self) -> bool {
+        self.exit == UNREACHABLE
     }
 
     /// For the commands that cannot wait for the XMPP server.

@@ -1,7 +1,6 @@
 //! The command line as a person or a script types it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -116,6 +115,26 @@ fn contacts_show_who_is_there() {
 }
 
 #[test]
+fn a_name_stands_for_a_contact_only_where_it_is_unambiguous() {
+    let stage = Stage::new();
+    let (alice, _bob) = (stage.online("alice"), stage.online("bob"));
+    alice.ctl.sees(&jid("bob"));
+    let source = text(&stage.file("a.bin", 10)).to_owned();
+    assert_eq!(alice.ctl.json(&["send", "Bob", &source])["contact"], jid("bob"));
+    alice.ctl.ok(&["contacts", "add", &jid("mallory"), "--name", "Bob"]);
+    wait::until("both are called Bob", wait::SOON, || {
+        let contacts = alice.ctl.json(&["contacts"]);
+        (contacts.as_array().unwrap().iter().filter(|one| one["name"] == "Bob").count() == 2).then_some(())
+    });
+    for more in [&[][..], &["--dry-run"]] {
+        let refused = alice.ctl.fails(&[&["send", "Bob", &source], more].concat(), 1);
+        assert_eq!(refused.code, "ambiguous-contact");
+        assert!(refused.message.contains(&jid("bob")) && refused.message.contains(&jid("mallory")), "{refused:?}");
+    }
+    assert_eq!(alice.ctl.json(&["send", &jid("bob"), &source])["contact"], jid("bob"));
+}
+
+#[test]
 fn watch_tells_what_happens_as_json_lines() {
     let stage = Stage::new();
     let (alice, bob) = (stage.online("alice"), stage.online("bob"));
@@ -193,61 +212,10 @@ fn manual_and_completions_are_made_from_the_commands_themselves() {
     let stage = Stage::new();
     let alice = stage.person("alice"); // no daemon runs, and none is needed
     for shell in ["bash", "zsh", "fish"] {
-        assert!(alice.ctl.ok(&["completions", shell]).contains("decline"), "{shell}");
+        assert!(alice.ctl.ok(&["completions", shell]).contains("xbtctl"), "{shell}");
     }
     let folder = alice.home().join("man");
     fs::create_dir(&folder).unwrap();
     alice.ctl.ok(&["man", "--dir", text(&folder)]);
     assert!(fs::read_to_string(folder.join("xbtctl.1")).unwrap().contains(".TH"));
-}
-
-/// Every line of README's `sh` blocks is one of these: run here with README's names, or said to be run by whom.
-#[test]
-fn every_command_of_the_readme_works_as_written() {
-    let stage = Stage::new();
-    let alice = stage.device("alice", "").online();
-    let bob = stage.online("bob");
-    fs::create_dir(alice.home().join("Pictures")).unwrap();
-    xbt_tests::content::folder(&alice.home().join("Pictures/holiday"), 12, MIB, 5);
-    let elsewhere = [
-        "make demo",
-        "make test",
-        "make install PREFIX=",
-        "systemctl --user ",
-        "mkdir -p ",
-        "cp ",
-        "chmod ",
-        "\"$EDITOR\"",
-        "git clone",
-        "cd ",
-    ];
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let mut seen = 0;
-    for line in readme.split("```sh\n").skip(1).flat_map(|block| block.split("```").next().unwrap().lines()) {
-        let command = line.split(" #").next().unwrap().trim();
-        let (who, command) = match command.split_once(" $ ").map(|(who, command)| (who.trim(), command)) {
-            Some(("alice", command)) => (&alice, command),
-            Some(("bob", command)) => (&bob, command),
-            _ => {
-                assert!(
-                    command.is_empty() || elsewhere.iter().any(|start| command.starts_with(start)),
-                    "no test runs {command:?}"
-                );
-                continue;
-            }
-        };
-        seen += 1;
-        if command.contains("accept 1") {
-            assert_eq!(bob.ctl.offer("holiday"), 1);
-        }
-        let words: Vec<_> = command.replace("example.org", "localhost").split_whitespace().map(str::to_owned).collect();
-        let words: Vec<_> = words.iter().map(|word| word.trim_matches('"')).collect();
-        assert_eq!(words[0], "xbtctl", "{command}");
-        who.ctl.ok(&words[1..]);
-    }
-    assert!(seen >= 4, "README shows how xbtctl is used");
-    assert_eq!(
-        xbt_tests::content::hash(&bob.downloads().join("holiday")),
-        xbt_tests::content::hash(&alice.home().join("Pictures/holiday"))
-    );
 }
