@@ -30,6 +30,7 @@ use crate::bitfield::Bitfield;
 use crate::engine::Shared;
 use crate::event::{CloseReason, Event};
 use crate::handshake;
+use crate::limits::{Limits, Owed, Way};
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
 pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
@@ -122,6 +123,7 @@ enum Theirs {
 impl Link {
     async fn run(attach: Attach, start: Start) -> CloseReason {
         let (reader, stream) = tokio::io::split(attach.stream);
+        let (up, down) = (attach.limits.way(Way::Up), attach.limits.way(Way::Down));
         let mut link = Self {
             key: start.key,
             tag: attach.tag,
@@ -153,7 +155,8 @@ impl Link {
         let writer = Writer {
             stream,
             outbox: link.outbox.clone(),
-            shared: start.shared,
+            limits: up,
+            allowed: 0,
             view: link.view.clone(),
             sending: link.sending.clone(),
             metadata_id: link.metadata_id.clone(),
@@ -161,7 +164,7 @@ impl Link {
         let mut writer = tokio::spawn(writer.run());
         let mut orders = start.orders;
         let ended = match link.greet(start.ready, start.fetching) {
-            Ok(()) => link.serve(reader, &mut orders, &mut writer).await,
+            Ok(()) => link.serve(reader, &mut orders, down, &mut writer).await,
             Err(reason) => reason,
         };
         link.leave(orders).await;
@@ -198,15 +201,17 @@ impl Link {
         &mut self,
         mut reader: ReadHalf<Box<dyn Stream>>,
         orders: &mut mpsc::UnboundedReceiver<Order>,
+        mut limits: Limits,
         writer: &mut JoinHandle<Stop>,
     ) -> CloseReason {
         let mut buffer = vec![0u8; READ];
         let mut tick = interval(PROGRESS_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut heard, mut owing) = (Instant::now(), false);
-        let shared = self.shared.clone();
+        let (mut heard, mut owed) = (Instant::now(), Owed::default());
         loop {
-            let most = shared.down.slice().unwrap_or(READ).min(READ);
+            limits.moves(self.downloads.is_open());
+            let owing = !owed.is_nothing();
+            let most = limits.slice().unwrap_or(READ).min(READ);
             let (space, _) = buffer.split_at_mut(most);
             // An idle link is woken by what happens, not by the time.
             let busy = self.is_busy();
@@ -216,8 +221,8 @@ impl Link {
                 stop = &mut *writer => return self.writer_stopped(stop),
                 _ = tick.tick(), if busy => self.tick(heard, owing),
                 () = sleep_until(heard + SILENCE), if !busy && !owing => Err(CloseReason::Silent),
-                () = shared.down.settled(), if owing => {
-                    owing = false;
+                () = limits.settled(owed), if owing => {
+                    owed = Owed::default();
                     heard = Instant::now();
                     Ok(())
                 }
@@ -227,7 +232,7 @@ impl Link {
                         heard = Instant::now();
                         let before = self.downloads.received;
                         let taken = self.take(space.get(..count).unwrap_or_default());
-                        owing = shared.down.charge((self.downloads.received - before) as usize);
+                        owed = limits.charge((self.downloads.received - before) as usize);
                         taken
                     }
                     Err(error) => Err(CloseReason::Io(error.to_string())),

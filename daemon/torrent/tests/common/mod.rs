@@ -178,6 +178,13 @@ pub fn join_keys(a: &Node, a_key: ContentKey, b: &Node, b_key: ContentKey) -> (L
     tags
 }
 
+/// Both ends of a connection over loopback.
+pub async fn tcp() -> (tokio::net::TcpStream, tokio::net::TcpStream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (near, far) = tokio::join!(tokio::net::TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    (near.unwrap(), far.unwrap().0)
+}
+
 /// Bytes that do not repeat.
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
