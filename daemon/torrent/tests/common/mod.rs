@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod peer;
+pub mod plain;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
