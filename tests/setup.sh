@@ -17,6 +17,9 @@ need cc gcc            # links Rust programs, compiles SQLite
 need prosody prosody   # the XMPP server that every test has one of
 need ip iproute2       # private networks, whose bytes are counted
 need unshare util-linux
+need aria2c aria2        # other people's BitTorrent programs, as peers
+need transmission-cli transmission-cli
+/usr/bin/python3 -c 'import libtorrent' 2>/dev/null || wanted="$wanted python3-libtorrent"
 need nsenter util-linux
 need setpriv util-linux
 command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"

@@ -18,7 +18,7 @@ const ARIA: [&str; 8] = [
     "--interface=127.0.0.1",
     "--summary-interval=0",
     "--no-conf=true",
-    "--file-allocation=none", 
+    "--file-allocation=none",
 ];
 
 /// A folder with everything that could go wrong: no bytes, one byte, a block, a block and one, names, depth.
@@ -65,7 +65,7 @@ async fn libtorrent_fetches_from_us_by_a_magnet_link() {
         if single {
             assert!(std::fs::read(got).unwrap() == std::fs::read(root).unwrap());
         } else {
-            plain::until_equal(&got, &root).await;
+            plain::until_equal(&got, tree(&root)).await;
         }
     }
 }
@@ -136,7 +136,7 @@ async fn aria2_fetches_from_us_by_a_magnet_link() {
     let (dir, port, tracker) = (to.to_str().unwrap(), free_port().to_string(), format!("--bt-tracker={url}"));
     let own = ["--seed-time=0", "--dir", dir, "--listen-port", &port, &tracker, &magnet];
     Program::start("aria2c", &[&ARIA[..], &own].concat()).drain().ended().await;
-    plain::until_equal(&to.join(root.file_name().unwrap()), &root).await;
+    plain::until_equal(&to.join(root.file_name().unwrap()), tree(&root)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +144,7 @@ async fn we_fetch_from_aria2() {
     let (mut a, prepared, root) = sender(false).await;
     a.engine.shutdown().await;
     a.events.close();
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared, "http://127.0.0.1:1/none"));
+    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
     let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
     let own = ["--seed-ratio=0.0", "--check-integrity=true", "--dir", dir, "--listen-port"];
     let _program =
@@ -170,22 +170,78 @@ fn transmission(node: &Node, torrent: &str, dir: &str, port: u16) -> plain::Runn
 #[tokio::test(flavor = "multi_thread")]
 async fn transmission_fetches_from_us() {
     let (a, prepared, root) = sender(false).await;
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared, "http://127.0.0.1:1/none"));
+    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
     let (to, port) = (a.path("theirs"), free_port());
     let _program = transmission(&a, torrent.to_str().unwrap(), to.to_str().unwrap(), port);
     dial(&a.engine, prepared.info_hash, port).await;
-    plain::until_equal(&to.join(root.file_name().unwrap()), &root).await;
+    let mut ought = tree(&root);
+    // It makes no files without a byte when it fetches.
+    ought.retain(|_, bytes| !bytes.is_empty());
+    plain::until_equal(&to.join(root.file_name().unwrap()), ought).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn we_fetch_from_transmission() {
     let (a, prepared, root) = sender(false).await;
     a.engine.shutdown().await;
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared, "http://127.0.0.1:1/none"));
+    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
     let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
     let _program = transmission(&a, torrent.to_str().unwrap(), dir, port);
     let mut b = Node::new();
     b.fetch(&prepared);
     dial(&b.engine, prepared.info_hash, port).await;
     assert!(tree(&b.completed().await) == tree(&root));
+}
+
+const CRATETORRENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/cratetorrent");
+
+/// Built in its own target folder, with a lock file of its own.
+async fn cratetorrent() -> String {
+    let manifest = format!("{CRATETORRENT}/Cargo.toml");
+    let target = format!("{CRATETORRENT}/target");
+    let build = ["build", "--locked", "--quiet", "--manifest-path", &manifest, "--target-dir", &target];
+    let built = tokio::process::Command::new("cargo").args(build).status().await.unwrap();
+    assert!(built.success());
+    format!("{target}/debug/xbt-peer-cratetorrent")
+}
+
+/// What it can take: it wants files that hold something.
+async fn one_file() -> (Node, Prepared, PathBuf) {
+    let (a, prepared, root) = sender(true).await;
+    write(&a.path("f.torrent"), &plain::torrent(&prepared));
+    (a, prepared, root)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds an old tree of crates: asked for with `--ignored`"]
+async fn cratetorrent_fetches_from_us() {
+    let program = cratetorrent().await;
+    let (a, prepared, root) = one_file().await;
+    let address = listen(&a.engine, prepared.info_hash).await.to_string();
+    let (torrent, to) = (a.path("f.torrent"), a.path("theirs"));
+    std::fs::create_dir_all(&to).unwrap();
+    let arguments = ["get", torrent.to_str().unwrap(), to.to_str().unwrap(), &address];
+    Program::start(&program, &arguments).drain().ended().await;
+    assert!(std::fs::read(to.join("film.mkv")).unwrap() == std::fs::read(root).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds an old tree of crates: asked for with `--ignored`"]
+async fn we_fetch_from_cratetorrent() {
+    let program = cratetorrent().await;
+    let (a, prepared, root) = one_file().await;
+    a.engine.shutdown().await;
+    let (port, torrent, dir) = (free_port(), a.path("f.torrent"), root.parent().unwrap());
+    let address = format!("127.0.0.1:{port}");
+    let arguments = ["seed", torrent.to_str().unwrap(), dir.to_str().unwrap(), &address];
+    let mut program = Program::start(&program, &arguments);
+    assert_eq!(program.line().await, "ready");
+    let _program = program.drain();
+    let mut b = Node::new();
+    let mut fetch = b.offered(&prepared);
+    // It does not tell metadata.
+    fetch.info = Some(prepared.info.clone());
+    b.engine.fetch(KEY, fetch);
+    dial(&b.engine, prepared.info_hash, port).await;
+    assert!(std::fs::read(b.completed().await).unwrap() == std::fs::read(root).unwrap());
 }

@@ -117,9 +117,9 @@ impl Link {
         match &mut self.theirs {
             Theirs::Raw(..) if again => return Err(SECOND_BITFIELD),
             Theirs::Known(theirs) => {
-                let new = Bitfield::from_bytes(&bits, theirs.len()).ok_or(BAD_BITFIELD)?;
+                let new = Bitfield::from_peer(bits, theirs.len()).ok_or(BAD_BITFIELD)?;
                 let news = new.iter().filter(|piece| !theirs.has(*piece)).count();
-                if again && (news == 0 || bits.len() > news * HAVES) {
+                if again && (news == 0 || theirs.bytes().len() > news * HAVES) {
                     return Err(SECOND_BITFIELD);
                 }
                 *theirs = new.clone();
@@ -213,7 +213,7 @@ impl Link {
             let mut theirs = if raw.is_empty() {
                 Bitfield::empty(pieces)
             } else {
-                Bitfield::from_bytes(&raw, pieces).ok_or(BAD_BITFIELD)?
+                Bitfield::from_peer(raw, pieces).ok_or(BAD_BITFIELD)?
             };
             for piece in early {
                 if piece >= pieces {

@@ -1,7 +1,8 @@
 //! Plain BitTorrent over TCP, as for contents that are open to everybody: what a caller of the engine does for it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -81,10 +82,9 @@ pub fn magnet(prepared: &Prepared) -> String {
     format!("magnet:?xt=urn:btih:{digits}")
 }
 
-/// A torrent file (BEP 3) that names a tracker.
-pub fn torrent(prepared: &Prepared, tracker: &str) -> Vec<u8> {
-    let head = format!("d8:announce{}:{tracker}4:info", tracker.len());
-    [head.as_bytes(), &prepared.info, b"e"].concat()
+/// A torrent file (BEP 3) without a tracker.
+pub fn torrent(prepared: &Prepared) -> Vec<u8> {
+    [b"d4:info", &prepared.info[..], b"e"].concat()
 }
 
 /// A port that was free just now.
@@ -139,11 +139,15 @@ impl Running {
 }
 
 /// Waits until a folder holds what it should.
-pub async fn until_equal(is: &PathBuf, ought: &PathBuf) {
+pub async fn until_equal(is: &Path, ought: BTreeMap<PathBuf, Vec<u8>>) {
     let equal = async {
-        while !is.exists() || super::tree(is) != super::tree(ought) {
+        while !is.exists() || super::tree(is) != ought {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(super::PATIENCE, equal).await.unwrap_or_else(|_| panic!("{} is not what was sent", is.display()));
+    timeout(super::PATIENCE, equal).await.unwrap_or_else(|_| {
+        let is = if is.exists() { super::tree(is) } else { BTreeMap::new() };
+        let is: Vec<_> = is.iter().map(|(path, bytes)| (path, bytes.len())).collect();
+        panic!("not what was sent: {is:?}")
+    });
 }
