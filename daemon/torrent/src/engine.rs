@@ -5,7 +5,6 @@
 //! go out by one bounded channel: whoever has one to tell waits, so a slow caller slows the engine and loses only
 //! progress. Locks here are held for a map operation, never across I/O or an await.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::error::{EngineError, codes};
 use crate::event::{CloseReason, Event};
-use crate::limits::{ContentLimits, LinkLimits, Pair, Priority};
+use crate::limits::{LinkLimits, Pair, Priority};
 use crate::link::{Attach, Stream};
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
+use crate::registry::Registry;
 use crate::store::resume;
 use crate::swarm::{self, Command};
 use crate::{ContentKey, Group, LinkTag};
@@ -109,17 +109,6 @@ pub(crate) struct Shared {
     registry: Mutex<Registry>,
     peer_id: [u8; 20],
     runtime: Handle,
-}
-
-#[derive(Default)]
-struct Registry {
-    contents: HashMap<ContentKey, mpsc::UnboundedSender<Command>>,
-    links: HashMap<LinkTag, CancellationToken>,
-    preparations: HashMap<ContentKey, Arc<AtomicBool>>,
-    content_limits: HashMap<ContentKey, Arc<ContentLimits>>,
-    /// Those that limit something or have links.
-    groups: HashMap<Group, Arc<Pair>>,
-    shut: bool,
 }
 
 impl Engine {
@@ -329,24 +318,6 @@ impl Engine {
             sender
         });
         let _ = content.send(command);
-    }
-}
-
-impl Registry {
-    fn group(&mut self, group: Group) -> Arc<Pair> {
-        self.groups.entry(group).or_insert_with(|| Arc::new(Pair::new(0, 0))).clone()
-    }
-
-    /// Those of a content that is not there are not kept.
-    fn content_limits(&mut self, key: ContentKey) -> Arc<ContentLimits> {
-        if self.contents.contains_key(&key) {
-            return self.content_limits.entry(key).or_default().clone();
-        }
-        self.content_limits.get(&key).cloned().unwrap_or_default()
-    }
-
-    fn drop_idle_groups(&mut self) {
-        self.groups.retain(|_, pair| pair.is_set() || Arc::strong_count(pair) > 1);
     }
 }
 

@@ -37,6 +37,7 @@ pub mod names;
 mod piece;
 mod prepare;
 mod prepared;
+mod registry;
 mod space;
 mod stamp;
 mod store;
