@@ -61,7 +61,8 @@ impl Limiter {
     pub(crate) fn slice(&self) -> Option<u64> {
         match self.lock().rate {
             0 => None,
-            rate => Some((rate / 8).clamp(1, MAX_SLICE)),
+            // Small, so that nobody waits long for a turn where many share a low rate.
+            rate => Some((rate / 16).clamp(1, MAX_SLICE)),
         }
     }
 
