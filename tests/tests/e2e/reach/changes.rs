@@ -1,6 +1,6 @@
 //! The network changes under a transfer, which goes on by another way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use xbt_tests::Daemon;
 use xbt_tests::content::MIB;
@@ -25,6 +25,7 @@ const IN_FLIGHT: u64 = 3 * MIB;
 /// Waits until new content has come after the way was cut, and `fits` says yes to the way.
 #[track_caller]
 fn goes_on(bob: &Daemon, inn: u64, what: &str, fits: impl Fn(&str) -> bool) {
+    let cut = Instant::now();
     let before = done_bytes(&bob.ctl.show(inn));
     let found = wait::within(GOES_ON, || {
         let one = bob.ctl.show(inn);
@@ -32,6 +33,7 @@ fn goes_on(bob: &Daemon, inn: u64, what: &str, fits: impl Fn(&str) -> bool) {
         (done_bytes(&one) > before + IN_FLIGHT && one["way"].as_str().is_some_and(&fits)).then_some(())
     });
     assert!(found.is_some(), "it must go on within {GOES_ON:?} {what}: {:#}", bob.ctl.show(inn));
+    println!("new content {:.1} s after the cut, {what}", cut.elapsed().as_secs_f32());
 }
 
 #[test]
@@ -124,8 +126,10 @@ fn a_relayed_transfer_moves_up_when_a_port_is_opened_later() {
     let (out, inn, source) = begin(&lab, &alice, &bob, 2 * MUCH);
     takes(&bob, inn, "proxy65");
     lab.router(Side::A).start_mapping(Mapping::Upnp);
+    let opened = Instant::now();
     let moved = wait::within(MOVES_UP, || (bob.ctl.show(inn)["way"] == "mapped-tcp4").then_some(()));
     assert!(moved.is_some(), "it must move up within {MOVES_UP:?}: {:#}", bob.ctl.show(inn));
+    println!("moved up {:.1} s after the port could be opened", opened.elapsed().as_secs_f32());
     lab.slow(Side::A, FAST);
     finish(&alice, &bob, out, inn, &source);
 }

@@ -13,6 +13,7 @@ mod proxy;
 mod punched;
 
 use std::path::Path;
+use std::time::Instant;
 
 use xbt_tests::content::{self, MIB};
 use xbt_tests::lab::{Lab, Nat, Place, Router, Scene, Side};
@@ -45,10 +46,14 @@ fn arrives(scene: Scene, way: &str) {
     lab.slow(Side::A, SLOW);
     let (alice, bob) = lab.both();
     let (out, inn, source) = begin(&lab, &alice, &bob, CONTENT);
+    let accepted = Instant::now();
     takes(&bob, inn, way);
+    let linked = accepted.elapsed();
     takes(&alice, out, way);
     lab.slow(Side::A, FAST);
     finish(&alice, &bob, out, inn, &source);
+    let done = accepted.elapsed();
+    println!("{way}: seen {:.1} s after accepting, done {:.1} s after", linked.as_secs_f32(), done.as_secs_f32());
 }
 
 /// Offers a file of this size and accepts it: the two ids, and what is sent.
