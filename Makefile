@@ -3,6 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS ?= $(TARGET)/release
 # End-to-end tests mostly wait (for limited transfers, for a server to come back), so more of them run at once than there are cores.
 TEST_THREADS ?= 4
 SOAK_MINUTES ?= 30
@@ -14,7 +15,7 @@ FUZZ_SECONDS ?= 60
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo lab test lint install bench soak fuzz setup
+.PHONY: help demo lab test lint install install-files deb bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -38,16 +39,24 @@ lint: ## format, clippy and rustdoc, with warnings as errors
 
 install: ## release programs, user unit, example configuration, manual and completions, to PREFIX
 	$(CARGO) build --release --locked -p xbtd -p xbtctl
+	@$(MAKE) --no-print-directory install-files
+
+# The programs are there already, in PROGRAMS.
+install-files:
 	install -d $(bin) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
-	install -m 755 $(TARGET)/release/xbtd $(TARGET)/release/xbtctl $(bin)
+	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(DESTDIR)$(PREFIX)/lib/systemd/user/xbtd.service
-	$(TARGET)/release/xbtctl man --dir $(share)/man/man1
+	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
-	$(TARGET)/release/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
-	$(TARGET)/release/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
-	$(TARGET)/release/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
+	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
+	$(PROGRAMS)/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
+	$(PROGRAMS)/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
+
+deb: ## a Debian package, in TARGET/debian
+	$(CARGO) build --release --locked -p xbtd -p xbtctl
+	config/debian/build.sh $(PROGRAMS) $(TARGET)/debian
 
 bench: setup ## how fast the engine alone and all of xbt are on this machine (release build)
 	$(CARGO) build --release --workspace

@@ -68,8 +68,10 @@ pub enum Color {
 /// All commands, in the order of the help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up an account: try the login, write the configuration, start the daemon
+    Setup(commands::setup::Args),
     /// Show how the daemon stands
-    Status,
+    Status(commands::status::Args),
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
     /// List transfers, newest last
@@ -92,6 +94,8 @@ pub enum Command {
     Contacts(commands::contacts::Args),
     /// Show what happens, as it happens
     Watch,
+    /// Show everything that moves on the whole screen
+    Top,
     /// Print completions for a shell
     Completions(commands::completions::Args),
     /// Print the manual page, or write all of them into a folder

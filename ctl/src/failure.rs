@@ -35,6 +35,11 @@ impl Failure {
         Self { errors: vec![ApiError::new(codes::LOCAL_IO, message, "")], exit: REFUSED }
     }
 
+    /// It cannot be done as things are.
+    pub fn refused(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { errors: vec![ApiError::new(code, message, hint)], exit: REFUSED }
+    }
+
     /// Ctrl-C.
     pub fn interrupted(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { errors: vec![ApiError::new(codes::INTERRUPTED, message, hint)], exit: INTERRUPTED }

@@ -1,17 +1,25 @@
 //! `xbtctl`: queues sends, lists transfers, answers offers. A thin client of `xbtd`: one file per command.
 
+mod ask;
 mod cli;
 mod commands;
+mod complete;
 mod failure;
+mod format;
 mod out;
+#[cfg(test)]
+mod sample;
 mod spool;
+mod survey;
 mod table;
 mod text;
+mod time;
 mod wait;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 use tokio::signal::ctrl_c;
 
 use crate::cli::Cli;
@@ -20,6 +28,8 @@ use crate::failure::Failure;
 use crate::out::Out;
 
 fn main() -> ExitCode {
+    // A shell that asks for proposals is answered here, and that is all.
+    CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::explain_usage(&error),

@@ -24,6 +24,8 @@ pub enum Tone {
     Attention,
     /// Headings.
     Strong,
+    /// It matters less than the rest.
+    Faint,
     /// Nothing special.
     Plain,
 }
@@ -37,6 +39,7 @@ impl Tone {
             Self::Busy => Some("36"),
             Self::Attention => Some("33"),
             Self::Strong => Some("1"),
+            Self::Faint => Some("2"),
             Self::Plain => None,
         }
     }
@@ -115,6 +118,22 @@ impl Out {
     /// Whether a person reads standard output as it comes, with the remarks.
     pub fn is_conversation(&self) -> bool {
         !self.quiet && !self.json && io::stdout().is_terminal()
+    }
+
+    /// How many columns the terminal has that shows standard output; none where a program reads it.
+    pub fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
+    /// Whether a person reads standard output as it comes.
+    pub fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// Whether colours are wanted on standard output.
+    pub fn is_coloured(&self) -> bool {
+        self.color
     }
 
     /// Whether progress bars can be shown.

@@ -1,5 +1,6 @@
 //! Numbers and foreign text, for people.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use xbt_api::{Direction, State, Transfer};
 
 /// Foreign text made harmless for a terminal: control characters and characters that change the order of others (bidi
@@ -15,14 +16,36 @@ fn is_treacherous(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Cuts text that is longer than `max` characters.
+/// How many columns of a terminal a text takes (UAX 11).
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Cuts text that is wider than `max` columns.
 pub fn shorten(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
+    if width(text) <= max {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(max.saturating_sub(1)).collect();
+    let mut short = String::new();
+    let mut room = max.saturating_sub(1);
+    for c in text.chars() {
+        let Some(left) = room.checked_sub(c.width().unwrap_or(0)) else { break };
+        room = left;
+        short.push(c);
+    }
     short.push('…');
     short
+}
+
+/// `done` of `total` as a bar of `columns`, in eighths of a column.
+pub fn bar(done: u64, total: u64, columns: usize) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = columns as u128 * 8 * u128::from(done.min(total)) / u128::from(total.max(1));
+    let eighths = usize::try_from(eighths).unwrap_or(columns * 8).min(columns * 8);
+    let part = PARTS.get(eighths % 8).unwrap_or(&"");
+    let filled = "█".repeat(eighths / 8) + part;
+    let rest = columns.saturating_sub(width(&filled));
+    filled + &"░".repeat(rest)
 }
 
 /// Bytes in binary units: `1.2 GiB`.
@@ -158,8 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_is_as_wide_as_it_was_asked_to_be() {
+        for (done, total, expected) in
+            [(0, 100, "░░░░"), (50, 100, "██░░"), (54, 100, "██▏░"), (100, 100, "████"), (7, 5, "████"), (0, 0, "░░░░")]
+        {
+            assert_eq!(bar(done, total, 4), expected);
+        }
+        assert_eq!(width(&bar(u64::MAX - 1, u64::MAX, 20)), 20);
+    }
+
+    #[test]
     fn long_text_is_cut() {
         assert_eq!(shorten("abcdef", 4), "abc…");
         assert_eq!(shorten("äöü", 3), "äöü");
+        // Two columns each, and no half of one.
+        assert_eq!(shorten("写真写真", 6), "写真…");
+        assert_eq!(shorten("写真", 0), "…");
     }
 }

@@ -8,7 +8,7 @@ use xbt_api::{ApiError, Client, ClientError, EventKind, State, Transfer, codes};
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::text::{duration, rate, shorten, size, title};
+use crate::text::{duration, rate, shorten, size, title, width};
 
 /// How long to wait for an event before looking at the transfers anyway.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -109,6 +109,8 @@ struct Followed {
     /// In the order of the command.
     order: Vec<u64>,
     transfers: BTreeMap<u64, (Transfer, ProgressBar, bool)>,
+    /// For all together, where there are several.
+    total: Option<ProgressBar>,
 }
 
 impl Followed {
@@ -116,18 +118,48 @@ impl Followed {
         let target =
             if context.out.shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {percent:>3}% {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("=> ");
-        let order = transfers.iter().map(|transfer| transfer.id).collect();
-        let transfers = transfers.into_iter().map(|transfer| {
+        let columns = terminal_columns();
+        let titles: Vec<_> = transfers
+            .iter()
+            .map(|transfer| format!("{} {}", transfer.id, shorten(&title(transfer), columns / 2)))
+            .collect();
+        let widest = titles.iter().map(|title| width(title)).max().unwrap_or_default();
+        let style = bar_style(columns);
+        let order: Vec<_> = transfers.iter().map(|transfer| transfer.id).collect();
+        let several = order.len() > 1;
+        let mut followed = BTreeMap::new();
+        for (transfer, title) in transfers.into_iter().zip(titles) {
             let bar = bars.add(ProgressBar::new(transfer.size.max(1)).with_style(style.clone()));
-            bar.set_prefix(format!("{} {}", transfer.id, shorten(&title(&transfer), 40)));
+            bar.set_prefix(padded(&title, widest));
             draw(&bar, &transfer);
             let ended = transfer.state.has_ended();
-            (transfer.id, (transfer, bar, ended))
+            followed.insert(transfer.id, (transfer, bar, ended));
+        }
+        let total = several.then(|| {
+            let bar = bars.add(ProgressBar::new(1).with_style(style));
+            bar.set_prefix(padded("all of them", widest));
+            bar
         });
-        Self { order, transfers: transfers.collect() }
+        let followed = Self { order, transfers: followed, total };
+        followed.draw_total();
+        followed
+    }
+
+    /// Together, where there are several.
+    fn draw_total(&self) {
+        let Some(bar) = &self.total else { return };
+        let all = || self.transfers.values().map(|(transfer, _, _)| transfer);
+        let size: u64 = all().map(|transfer| transfer.size).fold(0, u64::saturating_add);
+        let done: u64 = all().map(|transfer| transfer.done_bytes.min(transfer.size)).fold(0, u64::saturating_add);
+        let speed = all().map(|transfer| transfer.rate).fold(0, u64::saturating_add);
+        let ended = self.transfers.values().filter(|(_, _, ended)| *ended).count();
+        bar.set_length(size.max(1));
+        bar.set_position(done);
+        let mut text = format!("{ended} of {} ended", self.transfers.len());
+        if speed > 0 {
+            text += &format!(" {}, {} left", rate(speed), duration(size.saturating_sub(done).div_ceil(speed)));
+        }
+        bar.set_message(text);
     }
 
     /// Those that have not ended.
@@ -143,6 +175,7 @@ impl Followed {
             *ended = new.state.has_ended();
             draw(bar, &new);
             *transfer = new;
+            self.draw_total();
         }
     }
 
@@ -153,6 +186,9 @@ impl Followed {
     }
 
     fn finish(mut self) -> Vec<Transfer> {
+        if let Some(bar) = &self.total {
+            bar.finish_and_clear();
+        }
         let finished = self.order.iter().filter_map(|id| self.transfers.remove(id));
         finished
             .map(|(transfer, bar, _)| {
@@ -161,6 +197,24 @@ impl Followed {
             })
             .collect()
     }
+}
+
+/// How wide the terminal is that shows the bars.
+fn terminal_columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    // Some do not say; they are mostly as wide as they always were.
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80).clamp(40, 200)
+}
+
+/// A narrow terminal has no room for long bars.
+fn bar_style(columns: usize) -> ProgressStyle {
+    let bar = if columns < 80 { 10 } else { 24 };
+    let template = format!("{{prefix}} [{{bar:{bar}}}] {{percent:>3}}% {{wide_msg}}");
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 fn draw(bar: &ProgressBar, transfer: &Transfer) {

@@ -25,6 +25,27 @@ async fn status_shows_the_connection_and_why_it_was_refused() {
 }
 
 #[tokio::test]
+async fn a_status_line_of_ones_own_is_printed_for_status_bars() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["status", "--format", "{connection} {active} ↑{rate_up} {{}}"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "refused 1 ↑1.0 KiB/s {}\n"), "{}", ran.err);
+    let ran = bench.run(&["status", "--format", "{uptime}"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("there is nothing called {uptime}") && ran.err.contains("rate_up"), "{}", ran.err);
+    bench.kill_daemon();
+    assert_eq!(bench.run(&["status", "--format", "{active}"]).await.code(), 3);
+}
+
+#[tokio::test]
+async fn top_refuses_where_there_is_no_terminal() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["top"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("top needs a terminal") && ran.err.contains("xbtctl list"), "{}", ran.err);
+    assert_eq!(bench.run(&["top", "--json"]).await.json_error()["code"], "usage");
+}
+
+#[tokio::test]
 async fn send_prints_only_the_id_and_passes_everything_on() {
     let bench = Bench::new().await;
     let arguments = "send bob@example.org a/../b ./c/ --to eve@example.org -m hello --expire 7d --name trip";
@@ -42,6 +63,26 @@ async fn send_prints_only_the_id_and_passes_everything_on() {
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("3\n", ""));
     let json = bench.run(&["send", "bob@example.org", "x", "--json"]).await.json();
     assert_eq!((&json["id"], &json["state"]), (&4.into(), &"queued".into()));
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_sent_to_whom_and_sends_nothing() {
+    let bench = Bench::new().await;
+    std::fs::create_dir(bench.dir.path().join("trip")).unwrap();
+    std::fs::write(bench.dir.path().join("trip/a.jpg"), [0; 2_048]).unwrap();
+    let ran = bench.run(&["send", "Bob", "trip", "--dry-run"]).await;
+    let expected = "would send trip: 1 file, 2.0 KiB\n  to bob@example.org (online, xbt): at once\n";
+    assert_eq!((ran.code(), ran.out.as_str()), (0, expected), "{}", ran.err);
+    let json = bench.run(&["send", "bob@example.org", "trip", "--dry-run", "--json"]).await.json();
+    assert_eq!(
+        (&json["contact"], &json["size"], &json["files"]),
+        (&"bob@example.org".into(), &2_048.into(), &1.into())
+    );
+    let ran = bench.run(&["send", "carol@example.org", "trip", "--dry-run", "--json"]).await;
+    assert_eq!((ran.code(), &ran.json_error()["code"]), (1, &"unknown-contact".into()));
+    let ran = bench.run(&["send", "Bob", "nothing", "--dry-run", "--json"]).await;
+    assert_eq!((ran.code(), &ran.json_error()["code"]), (1, &"path-not-found".into()));
+    assert!(bench.world().sent.is_empty());
 }
 
 #[tokio::test]
@@ -101,13 +142,15 @@ async fn list_is_a_table_for_people_with_foreign_text_made_harmless() {
     bench.world().transfers = vec![sending, incoming, queued, paused];
     let ran = bench.run(&["list"]).await;
     let expected = [
-        "ID     CONTACT          NAME                   SIZE  STATE                    RATE",
-        " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left",
-        "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered",
-        "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)",
-        "14  →  bob@example.org  holiday             1.2 GiB  paused 25%",
+        "ID     CONTACT          NAME                   SIZE  STATE                    RATE                     CHANGED",
+        " 7  →  bob@example.org  holiday             1.2 GiB  sending 50%              10.7 MiB/s, 1m 50s left  AGO",
+        "12  ←  bob@example.org  photo\u{fffd}gpj\u{fffd}[31m.exe  1.2 GiB  offered                                           AGO",
+        "13  →  bob@example.org  holiday             1.2 GiB  queued (bob is offline)                           AGO",
+        "14  →  bob@example.org  holiday             1.2 GiB  paused 25%                                        AGO",
     ];
-    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
+    let ago = ran.out.lines().nth(1).unwrap().rsplit("  ").next().unwrap();
+    assert!(ago.ends_with("d ago"), "{}", ran.out);
+    assert_eq!(ran.out.replace(ago, "AGO").lines().collect::<Vec<_>>(), expected);
     let ran = bench.run(&["list", "--color", "always"]).await;
     assert!(ran.out.contains("\u{1b}[36msending 50%\u{1b}[0m"), "{}", ran.out);
 }
@@ -209,11 +252,55 @@ async fn a_contact_is_verified_only_with_the_right_number() {
     assert_eq!((ran.code(), ran.out.as_str()), (0, "bob@example.org verified\n"));
 }
 
+/// What a shell is proposed for the last of `words`.
+async fn proposed(bench: &Bench, words: &[&str]) -> Vec<String> {
+    let line: Vec<&str> = [&["--", "xbtctl"], words].concat();
+    let mut command = bench.command(&line);
+    command.env("XBT_COMPLETE", "fish");
+    finish(command.spawn().unwrap()).await.out.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn contacts_numbers_and_states_are_proposed_from_the_running_daemon() {
+    let bench = Bench::new().await;
+    let mut offer = transfer(3, State::Offered);
+    offer.direction = Direction::In;
+    offer.name = "photo\u{1b}\n.jpg".into();
+    bench.world().transfers = vec![transfer(1, State::Done), transfer(2, State::Sending), offer];
+    assert_eq!(proposed(&bench, &["send", "bo"]).await, ["bob@example.org\tBob, online, xbt"], "what was typed counts");
+    assert_eq!(proposed(&bench, &["send", "x", "y", "--to", "B"]).await, ["Bob\tbob@example.org, online, xbt"]);
+    let offer = "3\tphoto\u{fffd}\u{fffd}.jpg ← bob@example.org, offered";
+    assert_eq!(proposed(&bench, &["accept", ""]).await[0], offer);
+    assert!(proposed(&bench, &["cancel", "2"]).await[0].starts_with("2\tholiday → bob@example.org, sending"));
+    assert!(proposed(&bench, &["remove", "1"]).await[0].starts_with("1\t"));
+    assert_eq!(proposed(&bench, &["resume", "2"]).await, [""; 0]);
+    assert!(proposed(&bench, &["list", "--state", "exp"]).await[0].starts_with("expired"));
+    assert!(proposed(&bench, &["wat"]).await[0].starts_with("watch"));
+    bench.kill_daemon();
+    assert_eq!(proposed(&bench, &["accept", "1"]).await, [""; 0], "no daemon is no fault");
+}
+
+#[tokio::test]
+async fn bash_completes_an_address_through_the_script() {
+    let bench = Bench::new().await;
+    let script = bench.run(&["completions", "bash"]).await.out;
+    let lines = "\nCOMP_WORDS=(xbtctl send bob@ex); COMP_CWORD=2; COMP_TYPE=9\n\
+                 _clap_complete_xbtctl xbtctl bob@ex send; echo \"[${COMPREPLY[*]}] $COMP_WORDBREAKS\"";
+    let mut bash = tokio::process::Command::new("bash");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_xbtctl")).parent().unwrap();
+    bash.arg("-c").arg(script + lines).env("XBT_SOCKET", bench.socket());
+    bash.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    let said = String::from_utf8(bash.stdin(Stdio::null()).output().await.unwrap().stdout).unwrap();
+    assert!(said.starts_with("[bob@example.org]"), "{said}");
+    assert!(!said.split_once(']').unwrap().1.contains('@'), "{said}");
+}
+
 #[tokio::test]
 async fn completions_and_manual_pages_come_from_the_same_definitions() {
     let bench = Bench::new().await;
     for shell in ["bash", "zsh", "fish"] {
-        assert!(bench.run(&["completions", shell]).await.out.contains("contacts"), "{shell}");
+        let script = bench.run(&["completions", shell]).await.out;
+        assert!(script.contains("XBT_COMPLETE") && script.contains("xbtctl"), "{shell}: {script}");
     }
     assert!(bench.run(&["man"]).await.out.contains(".TH xbtctl 1"));
     assert_eq!(bench.run(&["man", "--dir", "pages"]).await.code(), 0);

@@ -13,4 +13,5 @@ pub mod mapping;
 mod reach;
 pub mod rpc;
 pub mod store;
+pub mod try_login;
 pub mod xmpp;

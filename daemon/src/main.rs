@@ -1,6 +1,7 @@
 //! `xbtd`: see `xbtd --help` and the manual page.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use xbt_core::fault::Fault;
 use xbtd::config;
 use xbtd::daemon::Daemon;
+use xbtd::try_login;
 
 /// The xbt daemon: hands files to XMPP contacts, straight from machine to machine.
 ///
@@ -23,11 +25,17 @@ struct Args {
     /// Check the configuration and exit
     #[arg(long)]
     check_config: bool,
+    /// Log in once with the configuration, print what became of it as a line of JSON, and exit
+    #[arg(long, conflicts_with = "check_config")]
+    try_login: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let file = args.config.unwrap_or_else(config::default_path);
+    if args.try_login {
+        return try_login(&file);
+    }
     let result = if args.check_config {
         config::check(&file).map(|summary| println!("{summary}")).map_err(Fault::from)
     } else {
@@ -43,6 +51,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The line on standard output is all that is said: programs read it.
+fn try_login(file: &Path) -> ExitCode {
+    let system = |error: std::io::Error| {
+        Fault::new("system", format!("the daemon cannot run: {error}"), "the system is short of something")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system);
+    let result = runtime.and_then(|runtime| runtime.block_on(try_login::try_login(file)));
+    // Without a reader the exit code still tells.
+    let _ = writeln!(std::io::stdout(), "{}", try_login::report(&result));
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn serve(file: PathBuf) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Context, absolute};
+use crate::complete;
 use crate::failure::Failure;
 use crate::text::parse_id;
 use crate::wait::{Subscription, report};
@@ -11,7 +12,7 @@ use crate::wait::{Subscription, report};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of offers, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::offers())]
     ids: Vec<u64>,
 
     /// Receive into this folder instead of the configured one

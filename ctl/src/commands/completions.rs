@@ -1,11 +1,17 @@
 //! `xbtctl completions SHELL`
 
-use clap::CommandFactory;
-use clap_complete::Shell;
+use clap::ValueEnum;
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Zsh};
 
 use super::Context;
-use crate::cli::Cli;
+use crate::complete::VARIABLE;
 use crate::failure::Failure;
+
+/// `@` parts words for bash, and then `bob@ex` could not be completed. It asks once, when the script is read.
+const BASH_PRELUDE: &str = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}";
+
+/// A file in `$fpath` is run as the function itself at the first proposal, which must not be lost.
+const ZSH_AFTERWARDS: &str = r#"if [ "${funcstack[1]}" = _xbtctl ]; then _clap_dynamic_completer_xbtctl "$@"; fi"#;
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
@@ -15,11 +21,27 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Prints a completion script.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
+}
+
+/// Prints a script. It calls this program for every proposal, so it knows contacts and transfers.
 pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    // Into memory first: the generator panics when it cannot write.
+    let (shell, before, after): (&dyn EnvCompleter, &str, &str) = match args.shell {
+        Shell::Bash => (&Bash, BASH_PRELUDE, ""),
+        Shell::Elvish => (&Elvish, "", ""),
+        Shell::Fish => (&Fish, "", ""),
+        Shell::Zsh => (&Zsh, "", ZSH_AFTERWARDS),
+    };
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "xbtctl", &mut script);
-    context.out.line(&String::from_utf8_lossy(&script))?;
+    shell.write_registration(VARIABLE, "xbtctl", "xbtctl", "xbtctl", &mut script)?;
+    let script = String::from_utf8_lossy(&script);
+    for part in [before, script.trim(), after].iter().filter(|part| !part.is_empty()) {
+        context.out.line(part)?;
+    }
     Ok(())
 }

@@ -1,16 +1,27 @@
 //! `xbtctl contacts [add|remove|allow|deny|verify JID]`
 
-use std::io::{self, IsTerminal, Write};
-
 use serde_json::json;
 use xbt_api::{Client, Contact, Trust, Verification};
 
 use super::Context;
 use super::show::field;
+use crate::ask;
+use crate::complete;
 use crate::failure::Failure;
 use crate::out::Tone;
-use crate::table::{self, Cell};
+use crate::table::{self, Cell, Column};
 use crate::text::clean;
+
+const COLUMNS: [Column; 8] = [
+    Column::new("CONTACT").elastic(3),
+    Column::new("NAME").elastic(2),
+    Column::new("PRESENCE"),
+    Column::new("DEVICES").spare(3),
+    Column::new("TRUST").spare(4),
+    Column::new("ACCEPT").spare(5),
+    Column::new("SUBSCRIPTION").spare(1),
+    Column::new("GROUPS").elastic(1).spare(2),
+];
 
 /// What to do with the roster.
 #[derive(Debug, clap::Args)]
@@ -32,21 +43,25 @@ enum Action {
     /// Take a contact off the roster
     Remove {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Accept what this contact offers without asking
     Allow {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Ask again before anything of this contact is accepted
     Deny {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Compare the safety number with the contact, once; unknown keys are blocked from then on
     Verify {
         /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
         jid: String,
         /// The safety number that the contact reads out: verify without being asked
         #[arg(long, value_name = "SAFETY-NUMBER")]
@@ -84,7 +99,7 @@ fn changed(context: &Context, contact: &Contact, what: &str) -> Result<(), Failu
 }
 
 async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
-    let contacts = client.contacts().await?;
+    let mut contacts = client.contacts().await?;
     if context.out.json {
         return Ok(context.out.json_array(&contacts)?);
     }
@@ -92,34 +107,40 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
         context.out.note("no contacts; add one with 'xbtctl contacts add JID'");
         return Ok(());
     }
-    let rows = contacts.iter().map(row).collect();
-    let heading = ["CONTACT", "NAME", "PRESENCE", "DEVICES", "TRUST", "ACCEPT", "SUBSCRIPTION", "GROUPS"];
-    Ok(table::print(&context.out, heading, rows, &[7, 1, 0])?)
+    // Whom something can be sent to now comes first.
+    contacts.sort_by_key(|contact| (!contact.xbt, !contact.online));
+    let rows: Vec<_> = contacts.iter().map(row).collect();
+    Ok(table::print(&context.out, &COLUMNS, &rows)?)
+}
+
+/// Whether somebody is there, and can be sent to at once.
+pub fn presence(contact: &Contact) -> (&'static str, Tone) {
+    match (contact.online, contact.xbt) {
+        (_, true) => ("online, xbt", Tone::Good),
+        (true, false) => ("online", Tone::Busy),
+        (false, false) => ("offline", Tone::Faint),
+    }
 }
 
 fn row(contact: &Contact) -> [Cell; 8] {
-    let (presence, tone) = match (contact.online, contact.xbt) {
-        (_, true) => ("online, xbt", Tone::Good),
-        (true, false) => ("online", Tone::Busy),
-        (false, false) => ("offline", Tone::Plain),
-    };
+    let (presence, tone) = presence(contact);
     let devices = match contact.devices.len() {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
     let trust = match contact.trust {
-        Trust::Verified => Cell::left("verified").tone(Tone::Good),
-        Trust::Blind => Cell::left("blind"),
+        Trust::Verified => Cell::new("verified").tone(Tone::Good),
+        Trust::Blind => Cell::new("blind"),
     };
     [
-        Cell::left(clean(&contact.jid)),
-        Cell::left(clean(contact.name.as_deref().unwrap_or(""))),
-        Cell::left(presence).tone(tone),
-        Cell::left(devices),
+        Cell::new(clean(&contact.jid)),
+        Cell::new(clean(contact.name.as_deref().unwrap_or(""))),
+        Cell::new(presence).tone(tone),
+        Cell::new(devices),
         trust,
-        Cell::left(if contact.allowed { "always" } else { "ask" }),
-        Cell::left(contact.subscription.as_str()),
-        Cell::left(clean(&contact.groups.join(", "))),
+        Cell::new(if contact.allowed { "always" } else { "ask" }),
+        Cell::new(contact.subscription.as_str()),
+        Cell::new(clean(&contact.groups.join(", "))),
     ]
 }
 
@@ -132,16 +153,16 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
         return Ok(context.out.json_line(&verification)?);
     }
     show_safety_numbers(context, &verification)?;
-    if !io::stdin().is_terminal() {
+    if !ask::is_possible() {
         context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
         let question = format!(
-            "Compare {} by voice or face to face. Does your contact see the same number there? [y/N] ",
+            "Compare {} by voice or face to face. Does your contact see the same number there?",
             clean(&device.safety_number)
         );
-        if ask(&question).await? {
+        if ask::yes(&question).await? {
             let contact = client.contact_confirm(jid.clone(), device.safety_number).await?;
             changed(context, &contact, "verified")?;
         } else {
@@ -163,17 +184,4 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
         field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
     Ok(out.flush()?)
-}
-
-/// Asks a question to which only `y` or `yes` means yes.
-async fn ask(question: &str) -> Result<bool, Failure> {
-    let _ = io::stderr().write_all(question.as_bytes());
-    // On a thread of its own, so that Ctrl-C is noticed meanwhile.
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await.map_err(io::Error::other).and_then(|result| result);
-    let answer = answer.map_err(|error| Failure::local(format!("the answer cannot be read: {error}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

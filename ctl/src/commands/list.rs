@@ -6,11 +6,20 @@ use xbt_api::{Client, Direction, ListQuery, State, Transfer};
 use super::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
-use crate::table::{self, Cell};
-use crate::text::{arrow, clean, duration, percent, rate, shorten, size};
+use crate::table::{self, Cell, Column};
+use crate::text::{arrow, clean, duration, percent, rate, size};
+use crate::time::Clock;
 
-/// Longest reason in the column of states.
-const MAX_WHY: usize = 40;
+const COLUMNS: [Column; 8] = [
+    Column::new("ID").right(),
+    Column::new(""),
+    Column::new("CONTACT").elastic(3),
+    Column::new("NAME").elastic(1),
+    Column::new("SIZE").right().spare(3),
+    Column::new("STATE").elastic(2),
+    Column::new("RATE").spare(2),
+    Column::new("CHANGED").spare(1),
+];
 
 /// Which transfers.
 #[derive(Debug, clap::Args)]
@@ -51,14 +60,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     } else if transfers.is_empty() {
         context.out.note("no transfers");
     } else {
-        let rows = transfers.iter().map(row).collect();
-        let heading = ["ID", "", "CONTACT", "NAME", "SIZE", "STATE", "RATE"];
-        table::print(&context.out, heading, rows, &[3, 2, 5])?;
+        let clock = Clock::new(false);
+        let rows: Vec<_> = transfers.iter().map(|transfer| row(transfer, &clock)).collect();
+        table::print(&context.out, &COLUMNS, &rows)?;
     }
     Ok(())
 }
 
-async fn all_pages(client: &Client, mut query: ListQuery) -> Result<Vec<Transfer>, Failure> {
+/// Every page of an answer.
+pub async fn all_pages(client: &Client, mut query: ListQuery) -> Result<Vec<Transfer>, Failure> {
     let mut all = Vec::new();
     loop {
         let page = client.list(query.clone()).await?;
@@ -72,24 +82,30 @@ async fn all_pages(client: &Client, mut query: ListQuery) -> Result<Vec<Transfer
     }
 }
 
-fn row(transfer: &Transfer) -> [Cell; 7] {
-    let speed = match (transfer.rate, transfer.eta_s) {
-        (0, _) => String::new(),
-        (bytes, None) => rate(bytes),
-        (bytes, Some(seconds)) => format!("{}, {} left", rate(bytes), duration(seconds)),
-    };
+fn row(transfer: &Transfer, clock: &Clock) -> [Cell; 8] {
     [
-        Cell::right(transfer.id.to_string()),
-        Cell::left(arrow(transfer.direction)),
-        Cell::left(clean(&transfer.contact)),
-        Cell::left(clean(&transfer.name)),
-        Cell::right(size(transfer.size)),
-        Cell::left(state_text(transfer)).tone(tone(transfer.state)),
-        Cell::left(speed),
+        Cell::new(transfer.id.to_string()),
+        Cell::new(arrow(transfer.direction)),
+        Cell::new(clean(&transfer.contact)),
+        Cell::new(clean(&transfer.name)),
+        Cell::new(size(transfer.size)),
+        Cell::new(state_text(transfer)).tone(tone(transfer)),
+        Cell::new(speed(transfer)),
+        Cell::new(clock.ago(&transfer.updated)).tone(Tone::Faint),
     ]
 }
 
-fn state_text(transfer: &Transfer) -> String {
+/// `10.7 MiB/s, 1m 50s left`, or nothing while nothing moves.
+pub fn speed(transfer: &Transfer) -> String {
+    match (transfer.rate, transfer.eta_s) {
+        (0, _) => String::new(),
+        (bytes, None) => rate(bytes),
+        (bytes, Some(seconds)) => format!("{}, {} left", rate(bytes), duration(seconds)),
+    }
+}
+
+/// `sending 50%`, `queued (bob is offline)`.
+pub fn state_text(transfer: &Transfer) -> String {
     // Which of the active states a paused transfer is in says nothing.
     let moving = matches!(transfer.state, State::Connecting | State::Sending | State::Receiving);
     let mut text = if transfer.paused && moving { "paused".to_owned() } else { transfer.state.to_string() };
@@ -98,7 +114,7 @@ fn state_text(transfer: &Transfer) -> String {
         State::Connecting if transfer.done_bytes > 0 => text += &format!(" {}%", percent(transfer)),
         State::Failed => {
             if let Some(error) = &transfer.error {
-                text += &format!(" ({})", shorten(&clean(&error.message), MAX_WHY));
+                text += &format!(" ({})", clean(&error.message));
             }
         }
         State::Connecting
@@ -114,18 +130,20 @@ fn state_text(transfer: &Transfer) -> String {
         text += ", paused";
     }
     if let Some(why) = &transfer.why {
-        text += &format!(" ({})", shorten(&clean(&why.text), MAX_WHY));
+        text += &format!(" ({})", clean(&why.text));
     }
     text
 }
 
-/// The colour of a state.
-pub fn tone(state: State) -> Tone {
-    match state {
+/// The colour of a transfer's state.
+pub fn tone(transfer: &Transfer) -> Tone {
+    match transfer.state {
         State::Done => Tone::Good,
         State::Failed | State::Expired => Tone::Bad,
+        State::Offered if transfer.direction == Direction::In => Tone::Attention,
+        State::Sending | State::Receiving | State::Connecting | State::Preparing if transfer.paused => Tone::Faint,
         State::Sending | State::Receiving | State::Connecting | State::Preparing => Tone::Busy,
-        State::Offered => Tone::Attention,
-        State::Queued | State::Declined | State::Cancelled | State::Elsewhere => Tone::Plain,
+        State::Queued | State::Offered => Tone::Plain,
+        State::Declined | State::Cancelled | State::Elsewhere => Tone::Faint,
     }
 }

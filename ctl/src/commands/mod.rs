@@ -5,14 +5,17 @@ pub mod cancel;
 pub mod completions;
 pub mod contacts;
 pub mod decline;
+mod dry_run;
 pub mod list;
 pub mod man;
 pub mod pause;
 pub mod remove;
 pub mod resume;
 pub mod send;
+pub mod setup;
 pub mod show;
-mod status;
+pub mod status;
+mod top;
 mod watch;
 
 use std::cell::RefCell;
@@ -42,20 +45,17 @@ impl Context {
 
     /// Connects to the daemon.
     pub async fn connect(&self) -> Result<Client, Failure> {
-        let default;
-        let path = match &self.socket {
-            Some(path) => path,
-            None => {
-                default = xbt_api::default_socket().ok_or_else(|| {
-                    Failure::usage(
-                        "the daemon's socket is not known",
-                        "give it with --socket or XBT_SOCKET: none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set",
-                    )
-                })?;
-                &default
-            }
-        };
-        Ok(Client::connect(path).await?)
+        Ok(Client::connect(&self.socket_path()?).await?)
+    }
+
+    /// Where the daemon listens.
+    pub fn socket_path(&self) -> Result<PathBuf, Failure> {
+        self.socket.clone().or_else(xbt_api::default_socket).ok_or_else(|| {
+            Failure::usage(
+                "the daemon's socket is not known",
+                "give it with --socket or XBT_SOCKET: none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set",
+            )
+        })
     }
 
     /// Remembers which transfers an interrupt leaves to themselves.
@@ -104,7 +104,8 @@ pub fn absolute(path: &Path) -> Result<String, Failure> {
 /// Runs a command.
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Status => status::run(context).await,
+        Command::Setup(args) => setup::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
         Command::Send(args) => send::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
@@ -115,6 +116,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Resume(args) => resume::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Contacts(args) => contacts::run(context, args).await,
+        Command::Top => top::run(context).await,
         Command::Watch => watch::run(context).await,
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),

@@ -1,6 +1,7 @@
 //! `xbtctl pause ID…`
 
 use super::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::text::parse_id;
 
@@ -8,7 +9,7 @@ use crate::text::parse_id;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of transfers, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::running())]
     ids: Vec<u64>,
 }
 

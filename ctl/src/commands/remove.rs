@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::text::parse_id;
 
@@ -10,7 +11,7 @@ use crate::text::parse_id;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers of transfers that have ended, as 'xbtctl list' shows them
-    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::ended())]
     ids: Vec<u64>,
 
     /// Also delete the files that were received

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use xbt_api::{SendRequest, Transfer};
 
-use super::{Context, absolute};
+use super::{Context, absolute, dry_run};
+use crate::complete;
 use crate::failure::Failure;
 use crate::spool::Spool;
 use crate::text::{clean, files, parse_duration, size, title};
@@ -14,19 +15,20 @@ use crate::wait::{Subscription, report};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A bare JID, or a name on the roster
-    contact: String,
+    #[arg(add = complete::contacts())]
+    pub contact: String,
 
     /// Files and folders, which become one content; '-' is standard input (with --name)
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
     /// A further recipient; may be given several times
-    #[arg(long, value_name = "CONTACT")]
-    to: Vec<String>,
+    #[arg(long, value_name = "CONTACT", add = complete::contacts())]
+    pub to: Vec<String>,
 
     /// What the content is called, instead of its path's last part
     #[arg(long)]
-    name: Option<String>,
+    pub name: Option<String>,
 
     /// A word to the recipients
     #[arg(short, long, value_name = "TEXT")]
@@ -39,6 +41,10 @@ pub struct Args {
     /// Wait until every recipient has it
     #[arg(short, long)]
     wait: bool,
+
+    /// Only say what would be sent to whom
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
 }
 
 /// Queues a send.
@@ -52,6 +58,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     // Before standard input is read, which may take long.
     let client = context.connect().await?;
+    if args.dry_run {
+        return dry_run::run(context, &client, args, paths).await;
+    }
     let mut spool = None;
     if let Some(name) = stdin_name {
         let read = Spool::read_stdin(name).await?;

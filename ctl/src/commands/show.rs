@@ -5,16 +5,21 @@ use std::io;
 use xbt_api::{TransferDetails, Way};
 
 use super::Context;
-use super::list::tone;
+use super::list::{speed, tone};
+use crate::complete;
 use crate::failure::Failure;
-use crate::out::Out;
-use crate::text::{clean, duration, files, parse_id, percent, rate, size, title};
+use crate::out::{Out, Tone};
+use crate::text::{bar, clean, files, parse_id, percent, size, title};
+use crate::time::Clock;
+
+/// Columns of the bar.
+const BAR: usize = 24;
 
 /// Which transfer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number of a transfer, as 'xbtctl list' shows it
-    #[arg(value_name = "ID", value_parser = parse_id)]
+    #[arg(value_name = "ID", value_parser = parse_id, add = complete::any())]
     id: u64,
 }
 
@@ -24,9 +29,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if context.out.json {
         context.out.json_line(&details)?;
     } else {
-        summary(&context.out, &details)?;
+        let clock = Clock::new(context.out.is_terminal());
+        summary(&context.out, &details, &clock)?;
         connection(&context.out, &details)?;
-        contents(&context.out, &details)?;
+        contents(&context.out, &details, &clock)?;
     }
     Ok(())
 }
@@ -40,10 +46,10 @@ fn optional(out: &Out, key: &str, value: Option<&str>) -> io::Result<()> {
     value.map_or(Ok(()), |value| field(out, key, &clean(value)))
 }
 
-fn summary(out: &Out, details: &TransferDetails) -> io::Result<()> {
+fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()> {
     let transfer = &details.transfer;
-    out.line(&format!("{} {}", transfer.id, title(transfer)))?;
-    let mut state = out.paint(tone(transfer.state), transfer.state.as_str());
+    out.line(&out.paint(Tone::Strong, &format!("{} {}", transfer.id, title(transfer))))?;
+    let mut state = out.paint(tone(transfer), transfer.state.as_str());
     if transfer.paused {
         state += ", paused";
     }
@@ -58,17 +64,20 @@ fn summary(out: &Out, details: &TransferDetails) -> io::Result<()> {
         }
     }
     field(out, "size", &format!("{}, {}", size(transfer.size), files(transfer.files)))?;
-    field(out, "moved", &format!("{} ({}%)", size(transfer.done_bytes), percent(transfer)))?;
+    let mut moved = format!("{} ({}%)", size(transfer.done_bytes), percent(transfer));
+    if out.is_terminal() && !transfer.state.has_ended() {
+        moved = format!("{} {moved}", out.paint(tone(transfer), &bar(transfer.done_bytes, transfer.size, BAR)));
+    }
+    field(out, "moved", &moved)?;
     if transfer.rate > 0 {
-        let left = transfer.eta_s.map_or(String::new(), |seconds| format!(", {} left", duration(seconds)));
-        field(out, "rate", &(rate(transfer.rate) + &left))?;
+        field(out, "rate", &speed(transfer))?;
     }
     optional(out, "message", transfer.message.as_deref())?;
     optional(out, "path", transfer.path.as_deref())?;
     optional(out, "info-hash", transfer.info_hash.as_deref())?;
-    field(out, "created", &clean(&transfer.created))?;
-    field(out, "updated", &clean(&transfer.updated))?;
-    optional(out, "expires", details.expires.as_deref())
+    field(out, "created", &clock.moment(&transfer.created))?;
+    field(out, "updated", &clock.moment(&transfer.updated))?;
+    details.expires.as_deref().map_or(Ok(()), |expires| field(out, "expires", &clock.moment(expires)))
 }
 
 fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
@@ -84,16 +93,17 @@ fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     Ok(())
 }
 
-fn contents(out: &Out, details: &TransferDetails) -> io::Result<()> {
+fn contents(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()> {
     if !details.history.is_empty() {
-        out.line("history:")?;
+        out.line(&out.paint(Tone::Strong, "history:"))?;
     }
     for item in &details.history {
         let reason = item.reason.as_deref().map_or(String::new(), |reason| format!(" ({})", clean(reason)));
-        out.line(&format!("  {}  {}{reason}", clean(&item.at), clean(&item.state)))?;
+        let at = out.paint(Tone::Faint, &clock.time_and_date(&item.at));
+        out.line(&format!("  {at}  {}{reason}", clean(&item.state)))?;
     }
     if !details.file_list.is_empty() {
-        out.line("files:")?;
+        out.line(&out.paint(Tone::Strong, "files:"))?;
     }
     for file in &details.file_list {
         out.line(&format!("  {:>10}  {}", size(file.size), clean(&file.path)))?;

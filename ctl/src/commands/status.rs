@@ -1,4 +1,4 @@
-//! `xbtctl status`
+//! `xbtctl status [--format LINE]`
 
 use std::io;
 
@@ -7,11 +7,31 @@ use xbt_api::{Connection, Status};
 use super::Context;
 use super::show::field;
 use crate::failure::Failure;
+use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
 use crate::text::{clean, duration, rate};
 
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one line of your own, such as '{connection} {active} {rate_up}'
+    #[arg(long, value_name = "LINE", long_help = FORMAT_HELP, conflicts_with = "json")]
+    format: Option<String>,
+}
+
+const FORMAT_HELP: &str = "\
+Print one line of your own, such as '{connection} {active} {rate_up}'
+
+Between braces: connection, jid, device, version; the numbers of transfers active, waiting, asking (offers to answer),
+paused, ended, total; links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers)";
+
 /// Shows how the daemon stands.
-pub async fn run(context: &Context) -> Result<(), Failure> {
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if let Some(template) = &args.format {
+        let status = context.connect().await?.status().await?;
+        let line = format(template, &status).map_err(|key| not_a_key(&key))?;
+        return Ok(context.out.line(&line)?);
+    }
     let status = context.connect().await?.status().await?;
     if context.out.json {
         context.out.json_line(&status)?;
@@ -20,6 +40,14 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
         daemon(&context.out, &status)?;
     }
     Ok(())
+}
+
+fn not_a_key(key: &str) -> Failure {
+    let message = match key {
+        "" => "a brace stands alone in --format".to_owned(),
+        key => format!("there is nothing called {{{key}}} in --format"),
+    };
+    Failure::usage(message, format!("these are there: {KEYS}; a brace itself is written twice"))
 }
 
 fn connection(out: &Out, status: &Status) -> io::Result<()> {
@@ -63,7 +91,13 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     };
     field(out, "listening", &list(&status.listen))?;
     field(out, "mapped", &list(&status.mapped))?;
-    let rates = format!("{} up, {} down, {} links", rate(status.upload_rate), rate(status.download_rate), status.links);
+    let rates = format!(
+        "{} up, {} down, {} {}",
+        rate(status.upload_rate),
+        rate(status.download_rate),
+        status.links,
+        if status.links == 1 { "link" } else { "links" }
+    );
     field(out, "rates", &rates)?;
     let counts = status.counts;
     let numbers = [

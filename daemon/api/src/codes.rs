@@ -144,6 +144,8 @@ codes! {
         USAGE = "usage";
         /// Interrupted by the person.
         INTERRUPTED = "interrupted";
+        /// There is a configuration already, and nobody allowed to replace it.
+        CONFIG_EXISTS = "config-exists";
         /// Reading or writing on this side failed.
         LOCAL_IO = "local-io";
         /// The transfer was declined.

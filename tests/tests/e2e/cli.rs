@@ -193,7 +193,7 @@ fn manual_and_completions_are_made_from_the_commands_themselves() {
     let stage = Stage::new();
     let alice = stage.person("alice"); // no daemon runs, and none is needed
     for shell in ["bash", "zsh", "fish"] {
-        assert!(alice.ctl.ok(&["completions", shell]).contains("decline"), "{shell}");
+        assert!(alice.ctl.ok(&["completions", shell]).contains("xbtctl"), "{shell}");
     }
     let folder = alice.home().join("man");
     fs::create_dir(&folder).unwrap();

@@ -1,0 +1,68 @@
+//! `xbtctl send --dry-run`: what would be sent to whom.
+
+use serde_json::json;
+use xbt_api::{Client, Contact, Subscription, codes};
+
+use super::Context;
+use super::contacts::presence;
+use super::send::Args;
+use crate::failure::Failure;
+use crate::survey::{Survey, survey};
+use crate::text::{clean, files, size};
+
+/// Looks at everything that a send would meet, and says it.
+pub async fn run(context: &Context, client: &Client, args: Args, paths: Vec<String>) -> Result<(), Failure> {
+    if paths.is_empty() {
+        return Err(Failure::usage("what comes from standard input is not known before", "leave out --dry-run"));
+    }
+    let roster = client.contacts().await?;
+    let whom = std::iter::once(&args.contact).chain(&args.to);
+    let whom = whom.map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
+    let name = args.name;
+    // A large folder on a slow disk takes its time, in which Ctrl-C is to be noticed.
+    let found = tokio::task::spawn_blocking(move || survey(&paths, name.as_deref())).await;
+    let found = found.map_err(|error| Failure::local(format!("the files could not be looked through: {error}")))?;
+    let Survey { name, files: count, size: bytes } = found.map_err(|error| Failure { errors: vec![error], exit: 1 })?;
+    if !context.out.json {
+        context.out.line(&format!("would send {}: {}, {}", clean(&name), files(count), size(bytes)))?;
+    }
+    for contact in whom {
+        if context.out.json {
+            context.out.json_line(&json!({
+                "dry_run": true, "contact": contact.jid, "name": name, "files": count, "size": bytes,
+                "online": contact.online, "xbt": contact.xbt,
+            }))?;
+            continue;
+        }
+        let (there, tone) = presence(contact);
+        let when = match (contact.subscription, contact.xbt) {
+            (Subscription::None | Subscription::From, false) => "not before they let you see when they are online",
+            (_, true) => "at once",
+            (_, false) => "when they are next online with xbt",
+        };
+        let there = context.out.paint(tone, there);
+        context.out.line(&format!("  to {} ({there}): {when}", clean(&contact.jid)))?;
+    }
+    Ok(())
+}
+
+/// Whom a text means: as the daemon has it, a name that one contact has, else a bare JID of the roster.
+fn meant<'a>(roster: &'a [Contact], text: &str) -> Result<&'a Contact, Failure> {
+    let mut named = roster.iter().filter(|contact| contact.name.as_deref() == Some(text));
+    match (named.next(), named.next()) {
+        (Some(contact), None) => return Ok(contact),
+        (Some(_), Some(_)) => {
+            let message = format!("several contacts are called {}", clean(text));
+            return Err(Failure::refused(codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
+        }
+        (None, _) => {}
+    }
+    roster.iter().find(|contact| contact.jid.eq_ignore_ascii_case(text)).ok_or_else(|| {
+        let message = format!("{} is not on your roster", clean(text));
+        Failure::refused(
+            codes::UNKNOWN_CONTACT,
+            message,
+            "'xbtctl contacts' lists them; 'xbtctl contacts add' adds one",
+        )
+    })
+}

@@ -1,0 +1,236 @@
+//! `xbtctl setup`: from an XMPP address to a daemon that runs.
+
+mod document;
+mod login;
+mod password;
+mod unit;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use xbt_api::{ApiError, codes};
+
+use self::document::Document;
+use self::login::Trial;
+use self::password::Store;
+use super::Context;
+use crate::ask;
+use crate::failure::Failure;
+use crate::out::Tone;
+use crate::text::clean;
+
+/// How often a person may type the password.
+const TRIES: usize = 3;
+
+/// What would be asked otherwise.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Your XMPP address, such as alice@example.org
+    #[arg(long)]
+    jid: Option<String>,
+
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+
+    /// The server to connect to, instead of the one that DNS names
+    #[arg(long, value_name = "HOST[:PORT]")]
+    server: Option<String>,
+
+    /// How the server is spoken to [default: starttls]
+    #[arg(long, value_name = "KIND", value_parser = ["starttls", "direct"])]
+    tls: Option<String>,
+
+    /// Certificates (PEM) of an authority of your own, which alone is trusted then
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Where the password is kept
+    #[arg(long, value_enum, default_value_t = Store::Auto, value_name = "WHERE")]
+    keep: Store,
+
+    /// The configuration to write [default: $XDG_CONFIG_HOME/xbt/xbtd.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Write the configuration without trying the login
+    #[arg(long)]
+    no_login: bool,
+
+    /// Leave the systemd unit alone
+    #[arg(long)]
+    no_unit: bool,
+
+    /// Answer every question with yes
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Asks, tries, writes, starts.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = match &args.config {
+        Some(path) => PathBuf::from(super::absolute(path)?),
+        None => config_home()?.join("xbt/xbtd.toml"),
+    };
+    let old = may_replace(context, &config, &args).await?;
+    let mut document = Document {
+        jid: jid(&args).await?,
+        server: args.server.clone(),
+        tls: args.tls.clone(),
+        ca_file: args.ca_file.as_deref().map(super::absolute).transpose()?,
+        download_dir: document::own_download_dir(),
+    };
+    let password = log_in(context, &args, &mut document).await?;
+    let folder = config.parent().unwrap_or(Path::new("/"));
+    document::make_private_folder(folder)?;
+    let place = password::keep(context, args.keep, &document.jid, &password, folder).await?;
+    let backup = document::write(&config, &document.text(&place), old)?;
+    if let Some(backup) = &backup {
+        context.out.remark(&format!("The old configuration is now {}.", backup.display()))?;
+    }
+    context.out.remark(&format!("Written: {}. The password is in {}.", config.display(), place.told()))?;
+    let started = unit::offer(context, args.no_unit, args.yes, args.config.is_some()).await?;
+    if context.out.json {
+        let written = config.to_string_lossy();
+        context.out.json_line(&json!({
+            "jid": document.jid, "config": written, "password": place.code(), "unit": started.as_str(),
+        }))?;
+    }
+    next_steps(context, started)
+}
+
+/// Whether there is a configuration that the person lets us replace.
+async fn may_replace(context: &Context, config: &Path, args: &Args) -> Result<bool, Failure> {
+    let there = config.try_exists().unwrap_or(true);
+    if !there || args.yes {
+        return Ok(there);
+    }
+    let path = config.display();
+    if !ask::is_possible() || args.password_stdin || context.out.json {
+        let hint = "--yes replaces it and keeps the old one beside it";
+        return Err(Failure::refused(codes::CONFIG_EXISTS, format!("there is a configuration already: {path}"), hint));
+    }
+    let question = format!("There is a configuration already: {path}\nReplace it? The old one is kept beside it.");
+    match ask::yes(&question).await? {
+        true => Ok(true),
+        false => Err(Failure::refused(codes::CONFIG_EXISTS, "nothing was changed", "edit it, or answer with y")),
+    }
+}
+
+async fn jid(args: &Args) -> Result<String, Failure> {
+    let given = match &args.jid {
+        Some(jid) => jid.trim().to_owned(),
+        None if ask::is_possible() && !args.password_stdin => {
+            ask::line("Your XMPP address (such as alice@example.org): ").await?
+        }
+        None => return Err(Failure::usage("missing: --jid", "give your address: --jid alice@example.org")),
+    };
+    // What exactly an address is the daemon knows; this catches slips.
+    let sound = given.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    match sound && !given.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+        true => Ok(given),
+        false => Err(Failure::refused(
+            codes::INVALID_JID,
+            format!("\"{given}\" is not the address of an account"),
+            "it looks like alice@example.org; your server's web page or your chat program shows it",
+        )),
+    }
+}
+
+/// Asks for the password and tries it until it is right, or the person gives up; the password.
+async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Result<String, Failure> {
+    let asks = ask::is_possible() && !args.password_stdin;
+    let daemon = if args.no_login { None } else { Some(login::find_daemon()?) };
+    let mut tries = 0;
+    let mut password = ask_password(args, &document.jid).await?;
+    loop {
+        tries += 1;
+        let Some(daemon) = &daemon else { return Ok(password) };
+        let host = document.jid.split_once('@').map_or("", |(_, domain)| domain);
+        context.out.note(&format!("Logging in at {} …", document.server.as_deref().unwrap_or(host)));
+        let error = match Trial::prepare(document, &password)?.run(daemon).await? {
+            Ok(jid) => {
+                context.out.remark(&format!("{} {} can log in.", context.out.paint(Tone::Good, "✓"), clean(&jid)))?;
+                document.jid = jid;
+                return Ok(password);
+            }
+            Err(error) => error,
+        };
+        if !asks || tries >= TRIES {
+            return Err(Failure { errors: vec![error], exit: 1 });
+        }
+        let unreachable = error.code == "server-unreachable";
+        if !unreachable && error.code != "wrong-password" {
+            return Err(Failure { errors: vec![error], exit: 1 });
+        }
+        let _ = context.out.fail(&Failure { errors: vec![error.clone()], exit: 1 });
+        if unreachable {
+            let server = ask::line("Another server to connect to, as host or host:port (nothing: give up): ").await?;
+            if server.is_empty() {
+                let hint = "nothing was written; 'xbtctl setup --no-login' writes the configuration all the same";
+                return Err(Failure::refused(&error.code, "no login", hint));
+            }
+            document.server = Some(server);
+        } else {
+            password = ask_password(args, &document.jid).await?;
+        }
+    }
+}
+
+async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
+    let password = if args.password_stdin {
+        ask::read_line().await?.trim_end_matches(['\n', '\r']).to_owned()
+    } else if ask::is_possible() {
+        ask::hidden(&format!("Password of {} (it is not shown): ", clean(jid))).await?
+    } else {
+        return Err(Failure::usage("there is no terminal to ask in", "give the password with --password-stdin"));
+    };
+    if password.is_empty() || password.chars().any(char::is_control) {
+        let hint = "give it on one line, without control characters";
+        return Err(Failure::refused("password-bad", "that cannot be a password", hint));
+    }
+    Ok(password)
+}
+
+fn config_home() -> Result<PathBuf, Failure> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+    home.ok_or_else(|| Failure::usage("it is not known where your configuration is", "set HOME, or give --config"))
+}
+
+fn next_steps(context: &Context, started: unit::Started) -> Result<(), Failure> {
+    let out = &context.out;
+    let mut steps: Vec<(&str, &str)> = match started {
+        unit::Started::Enabled | unit::Started::Restarted => vec![("xbtctl status", "whether you are online")],
+        unit::Started::Running => vec![("systemctl --user restart xbtd", "the daemon that runs needs a restart")],
+        unit::Started::No => vec![("systemctl --user enable --now xbtd", "starts the daemon now and at every login")],
+        unit::Started::Unavailable => vec![("xbtd", "the daemon; it stays in the foreground")],
+    };
+    steps.extend([
+        ("xbtctl contacts", "who is there, and who runs xbt"),
+        ("xbtctl send bob@example.org Pictures/holiday", "sends a file or folder, now or when Bob is next online"),
+        ("xbtctl top", "watches it go"),
+    ]);
+    out.remark("\nNext:")?;
+    let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    for (command, what) in steps {
+        let padding = " ".repeat(width - command.len());
+        out.remark(&format!("  {}{padding}  {what}", out.paint(Tone::Strong, command)))?;
+    }
+    Ok(())
+}
+
+/// What the daemon says about a login, or its configuration.
+fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
+    let hint = match code {
+        "wrong-password" => "check the address and the password; does a chat program log in with them?",
+        "server-unreachable" => {
+            "check what stands behind the @ and your network; if the server has another name, give it with --server"
+        }
+        "bad-certificate" => {
+            "if the server has an authority of its own, give its certificate with --ca-file; otherwise somebody may be listening"
+        }
+        _ => hint,
+    };
+    ApiError::new(code, message, hint)
+}

@@ -1,0 +1,107 @@
+//! Moments, for people: how long ago, and by the clock on their wall.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::text::{clean, duration};
+
+/// What "ago" and "local" mean.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    now: Timestamp,
+    /// None: as the daemon says it, in UTC.
+    zone: Option<TimeZone>,
+}
+
+impl Clock {
+    /// The present. `local`: moments are told by the clock on the wall, else as they are on the wire.
+    pub fn new(local: bool) -> Self {
+        Self { now: Timestamp::now(), zone: local.then(TimeZone::system) }
+    }
+
+    /// At a moment of the test's choice.
+    #[cfg(test)]
+    pub fn at(now: &str, zone: Option<TimeZone>) -> Self {
+        Self { now: now.parse().unwrap_or(Timestamp::UNIX_EPOCH), zone }
+    }
+
+    /// `3m ago`; nothing for what is no time.
+    pub fn ago(&self, moment: &str) -> String {
+        match self.seconds_since(moment) {
+            None => String::new(),
+            Some(seconds) if seconds < 0 => format!("in {}", rough(seconds.unsigned_abs())),
+            Some(0) => "now".to_owned(),
+            Some(seconds) => format!("{} ago", rough(seconds.unsigned_abs())),
+        }
+    }
+
+    /// Date and time, and how long ago that was.
+    pub fn moment(&self, moment: &str) -> String {
+        let told = self.time_and_date(moment);
+        match self.ago(moment) {
+            ago if ago.is_empty() => told,
+            ago => format!("{told} ({ago})"),
+        }
+    }
+
+    /// Date and time.
+    pub fn time_and_date(&self, moment: &str) -> String {
+        match (&self.zone, moment.parse::<Timestamp>()) {
+            (Some(zone), Ok(time)) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            (Some(_), Err(_)) | (None, _) => clean(moment),
+        }
+    }
+
+    /// The time of day for what happens now; the whole moment where it is for programs.
+    pub fn time_of_day(&self, moment: &str) -> String {
+        match (&self.zone, moment.parse::<Timestamp>()) {
+            (Some(zone), Ok(time)) => time.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string(),
+            (Some(_), Err(_)) | (None, _) => clean(moment),
+        }
+    }
+
+    fn seconds_since(&self, moment: &str) -> Option<i64> {
+        let then: Timestamp = moment.parse().ok()?;
+        Some(self.now.as_second() - then.as_second())
+    }
+}
+
+/// The largest unit only: nobody wants to know the seconds of last week.
+fn rough(seconds: u64) -> String {
+    let whole = duration(seconds);
+    whole.split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn how_long_ago_is_told_in_the_largest_unit() {
+        let clock = Clock::at("2026-01-31T12:00:00Z", None);
+        for (moment, text) in [
+            ("2026-01-31T12:00:00.4Z", "now"),
+            ("2026-01-31T11:59:20Z", "40s ago"),
+            ("2026-01-31T09:30:00Z", "2h ago"),
+            ("2025-12-31T12:00:00Z", "31d ago"),
+            ("2026-01-31T12:05:01Z", "in 5m"),
+            ("nonsense", ""),
+        ] {
+            assert_eq!(clock.ago(moment), text, "{moment}");
+        }
+    }
+
+    #[test]
+    fn moments_are_told_by_the_local_clock_on_a_terminal_and_as_on_the_wire_elsewhere() {
+        let moment = "2026-01-31T11:58:00Z";
+        let wire = Clock::at("2026-01-31T12:00:00Z", None);
+        assert_eq!(wire.moment(moment), "2026-01-31T11:58:00Z (2m ago)");
+        assert_eq!(wire.time_of_day(moment), moment);
+        let east = TimeZone::fixed(jiff::tz::offset(5));
+        let local = Clock::at("2026-01-31T12:00:00Z", Some(east));
+        assert_eq!(local.moment(moment), "2026-01-31 16:58:00 (2m ago)");
+        assert_eq!(local.time_of_day(moment), "16:58:00");
+        assert_eq!(local.moment("\u{1b}x"), "\u{fffd}x");
+    }
+}

@@ -1,0 +1,88 @@
+//! What is installed: the Debian package, the units, the manual.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use xbt_tests::ctl::text;
+use xbt_tests::programs;
+
+/// What systemd makes of a unit's hardening may not get worse than this (`systemd-analyze security`).
+const SYSTEM_UNIT_EXPOSURE: f64 = 1.5;
+const USER_UNIT_EXPOSURE: f64 = 6.5;
+
+fn root() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
+}
+
+fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    found.is_ok_and(|found| found.status.success())
+}
+
+#[track_caller]
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn the_debian_package_holds_everything_and_its_programs_run() {
+    if !has("dpkg-deb") || !has("objdump") {
+        println!("not run: this is no Debian with binutils");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [programs::xbtd(), programs::xbtctl()];
+    let mut build = Command::new(root().join("config/debian/build.sh"));
+    build.arg(programs[0].parent().unwrap()).arg(folder.path()).env("XBT_DEB_FLAGS", "-Znone");
+    said(&mut build);
+    let package = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(text(&package).ends_with(".deb"), "{package:?}");
+    let laid = folder.path().join("laid");
+    said(Command::new("dpkg-deb").arg("-x").args([&package, &laid]));
+    for file in [
+        "bin/xbtd",
+        "bin/xbtctl",
+        "lib/systemd/user/xbtd.service",
+        "lib/systemd/system/xbtd.service",
+        "share/man/man1/xbtd.1.gz",
+        "share/man/man1/xbtctl.1.gz",
+        "share/man/man1/xbtctl-setup.1.gz",
+        "share/bash-completion/completions/xbtctl",
+        "share/zsh/vendor-completions/_xbtctl",
+        "share/fish/vendor_completions.d/xbtctl.fish",
+        "share/doc/xbt/xbtd.toml",
+        "share/doc/xbt/copyright",
+        "share/doc/xbt/quickstart.md",
+    ] {
+        let length = fs::metadata(laid.join("usr").join(file)).unwrap_or_else(|error| panic!("{file}: {error}")).len();
+        assert!(length > 0, "{file} is empty");
+    }
+    for program in ["xbtd", "xbtctl"] {
+        assert!(said(Command::new(laid.join("usr/bin").join(program)).arg("--version")).starts_with(program));
+    }
+    let unit = fs::read_to_string(laid.join("usr/lib/systemd/user/xbtd.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/bin/xbtd\n"), "{unit}");
+    let about = said(Command::new("dpkg-deb").arg("-f").arg(&package));
+    assert!(about.contains("Package: xbt") && about.contains("libc6 (>= 2."), "{about}");
+}
+
+#[test]
+fn the_units_are_as_closed_as_they_were() {
+    if !has("systemd-analyze") {
+        println!("not run: there is no systemd-analyze");
+        return;
+    }
+    for (unit, most) in [("xbtd-system.service", SYSTEM_UNIT_EXPOSURE), ("xbtd.service", USER_UNIT_EXPOSURE)] {
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.args(["security", "--no-pager", "--offline=yes"]).arg(root().join("systemd").join(unit));
+        let told = said(&mut analyze);
+        let (_, score) = told.split_once(": ").filter(|_| told.contains("Overall")).unwrap();
+        let score = score.rsplit_once("exposure level for").map_or(score, |(_, tail)| tail);
+        let score: f64 = score.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+        assert!(score <= most, "{unit}: {score}");
+    }
+}

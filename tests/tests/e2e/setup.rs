@@ -1,0 +1,200 @@
+//! `xbtctl setup`: from an address and a password to a daemon that is online.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use xbt_tests::ctl::text;
+use xbt_tests::stage::password;
+use xbt_tests::{Daemon, Stage};
+
+use crate::terminal::Terminal;
+
+/// A home without a configuration.
+fn newcomer(stage: &Stage) -> Daemon {
+    let alice = stage.person("alice");
+    fs::remove_dir_all(alice.home().join(".config/xbt")).unwrap();
+    alice
+}
+
+/// `xbtctl setup` for alice@localhost at the stage's server.
+fn setup(stage: &Stage, alice: &Daemon, more: &[&str]) -> Command {
+    let ca = text(&stage.prosody.ca_file()).to_owned();
+    let server = stage.prosody.address();
+    let mut args = vec!["setup", "--jid", "alice@localhost", "--ca-file", &ca, "--no-unit"];
+    if !more.contains(&"--server") {
+        args.extend(["--server", &server]);
+    }
+    args.extend(more);
+    alice.ctl.command(&args)
+}
+
+/// Runs it with a password on standard input.
+fn with_password(mut command: Command, password: &str) -> Output {
+    command.arg("--password-stdin").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that refuses at once does not read it.
+    let _ = child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn error(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let value: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    value["error"].clone()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn with_the_right_password_a_private_configuration_is_written_with_which_the_daemon_comes_online() {
+    let stage = Stage::new();
+    let mut alice = newcomer(&stage);
+    let done = with_password(setup(&stage, &alice, &["--json"]), &password("alice"));
+    assert!(done.status.success(), "{done:?}");
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((&told["jid"], &told["password"]), (&"alice@localhost".into(), &"file".into()));
+    assert_eq!(told["config"], text(&alice.config_file()));
+    let secret = alice.home().join(".config/xbt/password");
+    assert_eq!((mode(&alice.config_file()), mode(&secret)), (0o600, 0o600));
+    assert!(!fs::read_to_string(alice.config_file()).unwrap().contains(&password("alice")));
+    alice.start();
+    alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+}
+
+#[test]
+fn a_wrong_password_is_told_as_that_and_nothing_is_written() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let done = with_password(setup(&stage, &alice, &["--json"]), "guess");
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    let error = error(&done);
+    assert_eq!(error["code"], "wrong-password");
+    assert!(error["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{error}");
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn a_server_that_is_not_there_and_one_of_another_domain_are_told_apart() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = with_password(setup(&stage, &alice, &["--json", "--server", &closed]), &password("alice"));
+    let error_of_nobody = error(&nobody);
+    assert_eq!(error_of_nobody["code"], "server-unreachable");
+    assert!(error_of_nobody["message"].as_str().unwrap().contains(&closed), "{error_of_nobody}");
+    let (ca, server) = (stage.prosody.ca_file(), stage.prosody.address());
+    let args = ["setup", "--jid", "a@elsewhere.example", "--server", &server, "--ca-file", text(&ca), "--json"];
+    let other = error(&with_password(alice.ctl.command(&args), &password("alice")));
+    assert_eq!(other["code"], "server-unreachable");
+    assert!(other["message"].as_str().unwrap().contains("does not serve this domain"), "{other}");
+    // Without its authority the server's certificate is worth nothing.
+    let args = ["setup", "--jid", "alice@localhost", "--server", &server, "--json"];
+    let untrusted = error(&with_password(alice.ctl.command(&args), &password("alice")));
+    assert_eq!(untrusted["code"], "bad-certificate");
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn a_configuration_is_replaced_only_when_that_was_said_and_the_old_one_is_kept() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    fs::create_dir_all(alice.config_file().parent().unwrap()).unwrap();
+    fs::write(alice.config_file(), "precious").unwrap();
+    let refused = with_password(setup(&stage, &alice, &["--json"]), &password("alice"));
+    assert_eq!((refused.status.code(), &error(&refused)["code"]), (Some(1), &"config-exists".into()));
+    assert_eq!(fs::read_to_string(alice.config_file()).unwrap(), "precious");
+    let done = with_password(setup(&stage, &alice, &["--yes"]), &password("alice"));
+    assert!(done.status.success(), "{done:?}");
+    assert!(fs::read_to_string(alice.config_file()).unwrap().contains("alice@localhost"));
+    assert_eq!(fs::read_to_string(alice.config_file().with_extension("toml.old")).unwrap(), "precious");
+}
+
+#[test]
+fn on_a_terminal_everything_is_asked_the_password_is_hidden_and_a_slip_can_be_mended() {
+    let stage = Stage::new();
+    let mut alice = newcomer(&stage);
+    fs::create_dir_all(alice.config_file().parent().unwrap()).unwrap();
+    fs::write(alice.config_file(), "precious").unwrap();
+    let ca = text(&stage.prosody.ca_file()).to_owned();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut seat = Terminal::run(&alice.ctl.command(&["setup", "--ca-file", &ca, "--server", &closed]));
+    seat.shows("Replace it?", 1);
+    seat.types("y\n");
+    seat.shows("Your XMPP address", 1);
+    seat.types("alice@localhost\n");
+    seat.shows("Password of alice@localhost", 1);
+    seat.types("guess-work\n");
+    seat.shows("Another server", 1);
+    seat.types(&format!("{}\n", stage.prosody.address()));
+    seat.shows("refused the password", 1);
+    seat.shows("Password of alice@localhost", 2);
+    seat.types(&format!("{}\n", password("alice")));
+    seat.shows("Next:", 1);
+    let (code, screen) = seat.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("guess-work") && !screen.contains(&password("alice")), "{screen}");
+    assert!(screen.contains("alice@localhost can log in"), "{screen}");
+    alice.start();
+    alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+}
+
+#[test]
+fn an_interrupt_at_the_password_leaves_the_terminal_as_it_was_and_writes_nothing() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let xbtctl = xbt_tests::programs::xbtctl();
+    let plain = alice.ctl.command(&[]);
+    // The shell looks at the terminal after xbtctl was interrupted.
+    let script = alice.home().join("seat.sh");
+    let line = format!("trap : INT; {} setup --jid alice@localhost; echo ended $?; stty -a", xbtctl.display());
+    fs::write(&script, line).unwrap();
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg(&script)
+        .current_dir(alice.home())
+        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut seat = Terminal::run(&command);
+    seat.shows("Password of alice@localhost", 1);
+    seat.types("\u{3}");
+    seat.shows("ended 130", 1);
+    seat.shows(" echo ", 1);
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn the_password_goes_to_the_secret_service_where_there_is_one_and_the_daemon_finds_it_there() {
+    let stage = Stage::new();
+    let mut alice = newcomer(&stage);
+    // The tool's own interface over a file: a keyring needs a desktop.
+    let tools = alice.home().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let kept = alice.home().join("keyring");
+    let tool = tools.join("secret-tool");
+    let script = format!(
+        "#!/bin/sh\ncase \"$1\" in\nstore) head -n 1 > '{0}'; shift 2; echo \"$*\" > '{0}.attributes';;\n\
+         lookup) shift; [ \"$*\" = \"$(cat '{0}.attributes')\" ] && tr -d '\\n' < '{0}';;\nesac\n",
+        kept.display()
+    );
+    fs::write(&tool, script).unwrap();
+    fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let mut command = setup(&stage, &alice, &["--json"]);
+    command.env("PATH", &path);
+    let done = with_password(command, &password("alice"));
+    assert!(done.status.success(), "{done:?}");
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(told["password"], "secret-service");
+    assert!(!alice.home().join(".config/xbt/password").exists());
+    // The daemon's environment has no such path, so the command gets it from the configuration.
+    let config = fs::read_to_string(alice.config_file()).unwrap();
+    fs::write(alice.config_file(), config.replace("\"secret-tool ", &format!("\"{} ", tool.display()))).unwrap();
+    alice.start();
+    alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+}

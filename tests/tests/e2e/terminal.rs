@@ -1,0 +1,97 @@
+//! A program on a terminal, as a person sits before it: `script` (util-linux) makes the terminal.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use xbt_tests::wait;
+
+const LINES: u16 = 30;
+const COLUMNS: u16 = 120;
+
+/// A program with a terminal of its own.
+pub struct Terminal {
+    child: Child,
+    keys: Option<ChildStdin>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Starts a command with its folder and its environment. Its words must need no quoting.
+    pub fn run(command: &Command) -> Self {
+        // `script` gives a terminal of no size.
+        let mut line = format!("stty rows {LINES} cols {COLUMNS}; ");
+        line += &command.get_program().to_string_lossy();
+        for word in command.get_args() {
+            line += &format!(" {}", word.to_string_lossy());
+        }
+        let mut script = Command::new("script");
+        script.args(["-qefc", &line, "/dev/null"]).env_clear();
+        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        script.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        if let Some(folder) = command.get_current_dir() {
+            script.current_dir(folder);
+        }
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script (util-linux)");
+        let mut stdout = child.stdout.take().unwrap();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&written);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = stdout.read(&mut bytes) {
+                kept.lock().unwrap().extend(&bytes[..read]);
+            }
+        });
+        Self { keys: child.stdin.take(), child, written }
+    }
+
+    /// All that was written to the terminal so far.
+    pub fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+    }
+
+    /// What a person sees now.
+    pub fn sight(&self) -> String {
+        let mut terminal = vt100::Parser::new(LINES, COLUMNS, 0);
+        terminal.process(&self.written.lock().unwrap());
+        terminal.screen().contents()
+    }
+
+    /// Waits until a person can see something.
+    #[track_caller]
+    pub fn sees(&self, text: &str) {
+        if wait::within(wait::SOON, || self.sight().contains(text).then_some(())).is_none() {
+            panic!("{text:?} cannot be seen:\n{}", self.sight());
+        }
+    }
+
+    /// Waits until the terminal shows something for the `count`th time.
+    #[track_caller]
+    pub fn shows(&self, text: &str, count: usize) {
+        if wait::within(wait::SOON, || (self.screen().matches(text).count() >= count).then_some(())).is_none() {
+            panic!("{text:?} does not appear in: {}", self.screen());
+        }
+    }
+
+    /// Types keys.
+    pub fn types(&mut self, keys: &str) {
+        let stdin = self.keys.as_mut().unwrap();
+        stdin.write_all(keys.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Waits until the program has ended; its exit code.
+    #[track_caller]
+    pub fn ends(mut self) -> (i32, String) {
+        let status = wait::until("the program on the terminal ends", wait::SOON, || self.child.try_wait().unwrap());
+        (status.code().unwrap_or(-1), self.screen())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
