@@ -176,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn every_command_and_option_stands_in_the_page_of_commands() {
+        let page = include_str!("../../docs/commands.md");
+        let mut commands: Vec<(String, clap::Command)> = vec![("xbtctl".to_owned(), Cli::command())];
+        while let Some((name, command)) = commands.pop() {
+            assert!(page.contains(&name), "{name}");
+            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                assert!(
+                    matches!(option, "help" | "version") || page.contains(&format!("--{option}")),
+                    "{name} --{option}"
+                );
+            }
+            commands.extend(command.get_subcommands().map(|sub| (format!("{name} {}", sub.get_name()), sub.clone())));
+        }
+    }
+
+    #[test]
     fn the_hint_names_the_help_of_the_command() {
         assert_eq!(command_of("xbtctl send <CONTACT> <PATH>..."), "xbtctl send");
         assert_eq!(command_of("xbtctl contacts [OPTIONS] [COMMAND]"), "xbtctl contacts");

@@ -1,7 +1,6 @@
 //! The command line as a person or a script types it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -199,55 +198,4 @@ fn manual_and_completions_are_made_from_the_commands_themselves() {
     fs::create_dir(&folder).unwrap();
     alice.ctl.ok(&["man", "--dir", text(&folder)]);
     assert!(fs::read_to_string(folder.join("xbtctl.1")).unwrap().contains(".TH"));
-}
-
-/// Every line of README's `sh` blocks is one of these: run here with README's names, or said to be run by whom.
-#[test]
-fn every_command_of_the_readme_works_as_written() {
-    let stage = Stage::new();
-    let alice = stage.device("alice", "").online();
-    let bob = stage.online("bob");
-    fs::create_dir(alice.home().join("Pictures")).unwrap();
-    xbt_tests::content::folder(&alice.home().join("Pictures/holiday"), 12, MIB, 5);
-    let elsewhere = [
-        "make demo",
-        "make test",
-        "make install PREFIX=",
-        "systemctl --user ",
-        "mkdir -p ",
-        "cp ",
-        "chmod ",
-        "\"$EDITOR\"",
-        "git clone",
-        "cd ",
-    ];
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let mut seen = 0;
-    for line in readme.split("```sh\n").skip(1).flat_map(|block| block.split("```").next().unwrap().lines()) {
-        let command = line.split(" #").next().unwrap().trim();
-        let (who, command) = match command.split_once(" $ ").map(|(who, command)| (who.trim(), command)) {
-            Some(("alice", command)) => (&alice, command),
-            Some(("bob", command)) => (&bob, command),
-            _ => {
-                assert!(
-                    command.is_empty() || elsewhere.iter().any(|start| command.starts_with(start)),
-                    "no test runs {command:?}"
-                );
-                continue;
-            }
-        };
-        seen += 1;
-        if command.contains("accept 1") {
-            assert_eq!(bob.ctl.offer("holiday"), 1);
-        }
-        let words: Vec<_> = command.replace("example.org", "localhost").split_whitespace().map(str::to_owned).collect();
-        let words: Vec<_> = words.iter().map(|word| word.trim_matches('"')).collect();
-        assert_eq!(words[0], "xbtctl", "{command}");
-        who.ctl.ok(&words[1..]);
-    }
-    assert!(seen >= 4, "README shows how xbtctl is used");
-    assert_eq!(
-        xbt_tests::content::hash(&bob.downloads().join("holiday")),
-        xbt_tests::content::hash(&alice.home().join("Pictures/holiday"))
-    );
 }

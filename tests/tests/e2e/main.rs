@@ -14,6 +14,7 @@ mod packaging;
 mod people;
 mod queue;
 mod reach;
+mod readme;
 mod refusals;
 mod server;
 mod setup;
