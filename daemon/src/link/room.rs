@@ -418,7 +418,7 @@ impl Room {
     fn attempts(&self, wanted: &Wanted, got: Option<Way>) -> Vec<Attempt> {
         let mut attempts = wanted.attempts();
         let known = Known { ways: self.setup.ways, outside: &self.outside, seen: &self.seen };
-        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &known));
+        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &wanted.want, &known));
         attempts.extend(explain::untried(&wanted.want, &attempts, got, &known));
         attempts
     }

@@ -114,6 +114,8 @@ impl Backend for Fake {
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
+            network: None,
+            folders: None,
         })
     }
 
@@ -146,7 +148,7 @@ impl Backend for Fake {
             file_list: vec![],
             more_files: false,
             history: vec![],
-            better_ways: vec![],
+            attempts: vec![],
             device: None,
             fingerprint: None,
             verified: false,
