@@ -104,10 +104,13 @@ fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     if let Some(way) = details.transfer.way {
         field(out, "way", &format!("{way}: {}", explained(way)))?;
     }
+    let ended = details.transfer.state.has_ended();
+    let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };
     for attempt in &details.attempts {
-        out.line(&format!("{:<13} not {}: {}", "", attempt.way, clean(&attempt.reason)))?;
+        out.line(&format!("{heading:<13} not {}: {}", attempt.way, clean(&attempt.reason)))?;
+        heading = "";
     }
-    if details.transfer.way.is_none_or(is_relay) && !details.attempts.is_empty() {
+    if !ended && details.transfer.way.is_none_or(is_relay) && !details.attempts.is_empty() {
         field(out, "hint", "'xbtctl doctor' says what can be done about it at this side")?;
     }
     optional(out, "device", details.device.as_deref())?;
