@@ -17,6 +17,9 @@ need cc gcc            # links Rust programs, compiles SQLite
 need prosody prosody   # the XMPP server that every test has one of
 need ip iproute2       # private networks, whose bytes are counted
 need unshare util-linux
+need aria2c aria2        # other people's BitTorrent programs, as peers
+need transmission-cli transmission-cli
+/usr/bin/python3 -c 'import libtorrent' 2>/dev/null || wanted="$wanted python3-libtorrent"
 need nsenter util-linux
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs # a disk that can lose its power

@@ -97,6 +97,9 @@ pub enum Command {
     /// Show what happens, as it happens
     Watch,
     /// Show everything that moves on the whole screen
+    ///
+    /// Keys: up and down select, a accepts, d declines, p pauses and resumes, c cancels (and asks first), e shows or hides what
+    /// has ended, q leaves.
     Top,
     /// Print completions for a shell
     Completions(commands::completions::Args),

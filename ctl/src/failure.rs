@@ -50,6 +50,11 @@ impl Failure {
         Self { errors, exit: REFUSED }
     }
 
+    /// Whether there is no daemon to talk to.
+    pub fn is_unreachable(&self) -> bool {
+        self.exit == UNREACHABLE
+    }
+
     /// For the commands that cannot wait for the XMPP server.
     pub fn needs_connection(error: ClientError) -> Self {
         let mut failure = Self::from(error);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, finish};
 use xbt_api::ApiError;
 
 #[tokio::test]
@@ -21,6 +21,23 @@ async fn a_daemon_that_is_not_there_is_exit_3_with_a_hint() {
     assert_eq!(ran.code(), 3);
     assert_eq!(ran.json_error()["code"], "daemon-unreachable");
     assert_eq!(ran.out, "");
+}
+
+#[tokio::test]
+async fn who_has_set_nothing_up_is_told_to_begin_with_that() {
+    let bench = Bench::new().await;
+    let home = bench.dir.path();
+    let mut command = bench.command(&["status"]);
+    command.env_remove("XBT_SOCKET").env("HOME", home).env("XDG_RUNTIME_DIR", home.join("run"));
+    let ran = finish(command.spawn().unwrap()).await;
+    assert_eq!(ran.code(), 3);
+    assert!(ran.err.contains("hint: begin with 'xbtctl setup'"), "{}", ran.err);
+    std::fs::create_dir_all(home.join(".config/xbt")).unwrap();
+    std::fs::write(home.join(".config/xbt/xbtd.toml"), "").unwrap();
+    let mut command = bench.command(&["status"]);
+    command.env_remove("XBT_SOCKET").env("HOME", home).env("XDG_RUNTIME_DIR", home.join("run"));
+    let ran = finish(command.spawn().unwrap()).await;
+    assert!(ran.err.contains("systemctl --user start xbtd"), "{}", ran.err);
 }
 
 #[tokio::test]

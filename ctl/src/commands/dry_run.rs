@@ -51,8 +51,8 @@ fn meant<'a>(roster: &'a [Contact], text: &str) -> Result<&'a Contact, Failure> 
     let mut named = roster.iter().filter(|contact| contact.name.as_deref() == Some(text));
     match (named.next(), named.next()) {
         (Some(contact), None) => return Ok(contact),
-        (Some(_), Some(_)) => {
-            let message = format!("several contacts are called {}", clean(text));
+        (Some(one), Some(other)) => {
+            let message = format!("{} and {} are both called {}", clean(&one.jid), clean(&other.jid), clean(text));
             return Err(Failure::refused(codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
         }
         (None, _) => {}

@@ -46,7 +46,15 @@ impl Context {
 
     /// Connects to the daemon.
     pub async fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(&self.socket_path()?).await?)
+        let connected = Client::connect(&self.socket_path()?).await;
+        connected.map_err(|error| {
+            let mut failure = Failure::from(error);
+            // Whoever has never set anything up is not helped by how a daemon is started.
+            if failure.is_unreachable() && self.socket.is_none() && setup::is_missing() {
+                failure.errors.iter_mut().for_each(|error| error.hint = "begin with 'xbtctl setup'".to_owned());
+            }
+            failure
+        })
     }
 
     /// Where the daemon listens.

@@ -22,8 +22,8 @@ pub struct Args {
 const FORMAT_HELP: &str = "\
 Print one line of your own, such as '{connection} {active} {rate_up}'
 
-Between braces: connection, jid, device, version; the numbers of transfers active, waiting, asking (offers to answer),
-paused, ended, total; links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers)";
+Between braces: connection, jid, device, version; active, waiting, asking (offers to answer), paused, ended, total (numbers \
+of transfers); links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers). A brace itself is written twice.";
 
 /// Shows how the daemon stands.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {

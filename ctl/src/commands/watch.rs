@@ -55,11 +55,10 @@ struct Told {
 impl Told {
     fn is_news(&mut self, event: &Event) -> bool {
         let Some(transfer) = &event.transfer else { return true };
-        if event.kind != EventKind::Transfer || !event.text.is_empty() {
+        if event.kind != EventKind::Transfer {
             return true;
         }
-        let why = transfer.why.as_ref().map(|why| why.code.clone());
-        let now = (transfer.state, transfer.paused, why, percent(transfer) / STEP);
+        let now = (transfer.state, transfer.paused, reason(&event.text).map(str::to_owned), percent(transfer) / STEP);
         if transfer.state.has_ended() {
             return self.transfers.remove(&transfer.id).is_none_or(|before| before != now);
         }
@@ -68,6 +67,11 @@ impl Told {
         }
         self.transfers.insert(transfer.id, now.clone()).as_ref() != Some(&now)
     }
+}
+
+/// The daemon tells about a transfer in a sentence that names all of it, with the reason in brackets at the end.
+fn reason(text: &str) -> Option<&str> {
+    text.strip_suffix(')')?.split_once(" (").map(|(_, reason)| reason)
 }
 
 /// For programs, and whoever reads a log later: everything, the same every time.
@@ -92,22 +96,23 @@ fn coloured(out: &Out, clock: &Clock, event: &Event) -> String {
     let text = clean(&event.text);
     let what = match (&event.transfer, event.kind) {
         (Some(transfer), EventKind::Removed) => format!("{} {} was taken off the list", transfer.id, title(transfer)),
-        (Some(transfer), _) => about(out, transfer, &text),
+        (Some(transfer), _) => about(out, transfer, reason(&text)),
         (None, EventKind::Device | EventKind::Notice) => out.paint(Tone::Attention, &text),
         (None, EventKind::Transfer | EventKind::Removed | EventKind::Connection | EventKind::Contact) => text,
     };
     format!("{time}  {what}")
 }
 
-fn about(out: &Out, transfer: &Transfer, text: &str) -> String {
+fn about(out: &Out, transfer: &Transfer, reason: Option<&str>) -> String {
     let mut line = format!("{} {}  {}", transfer.id, title(transfer), out.paint(tone(transfer), &state_text(transfer)));
     match transfer.state {
         State::Offered | State::Done => line += &format!("  {}", size(transfer.size)),
         State::Sending | State::Receiving if transfer.rate > 0 => line += &format!("  {}", rate(transfer.rate)),
         _ => {}
     }
-    if !text.is_empty() {
-        line += &format!("  {text}");
+    // Why something waits stands with its state already.
+    if let Some(reason) = reason.filter(|_| transfer.why.is_none()) {
+        line += &out.paint(Tone::Faint, &format!("  {reason}"));
     }
     line
 }
@@ -123,7 +128,8 @@ mod tests {
         let mut told = Told::default();
         let mut news = |state, percent: u64| {
             let transfer = Transfer { done_bytes: percent, size: 100, ..sample::transfer(7, state) };
-            told.is_news(&sample::event(EventKind::Transfer, Some(transfer)))
+            let text = format!("transfer 7 to bob@example.org: {state} (link direct-tcp6)");
+            told.is_news(&Event { text, ..sample::event(EventKind::Transfer, Some(transfer)) })
         };
         let lines = [
             (State::Queued, 0),
@@ -143,8 +149,9 @@ mod tests {
         let out = Out::new(false, false, Color::Never);
         let clock = Clock::at("2026-01-31T12:00:10Z", Some(jiff::tz::TimeZone::UTC));
         let sending = Transfer { rate: 2_097_152, done_bytes: 50, size: 100, ..sample::transfer(7, State::Sending) };
-        let event = sample::event(EventKind::Transfer, Some(sending));
-        let expected = "12:00:00  7 holiday → bob@example.org  sending 50%  2.0 MiB/s";
+        let text = "transfer 7 to bob@example.org: sending (link direct-tcp6)".into();
+        let event = Event { text, ..sample::event(EventKind::Transfer, Some(sending)) };
+        let expected = "12:00:00  7 holiday → bob@example.org  sending 50%  2.0 MiB/s  link direct-tcp6";
         assert_eq!(coloured(&out, &clock, &event), expected);
         let event = Event { text: "bob@example.org is online\u{1b}".into(), ..sample::event(EventKind::Contact, None) };
         assert_eq!(coloured(&out, &clock, &event), "12:00:00  bob@example.org is online\u{fffd}");

@@ -101,30 +101,34 @@ pub enum TorrentCommand {
     },
 }
 
+/// A link that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// For which transfer.
+    pub transfer: TransferId,
+    /// Which device.
+    pub peer: Fingerprint,
+    /// Which content.
+    pub info_hash: InfoHash,
+    /// Our own address at our server, for relays.
+    pub own: FullJid,
+    /// The same of the other device.
+    pub device: FullJid,
+    /// Where it may be reached.
+    pub theirs: Reach,
+    /// What it was told about us.
+    pub ours: Reach,
+    /// Milliseconds until hole punching begins.
+    pub delay: u32,
+    /// Only a way better than this one is wanted.
+    pub better_than: Option<Way>,
+}
+
 /// What the link room is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
-    /// Grant this device a link for this content, and dial it.
-    Want {
-        /// For which transfer.
-        transfer: TransferId,
-        /// Which device.
-        peer: Fingerprint,
-        /// Which content.
-        info_hash: InfoHash,
-        /// Our own address at our server, for relays.
-        own: FullJid,
-        /// The same of the other device.
-        device: FullJid,
-        /// Where it may be reached.
-        theirs: Reach,
-        /// What it was told about us.
-        ours: Reach,
-        /// Milliseconds until hole punching begins.
-        delay: u32,
-        /// Only a way better than this one is wanted.
-        better_than: Option<Way>,
-    },
+    /// Grant the device a link for the content, and look for one.
+    Want(Box<Want>),
     /// Withdraw the grant.
     Unwant(TransferId),
 }

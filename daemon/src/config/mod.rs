@@ -238,7 +238,7 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn missing(path: &Path) -> ConfigError {
-    let hint = "write one that says at least, in a section [account]: \
+    let hint = "run 'xbtctl setup', or write one that says at least, in a section [account]: \
                 jid = \"you@example.org\" and password_file = \"~/.config/xbt/password\" \
                 (the example file xbtd.toml explains every key)";
     ConfigError::new("config-missing", format!("there is no configuration at {}", path.display()), hint)

@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
@@ -14,7 +13,6 @@ use xbt_core::session::{SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
 use super::{Driver, convert, paths, views};
-use crate::link::Want;
 use crate::store::StoreError;
 
 impl Driver {
@@ -64,11 +62,7 @@ impl Driver {
 
     fn link(&mut self, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than } => {
-                let delay = Duration::from_millis(delay.into());
-                let want = Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than };
-                self.rooms.links.want(want);
-            }
+            LinkCommand::Want(want) => self.rooms.links.want(convert::want(*want)),
             LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
         }
     }

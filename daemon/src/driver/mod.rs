@@ -117,6 +117,8 @@ pub struct Driver {
     state_error: Option<ApiError>,
     /// What came while it could not; at most [`INBOX`].
     held: VecDeque<Message>,
+    /// When the session is asked next whether its connection stands, while there are links.
+    next_look: tokio::time::Instant,
     /// Nothing is done any more.
     stopping: bool,
 }
@@ -141,6 +143,7 @@ impl Driver {
             offers: None,
             state_error: None,
             held: VecDeque::new(),
+            next_look: tokio::time::Instant::now(),
             stopping: false,
         };
         (driver, handle)
@@ -169,6 +172,7 @@ impl Driver {
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
+                () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
         }
     }
@@ -272,6 +276,9 @@ impl Driver {
                 }
             }
             None => {}
+        }
+        if let xbt_torrent::Event::LinkStalled { .. } = event {
+            self.look_after_session();
         }
         if let Some(input) = convert::engine_event(event) {
             self.handle(Input::Torrent(input)).await;

@@ -1,14 +1,20 @@
 //! What the link room needs of the XMPP session.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use xbt_core::ids::FullJid;
-use xbt_core::session::Facilities;
+use xbt_core::session::{Connection, Facilities};
 use xbt_core::signal::Proxy;
 
 use super::Driver;
 use crate::link::{BoxedStream, Opening, Reason, Relays};
 use crate::xmpp::{RelayError, SessionHandle};
+
+/// How often the session is asked whether its connection stands, while there are links.
+const LOOK: Duration = Duration::from_secs(4);
 
 impl Driver {
     /// The session was replaced.
@@ -25,6 +31,16 @@ impl Driver {
             outside.external = facilities.external;
             outside.asked = true;
         });
+    }
+
+    /// What swallows a link may swallow the XMPP stream as well, and no other link comes about without that: while there
+    /// are links, a dead stream is noticed within seconds.
+    pub(super) fn look_after_session(&mut self) {
+        self.next_look = Instant::now() + LOOK;
+        // One that is known to be dead is brought back in its own time.
+        if matches!(self.domain.connection(), Connection::Online { .. }) {
+            self.network_changed();
+        }
     }
 
     /// The computer has other addresses: the session finds out whether its connection still stands.

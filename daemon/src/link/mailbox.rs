@@ -11,7 +11,7 @@ use super::Want;
 /// What is asked for one transfer.
 #[derive(Debug)]
 pub(super) enum Order {
-    Want(Want),
+    Want(Box<Want>),
     Unwant,
 }
 

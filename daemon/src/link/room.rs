@@ -136,7 +136,7 @@ impl Room {
                 () = mailbox.rung() => {
                     for (transfer, order) in mailbox.take() {
                         match order {
-                            Order::Want(want) => self.want(want),
+                            Order::Want(want) => self.want(*want),
                             Order::Unwant => self.unwant(transfer),
                         }
                     }

@@ -193,7 +193,7 @@ impl LinkHandle {
     /// Grants this content to this device, and looks for a link: [`LinkEvent::Ready`] or [`LinkEvent::Failed`] follows.
     /// Takes the place of an earlier want of the same transfer; an event of that one may already be on its way.
     pub fn want(&self, want: Want) {
-        self.mailbox.post(want.transfer, Order::Want(want));
+        self.mailbox.post(want.transfer, Order::Want(Box::new(want)));
     }
 
     /// Withdraws the grant and stops looking. A link that was handed over is not touched; one that is on its way as

@@ -35,6 +35,15 @@ impl Bitfield {
         Some(Self { bytes: bytes.to_vec(), len, count })
     }
 
+    /// As another program sent it. Spare bits count for nothing: some set them (cratetorrent), against BEP 3.
+    /// `None`: wrong length.
+    pub(crate) fn from_peer(mut bytes: Vec<u8>, len: u32) -> Option<Self> {
+        if let (Some(last), used @ 1..) = (bytes.last_mut(), len % 8) {
+            *last &= 0xff << (8 - used);
+        }
+        Self::from_bytes(&bytes, len)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -107,6 +116,8 @@ mod tests {
         assert_eq!(Bitfield::from_bytes(&[0x80, 0x20], 10), None);
         assert_eq!(Bitfield::from_bytes(&[0x80], 10), None);
         assert_eq!(Bitfield::full(10).bytes(), [0xff, 0xc0]);
+        assert_eq!(Bitfield::from_peer(vec![0xff, 0xff], 10), Some(Bitfield::full(10)));
+        assert_eq!(Bitfield::from_peer(vec![0xff; 3], 10), None);
         assert!(Bitfield::full(16).is_full() && Bitfield::full(0).is_full());
         assert_eq!(Bitfield::from_bytes(Bitfield::full(8).bytes(), 8), Some(Bitfield::full(8)));
     }

@@ -5,7 +5,6 @@
 //! go out by one bounded channel: whoever has one to tell waits, so a slow caller slows the engine and loses only
 //! progress. Locks here are held for a map operation, never across I/O or an await.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::error::{EngineError, codes};
 use crate::event::{CloseReason, Event};
-use crate::limit::Limiter;
-use crate::link::Attach;
+use crate::limits::{LinkLimits, Pair, Priority};
+use crate::link::{Attach, Stream};
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
+use crate::registry::Registry;
 use crate::store::resume;
 use crate::swarm::{self, Command};
-use crate::{ContentKey, LinkTag};
+use crate::{ContentKey, Group, LinkTag};
 
 /// Events that may wait for the caller.
 const EVENTS: usize = 1024;
@@ -99,8 +99,7 @@ impl Drop for Owner {
 /// What all contents and links share.
 pub(crate) struct Shared {
     pub(crate) state_dir: PathBuf,
-    pub(crate) up: Limiter,
-    pub(crate) down: Limiter,
+    limits: Arc<Pair>,
     pub(crate) budget: Arc<Budget>,
     /// Bounds the jobs that verify and write pieces.
     pub(crate) disk: Semaphore,
@@ -110,14 +109,6 @@ pub(crate) struct Shared {
     registry: Mutex<Registry>,
     peer_id: [u8; 20],
     runtime: Handle,
-}
-
-#[derive(Default)]
-struct Registry {
-    contents: HashMap<ContentKey, mpsc::UnboundedSender<Command>>,
-    links: HashMap<LinkTag, CancellationToken>,
-    preparations: HashMap<ContentKey, Arc<AtomicBool>>,
-    shut: bool,
 }
 
 impl Engine {
@@ -131,8 +122,7 @@ impl Engine {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             state_dir: config.state_dir,
-            up: Limiter::new(config.upload_limit),
-            down: Limiter::new(config.download_limit),
+            limits: Arc::new(Pair::new(config.upload_limit, config.download_limit)),
             budget: Budget::new(),
             // One more than the cores, so that one waits for the disk while the others hash.
             disk: Semaphore::new(cores + 1),
@@ -190,11 +180,39 @@ impl Engine {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         reserved: [u8; 8],
     ) {
+        self.attach_to(None, key, tag, Box::new(stream), reserved);
+    }
+
+    /// Like [`Self::attach`], and the group's limits hold for the link too.
+    pub fn attach_in_group(
+        &self,
+        group: Group,
+        key: ContentKey,
+        tag: LinkTag,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        reserved: [u8; 8],
+    ) {
+        self.attach_to(Some(group), key, tag, Box::new(stream), reserved);
+    }
+
+    fn attach_to(
+        &self,
+        group: Option<Group>,
+        key: ContentKey,
+        tag: LinkTag,
+        stream: Box<dyn Stream>,
+        reserved: [u8; 8],
+    ) {
         let cancel = CancellationToken::new();
-        let attach = Attach { tag, stream: Box::new(stream), reserved, cancel: cancel.clone() };
         let refused = {
             let mut registry = self.shared.lock();
-            registry.links.insert(tag, cancel);
+            registry.links.insert(tag, cancel.clone());
+            let limits = LinkLimits {
+                engine: self.shared.limits.clone(),
+                group: group.map(|group| registry.group(group)),
+                content: registry.content_limits(key),
+            };
+            let attach = Attach { tag, stream, reserved, cancel, limits };
             match registry.contents.get(&key) {
                 Some(content) => content.send(Command::Attach(attach)).is_err(),
                 None => true,
@@ -235,8 +253,25 @@ impl Engine {
 
     /// Changes the limits at once; bytes per second, 0: none.
     pub fn set_limits(&self, upload: u64, download: u64) {
-        self.shared.up.set(upload);
-        self.shared.down.set(download);
+        self.shared.limits.set(upload, download);
+    }
+
+    /// Changes the limits of a group of links at once; bytes per second, 0: none. They hold beside the engine's.
+    pub fn set_group_limits(&self, group: Group, upload: u64, download: u64) {
+        let mut registry = self.shared.lock();
+        registry.group(group).set(upload, download);
+        registry.drop_idle_groups();
+    }
+
+    /// Changes the limits of a content at once, also before it is there; bytes per second, 0: none. They hold beside the
+    /// engine's and are forgotten with the content.
+    pub fn set_content_limits(&self, key: ContentKey, upload: u64, download: u64) {
+        self.shared.lock().content_limits.entry(key).or_default().own.set(upload, download);
+    }
+
+    /// Changes a content's part in the limits that contents share, also before it is there; forgotten with the content.
+    pub fn set_priority(&self, key: ContentKey, priority: Priority) {
+        self.shared.lock().content_limits.entry(key).or_default().set_priority(priority);
     }
 
     /// Saves what fetches have, closes all links, and starts nothing any more. Takes at most about two seconds.
@@ -305,7 +340,11 @@ impl Shared {
 
     /// The one place where the end of a link is told.
     pub(crate) async fn link_closed(&self, key: ContentKey, tag: LinkTag, reason: CloseReason) {
-        self.lock().links.remove(&tag);
+        {
+            let mut registry = self.lock();
+            registry.links.remove(&tag);
+            registry.drop_idle_groups();
+        }
         tracing::debug!(key = key.0, tag = tag.0, %reason, "link closed");
         self.emit(Event::LinkClosed { key, tag, reason }).await;
     }
@@ -317,6 +356,7 @@ impl Shared {
         let ended = commands.is_empty();
         if ended {
             registry.contents.remove(&key);
+            registry.content_limits.remove(&key);
         }
         ended
     }

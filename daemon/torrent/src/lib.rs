@@ -30,12 +30,14 @@ pub mod fuzzing;
 pub mod handshake;
 mod hex;
 mod limit;
+mod limits;
 mod link;
 mod metainfo;
 pub mod names;
 mod piece;
 mod prepare;
 mod prepared;
+mod registry;
 mod space;
 mod stamp;
 mod store;
@@ -48,6 +50,7 @@ use serde::{Deserialize, Serialize};
 pub use engine::{Data, Engine, EngineConfig, Fetch};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
+pub use limits::Priority;
 pub use metainfo::{MAX_FILES, MAX_METADATA, list_files};
 pub use prepare::Sources;
 pub use prepared::Prepared;
@@ -60,6 +63,10 @@ pub struct ContentKey(pub u64);
 /// The caller's number of a link, unique while the process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinkTag(pub u64);
+
+/// The caller's number of a group of links that share limits, a contact's for example.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Group(pub u64);
 
 /// The least time between two reports of progress.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(250);

@@ -1,7 +1,8 @@
-//! A token bucket shared by all links, one per direction.
+//! One limit of one direction.
 //!
-//! Payment first runs into debt and then waits until the debt is paid: so every rate from 1 B/s up makes
-//! progress, and a changed rate counts at once for those who wait already.
+//! Whoever moves bytes takes a ticket for them and then waits until all bytes up to its ticket are paid for. So every
+//! rate from 1 B/s up makes progress, a changed rate counts at once for those who wait already, and those who wait
+//! are let go in their order: with equal slices each has an equal part.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The largest slice moved at once under a limit.
-const MAX_SLICE: u64 = 64 << 10;
+pub(crate) const MAX_SLICE: u64 = 64 << 10;
 
 pub(crate) struct Limiter {
     bucket: Mutex<Bucket>,
@@ -20,14 +21,21 @@ pub(crate) struct Limiter {
 struct Bucket {
     /// Bytes per second; 0: no limit.
     rate: u64,
-    /// Bytes that may go now; negative while in debt.
-    tokens: f64,
+    /// Bytes for which tickets were given, since the start.
+    issued: f64,
+    /// Bytes that are paid for, since the start; ahead of `issued` after a pause.
+    paid: f64,
     at: Instant,
 }
 
+/// The right to go on once this many bytes are paid for.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct Ticket(f64);
+
 impl Limiter {
     pub(crate) fn new(rate: u64) -> Self {
-        Self { bucket: Mutex::new(Bucket { rate, tokens: 0.0, at: Instant::now() }), changed: watch::Sender::new(()) }
+        let bucket = Bucket { rate, issued: 0.0, paid: 0.0, at: Instant::now() };
+        Self { bucket: Mutex::new(bucket), changed: watch::Sender::new(()) }
     }
 
     pub(crate) fn set(&self, rate: u64) {
@@ -35,41 +43,51 @@ impl Limiter {
             let mut bucket = self.lock();
             bucket.refill();
             bucket.rate = rate;
-            bucket.tokens = bucket.tokens.max(0.0).min(rate as f64 / 8.0);
+            // What was taken on at a high rate is not waited for at a low one; nor is there a burst left of it.
+            let (least, most) = match rate {
+                0 => (bucket.issued, bucket.issued),
+                _ => (bucket.issued - bucket.burst(), bucket.issued + bucket.burst()),
+            };
+            bucket.paid = bucket.paid.clamp(least, most);
         }
         self.changed.send_replace(());
     }
 
-    /// How much to move before paying again; `None`: no limit.
-    pub(crate) fn slice(&self) -> Option<usize> {
+    pub(crate) fn is_set(&self) -> bool {
+        self.lock().rate > 0
+    }
+
+    /// How much to move before taking the next ticket; `None`: no limit.
+    pub(crate) fn slice(&self) -> Option<u64> {
         match self.lock().rate {
             0 => None,
-            rate => Some((rate / 8).clamp(1, MAX_SLICE) as usize),
+            // Small, so that nobody waits long for a turn where many share a low rate.
+            rate => Some((rate / 16).clamp(1, MAX_SLICE)),
         }
     }
 
-    /// Notes that `bytes` moved or are about to; true if [`Self::settled`] should be awaited before more do.
-    pub(crate) fn charge(&self, bytes: usize) -> bool {
+    /// Notes that `bytes` moved or are about to. `None`: nothing need be waited for.
+    pub(crate) fn charge(&self, bytes: usize) -> Option<Ticket> {
         let mut bucket = self.lock();
         if bucket.rate == 0 {
-            return false;
+            return None;
         }
         bucket.refill();
-        bucket.tokens -= bytes as f64;
-        bucket.tokens < 0.0
+        bucket.issued += bytes as f64;
+        (bucket.paid < bucket.issued).then_some(Ticket(bucket.issued))
     }
 
-    /// Waits until nothing is owed. Cancel-safe.
-    pub(crate) async fn settled(&self) {
+    /// Waits until a ticket is paid for. Cancel-safe.
+    pub(crate) async fn settled(&self, ticket: Ticket) {
         let mut changed = self.changed.subscribe();
         loop {
             let wait = {
                 let mut bucket = self.lock();
                 bucket.refill();
-                if bucket.rate == 0 || bucket.tokens >= 0.0 {
+                if bucket.rate == 0 || bucket.paid >= ticket.0 {
                     return;
                 }
-                Duration::from_secs_f64((-bucket.tokens / bucket.rate as f64).clamp(0.001, 3600.0))
+                Duration::from_secs_f64(((ticket.0 - bucket.paid) / bucket.rate as f64).clamp(0.001, 3600.0))
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -88,8 +106,12 @@ impl Bucket {
         let now = Instant::now();
         let earned = now.duration_since(self.at).as_secs_f64() * self.rate as f64;
         self.at = now;
-        // An eighth of a second may be saved up, so that a pause does not become a burst.
-        self.tokens = (self.tokens + earned).min((self.rate as f64 / 8.0).max(1.0));
+        self.paid = (self.paid + earned).min(self.issued + self.burst());
+    }
+
+    /// An eighth of a second may be saved up, so that a pause does not become a burst.
+    fn burst(&self) -> f64 {
+        (self.rate as f64 / 8.0).max(1.0)
     }
 }
 
@@ -105,9 +127,10 @@ mod tests {
             let start = Instant::now();
             let mut left = bytes;
             while left > 0 {
-                let slice = limiter.slice().unwrap().min(left);
-                limiter.charge(slice);
-                limiter.settled().await;
+                let slice = (limiter.slice().unwrap() as usize).min(left);
+                if let Some(ticket) = limiter.charge(slice) {
+                    limiter.settled(ticket).await;
+                }
                 left -= slice;
             }
             let ideal = bytes as f64 / rate as f64;
@@ -119,10 +142,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_change_counts_at_once_for_those_who_wait() {
         let limiter = std::sync::Arc::new(Limiter::new(1));
-        limiter.charge(1 << 20);
+        let ticket = limiter.charge(1 << 20).unwrap();
         let waiting = tokio::spawn({
             let limiter = limiter.clone();
-            async move { limiter.settled().await }
+            async move { limiter.settled(ticket).await }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         let start = Instant::now();
@@ -130,5 +153,44 @@ mod tests {
         waiting.await.unwrap();
         assert!(start.elapsed() < Duration::from_secs(1));
         assert_eq!(limiter.slice(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_have_equal_parts_whatever_the_rate() {
+        for rate in [1 << 10, 1 << 20, 100 << 20] {
+            let limiter = std::sync::Arc::new(Limiter::new(rate));
+            let movers: Vec<_> = (0..5)
+                .map(|_| {
+                    let (limiter, moved) = (limiter.clone(), std::sync::Arc::new(std::sync::Mutex::new(0)));
+                    let count = moved.clone();
+                    let task = tokio::spawn(async move {
+                        loop {
+                            let slice = limiter.slice().unwrap();
+                            if let Some(ticket) = limiter.charge(slice as usize) {
+                                limiter.settled(ticket).await;
+                            }
+                            *count.lock().unwrap() += slice;
+                        }
+                    });
+                    (task, moved)
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            let moved: Vec<u64> = movers.iter().map(|(_, moved)| *moved.lock().unwrap()).collect();
+            movers.iter().for_each(|(task, _)| task.abort());
+            let all: u64 = moved.iter().sum();
+            assert!(all.abs_diff(rate * 20) <= rate, "{moved:?} at {rate}");
+            assert!(moved.iter().all(|one| one.abs_diff(rate * 4) <= rate / 3), "{moved:?} at {rate}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lower_rate_does_not_wait_for_what_a_high_one_took_on() {
+        let limiter = Limiter::new(100 << 20);
+        let ticket = limiter.charge(64 << 10).unwrap();
+        limiter.set(1 << 10);
+        let start = Instant::now();
+        limiter.settled(ticket).await;
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     }
 }

@@ -84,8 +84,8 @@ impl Metainfo {
         let raw: RawInfo<'_> = bencode::decode(&info).map_err(EngineError::bad_metadata)?;
         let piece_length = u32::try_from(raw.piece_length)
             .ok()
-            .filter(|length| PIECE_LENGTHS.contains(length) && length.is_power_of_two())
-            .ok_or_else(|| EngineError::bad_metadata("its piece length is not a power of two from 16 KiB to 16 MiB"))?;
+            .filter(|length| PIECE_LENGTHS.contains(length))
+            .ok_or_else(|| EngineError::bad_metadata("its piece length is not from 16 KiB to 16 MiB"))?;
         let name = utf8(raw.name)?.to_owned();
         names::safe_name(&name).map_err(EngineError::bad_metadata)?;
         let (files, size, single) = spans(raw.length, raw.files)?;

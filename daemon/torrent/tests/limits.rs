@@ -6,7 +6,8 @@ use common::*;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use xbt_torrent::{Event, codes};
+use xbt_torrent::handshake::OUR_RESERVED;
+use xbt_torrent::{ContentKey, Engine, Event, Group, Prepared, Priority, Sources, codes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold_in_both_directions() {
@@ -39,6 +40,101 @@ async fn the_smallest_limit_makes_progress_and_lifting_it_counts_at_once() {
         b.engine.set_limits(0, 0);
         assert!(std::fs::read(b.completed().await).unwrap() == bytes);
     }
+}
+
+/// Prepares and seeds a further content.
+async fn seed_as(node: &mut Node, key: ContentKey, bytes: &[u8]) -> Prepared {
+    let path = write(&node.path(&format!("f{}", key.0)), bytes);
+    node.engine.prepare(key, Sources { paths: vec![path], ..Sources::default() });
+    let prepared = node
+        .wait("prepared", |event| match event {
+            Event::Prepared { key: of, prepared } if *of == key => Some(prepared.clone()),
+            _ => None,
+        })
+        .await;
+    node.engine.seed(key, prepared.clone());
+    prepared
+}
+
+/// Payload bytes that all links have received.
+fn received(node: &mut Node) -> u64 {
+    while let Ok(event) = node.events.try_recv() {
+        node.past.push_back(event);
+    }
+    node.downloaded()
+}
+
+/// Bytes that each node receives in some seconds, after the first has some.
+async fn within(nodes: &mut [&mut Node], time: Duration) -> Vec<u64> {
+    for node in &mut *nodes {
+        let begun = |event: &Event| matches!(event, Event::PeerProgress { downloaded: 1.., .. }).then_some(());
+        node.wait("a begin", begun).await;
+    }
+    let before: Vec<u64> = nodes.iter_mut().map(|node| received(node)).collect();
+    tokio::time::sleep(time).await;
+    nodes.iter_mut().zip(before).map(|(node, before)| received(node) - before).collect()
+}
+
+fn assert_near(is: u64, ideal: u64, percent: u64) {
+    assert!(is.abs_diff(ideal) <= ideal * percent / 100, "{is} instead of {ideal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_exact_at_every_level_and_in_both_directions() {
+    type Limit = fn(&Engine, &Engine, u64);
+    let levels: [Limit; 6] = [
+        |a, _, rate| a.set_limits(rate, 0),
+        |_, b, rate| b.set_limits(0, rate),
+        |a, _, rate| a.set_group_limits(Group(7), rate, 0),
+        |_, b, rate| b.set_group_limits(Group(7), 0, rate),
+        |a, _, rate| a.set_content_limits(KEY, rate, 0),
+        |_, b, rate| b.set_content_limits(KEY, 0, rate),
+    ];
+    let each = levels.into_iter().zip([1 << 10, 1 << 10, 100 << 10, 3_000_000, 20 << 10, 4 << 20]).map(
+        async |(limit, rate)| {
+            let (mut a, mut b) = (Node::new(), Node::new());
+            let prepared = a.seed(&write(&a.path("f"), &noise(40 << 20, 1))).await;
+            limit(&a.engine, &b.engine, rate);
+            b.fetch(&prepared);
+            let (near, far) = tcp().await;
+            a.engine.attach_in_group(Group(7), KEY, tag(), near, OUR_RESERVED);
+            b.engine.attach_in_group(Group(7), KEY, tag(), far, OUR_RESERVED);
+            let moved = within(&mut [&mut b], Duration::from_secs(4)).await[0];
+            // Progress is told four times a second.
+            assert_near(moved, rate * 4, 15);
+            // A change counts at once.
+            limit(&a.engine, &b.engine, rate * 3);
+            let moved = within(&mut [&mut b], Duration::from_secs(2)).await[0];
+            assert_near(moved, rate * 6, 30);
+        },
+    );
+    let all: Vec<_> = each.collect();
+    for one in all.into_iter().map(tokio::spawn).collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_share_a_limit_evenly_however_many_links_each_has_or_by_priority() {
+    let mut a = Node::limited(1 << 20, 0);
+    let (one, two) = (ContentKey(1), ContentKey(2));
+    let first = seed_as(&mut a, one, &noise(40 << 20, 1)).await;
+    let second = seed_as(&mut a, two, &noise(40 << 20, 2)).await;
+    let (mut b, mut c, mut d, mut e) = (Node::new(), Node::new(), Node::new(), Node::new());
+    for node in [&b, &c, &d] {
+        node.fetch(&first);
+        join_keys(&a, one, node, KEY);
+    }
+    e.fetch(&second);
+    join_keys(&a, two, &e, KEY);
+    let moved = within(&mut [&mut b, &mut c, &mut d, &mut e], Duration::from_secs(5)).await;
+    let shared: u64 = moved[..3].iter().sum();
+    assert_near(shared + moved[3], 5 << 20, 15);
+    assert_near(shared, moved[3], 25);
+    a.engine.set_priority(two, Priority::High);
+    let moved = within(&mut [&mut b, &mut c, &mut d, &mut e], Duration::from_secs(5)).await;
+    let shared: u64 = moved[..3].iter().sum();
+    assert_near(moved[3], shared * 4, 35);
 }
 
 /// A small file system of our own; `None` where mounting is not allowed.

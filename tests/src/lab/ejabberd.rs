@@ -91,9 +91,14 @@ listen:
     access: c2s
     starttls_required: true
 auth_password_format: scram
+acl:
+  local:
+    user_regexp: ""
 access_rules:
   c2s:
     allow: all
+  local:
+    allow: local
 shaper:
   normal:
     rate: 3000

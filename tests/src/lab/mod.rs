@@ -218,7 +218,10 @@ fn index(side: Side) -> usize {
 
 /// The bridge, and the servers' addresses on it. Nothing is forwarded: private addresses lead nowhere, as on the Internet.
 fn public_script() -> String {
-    let mut script = "ip link add br0 type bridge forward_delay 0 mcast_snooping 0\nip link set br0 up\n".to_owned();
+    // An address of its own: else the bridge takes another one when an interface leaves it, and nobody knows it by that.
+    let mut script =
+        "ip link add br0 address 02:00:00:00:00:01 type bridge forward_delay 0 mcast_snooping 0\nip link set br0 up\n"
+            .to_owned();
     let stun = [STUN, SECOND_STUN].map(|last| (scene::public_v4(last), scene::public_v6(last)));
     for (four, six) in [Side::A.server(), Side::B.server()].into_iter().chain(stun) {
         script.push_str(&format!("ip addr add {four}/24 dev br0\nip -6 addr add {six}/64 dev br0 nodad\n"));

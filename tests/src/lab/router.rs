@@ -34,9 +34,11 @@ impl RunningRouter {
         self.open(mapping);
     }
 
-    /// Stops miniupnpd and forgets all mappings and all connections, as a router that starts anew does.
+    /// Stops miniupnpd and forgets all mappings and all connections, as a router that starts anew does. Nor does it
+    /// take what comes from inside in mid-connection for the beginning of one, by which a connection would live on.
     pub fn forget(&mut self) {
         self.upnp = None;
+        self.space.sh("sysctl -q -w net.netfilter.nf_conntrack_tcp_loose=0");
         self.load(None);
         self.flush();
     }

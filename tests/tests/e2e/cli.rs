@@ -115,6 +115,26 @@ fn contacts_show_who_is_there() {
 }
 
 #[test]
+fn a_name_stands_for_a_contact_only_where_it_is_unambiguous() {
+    let stage = Stage::new();
+    let (alice, _bob) = (stage.online("alice"), stage.online("bob"));
+    alice.ctl.sees(&jid("bob"));
+    let source = text(&stage.file("a.bin", 10)).to_owned();
+    assert_eq!(alice.ctl.json(&["send", "Bob", &source])["contact"], jid("bob"));
+    alice.ctl.ok(&["contacts", "add", &jid("mallory"), "--name", "Bob"]);
+    wait::until("both are called Bob", wait::SOON, || {
+        let contacts = alice.ctl.json(&["contacts"]);
+        (contacts.as_array().unwrap().iter().filter(|one| one["name"] == "Bob").count() == 2).then_some(())
+    });
+    for more in [&[][..], &["--dry-run"]] {
+        let refused = alice.ctl.fails(&[&["send", "Bob", &source], more].concat(), 1);
+        assert_eq!(refused.code, "ambiguous-contact");
+        assert!(refused.message.contains(&jid("bob")) && refused.message.contains(&jid("mallory")), "{refused:?}");
+    }
+    assert_eq!(alice.ctl.json(&["send", &jid("bob"), &source])["contact"], jid("bob"));
+}
+
+#[test]
 fn watch_tells_what_happens_as_json_lines() {
     let stage = Stage::new();
     let (alice, bob) = (stage.online("alice"), stage.online("bob"));

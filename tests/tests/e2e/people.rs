@@ -36,6 +36,67 @@ fn top_shows_what_moves_obeys_keys_and_gives_the_terminal_back() {
 }
 
 #[test]
+fn top_gives_the_terminal_back_also_when_it_is_killed_and_when_the_daemon_goes() {
+    let stage = Stage::new();
+    let mut alice = stage.online("alice");
+    let restored = |screen: &str| screen.rfind("\u{1b}[?1049l") > screen.rfind("\u{1b}[?1049h");
+    let seat = Terminal::run(&alice.ctl.command(&["top"]));
+    seat.sees("online");
+    seat.signal(rustix::process::Signal::TERM);
+    let (code, screen) = seat.ends();
+    assert!(code == 130 && restored(&screen), "{code} {screen:?}");
+    let seat = Terminal::run(&alice.ctl.command(&["top"]));
+    seat.sees("online");
+    alice.stop();
+    let (code, screen) = seat.ends();
+    assert!(code == 3 && restored(&screen), "{code} {screen:?}");
+    assert!(screen.contains("error:") && screen.contains("it closed the connection"), "{screen:?}");
+}
+
+#[test]
+fn waiting_for_several_shows_a_bar_for_each_and_one_for_all() {
+    let stage = Stage::new();
+    let alice = stage.person("alice").with("network.upload_limit", "300 KiB/s").online();
+    let bob = stage.online("bob");
+    let _dave = stage.online("dave");
+    let source = stage.file("slow.bin", 8 * MIB);
+    let line = ["send", "-w", &jid("bob"), source.to_str().unwrap(), "--to", &jid("dave")];
+    let seat = Terminal::run(&alice.ctl.command(&line));
+    let inn = bob.ctl.offer("slow.bin");
+    seat.sees("0 of 2 ended");
+    bob.ctl.accept(inn);
+    seat.sees("sending");
+    seat.sees("KiB/s");
+    seat.sees("left");
+    println!("{}", seat.sight());
+    for out in alice.ctl.named("out", "slow.bin") {
+        alice.ctl.ok(&["cancel", &out["id"].to_string()]);
+    }
+    let (code, screen) = seat.ends();
+    assert_eq!(code, 1, "{screen}");
+    assert!(screen.contains("was cancelled"), "{screen}");
+}
+
+#[test]
+fn watch_is_a_live_log_on_a_terminal() {
+    let stage = Stage::new();
+    let (alice, bob) = (stage.online("alice"), stage.online("bob"));
+    let mut seat = Terminal::run(&bob.ctl.command(&["watch"]));
+    seat.sees("Watching");
+    alice.ctl.send(&jid("bob"), &stage.file("seen.bin", 100_000));
+    let inn = bob.ctl.offer("seen.bin");
+    seat.sees("seen.bin ← alice@localhost");
+    bob.ctl.accept(inn);
+    bob.ctl.reaches(inn, "done");
+    seat.sees("done");
+    println!("{}", seat.sight());
+    seat.types("\u{3}");
+    let (code, screen) = seat.ends();
+    assert_eq!(code, 130, "{screen}");
+    assert!(screen.contains("\u{1b}[32mdone"), "{screen}");
+}
+
+#[test]
 fn a_table_fits_the_terminal_and_has_colours_only_there() {
     let stage = Stage::new();
     let alice = stage.online("alice");

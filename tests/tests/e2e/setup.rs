@@ -169,6 +169,39 @@ fn an_interrupt_at_the_password_leaves_the_terminal_as_it_was_and_writes_nothing
 }
 
 #[test]
+fn the_unit_is_started_only_with_leave_and_only_where_there_is_one() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let (tools, told) = (alice.home().join("tools"), alice.home().join("told"));
+    fs::create_dir(&tools).unwrap();
+    // What setup asks of systemctl; it says that the unit is installed and does not run.
+    let script = format!("#!/bin/sh\necho \"$*\" >> '{}'\n[ \"$2\" != is-active ]\n", told.display());
+    fs::write(tools.join("systemctl"), script).unwrap();
+    fs::set_permissions(tools.join("systemctl"), Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let (ca, server) = (stage.prosody.ca_file(), stage.prosody.address());
+    let run = |more: &[&str]| {
+        let _ = fs::remove_file(&told);
+        let args = ["setup", "--jid", "alice@localhost", "--ca-file", text(&ca), "--server", &server, "--json"];
+        let mut command = alice.ctl.command(&[&args, more].concat());
+        command.env("PATH", &path);
+        let done = with_password(command, &password("alice"));
+        assert!(done.status.success(), "{done:?}");
+        let unit = serde_json::from_slice::<Value>(&done.stdout).unwrap()["unit"].as_str().unwrap().to_owned();
+        (unit, fs::read_to_string(&told).unwrap_or_default())
+    };
+    let (unit, told) = run(&[]);
+    assert_eq!(unit, "not-enabled", "nobody could be asked");
+    assert!(!told.contains("enable"), "{told}");
+    let (unit, told) = run(&["--yes", "--no-unit"]);
+    assert_eq!(unit, "not-enabled");
+    assert!(!told.contains("enable"), "{told}");
+    let (unit, told) = run(&["--yes"]);
+    assert_eq!(unit, "enabled");
+    assert!(told.contains("--user enable xbtd.service\n--user restart xbtd.service\n"), "{told}");
+}
+
+#[test]
 fn the_password_goes_to_the_secret_service_where_there_is_one_and_the_daemon_finds_it_there() {
     let stage = Stage::new();
     let mut alice = newcomer(&stage);

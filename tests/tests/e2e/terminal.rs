@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use xbt_tests::wait;
 
 const LINES: u16 = 30;
@@ -79,6 +80,20 @@ impl Terminal {
         let stdin = self.keys.as_mut().unwrap();
         stdin.write_all(keys.as_bytes()).unwrap();
         stdin.flush().unwrap();
+    }
+
+    /// Sends a signal to the program itself, below `script` and its shell.
+    pub fn signal(&self, signal: Signal) {
+        let child = |pid: u32| {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            children.split_whitespace().next().and_then(|pid| pid.parse().ok())
+        };
+        let mut pid = self.child.id();
+        while let Some(below) = child(pid) {
+            pid = below;
+        }
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Waits until the program has ended; its exit code.

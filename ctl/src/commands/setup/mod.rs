@@ -96,7 +96,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             "jid": document.jid, "config": written, "password": place.code(), "unit": started.as_str(),
         }))?;
     }
-    next_steps(context, started)
+    if matches!(started, unit::Started::Enabled | unit::Started::Restarted) {
+        unit::tell_connection(context).await?;
+    }
+    next_steps(context, started, args.config.as_ref().map(|_| config.as_path()))
 }
 
 /// Whether there is a configuration that the person lets us replace.
@@ -192,19 +195,26 @@ async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
     Ok(password)
 }
 
+/// Whether there is no configuration where the daemon looks for one.
+pub fn is_missing() -> bool {
+    config_home().is_ok_and(|home| home.join("xbt/xbtd.toml").try_exists().is_ok_and(|there| !there))
+}
+
 fn config_home() -> Result<PathBuf, Failure> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
     home.ok_or_else(|| Failure::usage("it is not known where your configuration is", "set HOME, or give --config"))
 }
 
-fn next_steps(context: &Context, started: unit::Started) -> Result<(), Failure> {
+fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path>) -> Result<(), Failure> {
     let out = &context.out;
+    let by_hand = elsewhere.map_or("xbtd".to_owned(), |config| format!("xbtd --config {}", config.display()));
     let mut steps: Vec<(&str, &str)> = match started {
+        unit::Started::No if elsewhere.is_some() => vec![(&by_hand, "the daemon; it stays in the foreground")],
         unit::Started::Enabled | unit::Started::Restarted => vec![("xbtctl status", "whether you are online")],
         unit::Started::Running => vec![("systemctl --user restart xbtd", "the daemon that runs needs a restart")],
         unit::Started::No => vec![("systemctl --user enable --now xbtd", "starts the daemon now and at every login")],
-        unit::Started::Unavailable => vec![("xbtd", "the daemon; it stays in the foreground")],
+        unit::Started::Unavailable => vec![(&by_hand, "the daemon; it stays in the foreground")],
     };
     steps.extend([
         ("xbtctl contacts", "who is there, and who runs xbt"),

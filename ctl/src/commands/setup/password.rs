@@ -142,7 +142,10 @@ async fn tool(args: &[&str], input: &str) -> Result<Output, String> {
         child.wait_with_output().await
     };
     let output = tokio::time::timeout(PATIENCE, run).await.map_err(|_| "it does not answer".to_owned())?;
-    let output = output.map_err(|error| format!("{TOOL} cannot be run: {error}"))?;
+    let output = output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("{TOOL} is not installed (Debian has it in libsecret-tools)"),
+        _ => format!("{TOOL} cannot be run: {error}"),
+    })?;
     if output.status.success() {
         return Ok(output);
     }

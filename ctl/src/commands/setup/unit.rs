@@ -1,17 +1,21 @@
 //! The daemon as a user unit of systemd.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
-use xbt_api::Client;
+use xbt_api::{Client, Connection};
 
 use crate::ask;
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::out::Tone;
 
 /// systemctl waits until the daemon says that it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a login is waited for; it has just worked, so it will not take long.
+const ONLINE: Duration = Duration::from_secs(15);
 
 /// What became of the unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,34 @@ pub async fn offer(context: &Context, leave: bool, yes: bool, elsewhere: bool) -
             Ok(alone)
         }
     }
+}
+
+/// Waits until the daemon that was started is online, or knows why not, and says so.
+pub async fn tell_connection(context: &Context) -> Result<(), Failure> {
+    let path = context.socket_path()?;
+    let end = Instant::now() + ONLINE;
+    while let Ok(client) = Client::connect(&path).await {
+        let Ok(status) = client.status().await else { break };
+        let failed = status.connection_error.filter(|_| status.connection != Connection::Connecting);
+        match (status.connection, failed) {
+            (Connection::Online, _) => {
+                let tick = context.out.paint(Tone::Good, "✓");
+                return Ok(context.out.remark(&format!("{tick} xbtd runs and is online."))?);
+            }
+            (Connection::Refused | Connection::Offline, Some(error)) => {
+                context.out.note(&format!("xbtd runs, but is not online: {}", error.message));
+                return Ok(());
+            }
+            (Connection::Connecting | Connection::Refused | Connection::Offline, _) if Instant::now() < end => {
+                // Whatever happens next: mostly it is the connection.
+                let seq = client.events(None, Duration::ZERO).await?.seq;
+                client.events(Some(seq), Duration::from_millis(500)).await?;
+            }
+            (Connection::Connecting | Connection::Refused | Connection::Offline, _) => break,
+        }
+    }
+    context.out.note("xbtd runs; 'xbtctl status' says whether it is online");
+    Ok(())
 }
 
 /// Whether a daemon answers.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event as TerminalEvent, KeyCode, KeyEventKind, KeyModifiers};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use xbt_api::{Client, ClientError, ListQuery, MAX_WAIT_MS};
@@ -49,7 +50,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     let (sender, mut inbox) = mpsc::channel(QUEUE);
     tokio::spawn(follow(client.clone(), sender.clone()));
     tokio::spawn(look(client.clone(), sender.clone()));
-    list_all(client.clone(), sender.clone());
+    tokio::spawn(until_told_to_end(sender.clone()));
     let mut screen = Screen::open(sender.clone())?;
     let colour = context.out.is_coloured();
     let mut model = Model::default();
@@ -77,6 +78,18 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     }
 }
 
+/// A window that is closed and a system that shuts down end programs; the terminal is given back all the same.
+async fn until_told_to_end(sender: mpsc::Sender<News>) {
+    let (Ok(mut terminated), Ok(mut hung_up)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return;
+    };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = hung_up.recv() => {}
+    }
+    let _ = sender.send(Err(Failure::interrupted("ended by a signal", ""))).await;
+}
+
 /// What happens, as it happens.
 async fn follow(client: Client, sender: mpsc::Sender<News>) {
     let mut seq = None;
@@ -89,8 +102,9 @@ async fn follow(client: Client, sender: mpsc::Sender<News>) {
                 return;
             }
         };
+        // What was before the first event is asked for only now, so that nothing falls in between.
+        let lagged = (news.lagged || seq.is_none()).then_some(Input::Lagged);
         seq = Some(news.seq);
-        let lagged = news.lagged.then_some(Input::Lagged);
         let events = news.events.into_iter().map(|event| Input::Event(Box::new(event)));
         for input in lagged.into_iter().chain(events) {
             if sender.send(Ok(Some(input))).await.is_err() {

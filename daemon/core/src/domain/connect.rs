@@ -5,7 +5,7 @@ use crate::domain::clock::Timer;
 use crate::domain::outbox::{Ask, Subject};
 use crate::domain::request::{Answered, blocked};
 use crate::domain::trust::Verdict;
-use crate::effect::{Effect, Event, LinkCommand, TorrentCommand};
+use crate::effect::{Effect, Event, LinkCommand, TorrentCommand, Want};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
@@ -251,8 +251,8 @@ impl Domain {
         }
         let peer = peer.fingerprint;
         let own = self.own_device();
-        let want = LinkCommand::Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
-        self.push(Effect::Link(want));
+        let want = Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
+        self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
     }
 
     /// What became of our `connect`.

@@ -68,6 +68,11 @@ impl Domain {
         self.transfers.get(id).map(|t| t.content)
     }
 
+    /// Whether anything has a link now.
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
     /// Whether the content is still of interest.
     pub fn has_content(&self, content: ContentId) -> bool {
         self.contents.contains_key(&content)

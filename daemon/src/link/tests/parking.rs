@@ -56,10 +56,10 @@ fn an_order_replaces_the_one_before_it_and_none_is_lost() {
     let mailbox = Arc::new(Mailbox::default());
     let want = |transfer| want_of(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
     for transfer in 0..1000 {
-        mailbox.post(TransferId(transfer), Order::Want(want(transfer)));
+        mailbox.post(TransferId(transfer), Order::Want(Box::new(want(transfer))));
         mailbox.post(TransferId(transfer), Order::Unwant);
     }
-    mailbox.post(TransferId(7), Order::Want(want(7)));
+    mailbox.post(TransferId(7), Order::Want(Box::new(want(7))));
     let orders = mailbox.take();
     assert_eq!(orders.len(), 1000);
     assert!(matches!(orders[&TransferId(7)], Order::Want(_)) && matches!(orders[&TransferId(8)], Order::Unwant));

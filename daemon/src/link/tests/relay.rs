@@ -138,12 +138,13 @@ async fn through_a_proxy_everything_arrives_at_once_in_both_directions_and_the_e
     let (alice, bob) = two(&prosody).await;
     let (wants, wanted) = (alice.want(&bob), bob.want(&alice));
     let proxy = &alice.proxies[0];
-    let (at, times) = (here(), times());
+    let times = times();
+    let here = here();
     let (ours, theirs) =
-        tokio::join!(at_proxy(&alice.session, &alice.tls, &wants, (proxy, true), &at, &times), async {
+        tokio::join!(at_proxy(&alice.session, &alice.tls, &wants, (proxy, true), &here, &times), async {
             // Late, so that activating is tried in vain before.
             tokio::time::sleep(Duration::from_millis(500)).await;
-            at_proxy(&bob.session, &bob.tls, &wanted, (proxy, false), &at, &times).await
+            at_proxy(&bob.session, &bob.tls, &wanted, (proxy, false), &here, &times).await
         },);
     let (ours, theirs) = bursts(ours.unwrap(), theirs.unwrap()).await;
     let (mut theirs, mut ours) = bursts(theirs, ours).await;

@@ -110,14 +110,18 @@ impl Link {
         self.outbox.control(|out| withheld.into_iter().for_each(|piece| wire::put_have(out, piece)))
     }
 
-    /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it.
+    /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it. But
+    /// aria2 sends further ones in place of many `have`s: so one that tells enough news for its length is taken.
     fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
-        if std::mem::replace(&mut self.bitfield_came, true) {
-            return Err(CloseReason::Protocol("a second bitfield"));
-        }
+        let again = std::mem::replace(&mut self.bitfield_came, true);
         match &mut self.theirs {
+            Theirs::Raw(..) if again => return Err(SECOND_BITFIELD),
             Theirs::Known(theirs) => {
-                let new = Bitfield::from_bytes(&bits, theirs.len()).ok_or(BAD_BITFIELD)?;
+                let new = Bitfield::from_peer(bits, theirs.len()).ok_or(BAD_BITFIELD)?;
+                let news = new.iter().filter(|piece| !theirs.has(*piece)).count();
+                if again && (news == 0 || theirs.bytes().len() > news * HAVES) {
+                    return Err(SECOND_BITFIELD);
+                }
                 *theirs = new.clone();
                 self.pending.push(Report::Has(new));
             }
@@ -209,7 +213,7 @@ impl Link {
             let mut theirs = if raw.is_empty() {
                 Bitfield::empty(pieces)
             } else {
-                Bitfield::from_bytes(&raw, pieces).ok_or(BAD_BITFIELD)?
+                Bitfield::from_peer(raw, pieces).ok_or(BAD_BITFIELD)?
             };
             for piece in early {
                 if piece >= pieces {
@@ -224,4 +228,7 @@ impl Link {
     }
 }
 
+/// A `have` has 9 bytes; with some room.
+const HAVES: usize = 16;
+const SECOND_BITFIELD: CloseReason = CloseReason::Protocol("a second bitfield");
 const BAD_BITFIELD: CloseReason = CloseReason::Protocol("a bitfield that does not fit the content");

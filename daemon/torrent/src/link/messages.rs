@@ -12,6 +12,7 @@ use crate::bitfield::Bitfield;
 use crate::engine::Shared;
 use crate::error::EngineError;
 use crate::event::CloseReason;
+use crate::limits::LinkLimits;
 use crate::metainfo::Metainfo;
 use crate::piece::PieceBuf;
 use crate::store::Store;
@@ -34,6 +35,7 @@ pub(crate) struct Attach {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) reserved: [u8; 8],
     pub(crate) cancel: CancellationToken,
+    pub(crate) limits: LinkLimits,
 }
 
 /// From a link to its swarm.

@@ -9,6 +9,7 @@ mod download;
 mod incoming;
 mod messages;
 pub(crate) mod metadata;
+mod orders;
 pub(crate) mod outbox;
 pub(crate) mod sending;
 mod stall;
@@ -30,13 +31,15 @@ use crate::bitfield::Bitfield;
 use crate::engine::Shared;
 use crate::event::{CloseReason, Event};
 use crate::handshake;
+use crate::limits::{Limits, Owed, Way};
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
 pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
 
 use download::Downloads;
 use metadata::Incoming;
-use outbox::{Outbox, plain};
+use orders::last_word;
+use outbox::Outbox;
 use sending::Sending;
 use stall::Stall;
 use wire::Decoder;
@@ -56,20 +59,6 @@ pub(crate) async fn run(attach: Attach, start: Start) {
     // Fails only if the swarm is gone, which then needs no report.
     let _ = reports.send((tag, Report::Ended)).await;
     shared.link_closed(key, tag, reason).await;
-}
-
-fn last_word(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<CloseReason> {
-    std::iter::from_fn(|| orders.try_recv().ok()).find_map(|order| match order {
-        Order::Close(reason) => Some(reason),
-        Order::Ready(..)
-        | Order::Have(_)
-        | Order::Show(..)
-        | Order::Fetch(_)
-        | Order::Drop(_)
-        | Order::GetMetadata(_)
-        | Order::Serve(_)
-        | Order::Complete => None,
-    })
 }
 
 struct Link {
@@ -122,6 +111,7 @@ enum Theirs {
 impl Link {
     async fn run(attach: Attach, start: Start) -> CloseReason {
         let (reader, stream) = tokio::io::split(attach.stream);
+        let (up, down) = (attach.limits.way(Way::Up), attach.limits.way(Way::Down));
         let mut link = Self {
             key: start.key,
             tag: attach.tag,
@@ -153,7 +143,8 @@ impl Link {
         let writer = Writer {
             stream,
             outbox: link.outbox.clone(),
-            shared: start.shared,
+            limits: up,
+            allowed: 0,
             view: link.view.clone(),
             sending: link.sending.clone(),
             metadata_id: link.metadata_id.clone(),
@@ -161,7 +152,7 @@ impl Link {
         let mut writer = tokio::spawn(writer.run());
         let mut orders = start.orders;
         let ended = match link.greet(start.ready, start.fetching) {
-            Ok(()) => link.serve(reader, &mut orders, &mut writer).await,
+            Ok(()) => link.serve(reader, &mut orders, down, &mut writer).await,
             Err(reason) => reason,
         };
         link.leave(orders).await;
@@ -198,15 +189,17 @@ impl Link {
         &mut self,
         mut reader: ReadHalf<Box<dyn Stream>>,
         orders: &mut mpsc::UnboundedReceiver<Order>,
+        mut limits: Limits,
         writer: &mut JoinHandle<Stop>,
     ) -> CloseReason {
         let mut buffer = vec![0u8; READ];
         let mut tick = interval(PROGRESS_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut heard, mut owing) = (Instant::now(), false);
-        let shared = self.shared.clone();
+        let (mut heard, mut owed) = (Instant::now(), Owed::default());
         loop {
-            let most = shared.down.slice().unwrap_or(READ).min(READ);
+            limits.moves(self.downloads.is_open());
+            let owing = !owed.is_nothing();
+            let most = limits.slice().unwrap_or(READ).min(READ);
             let (space, _) = buffer.split_at_mut(most);
             // An idle link is woken by what happens, not by the time.
             let busy = self.is_busy();
@@ -216,8 +209,8 @@ impl Link {
                 stop = &mut *writer => return self.writer_stopped(stop),
                 _ = tick.tick(), if busy => self.tick(heard, owing),
                 () = sleep_until(heard + SILENCE), if !busy && !owing => Err(CloseReason::Silent),
-                () = shared.down.settled(), if owing => {
-                    owing = false;
+                () = limits.settled(owed), if owing => {
+                    owed = Owed::default();
                     heard = Instant::now();
                     Ok(())
                 }
@@ -227,7 +220,7 @@ impl Link {
                         heard = Instant::now();
                         let before = self.downloads.received;
                         let taken = self.take(space.get(..count).unwrap_or_default());
-                        owing = shared.down.charge((self.downloads.received - before) as usize);
+                        owed = limits.charge((self.downloads.received - before) as usize);
                         taken
                     }
                     Err(error) => Err(CloseReason::Io(error.to_string())),
@@ -261,65 +254,6 @@ impl Link {
             }
         }
         Ok(())
-    }
-
-    fn obey(&mut self, order: Order) -> Result<(), CloseReason> {
-        match order {
-            Order::Ready(view, ours) => {
-                self.outbox.control(|out| {
-                    // Now that we have the metadata, others may have it from us (BEP 10: a repeated handshake updates).
-                    if self.extended {
-                        metadata::put_handshake(out, Some(view.meta.info.len()));
-                    }
-                    ours.iter().for_each(|piece| wire::put_have(out, piece));
-                })?;
-                self.ours = ours;
-                self.know(view)
-            }
-            Order::Have(piece) => {
-                self.ours.set(piece);
-                self.tell_have(piece)
-            }
-            Order::Show(all, told) => {
-                self.outbox.control(|out| {
-                    all.iter().filter(|piece| !told.has(*piece)).for_each(|piece| wire::put_have(out, piece));
-                })?;
-                self.ours = all;
-                Ok(())
-            }
-            Order::Fetch(pieces) => {
-                self.downloads.answered();
-                if self.downloads.is_choked() {
-                    self.pending.push(Report::GiveBack(pieces));
-                    return Ok(());
-                }
-                pieces.into_iter().for_each(|piece| self.downloads.add(piece));
-                Ok(())
-            }
-            Order::Drop(piece) => {
-                let mut cancels = BytesMut::new();
-                if let Some(piece) = self.downloads.give_up(piece, &mut cancels) {
-                    self.pending.push(Report::GiveBack(vec![piece]));
-                }
-                self.outbox.control(|out| out.extend_from_slice(&cancels))
-            }
-            Order::GetMetadata(size) => {
-                self.incoming = Some(Incoming::new(size));
-                self.ask_metadata()
-            }
-            Order::Serve(serve) => {
-                self.choking = !serve;
-                if self.choking {
-                    self.outbox.forget_blocks();
-                }
-                self.outbox.control(plain(if serve { wire::UNCHOKE } else { wire::CHOKE }))
-            }
-            Order::Complete => {
-                self.tell_withheld()?;
-                self.outbox.control(plain(wire::NOT_INTERESTED))
-            }
-            Order::Close(reason) => Err(reason),
-        }
     }
 
     fn tick(&mut self, heard: Instant, owing: bool) -> Result<(), CloseReason> {

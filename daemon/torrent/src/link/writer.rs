@@ -15,8 +15,8 @@ use super::outbox::{Outbox, Wanted};
 use super::sending::Sending;
 use super::wire::{self, Block};
 use crate::bencode;
-use crate::engine::Shared;
 use crate::error::EngineError;
+use crate::limits::Limits;
 use crate::metainfo::BLOCK;
 
 /// Silence after which a keep-alive is sent.
@@ -34,7 +34,9 @@ pub(super) enum Stop {
 pub(super) struct Writer<W> {
     pub(super) stream: W,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) limits: Limits,
+    /// Bytes that are paid for and not sent. Paid in whole slices, because their size is this link's part.
+    pub(super) allowed: usize,
     pub(super) view: Arc<std::sync::OnceLock<View>>,
     pub(super) sending: Arc<Sending>,
     /// The other side's id for metadata messages; 0: none.
@@ -69,6 +71,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 return Stop::Closed;
             }
             let reading = ahead.take().or_else(|| self.read_ahead(&mut spare));
+            self.limits.moves(reading.is_some());
             let Some(reading) = reading else {
                 tokio::select! {
                     () = self.outbox.ready() => {}
@@ -124,7 +127,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Whole if there is no limit; in slices as the limit allows otherwise, with small messages let through
     /// between blocks.
     async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
-        if self.shared.up.slice().is_none() {
+        if self.limits.slice().is_none() {
             let end = batch.ends.last().map_or(0, |(end, _)| *end);
             self.sending.write(&mut self.stream, batch.bytes.get(..end).unwrap_or_default()).await?;
             self.sending.sent(batch.ends.iter().map(|(_, payload)| payload).sum());
@@ -148,10 +151,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let (head, mut rest) = bytes.split_at(bytes.len() - payload);
         self.sending.write(&mut self.stream, head).await?;
         while !rest.is_empty() {
-            let (part, after) = rest.split_at(self.shared.up.slice().unwrap_or(rest.len()).min(rest.len()));
-            if self.shared.up.charge(part.len()) {
-                self.shared.up.settled().await;
+            let slice = self.limits.slice().unwrap_or(rest.len());
+            if self.allowed == 0 {
+                self.limits.settled(self.limits.charge(slice)).await;
+                self.allowed = slice;
             }
+            let (part, after) = rest.split_at(self.allowed.min(slice).min(rest.len()));
+            self.allowed = self.allowed.min(slice) - part.len();
             self.sending.write(&mut self.stream, part).await?;
             *wrote = Instant::now();
             self.sending.sent(part.len());

@@ -1,25 +1,23 @@
 //! Contents on disk: sources that are only ever read, and partial data on its way to completion.
 
 pub(crate) mod check;
+mod handles;
 pub(crate) mod partial;
 pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod source;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::EngineError;
 use crate::metainfo::Metainfo;
 
+use handles::Handles;
+
 pub(crate) use partial::PartialFiles;
 pub(crate) use source::SourceFiles;
-
-/// Open handles kept per content.
-const MAX_HANDLES: usize = 64;
 
 /// Where a content's bytes are read from. All calls block.
 pub(crate) enum Store {
@@ -75,33 +73,4 @@ fn read_slots(file: &File, mut offset: u64, slots: &mut [&mut [u8]]) -> io::Resu
         offset += slot.len() as u64;
     }
     Ok(())
-}
-
-/// The most recently used open files, at most [`MAX_HANDLES`].
-struct Handles<T> {
-    recent: Mutex<VecDeque<(usize, Arc<T>)>>,
-}
-
-impl<T> Default for Handles<T> {
-    fn default() -> Self {
-        Self { recent: Mutex::new(VecDeque::new()) }
-    }
-}
-
-impl<T> Handles<T> {
-    fn get(&self, index: usize) -> Option<Arc<T>> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = recent.iter().position(|(held, _)| *held == index)?;
-        let entry = recent.remove(at)?;
-        let handle = entry.1.clone();
-        recent.push_front(entry);
-        Some(handle)
-    }
-
-    fn put(&self, index: usize, handle: Arc<T>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|(held, _)| *held != index);
-        recent.push_front((index, handle));
-        recent.truncate(MAX_HANDLES);
-    }
 }

@@ -58,15 +58,19 @@ impl Resume {
         Self { placed: Some(name.to_owned()), ..self }
     }
 
-    /// Writes a temporary file and renames it over the old one. Not synced: after a crash of the system every
-    /// claimed piece is hashed again anyway.
-    pub(crate) fn save(&self, state_dir: &Path, key: ContentKey) -> Result<(), EngineError> {
+    /// Writes a temporary file and renames it over the old one. `durably`: a power cut after this loses nothing of it.
+    /// Otherwise it may, and with it an older one: what a fetch has is then found by hashing every piece.
+    pub(crate) fn save(&self, state_dir: &Path, key: ContentKey, durably: bool) -> Result<(), EngineError> {
         let path = path(state_dir, key);
         let temporary = path.with_extension("resume.tmp");
         let write = || -> io::Result<()> {
             let mut file = fs::File::create(&temporary)?;
             file.write_all(&serde_json::to_vec(self)?)?;
-            fs::rename(&temporary, &path)
+            if durably {
+                file.sync_all()?;
+            }
+            fs::rename(&temporary, &path)?;
+            if durably { fs::File::open(state_dir)?.sync_all() } else { Ok(()) }
         };
         write().map_err(|error| EngineError { code: state_code(&error), ..EngineError::destination(&path, &error) })
     }
@@ -141,7 +145,7 @@ mod tests {
         let key = ContentKey(7);
         assert!(matches!(load(folder.path(), key), Found::Nothing));
         let state = Resume::new([1; 20], &[0xf0], ".xbt-a.part".into(), (1, u64::MAX));
-        state.save(folder.path(), key).unwrap();
+        state.save(folder.path(), key, true).unwrap();
         assert!(matches!(load(folder.path(), key), Found::State(read) if read == state));
         fs::write(path(folder.path(), key), "{\"version\":1").unwrap();
         assert!(matches!(load(folder.path(), key), Found::Bad));

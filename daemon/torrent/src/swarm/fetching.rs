@@ -17,6 +17,8 @@ use crate::store::Store;
 /// The state is saved after this many newly verified bytes, or after [`SAVE_EVERY`].
 const SAVE_BYTES: usize = 8 << 20;
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The state is made to survive a power cut this often: it costs the disk more than a write.
+const DURABLE_EVERY: Duration = Duration::from_secs(20);
 /// The disk is made to write after this many bytes, so that the end is not one long wait.
 const FLUSH_BYTES: usize = 128 << 20;
 /// Wrong pieces of several senders whose blocks are remembered.
@@ -224,15 +226,19 @@ impl Swarm {
             return;
         }
         (self.saving.running, self.saving.unsaved, self.saving.last) = (true, 0, Instant::now());
+        let durably = self.saving.durable.elapsed() >= DURABLE_EVERY;
+        if durably {
+            self.saving.durable = self.saving.last;
+        }
         let have = self.pieces.have().clone();
-        self.jobs.spawn_blocking(move || Done::Saved(jobs::save(&place, &view, &have)));
+        self.jobs.spawn_blocking(move || Done::Saved(jobs::save(&place, &view, &have, durably)));
     }
 
     /// At a halt, when no job runs any more.
     pub(super) async fn save_now(&mut self) {
         let (Some(place), Some(view)) = (self.place(), self.view.clone()) else { return };
         let have = self.pieces.have().clone();
-        let saved = tokio::task::spawn_blocking(move || jobs::save(&place, &view, &have)).await;
+        let saved = tokio::task::spawn_blocking(move || jobs::save(&place, &view, &have, true)).await;
         if !matches!(saved, Ok(Ok(()))) {
             tracing::warn!(key = self.key.0, "the state of a fetch could not be saved");
         }

@@ -70,11 +70,20 @@ pub(super) struct Saving {
     pub(super) unflushed: usize,
     pub(super) flushing: bool,
     pub(super) last: Instant,
+    /// When it was last made to survive a power cut.
+    pub(super) durable: Instant,
 }
 
 impl Default for Saving {
     fn default() -> Self {
-        Self { running: false, unsaved: 0, unflushed: 0, flushing: false, last: Instant::now() }
+        Self {
+            running: false,
+            unsaved: 0,
+            unflushed: 0,
+            flushing: false,
+            last: Instant::now(),
+            durable: Instant::now(),
+        }
     }
 }
 
@@ -193,7 +202,11 @@ fn open_partial(
     if matches!(found, Found::Nothing) {
         // From now on there is something to clear away, even if all is over before the first piece.
         let none = Bitfield::empty(meta.pieces());
-        Resume::new(fetch.info_hash, none.bytes(), partial_name(fetch), identity).save(&place.state_dir, place.key)?;
+        Resume::new(fetch.info_hash, none.bytes(), partial_name(fetch), identity).save(
+            &place.state_dir,
+            place.key,
+            true,
+        )?;
     }
     let store = Arc::new(Store::Partial(files));
     let have =
@@ -323,8 +336,8 @@ fn state_of(place: &Place, view: &View, have: &Bitfield) -> Result<Resume, Engin
     Ok(Resume::new(place.fetch.info_hash, have.bytes(), partial_name(&place.fetch), identity))
 }
 
-pub(super) fn save(place: &Place, view: &View, have: &Bitfield) -> Result<(), EngineError> {
-    state_of(place, view, have)?.save(&place.state_dir, place.key)
+pub(super) fn save(place: &Place, view: &View, have: &Bitfield, durably: bool) -> Result<(), EngineError> {
+    state_of(place, view, have)?.save(&place.state_dir, place.key, durably)
 }
 
 /// Puts everything on the disk and gives it its name.
@@ -339,7 +352,7 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError>
     let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
     let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
     place::place(&place.partial(), &place.fetch.destination, &name, |name| {
-        state.clone().placed_as(name).save(&place.state_dir, place.key)
+        state.clone().placed_as(name).save(&place.state_dir, place.key, true)
     })
 }
 

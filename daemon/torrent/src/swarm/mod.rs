@@ -10,12 +10,13 @@ mod fetching;
 mod jobs;
 mod levels;
 mod opening;
+mod peer;
 mod pieces;
 mod reports;
 mod showing;
 mod suspects;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -27,19 +28,17 @@ use crate::bitfield::Bitfield;
 use crate::engine::{Data, Fetch, Shared};
 use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
-use crate::link::{self, Attach, Order, Report, Start, View};
+use crate::link::{Attach, Order, Report, View};
 use crate::prepared::Prepared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
-use choke::{SLOTS, Slots, Turn};
+use choke::Slots;
 use jobs::Done;
 use levels::Levels;
+use peer::Peer;
 use pieces::Pieces;
-use showing::Shown;
 use suspects::Suspects;
 
-/// Links of one content at a time.
-const MAX_LINKS: usize = 64;
 /// Reports that may wait.
 const INBOX: usize = 256;
 
@@ -108,33 +107,6 @@ struct Swarm {
     waiting: Vec<Attach>,
     /// Since when no link is attached.
     alone: Instant,
-}
-
-/// A link as the swarm sees it.
-struct Peer {
-    orders: mpsc::UnboundedSender<Order>,
-    has: Option<Bitfield>,
-    /// What it was shown of what we have; `None`: all.
-    shown: Option<Shown>,
-    /// Bytes of pieces it could take.
-    hungry: usize,
-    rate: Arc<AtomicU64>,
-    turn: Turn,
-    /// The size of the metadata it can tell.
-    can_tell: Option<u32>,
-    /// It sent wrong data and is on its way out.
-    banned: bool,
-    /// Not fed until then.
-    snubbed: Option<Instant>,
-    dropping: HashSet<u32>,
-    /// Where its run of pieces goes on.
-    run: Option<u32>,
-}
-
-impl Peer {
-    fn rate(&self) -> u64 {
-        self.rate.load(Ordering::Relaxed)
-    }
 }
 
 /// Runs a content until it is forgotten.
@@ -269,56 +241,6 @@ impl Swarm {
         } else if matches!(self.phase, Phase::Halted(_)) {
             self.open(None);
         }
-    }
-
-    async fn attach(&mut self, attach: Attach) {
-        let refusal = match &self.phase {
-            Phase::Halted(reason) => Some(reason.clone()),
-            _ if self.peers.len() + self.waiting.len() >= MAX_LINKS => Some(CloseReason::TooMany),
-            Phase::Opening | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
-        };
-        if let Some(reason) = refusal {
-            return self.shared.link_closed(self.key, attach.tag, reason).await;
-        }
-        // A seed is open in a moment, and then says in one message what it has. A fetch may have much to check.
-        if self.phase == Phase::Opening && !self.is_fetch() {
-            self.waiting.push(attach);
-            return;
-        }
-        self.link(attach);
-    }
-
-    pub(super) fn link(&mut self, attach: Attach) {
-        let (orders, receiver) = mpsc::unbounded_channel();
-        let (have, shown) = self.first_shown();
-        let peer = Peer {
-            orders,
-            has: None,
-            shown,
-            hungry: 0,
-            rate: Arc::default(),
-            turn: Turn::new(self.peers.len() < SLOTS),
-            can_tell: None,
-            banned: false,
-            snubbed: None,
-            dropping: HashSet::new(),
-            run: None,
-        };
-        let opened = self.phase != Phase::Opening;
-        let start = Start {
-            key: self.key,
-            shared: self.shared.clone(),
-            reports: self.reports.clone(),
-            orders: receiver,
-            ready: self.view.clone().filter(|_| opened).map(|view| (view, have)),
-            fetching: self.is_fetch() && self.phase != Phase::Complete,
-            serving: peer.turn.is_served(),
-            rate: peer.rate.clone(),
-            sending: peer.turn.sending(),
-        };
-        self.peers.insert(attach.tag, peer);
-        tokio::spawn(link::run(attach, start));
-        self.sweep();
     }
 
     /// A source cannot be read as it was. After `Completed` that is nobody's failure: serving just ends.

@@ -111,7 +111,7 @@ impl Swarm {
     /// One receiver alone, or the last, is shown everything.
     fn show_to_the_last(&mut self) {
         if self.incomplete() <= 1 {
-            self.show_all(|_| true);
+            self.show_all(|_, _| true);
             self.spread = None;
         }
     }
@@ -123,12 +123,13 @@ impl Swarm {
     /// Some programs do not tell a sender what they have got: who seems to take nothing is shown everything.
     pub(super) fn show_to_the_silent(&mut self) {
         let now = Instant::now();
-        self.show_all(|shown| now.duration_since(shown.since) >= SILENT);
+        self.show_all(|shown, served| served && now.duration_since(shown.since) >= SILENT);
     }
 
-    fn show_all(&mut self, to: impl Fn(&Shown) -> bool) {
+    fn show_all(&mut self, to: impl Fn(&Shown, bool) -> bool) {
         for peer in self.peers.values_mut() {
-            if let Some(shown) = peer.shown.take_if(|shown| to(shown)) {
+            let served = peer.turn.is_served();
+            if let Some(shown) = peer.shown.take_if(|shown| to(shown, served)) {
                 for piece in shown.pieces.iter().filter(|piece| peer.has.as_ref().is_none_or(|has| !has.has(*piece))) {
                     self.spread.iter_mut().for_each(|spread| spread.lower(piece));
                 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod peer;
+pub mod plain;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -176,6 +177,13 @@ pub fn join_keys(a: &Node, a_key: ContentKey, b: &Node, b_key: ContentKey) -> (L
     a.engine.attach(a_key, tags.0, one, OUR_RESERVED);
     b.engine.attach(b_key, tags.1, two, OUR_RESERVED);
     tags
+}
+
+/// Both ends of a connection over loopback.
+pub async fn tcp() -> (tokio::net::TcpStream, tokio::net::TcpStream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (near, far) = tokio::join!(tokio::net::TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    (near.unwrap(), far.unwrap().0)
 }
 
 /// Bytes that do not repeat.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand};
+use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand, Want};
 use crate::fault::Fault;
 use crate::ids::{ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
@@ -113,7 +113,8 @@ impl World {
 
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
-            LinkCommand::Want { transfer, peer, info_hash, theirs, better_than, .. } => {
+            LinkCommand::Want(want) => {
+                let Want { transfer, peer, info_hash, theirs, better_than, .. } = *want;
                 assert!(theirs.candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
                 let grant = Grant { peer, info_hash, number, fresh: true, better_than };

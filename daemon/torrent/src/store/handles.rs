@@ -1,0 +1,94 @@
+//! Open files, kept for the next access.
+//!
+//! Invariant: at most [`MAX_OPEN`] are kept in the whole process, however many contents there are and however many
+//! files each has: what a process may have open is bounded as a whole (often by 1024). The longest unused is closed
+//! first, and with a content all of its own.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+const MAX_OPEN: usize = 256;
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static STORES: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Default)]
+struct Pool {
+    /// By store and number of the file; with the time of the last use, as a count of uses.
+    open: HashMap<(u64, usize), (Arc<dyn Any + Send + Sync>, u64)>,
+    uses: u64,
+}
+
+/// One store's open files, of type `T`.
+pub(super) struct Handles<T> {
+    store: u64,
+    kind: PhantomData<T>,
+}
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Self { store: STORES.fetch_add(1, Ordering::Relaxed), kind: PhantomData }
+    }
+}
+
+impl<T: Send + Sync + 'static> Handles<T> {
+    pub(super) fn get(&self, index: usize) -> Option<Arc<T>> {
+        let mut pool = pool();
+        pool.uses += 1;
+        let now = pool.uses;
+        let (handle, used) = pool.open.get_mut(&(self.store, index))?;
+        *used = now;
+        handle.clone().downcast().ok()
+    }
+
+    pub(super) fn put(&self, index: usize, handle: Arc<T>) {
+        let mut pool = pool();
+        pool.uses += 1;
+        let now = pool.uses;
+        let before = pool.open.insert((self.store, index), (handle, now));
+        let oldest = if pool.open.len() > MAX_OPEN {
+            pool.open.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
+        } else {
+            None
+        };
+        let oldest = oldest.and_then(|key| pool.open.remove(&key));
+        // Closing a file may take a while: not under the lock.
+        drop(pool);
+        drop((before, oldest));
+    }
+}
+
+impl<T> Drop for Handles<T> {
+    fn drop(&mut self) {
+        let ours: Vec<_> = pool().open.extract_if(|(store, _), _| *store == self.store).collect();
+        drop(ours);
+    }
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn the_longest_unused_goes_first_and_a_store_takes_its_own_with_it() {
+        let (one, two) = (Handles::<usize>::default(), Handles::<usize>::default());
+        one.put(7, Arc::new(1));
+        (0..MAX_OPEN / 2).for_each(|index| two.put(index, Arc::new(index)));
+        assert_eq!(one.get(7).as_deref(), Some(&1));
+        (MAX_OPEN / 2..MAX_OPEN).for_each(|index| two.put(index, Arc::new(index)));
+        assert_eq!(one.get(7).as_deref(), Some(&1), "it was used");
+        assert_eq!(two.get(0), None);
+        assert!(pool().open.len() <= MAX_OPEN);
+        let store = two.store;
+        drop(two);
+        assert!(pool().open.keys().all(|(held, _)| *held != store));
+    }
+}

@@ -1,0 +1,134 @@
+//! One honest source and one that is not: the content arrives all the same.
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod common;
+use common::peer::{PIECE, Peer};
+use common::*;
+
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use xbt_torrent::{CloseReason, LinkTag, Prepared};
+
+/// A fetch that has begun with the faulty source alone, so that nobody can say it was spared.
+struct Trial {
+    honest: Node,
+    node: Node,
+    prepared: Prepared,
+    bytes: Vec<u8>,
+    peer: Peer,
+    link: LinkTag,
+}
+
+impl Trial {
+    async fn new() -> Self {
+        let (mut honest, node) = (Node::new(), Node::new());
+        let bytes = noise(4 << 20, 11);
+        let prepared = honest.seed(&write(&honest.path("f"), &bytes)).await;
+        let mut fetch = node.offered(&prepared);
+        fetch.info = Some(prepared.info.clone());
+        node.engine.fetch(KEY, fetch);
+        let (mut peer, link) = Peer::attach(&node);
+        peer.greet(&prepared).await;
+        Self { honest, node, prepared, bytes, peer, link }
+    }
+
+    fn block(&self, [piece, begin, len]: [u32; 3]) -> Vec<u8> {
+        let at = piece as usize * PIECE + begin as usize;
+        [&piece.to_be_bytes(), &begin.to_be_bytes(), &self.bytes[at..at + len as usize]].concat()
+    }
+}
+
+/// The honest source comes, and everything with it in a few seconds.
+async fn arrives(honest: &Node, node: &mut Node, bytes: &[u8]) {
+    let (near, far) = tcp().await;
+    let begun = Instant::now();
+    honest.engine.attach(KEY, tag(), near, xbt_torrent::handshake::OUR_RESERVED);
+    node.engine.attach(KEY, tag(), far, xbt_torrent::handshake::OUR_RESERVED);
+    assert!(std::fs::read(node.completed().await).unwrap() == bytes);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_stalls_in_the_middle() {
+    let mut trial = Trial::new().await;
+    for _ in 0..40 {
+        let request = trial.peer.request().await.unwrap();
+        let block = trial.block(request);
+        trial.peer.send(7, &block).await;
+    }
+    arrives(&trial.honest, &mut trial.node, &trial.bytes).await;
+    trial.node.engine.detach(trial.link);
+    trial.node.closed(trial.link).await;
+    assert!(trial.node.downloaded() <= trial.prepared.size, "what it sent is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_trickles() {
+    let Trial { honest, mut node, mut peer, bytes, .. } = Trial::new().await;
+    let request = peer.request().await.unwrap();
+    tokio::spawn(async move {
+        let head = [16384u32 + 9, 0x0700_0000 | request[0] >> 8].map(u32::to_be_bytes).concat();
+        let rest = [&[request[0] as u8][..], &request[1].to_be_bytes()].concat();
+        peer.stream.write_all(&[head, rest].concat()).await.unwrap();
+        // A byte now and then: never silent, and never done.
+        while peer.stream.write_all(&[1]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    });
+    arrives(&honest, &mut node, &bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_floods() {
+    let Trial { honest, mut node, mut peer, link, bytes, .. } = Trial::new().await;
+    tokio::spawn(async move {
+        for number in 0u32.. {
+            // Never what it was asked for: block bounds that no request has.
+            let block = [&(number % 16).to_be_bytes()[..], &1u32.to_be_bytes(), &[0; 16384]].concat();
+            peer.send(7, &block).await;
+            peer.send(4, &(number % 16).to_be_bytes()).await;
+        }
+    });
+    assert_eq!(node.closed(link).await, CloseReason::Protocol("it sends what nobody asked for"));
+    arrives(&honest, &mut node, &bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_lies_about_what_it_has() {
+    let Trial { honest, mut node, mut peer, bytes, .. } = Trial::new().await;
+    tokio::spawn(async move {
+        // It said that it has everything, and has nothing: it chokes whenever it is asked, and lures again.
+        while peer.request().await.is_some() {
+            peer.send(0, &[]).await;
+            peer.send(1, &[]).await;
+        }
+    });
+    arrives(&honest, &mut node, &bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_sends_corrupt_blocks() {
+    let mut trial = Trial::new().await;
+    loop {
+        let Some(request) = trial.peer.request().await else { break };
+        let mut block = trial.block(request);
+        block[100] ^= u8::from(request[0] == 3 && request[1] == 0);
+        trial.peer.send(7, &block).await;
+    }
+    assert_eq!(trial.node.closed(trial.link).await, CloseReason::Corrupt);
+    arrives(&trial.honest, &mut trial.node, &trial.bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_drops_in_mid_block() {
+    let Trial { honest, mut node, mut peer, link, bytes, .. } = Trial::new().await;
+    let [piece, begin, len] = peer.request().await.unwrap();
+    let head = [len + 9].map(u32::to_be_bytes).concat();
+    let at = piece as usize * PIECE + begin as usize;
+    let half = &bytes[at..at + len as usize / 2];
+    let sent = [&head[..], &[7], &piece.to_be_bytes(), &begin.to_be_bytes(), half].concat();
+    peer.stream.write_all(&sent).await.unwrap();
+    drop(peer);
+    assert!(matches!(node.closed(link).await, CloseReason::Ended | CloseReason::Io(_)));
+    arrives(&honest, &mut node, &bytes).await;
+}
