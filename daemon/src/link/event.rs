@@ -32,7 +32,7 @@ pub struct Attempt {
     pub way: Way,
     /// Why there is no link: a stable code (`no-answer`, `connection-refused`, `unreachable`, `wrong-device`, `bad-tls`,
     /// `closed`, `bad-handshake`, `not-dialled`, `own-device`, `way-off`, `passed-over`, `not-told`, `offline`,
-    /// `proxy-refused`, `not-activated`, `symmetric-nat`, `io-error`).
+    /// `proxy-refused`, `not-activated`, `symmetric-nat`, `refused`, `too-many-relays`, `bad-relay`, `io-error`).
     pub code: &'static str,
     /// The same as a sentence for people.
     pub reason: String,

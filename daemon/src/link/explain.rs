@@ -20,16 +20,19 @@ pub(super) struct Known<'a> {
 
 /// Codes of attempts, the most telling first: who answered wrongly tells more than who did not answer, and that more
 /// than what was never tried.
-const TELLING: [&str; 18] = [
+const TELLING: [&str; 20] = [
     "wrong-device",
     "bad-tls",
     "bad-handshake",
     "own-device",
     "closed",
     "proxy-refused",
+    "refused",
     "not-activated",
     "connection-refused",
     "symmetric-nat",
+    "too-many-relays",
+    "bad-relay",
     "no-answer",
     "io-error",
     "unreachable",
@@ -37,9 +40,11 @@ const TELLING: [&str; 18] = [
     "offline",
     "not-told",
     "way-off",
-    "too-large",
     "passed-over",
 ];
+
+const SYMMETRIC: &str = "no hole could be punched: our router gives every destination another port (a symmetric NAT); an \
+                         open TCP port at either side helps";
 
 /// One attempt for each way, the best way first: of many the one that tells a person most.
 pub fn most_telling(attempts: Vec<Attempt>) -> Vec<Attempt> {
@@ -74,15 +79,19 @@ pub(super) fn add(attempt: &mut Attempt, want: &Want, known: &Known<'_>) {
         }
         (Way::PunchedUdp, "no-answer") if known.seen.symmetric == Some(true) => {
             attempt.code = "symmetric-nat";
-            attempt.reason =
-                "no hole could be punched: our router gives every destination another port (a symmetric NAT); \
-                              an open TCP port at either side helps"
-                    .to_owned();
+            attempt.reason = SYMMETRIC.to_owned();
             return;
         }
         (Way::PunchedUdp, "no-answer") => {
             format!("the router of {who} may give every destination another port (a symmetric NAT), or UDP is blocked")
         }
+        (Way::Proxy65, "not-activated") => format!("a firewall at {who} may not let it out"),
+        (Way::Proxy65, "connection-refused" | "unreachable" | "proxy-refused") => match &attempt.target {
+            Some(Target::Proxy { ours: true, .. }) => "tell the operator of our XMPP server".to_owned(),
+            Some(Target::Proxy { .. } | Target::Address(_) | Target::Punch | Target::InBand) | None => {
+                format!("{who} may tell the operator of their XMPP server")
+            }
+        },
         (Way::PunchedUdp, "unreachable") => "one side has IPv4 only and the other IPv6 only".to_owned(),
         (Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp | Way::Proxy65 | Way::InBand, _) => {
             return;
@@ -113,7 +122,7 @@ pub(super) fn untried(want: &Want, tried: &[Attempt], got: Option<Way>, known: &
 fn why(way: Way, want: &Want, known: &Known<'_>) -> Option<(&'static str, String)> {
     let who = &want.device.bare;
     if !known.ways.allows(way) {
-        return Some(("way-off", format!("our configuration does not allow it (`ways`)")));
+        return Some(("way-off", "our configuration does not allow it (`ways`)".to_owned()));
     }
     let (ours, theirs) = (&want.ours, &want.theirs);
     let has = |reach: &Reach, way: Way| reach.candidates.iter().any(|candidate| way_to(candidate) == way);
@@ -135,7 +144,9 @@ fn why(way: Way, want: &Want, known: &Known<'_>) -> Option<(&'static str, String
             Some((_, why)) => format!("our address on the Internet is not known: {why}"),
             None => "our address on the Internet is not known: no STUN server has told it".to_owned(),
         },
-        Way::PunchedUdp => format!("{who} has told no address for hole punching"),
+        Way::PunchedUdp => {
+            format!("{who} has told no address for hole punching: their XMPP server may name no STUN server")
+        }
         Way::Proxy65 => format!("neither our XMPP server nor that of {who} offers a SOCKS5 proxy (XEP-0065)"),
         Way::InBand if !theirs.in_band => format!("{who} takes nothing in-band (`ways`)"),
         Way::InBand => return None,
@@ -149,7 +160,82 @@ fn reflexive(reach: &Reach) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
+    use xbt_core::signal::Candidate;
+
     use super::*;
+
+    /// What a person reads of an attempt that ended with this code.
+    fn told(target: Target, code: &'static str, symmetric: Option<bool>) -> String {
+        let device = |who: &str| FullJid::new(BareJid::from_normalised(who), "xbt");
+        let want = Want {
+            transfer: TransferId(1),
+            peer: Fingerprint([1; 32]),
+            info_hash: InfoHash([0; 20]),
+            own: device("alice@example.org"),
+            device: device("bob@example.org"),
+            theirs: Reach::default(),
+            ours: Reach::default(),
+            delay: Duration::ZERO,
+            better_than: None,
+        };
+        let (outside, seen) = (Outside::default(), Seen { symmetric, ..Seen::default() });
+        let mut attempt = Attempt { way: target.way(), target: Some(target), code, reason: "…".to_owned() };
+        add(&mut attempt, &want, &Known { ways: Ways::ALL, outside: &outside, seen: &seen });
+        attempt.reason
+    }
+
+    fn address(kind: CandidateKind, address: SocketAddr) -> Target {
+        Target::Address(Candidate { kind, address })
+    }
+
+    #[test]
+    fn a_person_reads_what_stood_in_the_way_and_what_to_do() {
+        let public = SocketAddr::from(([203, 0, 113, 7], 51413));
+        let private = SocketAddr::from(([192, 168, 1, 2], 51413));
+        let (host, mapped) = (CandidateKind::Host, CandidateKind::Mapped);
+        let proxy = |ours| {
+            let proxy = xbt_core::signal::Proxy { jid: "p".into(), host: "p".into(), port: 1 };
+            Target::Proxy { proxy, ours }
+        };
+        let all = [
+            (
+                address(host, public),
+                "no-answer",
+                "…; ask bob@example.org to open TCP port 51413 in router and firewall",
+            ),
+            (
+                address(mapped, public),
+                "no-answer",
+                "…; the router of bob@example.org should pass this port on, and does not",
+            ),
+            (
+                address(host, public),
+                "connection-refused",
+                "…; ask bob@example.org whether the port is forwarded to the right computer",
+            ),
+            (
+                address(host, private),
+                "not-dialled",
+                "bob@example.org is in another local network: 192.168.1.2 leads nowhere from here",
+            ),
+            (
+                Target::Punch,
+                "no-answer",
+                "…; the router of bob@example.org may give every destination another port (a symmetric NAT), or UDP is blocked",
+            ),
+            (proxy(true), "connection-refused", "…; tell the operator of our XMPP server"),
+            (proxy(false), "proxy-refused", "…; bob@example.org may tell the operator of their XMPP server"),
+            (proxy(true), "not-activated", "…; a firewall at bob@example.org may not let it out"),
+            (Target::InBand, "offline", "…"),
+        ];
+        for (target, code, expected) in all {
+            assert_eq!(told(target, code, None), expected);
+        }
+        assert_eq!(told(Target::Punch, "no-answer", Some(true)), SYMMETRIC);
+    }
 
     fn attempt(way: Way, code: &'static str) -> Attempt {
         Attempt { target: None, way, code, reason: code.to_owned() }
