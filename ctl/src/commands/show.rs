@@ -102,7 +102,8 @@ fn is_relay(way: Way) -> bool {
 
 fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     if let Some(way) = details.transfer.way {
-        field(out, "way", &format!("{way}: {}", explained(way)))?;
+        let by = details.relay.as_deref().map(|relay| format!(" ({})", clean(relay))).unwrap_or_default();
+        field(out, "way", &format!("{way}: {}{by}", explained(way)))?;
     }
     let ended = details.transfer.state.has_ended();
     let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };

@@ -203,6 +203,7 @@ impl Xbt for FakeDaemon {
                 state: "queued".into(),
                 reason: Some("bob is offline".into()),
             }],
+            relay: Some("proxy.example.org".into()),
             attempts: vec![xbt_api::Attempt {
                 way: xbt_api::Way::MappedTcp4,
                 reason: "bob's router refused the port mapping".into(),

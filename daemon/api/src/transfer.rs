@@ -209,6 +209,9 @@ pub struct TransferDetails {
     /// What happened, oldest first (at most the last 100 steps).
     #[serde(default)]
     pub history: Vec<HistoryItem>,
+    /// The JID of the SOCKS5 proxy that relays it, while one does.
+    #[serde(default)]
+    pub relay: Option<String>,
     /// Why each way that is better than the one in use, or while there is none each way at all, is not in use: one
     /// reason for each, best way first.
     #[serde(default)]

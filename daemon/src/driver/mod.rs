@@ -234,11 +234,11 @@ impl Driver {
     async fn link_event(&mut self, event: LinkEvent) {
         use xbt_core::input::LinkEvent as Told;
         match event {
-            LinkEvent::Ready { transfer, stream, way, reserved, attempts, .. } => {
+            LinkEvent::Ready { transfer, stream, way, relay, reserved, attempts, .. } => {
                 self.next_link += 1;
                 let link = LinkTag(self.next_link);
                 let attempts = convert::attempts(attempts);
-                self.handle(Input::Link(Told::Up { transfer, link, way, attempts })).await;
+                self.handle(Input::Link(Told::Up { transfer, link, way, relay, attempts })).await;
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(content) = self.domain.content_of_link(link) {
                     let key = convert::key(content);

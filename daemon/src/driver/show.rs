@@ -82,6 +82,7 @@ impl Driver {
             file_list,
             more_files,
             history: history.collect(),
+            relay: live.relay,
             attempts: live.attempts.iter().map(views::attempt).collect(),
             device: peer.map(|p| FullJid::new(transfer.contact.clone(), p.resource.clone()).to_string()),
             fingerprint: peer.map(|p| p.fingerprint.to_string()),

@@ -53,6 +53,8 @@ pub enum LinkEvent {
         way: Way,
         /// The other end, where the way has one.
         remote: Option<SocketAddr>,
+        /// The JID of the proxy that relays it, where one does.
+        relay: Option<String>,
         /// The reserved bytes of the other side's BitTorrent handshake (BEP 3).
         reserved: [u8; 8],
         /// What was tried in vain before.

@@ -70,6 +70,7 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
         file_list: vec![FileInfo { path: "a/b.jpg".into(), size: 3 }],
         more_files: true,
         history: vec![HistoryItem { at: "2026-01-31T12:00:00Z".into(), state: "queued".into(), reason: None }],
+        relay: None,
         attempts: vec![Attempt { way: Way::DirectTcp6, reason: "no IPv6 here".into() }],
         device: Some("bob@example.org/xbt-1".into()),
         fingerprint: None,

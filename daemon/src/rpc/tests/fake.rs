@@ -183,6 +183,7 @@ impl Backend for Fake {
             file_list: vec![],
             more_files: false,
             history: vec![],
+            relay: None,
             attempts: vec![],
             device: None,
             fingerprint: None,

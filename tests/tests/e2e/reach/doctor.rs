@@ -116,7 +116,9 @@ fn show_names_the_relay_in_use_and_for_each_better_way_one_reason_with_what_to_d
     has("mapped-tcp4", "by hand");
     has("punched-udp", "symmetric NAT");
     let text = bob.ctl.ok(&["show", &inn.to_string()]);
-    assert!(text.contains("proxy65: relayed, encrypted, by the proxy of an XMPP server"), "{text}");
+    assert_eq!(details["relay"], "proxy.a.test");
+    let way = "proxy65: relayed, encrypted, by the proxy of an XMPP server (proxy.a.test)";
+    assert!(text.contains(way), "{text}");
     for way in ["direct-tcp6", "direct-tcp4", "mapped-tcp4", "punched-udp"] {
         assert_eq!(text.matches(&format!("not {way}: ")).count(), 1, "{text}");
     }
