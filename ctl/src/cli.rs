@@ -15,7 +15,7 @@ use crate::out::write_error;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    the daemon refused, or the transfer failed, was declined, cancelled or expired
+  1    the daemon refused, or the transfer failed, was declined, cancelled or expired; doctor found a problem
   2    wrong usage
   3    the daemon cannot be reached
   4    not connected to the XMPP server (contacts add and remove only)
@@ -72,6 +72,8 @@ pub enum Command {
     Setup(commands::setup::Args),
     /// Show how the daemon stands
     Status(commands::status::Args),
+    /// Look for what is wrong with daemon, account and network, and say what to do
+    Doctor,
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
     /// List transfers, newest last

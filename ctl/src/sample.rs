@@ -54,6 +54,8 @@ pub fn status() -> Status {
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
         state_error: None,
+        network: None,
+        folders: None,
     }
 }
 

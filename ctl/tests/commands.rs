@@ -308,3 +308,22 @@ async fn completions_and_manual_pages_come_from_the_same_definitions() {
         assert!(bench.dir.path().join("pages").join(page).exists(), "{page}");
     }
 }
+
+#[tokio::test]
+async fn doctor_ends_with_1_if_there_is_a_problem_and_tells_it_on_a_line_of_its_own() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["doctor"]).await;
+    assert_eq!((ran.code(), ran.err.as_str()), (1, ""));
+    let problem =
+        "problem  account     alice@example.org is not logged in: the server refused the password → change it\n";
+    assert!(ran.out.contains(problem), "{}", ran.out);
+    let ran = bench.run(&["doctor", "--json"]).await;
+    assert_eq!(ran.code(), 1);
+    let json = ran.json();
+    assert_eq!((&json["healthy"], &json["findings"][0]["check"]), (&false.into(), &"daemon".into()));
+    bench.kill_daemon();
+    let ran = bench.run(&["doctor"]).await;
+    assert_eq!(ran.code(), 1);
+    assert!(ran.out.starts_with("problem  daemon      the daemon cannot be reached at "), "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 1);
+}

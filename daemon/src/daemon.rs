@@ -84,9 +84,12 @@ impl Daemon {
             store,
             engine: engine.clone(),
             links: link_handle,
+            mapping: reach.as_ref().map(Reach::state),
+            advertise: config.network.advertise.clone(),
             session: None,
             ring,
             download_dir: paths.download_dir.clone(),
+            state_dir: paths.state_dir.clone(),
             spool: paths.spool.clone(),
         };
         let (driver, handle) = Driver::new(domain, rooms, started);

@@ -33,7 +33,7 @@ impl Reach {
         Self { stop, task, state }
     }
 
-    /// What is mapped now.
+    /// What is mapped now, and why not.
     pub fn state(&self) -> watch::Receiver<MappingState> {
         self.state.clone()
     }

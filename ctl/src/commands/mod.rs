@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod completions;
 pub mod contacts;
 pub mod decline;
+mod doctor;
 mod dry_run;
 pub mod list;
 pub mod man;
@@ -114,6 +115,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Setup(args) => setup::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Send(args) => send::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,

@@ -80,10 +80,39 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
     details.expires.as_deref().map_or(Ok(()), |expires| field(out, "expires", &clock.moment(expires)))
 }
 
+/// What a way means, for people.
+fn explained(way: Way) -> &'static str {
+    match way {
+        Way::DirectTcp6 => "straight, over IPv6",
+        Way::DirectTcp4 => "straight, over IPv4",
+        Way::MappedTcp4 => "straight, by a port that a router passes on",
+        Way::PunchedUdp => "straight, through holes punched into the routers",
+        Way::Proxy65 => "relayed, encrypted, by the proxy of an XMPP server",
+        Way::InBand => "relayed, encrypted and slowly, by the XMPP servers themselves",
+    }
+}
+
+/// Whether somebody else's computer carries the content.
+fn is_relay(way: Way) -> bool {
+    match way {
+        Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp => false,
+        Way::Proxy65 | Way::InBand => true,
+    }
+}
+
 fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
-    optional(out, "way", details.transfer.way.map(Way::as_str))?;
-    for better in &details.better_ways {
-        field(out, "", &format!("not {}: {}", better.way, clean(&better.reason)))?;
+    if let Some(way) = details.transfer.way {
+        let by = details.relay.as_deref().map(|relay| format!(" ({})", clean(relay))).unwrap_or_default();
+        field(out, "way", &format!("{way}: {}{by}", explained(way)))?;
+    }
+    let ended = details.transfer.state.has_ended();
+    let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };
+    for attempt in &details.attempts {
+        out.line(&format!("{heading:<13} not {}: {}", attempt.way, clean(&attempt.reason)))?;
+        heading = "";
+    }
+    if !ended && details.transfer.way.is_none_or(is_relay) && !details.attempts.is_empty() {
+        field(out, "hint", "'xbtctl doctor' says what can be done about it at this side")?;
     }
     optional(out, "device", details.device.as_deref())?;
     if let Some(fingerprint) = &details.fingerprint {

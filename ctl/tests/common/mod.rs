@@ -154,6 +154,8 @@ impl Xbt for FakeDaemon {
             counts: Counts { total: 3, active: 1, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
+            network: None,
+            folders: None,
         })
     }
 
@@ -201,7 +203,8 @@ impl Xbt for FakeDaemon {
                 state: "queued".into(),
                 reason: Some("bob is offline".into()),
             }],
-            better_ways: vec![xbt_api::BetterWay {
+            relay: Some("proxy.example.org".into()),
+            attempts: vec![xbt_api::Attempt {
                 way: xbt_api::Way::MappedTcp4,
                 reason: "bob's router refused the port mapping".into(),
             }],

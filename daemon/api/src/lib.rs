@@ -10,6 +10,7 @@ pub mod codes;
 mod contact;
 mod error;
 mod event;
+mod network;
 mod service;
 mod socket;
 mod status;
@@ -19,12 +20,13 @@ pub use client::{Client, ClientError, Unreachable};
 pub use contact::{Contact, Device, DeviceVerification, Subscription, Trust, Verification};
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
+pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
 pub use status::{Connection, Counts, Hello, Status};
 pub use transfer::{
-    BetterWay, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails,
-    Way, Why,
+    Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
+    Why,
 };
 
 /// The version of everything in this crate that goes over the wire. It is counted up when something is renamed,

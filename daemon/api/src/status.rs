@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
+use crate::network::{Folders, Network};
 use crate::transfer::wire_words;
 
 /// The answer to the first call.
@@ -95,4 +96,10 @@ pub struct Status {
     /// Why the daemon cannot write its state (the disk is full, say); until it can, nothing is begun or ended.
     #[serde(default)]
     pub state_error: Option<ApiError>,
+    /// What is known of the network around the daemon; none from older daemons.
+    #[serde(default)]
+    pub network: Option<Network>,
+    /// Where the daemon writes; none from older daemons, or if the disk does not answer.
+    #[serde(default)]
+    pub folders: Option<Folders>,
 }

@@ -185,12 +185,12 @@ pub struct HistoryItem {
     pub reason: Option<String>,
 }
 
-/// Why a way that is better than the one in use is not in use.
+/// Why a way is not in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BetterWay {
+pub struct Attempt {
     /// Which way.
     pub way: Way,
-    /// What was in its way, in words a person can act on.
+    /// What stood in its way, in words a person can act on.
     pub reason: String,
 }
 
@@ -209,9 +209,13 @@ pub struct TransferDetails {
     /// What happened, oldest first (at most the last 100 steps).
     #[serde(default)]
     pub history: Vec<HistoryItem>,
-    /// Why better ways are not in use.
+    /// The JID of the SOCKS5 proxy that relays it, while one does.
     #[serde(default)]
-    pub better_ways: Vec<BetterWay>,
+    pub relay: Option<String>,
+    /// Why each way that is better than the one in use, or while there is none each way at all, is not in use: one
+    /// reason for each, best way first.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
     /// The device (full JID) at the other end.
     #[serde(default)]
     pub device: Option<String>,

@@ -179,6 +179,8 @@ pub enum LinkEvent {
         link: LinkTag,
         /// How it goes.
         way: Way,
+        /// The JID of the proxy that relays it, where one does.
+        relay: Option<String>,
         /// What was tried in vain before.
         attempts: Vec<Attempt>,
     },

@@ -15,6 +15,7 @@ use xbt_core::ids::{BareJid, TransferId};
 use xbt_core::input::Command;
 use xbt_core::settings::Settings;
 
+use super::folders::Look;
 use super::{Driver, Message, paths, show, views};
 use crate::rpc::{Backend, EventRing};
 use crate::xmpp::SessionHandle;
@@ -29,11 +30,12 @@ type Result<T> = std::result::Result<T, ApiError>;
 pub struct DriverHandle {
     driver: mpsc::Sender<Message>,
     ring: Arc<EventRing>,
+    folders: Arc<Look>,
 }
 
 impl DriverHandle {
     pub(super) fn new(driver: mpsc::Sender<Message>, ring: Arc<EventRing>) -> Self {
-        Self { driver, ring }
+        Self { driver, ring, folders: Arc::default() }
     }
 
     /// Ends the driver once it has done what came before.
@@ -125,7 +127,8 @@ impl DriverHandle {
 
 impl Backend for DriverHandle {
     async fn status(&self) -> Result<Status> {
-        self.look(Driver::status).await
+        let (status, (download, state)) = self.look(|driver| (driver.status(), driver.paths())).await?;
+        Ok(Status { folders: self.folders.look(download, state).await, ..status })
     }
 
     async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {

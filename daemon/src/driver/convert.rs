@@ -56,8 +56,10 @@ pub(super) fn want(want: effect::Want) -> link::Want {
     link::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than }
 }
 
-pub(super) fn attempt(attempt: link::Attempt) -> Attempt {
-    Attempt { way: attempt.way, reason: attempt.reason }
+/// One reason for each way, the best way first.
+pub(super) fn attempts(attempts: Vec<link::Attempt>) -> Vec<Attempt> {
+    let told = |attempt: link::Attempt| Attempt { way: attempt.way, reason: attempt.reason };
+    link::most_telling(attempts).into_iter().map(told).collect()
 }
 
 fn fault(error: EngineError) -> Fault {

@@ -7,7 +7,9 @@
 mod backend;
 mod carry;
 mod convert;
+mod folders;
 mod keep;
+mod network;
 mod paths;
 mod refusals;
 mod relays;
@@ -17,23 +19,25 @@ mod spool;
 mod views;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use xbt_api::ApiError;
 use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
 use xbt_core::ids::TransferId;
 use xbt_core::input::{Command, Input};
-use xbt_core::session::SessionEvent;
+use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
 use xbt_torrent::Engine;
 
 use crate::link::{LinkEvent, LinkHandle};
+use crate::mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
 use crate::xmpp::SessionHandle;
@@ -66,12 +70,18 @@ pub struct Rooms {
     pub engine: Engine,
     /// Links, unless no way is allowed.
     pub links: LinkHandle,
+    /// What the router maps for us, unless it is not asked.
+    pub mapping: Option<watch::Receiver<MappingState>>,
+    /// What the configuration says about the network, for those who look.
+    pub advertise: Vec<SocketAddr>,
     /// The XMPP session, unless there is no password.
     pub session: Option<SessionHandle>,
     /// For those who watch.
     pub ring: Arc<EventRing>,
     /// Where accepted offers go when the person names no folder.
     pub download_dir: PathBuf,
+    /// Where the store lies.
+    pub state_dir: PathBuf,
     /// Where `xbtctl` leaves what it read from its standard input.
     pub spool: PathBuf,
 }
@@ -101,6 +111,8 @@ pub struct Driver {
     told: HashMap<TransferId, usize>,
     /// How many links were refused, by reason.
     refused: Refusals,
+    /// What our server does for links; none before it has told.
+    offers: Option<Facilities>,
     /// Why the state cannot be written at the moment.
     state_error: Option<ApiError>,
     /// What came while it could not; at most [`INBOX`].
@@ -128,6 +140,7 @@ impl Driver {
             again: VecDeque::new(),
             told,
             refused: Refusals::default(),
+            offers: None,
             state_error: None,
             held: VecDeque::new(),
             next_look: tokio::time::Instant::now(),
@@ -221,11 +234,11 @@ impl Driver {
     async fn link_event(&mut self, event: LinkEvent) {
         use xbt_core::input::LinkEvent as Told;
         match event {
-            LinkEvent::Ready { transfer, stream, way, reserved, attempts, .. } => {
+            LinkEvent::Ready { transfer, stream, way, relay, reserved, attempts, .. } => {
                 self.next_link += 1;
                 let link = LinkTag(self.next_link);
-                let attempts = attempts.into_iter().map(convert::attempt).collect();
-                self.handle(Input::Link(Told::Up { transfer, link, way, attempts })).await;
+                let attempts = convert::attempts(attempts);
+                self.handle(Input::Link(Told::Up { transfer, link, way, relay, attempts })).await;
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(content) = self.domain.content_of_link(link) {
                     let key = convert::key(content);
@@ -233,7 +246,7 @@ impl Driver {
                 }
             }
             LinkEvent::Failed { transfer, attempts } => {
-                let attempts = attempts.into_iter().map(convert::attempt).collect();
+                let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
             }
             LinkEvent::CandidatesChanged(candidates) => {

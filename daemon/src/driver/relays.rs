@@ -24,7 +24,8 @@ impl Driver {
     }
 
     /// What our server does for links also tells how others see us.
-    pub(super) fn server_offers(&self, facilities: &Facilities) {
+    pub(super) fn server_offers(&mut self, facilities: &Facilities) {
+        self.offers = Some(facilities.clone());
         self.rooms.links.outside(|outside| {
             outside.stun.clone_from(&facilities.stun);
             outside.external = facilities.external;

@@ -82,11 +82,8 @@ impl Driver {
             file_list,
             more_files,
             history: history.collect(),
-            better_ways: live
-                .attempts
-                .iter()
-                .map(|a| api::BetterWay { way: views::way(a.way), reason: a.reason.clone() })
-                .collect(),
+            relay: live.relay,
+            attempts: live.attempts.iter().map(views::attempt).collect(),
             device: peer.map(|p| FullJid::new(transfer.contact.clone(), p.resource.clone()).to_string()),
             fingerprint: peer.map(|p| p.fingerprint.to_string()),
             verified: verified.unwrap_or(false),
@@ -129,6 +126,7 @@ impl Driver {
             moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
         };
         let settings = self.domain.settings();
+        let network = self.network();
         let mut refused: Vec<_> = self.refused.totals().map(|(reason, n)| (reason.to_owned(), n)).collect();
         refused.sort();
         api::Status {
@@ -139,7 +137,7 @@ impl Driver {
             device,
             fingerprint: Some(settings.fingerprint.to_string()),
             listen: self.rooms.links.listening().iter().map(ToString::to_string).collect(),
-            mapped: Vec::new(),
+            mapped: network.mapping.external.iter().cloned().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.0 / 1000,
             upload_rate: rate(Direction::Out),
@@ -148,6 +146,8 @@ impl Driver {
             counts: self.counts(),
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
+            network: Some(network),
+            folders: None,
         }
     }
 

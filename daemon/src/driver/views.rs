@@ -6,6 +6,7 @@ use xbt_core::Domain;
 use xbt_core::contact::Trust;
 use xbt_core::domain::ContactView;
 use xbt_core::fault::Fault;
+use xbt_core::input::Attempt;
 use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
 use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
@@ -35,6 +36,10 @@ pub(super) fn way(way: Way) -> api::Way {
         Way::Proxy65 => api::Way::Proxy65,
         Way::InBand => api::Way::InBand,
     }
+}
+
+pub(super) fn attempt(attempt: &Attempt) -> api::Attempt {
+    api::Attempt { way: way(attempt.way), reason: attempt.reason.clone() }
 }
 
 pub(super) fn direction(transfer: &Transfer) -> api::Direction {

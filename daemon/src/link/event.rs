@@ -32,7 +32,7 @@ pub struct Attempt {
     pub way: Way,
     /// Why there is no link: a stable code (`no-answer`, `connection-refused`, `unreachable`, `wrong-device`, `bad-tls`,
     /// `closed`, `bad-handshake`, `not-dialled`, `own-device`, `way-off`, `passed-over`, `not-told`, `offline`,
-    /// `proxy-refused`, `not-activated`, `io-error`).
+    /// `proxy-refused`, `not-activated`, `symmetric-nat`, `refused`, `too-many-relays`, `bad-relay`, `io-error`).
     pub code: &'static str,
     /// The same as a sentence for people.
     pub reason: String,
@@ -53,6 +53,8 @@ pub enum LinkEvent {
         way: Way,
         /// The other end, where the way has one.
         remote: Option<SocketAddr>,
+        /// The JID of the proxy that relays it, where one does.
+        relay: Option<String>,
         /// The reserved bytes of the other side's BitTorrent handshake (BEP 3).
         reserved: [u8; 8],
         /// What was tried in vain before.

@@ -6,7 +6,7 @@
 //! - `identity`, `tls`: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
 //! - `listen`, `door`: sockets, and the bounded number of strangers who may stand at them;
 //! - `target`, `dial`: what can be tried for a want, and when; `tcp`, `punch`, `socks` and `relay`: how, one for each way;
-//! - `outside`, `explain`: what routers and servers have told about us, and why a way was not tried;
+//! - `outside`, `explain`: what routers and servers have told about us, and why there is no link by a way;
 //! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
 //! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
 
@@ -45,8 +45,10 @@ mod tests;
 
 pub use error::LinkError;
 pub use event::{Attempt, BoxedStream, LinkEvent, LinkStream};
+pub use explain::most_telling;
 pub use identity::Identity;
 pub use outside::Outside;
+pub use punched::Seen;
 pub use relay::{Opening, Reason, Relays};
 pub use start::{LinkConfig, LinkHandle, LinkRoom};
 pub use target::Target;

@@ -23,13 +23,15 @@ const LOOKUP: Duration = Duration::from_secs(5);
 
 /// How our UDP sockets are seen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub struct Seen {
     /// One of each address family at most.
     pub addresses: Vec<SocketAddr>,
-    /// Our router gives every destination another port (a "symmetric" NAT), so others cannot know where to knock.
-    pub symmetric: bool,
-    /// Why there is no address, one sentence.
-    pub failure: Option<String>,
+    /// Whether our router gives every destination another port (a "symmetric" NAT), so that others cannot know where to
+    /// knock. None: not known, because fewer than two servers have answered.
+    pub symmetric: Option<bool>,
+    /// Why there is no address: a stable code (`stun-no-server`, `stun-no-answer`, `stun-bad-answer`, `stun-refused`,
+    /// `no-randomness`) and a sentence.
+    pub failure: Option<(&'static str, String)>,
 }
 
 /// Where the UDP sockets are bound: beside the TCP ones, or anywhere if nothing is listened on.
@@ -86,7 +88,8 @@ pub(super) async fn look<T>(
         let mut latest: Vec<_> = kept.iter().map(Kept::latest).collect();
         if kept.is_empty() && asked {
             let failure = "our XMPP server names no STUN server (XEP-0215) that could be found".to_owned();
-            tell(&seen, Seen { failure: Some(failure), ..Seen::default() });
+            let code = StunFailure::NoServer.code();
+            tell(&seen, Seen { failure: Some((code, failure)), ..Seen::default() });
         }
         loop {
             let mut answers: FuturesUnordered<_> = latest.iter_mut().map(|one| one.changed()).collect();
@@ -130,8 +133,8 @@ fn summary(answers: &[Result<Reflexive, StunFailure>]) -> Seen {
     let failure = answers.iter().find_map(|answer| answer.as_ref().err()).filter(|_| found.is_empty());
     Seen {
         addresses: found.iter().map(|reflexive| reflexive.address).collect(),
-        symmetric: found.iter().any(|reflexive| reflexive.stable == Some(false)),
-        failure: failure.map(ToString::to_string),
+        symmetric: found.iter().filter_map(|reflexive| reflexive.stable).map(|stable| !stable).max(),
+        failure: failure.map(|failure| (failure.code(), failure.to_string())),
     }
 }
 
@@ -160,8 +163,10 @@ mod tests {
         let address: SocketAddr = "203.0.113.7:4711".parse().unwrap();
         let found = Ok(Reflexive { address, stable: Some(false) });
         let seen = summary(&[Err(StunFailure::Silent), found]);
-        assert_eq!(seen, Seen { addresses: vec![address], symmetric: true, failure: None });
+        assert_eq!(seen, Seen { addresses: vec![address], symmetric: Some(true), failure: None });
         let seen = summary(&[Err(StunFailure::Silent)]);
-        assert!(seen.addresses.is_empty() && seen.failure.unwrap().contains("no STUN server answered"));
+        assert!(seen.addresses.is_empty() && seen.symmetric.is_none());
+        let (code, text) = seen.failure.unwrap();
+        assert!(code == "stun-no-answer" && text.contains("no STUN server answered"));
     }
 }

@@ -364,13 +364,14 @@ impl Room {
         wanted.talk = None;
         match outcome {
             Ok((stream, theirs)) => {
-                let LinkInfo { peer, way, remote, .. } = info;
+                let LinkInfo { peer, way, remote, ref dialled } = info;
+                let relay = dialled.as_ref().and_then(|(_, target)| target.relay());
                 tracing::debug!(%transfer, %peer, %way, ?remote, "a link is ready");
                 let wanted = self.wants.0.remove(&transfer);
                 let attempts = wanted.map(|wanted| self.attempts(&wanted, Some(way))).unwrap_or_default();
                 self.known.insert(peer, Instant::now());
                 let reserved = theirs.reserved;
-                let ready = LinkEvent::Ready { transfer, peer, stream, way, remote, reserved, attempts };
+                let ready = LinkEvent::Ready { transfer, peer, stream, way, remote, relay, reserved, attempts };
                 self.outbox.outcome(transfer, ready);
                 self.close_unless_wanted(peer);
             }
@@ -418,7 +419,7 @@ impl Room {
     fn attempts(&self, wanted: &Wanted, got: Option<Way>) -> Vec<Attempt> {
         let mut attempts = wanted.attempts();
         let known = Known { ways: self.setup.ways, outside: &self.outside, seen: &self.seen };
-        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &known));
+        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &wanted.want, &known));
         attempts.extend(explain::untried(&wanted.want, &attempts, got, &known));
         attempts
     }

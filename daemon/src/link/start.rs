@@ -15,7 +15,7 @@ use super::door::Door;
 use super::interfaces::{interfaces, watch};
 use super::mailbox::{Mailbox, Order};
 use super::outside::Outside;
-use super::punch::{Arrived, Punch};
+use super::punch::{Arrived, Punch, Strangers};
 use super::punched::{self, Seen};
 use super::relay::{Relays, Session};
 use super::room::{Room, Setup};
@@ -58,6 +58,8 @@ pub struct LinkHandle {
     port: Option<u16>,
     candidates: watch::Receiver<Vec<Candidate>>,
     outside: Arc<watch::Sender<Outside>>,
+    seen: watch::Receiver<Seen>,
+    strangers: Strangers,
     session: Session,
     changes: watch::Receiver<u64>,
 }
@@ -145,7 +147,18 @@ impl LinkRoom {
 
         let outside = Arc::new(outside);
         let listening = listening.into();
-        let handle = LinkHandle { mailbox: mailbox.clone(), listening, port, candidates, outside, session, changes };
+        let strangers = punch.as_ref().map(Punch::strangers).unwrap_or_default();
+        let handle = LinkHandle {
+            mailbox: mailbox.clone(),
+            listening,
+            port,
+            candidates,
+            outside,
+            seen,
+            strangers,
+            session,
+            changes,
+        };
         Ok((Self { tasks, mailbox, punch }, handle))
     }
 
@@ -211,6 +224,17 @@ impl LinkHandle {
     /// Where others may reach us, IPv6 first, at most 16. Follows the interfaces.
     pub fn candidates(&self) -> Vec<Candidate> {
         self.candidates.borrow().clone()
+    }
+
+    /// How our UDP sockets are seen from outside.
+    pub fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// What came over UDP from nobody who was expected: connections that were turned away after their first packet, and
+    /// datagrams that were dropped.
+    pub fn strangers(&self) -> (u64, u64) {
+        self.strangers.counts()
     }
 
     /// The sockets that links are taken on; wildcards as wildcards.

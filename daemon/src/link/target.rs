@@ -36,6 +36,14 @@ impl Target {
             Self::InBand => Way::InBand,
         }
     }
+
+    /// The JID of the proxy that relays it, where one does.
+    pub fn relay(&self) -> Option<String> {
+        match self {
+            Self::Proxy { proxy, .. } => Some(proxy.jid.clone()),
+            Self::Address(_) | Self::Punch | Self::InBand => None,
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -66,11 +66,14 @@ fn config(wish: &Wish<'_>) -> String {
         let host = proxy_domain(wish.side);
         format!("  mod_proxy65:\n    host: {host}\n    hostname: {name}\n    ip: \"::\"\n    port: {PROXY}\n")
     });
-    let stun = wish.stun.map_or_else(String::new, |address| {
+    let service = |address| {
         format!(
-            "  mod_stun_disco:\n    services:\n      -\n        host: {address}\n        port: 3478\n        \
-             type: stun\n        transport: udp\n        restricted: false\n"
+            "      -\n        host: {address}\n        port: 3478\n        type: stun\n        transport: udp\n        \
+             restricted: false\n"
         )
+    };
+    let stun = wish.stun.map_or_else(String::new, |addresses| {
+        format!("  mod_stun_disco:\n    services:\n{}", addresses.map(service).concat())
     });
     format!(
         r#"loglevel: info

@@ -38,10 +38,9 @@ fn config(public: &Space, wish: &Wish<'_>) -> String {
     let folder = wish.folder.display();
     let (four, six) = wish.side.server();
     let domain = wish.side.domain();
-    let stun = wish.stun.map_or_else(String::new, |address| {
-        format!(
-            "external_services = {{ {{ type = \"stun\", transport = \"udp\", host = \"{address}\", port = 3478 }} }}"
-        )
+    let service = |address| format!("{{ type = \"stun\", transport = \"udp\", host = \"{address}\", port = 3478 }}");
+    let stun = wish.stun.map_or_else(String::new, |addresses| {
+        format!("external_services = {{ {} }}", addresses.map(service).join(", "))
     });
     let proxy = wish.proxy.map_or_else(String::new, |name| {
         format!("Component \"{}\" \"proxy65\"\n\tproxy65_address = \"{name}\"\n", proxy_domain(wish.side))

@@ -40,8 +40,8 @@ pub(super) struct Wish<'a> {
     pub users: &'a [(&'a str, Contact<'a>)],
     /// What its proxy calls itself, if it has one.
     pub proxy: Option<&'a str>,
-    /// A STUN server to tell of.
-    pub stun: Option<Ipv4Addr>,
+    /// STUN servers to tell of; it takes two to tell a symmetric router.
+    pub stun: Option<[Ipv4Addr; 2]>,
     /// Whether it talks to other servers.
     pub federated: bool,
 }
@@ -81,7 +81,7 @@ impl Server {
             folder: &folder,
             users,
             proxy: (scene.proxy == Some(side)).then_some(proxy_name.as_str()),
-            stun: scene.stun.then(|| public_v4(STUN)),
+            stun: scene.stun.then(|| [STUN, SECOND_STUN].map(public_v4)),
             federated: scene.federated,
         };
         let process = match scene.server {

@@ -70,7 +70,8 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
         file_list: vec![FileInfo { path: "a/b.jpg".into(), size: 3 }],
         more_files: true,
         history: vec![HistoryItem { at: "2026-01-31T12:00:00Z".into(), state: "queued".into(), reason: None }],
-        better_ways: vec![BetterWay { way: Way::DirectTcp6, reason: "no IPv6 here".into() }],
+        relay: None,
+        attempts: vec![Attempt { way: Way::DirectTcp6, reason: "no IPv6 here".into() }],
         device: Some("bob@example.org/xbt-1".into()),
         fingerprint: None,
         verified: false,
@@ -82,7 +83,7 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
     assert_eq!(json["id"], 7);
     assert_eq!(json["files"], 12);
     assert_eq!(json["file_list"][0]["path"], "a/b.jpg");
-    assert_eq!(json["better_ways"][0]["way"], "direct-tcp6");
+    assert_eq!(json["attempts"][0]["way"], "direct-tcp6");
     assert_eq!(serde_json::from_value::<TransferDetails>(json).unwrap(), details);
 }
 

@@ -15,7 +15,13 @@ const ENDED_EARLY: usize = 64;
 
 impl Domain {
     /// The engine has a link for the transfer.
-    pub(super) fn link_up(&mut self, id: TransferId, link: LinkTag, way: Way, attempts: Vec<Attempt>) {
+    pub(super) fn link_up(
+        &mut self,
+        id: TransferId,
+        link: LinkTag,
+        (way, relay): (Way, Option<String>),
+        attempts: Vec<Attempt>,
+    ) {
         let now = self.now.wall;
         let wanted = self.transfers.get(&id).is_some_and(|t| t.agreed() && !t.paused.by_us);
         if !wanted || self.live(id).granted.is_none() {
@@ -33,6 +39,7 @@ impl Domain {
         let live = self.live(id);
         live.link = Some(link);
         live.way = Some(way);
+        live.relay = relay;
         live.renewed = false;
         live.stream_id = None;
         live.attempts = attempts.into_iter().filter(|attempt| attempt.way < way).collect();

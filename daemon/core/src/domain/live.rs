@@ -92,6 +92,8 @@ pub(super) struct Live {
     pub(super) link: Option<LinkTag>,
     /// How it goes, or last went.
     pub(super) way: Option<Way>,
+    /// Who relays it.
+    pub(super) relay: Option<String>,
     /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
     pub(super) granted: Option<Pair>,
     /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
@@ -151,6 +153,7 @@ impl Live {
             done_bytes: self.done_bytes,
             rate: self.meter.rate(now),
             way: self.way.filter(|_| self.link.is_some()),
+            relay: self.relay.clone().filter(|_| self.link.is_some()),
             attempts: self.attempts.clone(),
             uploaded: self.past.0 + self.present.0,
             downloaded: self.past.1 + self.present.1,
@@ -167,6 +170,8 @@ pub struct LiveView {
     pub rate: u64,
     /// The way in use.
     pub way: Option<Way>,
+    /// The JID of the proxy that relays it, where one does.
+    pub relay: Option<String>,
     /// What was tried in vain for the present or the next link.
     pub attempts: Vec<Attempt>,
     /// Payload bytes sent since the daemon started.

@@ -169,8 +169,8 @@ impl Domain {
             Input::Command(call, command) => self.command(call, command),
             Input::Torrent(event) => self.torrent(event),
             Input::Link(LinkEvent::Candidates(candidates)) => self.reached_otherwise(candidates),
-            Input::Link(LinkEvent::Up { transfer, link, way, attempts }) => {
-                self.link_up(transfer, link, way, attempts);
+            Input::Link(LinkEvent::Up { transfer, link, way, relay, attempts }) => {
+                self.link_up(transfer, link, (way, relay), attempts);
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
             Input::Tick => {}

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,7 +76,6 @@ pub(super) struct Held {
     /// Woken when a connection has come.
     changes: watch::Sender<()>,
     arrivals: mpsc::Sender<Arrived>,
-    pub refused: AtomicU64,
     pub ending: CancellationToken,
 }
 
@@ -90,7 +88,6 @@ impl Held {
             peers: Mutex::default(),
             changes: watch::Sender::new(()),
             arrivals,
-            refused: AtomicU64::new(0),
             ending: CancellationToken::new(),
         }
     }
@@ -215,7 +212,7 @@ impl Held {
 
     /// Counts somebody who was turned away.
     pub fn refuse(&self, remote: SocketAddr, why: &str) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.gate.refuse();
         tracing::debug!(%remote, why, "no connection over UDP");
     }
 }

@@ -28,7 +28,6 @@ mod tests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -43,6 +42,7 @@ use super::tls::Tls;
 
 pub(super) use self::ask::{Kept, Reflexive, StunFailure};
 pub(super) use self::held::Expectation;
+pub(super) use self::wire::Strangers;
 
 /// How long a further stream may have to wait for the other side to have let go of an old one.
 const OPENING: Duration = Duration::from_secs(2);
@@ -95,6 +95,7 @@ impl Punch {
     }
 
     /// The sockets' own addresses; wildcards as wildcards.
+    #[cfg(test)]
     pub fn local(&self) -> Vec<SocketAddr> {
         self.sockets.iter().map(|socket| socket.local).collect()
     }
@@ -141,13 +142,14 @@ impl Punch {
     }
 
     /// Whether there is a connection with this device.
+    #[cfg(test)]
     pub fn is_connected(&self, peer: Fingerprint) -> bool {
         self.held.connection(peer).is_some()
     }
 
-    /// Connections that were turned away after their first packet, and datagrams of strangers that were dropped.
-    pub fn refused(&self) -> (u64, u64) {
-        (self.held.refused.load(Ordering::Relaxed), self.held.gate.strangers())
+    /// To count who was not let in.
+    pub fn strangers(&self) -> Strangers {
+        Strangers::at(&self.held.gate)
     }
 
     /// Ends everything, links too, and tells the other sides, for at most a second.

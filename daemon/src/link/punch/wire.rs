@@ -19,10 +19,29 @@ use tokio::sync::oneshot;
 
 use super::stun::{self, Answer};
 
+/// Counts who came and was not let in. Cheap to clone; keeps no socket open.
+#[derive(Clone, Debug, Default)]
+pub(in crate::link) struct Strangers(Option<Arc<Gate>>);
+
+impl Strangers {
+    pub(super) fn at(gate: &Arc<Gate>) -> Self {
+        Self(Some(gate.clone()))
+    }
+
+    /// Connections that were turned away after their first packet, and datagrams of strangers that were dropped.
+    pub fn counts(&self) -> (u64, u64) {
+        let counts = |gate: &Arc<Gate>| [&gate.refused, &gate.strangers].map(|count| count.load(Ordering::Relaxed));
+        self.0.as_ref().map_or((0, 0), |gate| counts(gate).into())
+    }
+}
+
 /// The addresses that datagrams are taken from, each as often as somebody wants it.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     admitted: RwLock<HashMap<IpAddr, usize>>,
+    /// Connections that were turned away after their first packet.
+    refused: AtomicU64,
+    /// Datagrams that were dropped because nobody expects their sender.
     strangers: AtomicU64,
 }
 
@@ -38,9 +57,9 @@ impl Gate {
         Admitted { gate: self.clone(), ips }
     }
 
-    /// Datagrams that were dropped because nobody expects their sender.
-    pub fn strangers(&self) -> u64 {
-        self.strangers.load(Ordering::Relaxed)
+    /// Counts a connection that was turned away.
+    pub fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Lets nobody in any more, as if the network were cut.

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
-    ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind, Events, ListPage,
-    ListQuery, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust, Verification, Why, codes,
+    Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
+    Events, Folder, Folders, ListPage, ListQuery, Mapping, Network, SendRequest, State, Status, Strangers, Stun,
+    Subscription, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -54,6 +55,40 @@ pub(super) fn transfer(id: u64, contact: &str, name: &str) -> Transfer {
         created: "2026-01-31T12:00:00Z".into(),
         updated: "2026-01-31T12:00:00Z".into(),
     }
+}
+
+/// Behind a router that maps a port.
+fn network() -> Network {
+    let told = |kind, address: &str| Address { kind, address: address.into() };
+    Network {
+        port: Some(51413),
+        addresses: vec![
+            told(AddressKind::Host, "192.168.1.2:51413"),
+            told(AddressKind::Mapped, "203.0.113.7:51413"),
+            told(AddressKind::Reflexive, "203.0.113.7:40112"),
+        ],
+        advertise: vec![],
+        mapping: Mapping {
+            wanted: true,
+            protocol: Some("upnp".into()),
+            external: Some("203.0.113.7:51413".into()),
+            ..Mapping::default()
+        },
+        stun: Stun { addresses: vec!["203.0.113.7:40112".into()], symmetric: Some(false), ..Stun::default() },
+        server: Some(xbt_api::Server {
+            proxies: vec!["proxy.example.org".into()],
+            stun: vec!["stun.example.org:3478".into()],
+            external: Some("203.0.113.7".into()),
+        }),
+        strangers: Strangers { datagrams: 12, handshakes: 0 },
+        ways: Way::ALL.to_vec(),
+        in_band_max_size: 4 << 20,
+    }
+}
+
+fn folders() -> Folders {
+    let folder = |path: &str| Folder { path: path.into(), exists: true, writable: true, free: Some(53_687_091_200) };
+    Folders { download: folder("/home/a/Downloads"), state: folder("/home/a/.local/state/xbt") }
 }
 
 fn contact(jid: &str) -> Contact {
@@ -104,8 +139,8 @@ impl Backend for Fake {
             jid: "alice@example.org".into(),
             device: Some("alice@example.org/xbt-1f2e".into()),
             fingerprint: Some("ab".repeat(32)),
-            listen: vec!["192.0.2.1:51413".into()],
-            mapped: vec![],
+            listen: vec!["0.0.0.0:51413".into()],
+            mapped: vec!["203.0.113.7:51413".into()],
             version: "0.1.0".into(),
             uptime_s: 61,
             upload_rate: 0,
@@ -114,6 +149,8 @@ impl Backend for Fake {
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
+            network: Some(network()),
+            folders: Some(folders()),
         })
     }
 
@@ -146,7 +183,8 @@ impl Backend for Fake {
             file_list: vec![],
             more_files: false,
             history: vec![],
-            better_ways: vec![],
+            relay: None,
+            attempts: vec![],
             device: None,
             fingerprint: None,
             verified: false,

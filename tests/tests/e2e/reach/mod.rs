@@ -4,6 +4,7 @@
 
 mod changes;
 mod direct;
+mod doctor;
 mod ejabberd;
 mod in_band;
 mod laboratory;

@@ -191,7 +191,13 @@ fn bytestreams_have_one_name_until_there_is_a_link_and_another_one_afterwards() 
     // The link that stands has its own: a new one could not meet at the same proxy under the same name.
     world.handle(
         b.0,
-        Input::Link(LinkEvent::Up { transfer: b.1, link: LinkTag(77), way: Way::InBand, attempts: vec![] }),
+        Input::Link(LinkEvent::Up {
+            transfer: b.1,
+            link: LinkTag(77),
+            way: Way::InBand,
+            relay: None,
+            attempts: vec![],
+        }),
     );
     assert_eq!(way(&world, b), Some(Way::InBand));
 }

@@ -135,10 +135,17 @@ fn without_a_way_it_is_tried_again_and_again_and_the_reason_is_shown() {
 #[test]
 fn a_link_that_nobody_wants_is_closed() {
     let (mut world, a, b) = offered(7);
-    let up = LinkEvent::Up { transfer: a.1, link: LinkTag(99), way: Way::DirectTcp6, attempts: Vec::new() };
+    let up =
+        LinkEvent::Up { transfer: a.1, link: LinkTag(99), way: Way::DirectTcp6, relay: None, attempts: Vec::new() };
     world.handle(a.0, Input::Link(up));
     assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("offered", "offered"));
-    let up = LinkEvent::Up { transfer: TransferId(77), link: LinkTag(98), way: Way::DirectTcp6, attempts: Vec::new() };
+    let up = LinkEvent::Up {
+        transfer: TransferId(77),
+        link: LinkTag(98),
+        way: Way::DirectTcp6,
+        relay: None,
+        attempts: Vec::new(),
+    };
     world.handle(a.0, Input::Link(up));
     let failed = LinkEvent::Failed { transfer: TransferId(77), attempts: Vec::new() };
     world.handle(a.0, Input::Link(failed));
@@ -154,7 +161,10 @@ fn a_link_whose_end_is_told_before_its_beginning_is_not_waited_for() {
     let link = LinkTag(99);
     let closed = crate::input::TorrentEvent::LinkClosed { link, reason: "reset".into() };
     world.handle(b.0, Input::Torrent(closed));
-    world.handle(b.0, Input::Link(LinkEvent::Up { transfer: b.1, link, way: Way::DirectTcp4, attempts: Vec::new() }));
+    world.handle(
+        b.0,
+        Input::Link(LinkEvent::Up { transfer: b.1, link, way: Way::DirectTcp4, relay: None, attempts: Vec::new() }),
+    );
     assert_eq!(world.state(b.0, b.1), "connecting");
     world.faults.no_links = false;
     world.settle();

@@ -54,7 +54,7 @@ async fn one_that_begins_seconds_later_still_gets_through() {
     let (small, mut large) = pair(&[V4]);
     let late = async {
         // Nobody expects the other yet: its packets are dropped, as by a router.
-        until("packets of a stranger", || large.punch.refused().1 > 2).await;
+        until("packets of a stranger", || large.punch.strangers().counts().1 > 2).await;
         large.connect(&small).await
     };
     let (one, other) = tokio::join!(small.connect(&large), late);
@@ -73,7 +73,7 @@ async fn another_device_at_the_address_is_not_talked_to() {
         small.punch.connect(large.fingerprint, &carol.punch.local(), short).await.expect_err("another device");
     assert_eq!(code, "wrong-device", "{reason}");
     assert!(!small.punch.is_connected(large.fingerprint) && !small.punch.is_connected(carol.fingerprint));
-    until("a refusal", || carol.punch.refused().0 > 0).await;
+    until("a refusal", || carol.punch.strangers().counts().0 > 0).await;
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_key_that_nobody_expects_is_refused_even_from_an_expected_address() {
         carol.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("not expected");
     assert_eq!((code, reason.contains("does not expect")), ("closed", true), "{reason}");
     assert!(!large.punch.is_connected(carol.fingerprint));
-    assert!(large.punch.refused().0 > 0);
+    assert!(large.punch.strangers().counts().0 > 0);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn strangers_get_no_answer_and_a_withdrawn_expectation_makes_strangers() {
     let short = Duration::from_millis(600);
     let (code, _) = small.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("no answer");
     assert_eq!(code, "no-answer");
-    assert!(large.punch.refused().1 > 0);
+    assert!(large.punch.strangers().counts().1 > 0);
 
     // Neither QUIC of another version, nor a short packet, nor anything else is answered.
     let socket = tokio::net::UdpSocket::bind(V4).await.unwrap();
@@ -181,7 +181,7 @@ async fn handshakes_that_do_not_end_are_few_and_do_not_last() {
     let config = rules::client(small.punch.held.tls(), large.fingerprint).unwrap();
     let dial = |_| small.punch.sockets[0].endpoint.connect_with(config.clone(), relay_address, "0.0.0.0").unwrap();
     let dials: Vec<_> = (0..24).map(dial).collect();
-    until("too many", || large.punch.refused().0 >= 8).await;
+    until("too many", || large.punch.strangers().counts().0 >= 8).await;
     assert_eq!(large.punch.sockets[0].endpoint.open_connections(), 16);
     relaying.abort();
     drop(dials);

@@ -161,7 +161,7 @@ impl World {
         let ends = ends.map(|(node, id)| (node, id, self.transfer(node, id).content, tag(self.count())));
         for (node, transfer, _, link) in ends {
             self.at_mut(node).grants.get_mut(&transfer).unwrap().fresh = false;
-            let up = LinkEvent::Up { transfer, link, way, attempts: Vec::new() };
+            let up = LinkEvent::Up { transfer, link, way, relay: None, attempts: Vec::new() };
             let wait = self.random.below(30);
             self.input_later(node, wait, Input::Link(up));
         }
