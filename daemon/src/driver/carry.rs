@@ -62,7 +62,7 @@ impl Driver {
 
     fn link(&mut self, command: LinkCommand) {
         match command {
-            LinkCommand::Want(want) => self.rooms.links.want(convert::want(*want)),
+            LinkCommand::Want(want) => self.rooms.links.want(*want),
             LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
         }
     }

@@ -1,10 +1,9 @@
 //! Foreign types stop here: the engine's and the link room's on one side, the domain's on the other.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
-use xbt_core::effect::{self, Data, LinkTag};
+use xbt_core::effect::{Data, LinkTag};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, InfoHash};
 use xbt_core::input::{Attempt, Input, TorrentEvent};
@@ -48,12 +47,6 @@ pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: Str
         partial_id,
         info,
     }
-}
-
-pub(super) fn want(want: effect::Want) -> link::Want {
-    let effect::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than } = want;
-    let delay = Duration::from_millis(delay.into());
-    link::Want { transfer, peer, info_hash, own, device, theirs, ours, delay, better_than }
 }
 
 /// One reason for each way, the best way first.

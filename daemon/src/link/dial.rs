@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
+use xbt_core::effect::Want;
 use xbt_core::ids::Fingerprint;
 
 use super::address::Ourselves;
@@ -19,7 +20,6 @@ use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
 use super::target::Target;
 use super::tls::Tls;
-use super::wants::Want;
 use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 
 /// Dials at once for one want.
@@ -141,7 +141,7 @@ impl Dialler {
     fn start_at(&self, target: &Target, round: &Round, running: &Running, next: Instant) -> Instant {
         let head_start = match target {
             Target::Address(_) => Duration::ZERO,
-            Target::Punch => round.want.delay,
+            Target::Punch => Duration::from_millis(round.want.delay.into()),
             Target::Proxy { .. } => self.times.before_proxy,
             Target::InBand => self.times.before_in_band,
         };

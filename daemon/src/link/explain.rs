@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use xbt_core::effect::Want;
 use xbt_core::signal::{CandidateKind, Reach};
 use xbt_core::way::{Way, Ways};
 
@@ -9,7 +10,6 @@ use super::Attempt;
 use super::outside::Outside;
 use super::punched::Seen;
 use super::target::{Target, way_to};
-use super::wants::Want;
 
 /// What is known on our side.
 pub(super) struct Known<'a> {
@@ -160,7 +160,6 @@ fn reflexive(reach: &Reach) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
     use xbt_core::signal::Candidate;
@@ -178,7 +177,7 @@ mod tests {
             device: device("bob@example.org"),
             theirs: Reach::default(),
             ours: Reach::default(),
-            delay: Duration::ZERO,
+            delay: 0,
             better_than: None,
         };
         let (outside, seen) = (Outside::default(), Seen { symmetric, ..Seen::default() });

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use xbt_core::effect::Want;
 use xbt_core::ids::TransferId;
-
-use super::Want;
 
 /// What is asked for one transfer.
 #[derive(Debug)]

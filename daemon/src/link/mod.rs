@@ -52,7 +52,6 @@ pub use punched::Seen;
 pub use relay::{Opening, Reason, Relays};
 pub use start::{LinkConfig, LinkHandle, LinkRoom};
 pub use target::Target;
-pub use wants::Want;
 
 use std::time::Duration;
 

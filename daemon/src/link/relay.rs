@@ -4,18 +4,20 @@
 //! bytestream, is the TLS client.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
+use xbt_core::effect::Want;
 use xbt_core::ids::{Fingerprint, FullJid};
 use xbt_core::signal::Proxy;
 
 use super::address::Ourselves;
 use super::listen::prepare;
 use super::tls::{Tls, is_other_device};
-use super::wants::Want;
 use super::{BoxedStream, LinkStream, Times, nudge::Nudged, socks};
 
 /// Why there is no link: a code and a sentence for [`super::Attempt`].
@@ -117,12 +119,7 @@ async fn as_client<S: LinkStream + 'static>(
     times: &Times,
     what: &str,
 ) -> Result<TlsStream<S>, Reason> {
-    match timeout(times.relay, tls.connect(peer, stream)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if is_other_device(&error) => Err(other_device(what)),
-        Ok(Err(error)) => Err(("bad-tls", format!("{what} carried no encrypted link ({error})"))),
-        Err(_) => Err(silent(what)),
-    }
+    encrypted(timeout(times.relay, tls.connect(peer, stream)).await, what)
 }
 
 async fn as_server<S: LinkStream + 'static>(
@@ -132,9 +129,15 @@ async fn as_server<S: LinkStream + 'static>(
     times: &Times,
     what: &str,
 ) -> Result<TlsStream<S>, Reason> {
-    match timeout(times.relay, tls.accept(stream)).await {
-        Ok(Ok((found, stream))) if found == peer => Ok(stream),
-        Ok(Ok(_)) => Err(other_device(what)),
+    let (found, stream) = encrypted(timeout(times.relay, tls.accept(stream)).await, what)?;
+    if found == peer { Ok(stream) } else { Err(other_device(what)) }
+}
+
+/// What a TLS handshake that had its time came to.
+fn encrypted<T>(handshake: Result<io::Result<T>, Elapsed>, what: &str) -> Result<T, Reason> {
+    match handshake {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) if is_other_device(&error) => Err(other_device(what)),
         Ok(Err(error)) => Err(("bad-tls", format!("{what} carried no encrypted link ({error})"))),
         Err(_) => Err(silent(what)),
     }

@@ -10,6 +10,7 @@
 //! - a want ends with one `Ready` or one `Failed`, or silently by `unwant`.
 
 mod choose;
+mod seek;
 mod tell;
 
 use std::collections::HashMap;
@@ -20,14 +21,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
+use xbt_core::effect::Want;
 use xbt_core::ids::{Fingerprint, TransferId};
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
-use super::address::{Ourselves, candidates};
-use super::dial::{Dialler, Round};
+use super::address::Ourselves;
+use super::dial::Dialler;
 use super::event::{Refusal, reason};
-use super::explain::{self, Known};
 use super::handshake::Handshake;
 use super::interfaces::Interface;
 use super::mailbox::{Mailbox, Order};
@@ -38,7 +39,7 @@ use super::punched::Seen;
 use super::talk::{self, TalkError};
 use super::target::{self, Target};
 use super::wants::{Wanted, Wants};
-use super::{Attempt, BoxedStream, LinkEvent, Times, Want, Way};
+use super::{Attempt, BoxedStream, LinkEvent, Times, Way};
 
 /// How long links that come too late (both sides dial) are not taken for those of an unknown device.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -380,58 +381,6 @@ impl Room {
                 // It may have spoken on another link already.
                 self.answer_early(info.peer);
             }
-        }
-    }
-
-    /// Begins a round of dials.
-    fn dial(&mut self, transfer: TransferId) {
-        let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
-        wanted.redial_at = None;
-        let peer = wanted.want.peer;
-        let mut targets = Vec::new();
-        for target in wanted.targets.clone() {
-            let objection = match &target {
-                Target::Address(candidate) => self.setup.ourselves.objection(candidate.address),
-                Target::Punch | Target::Proxy { .. } | Target::InBand => None,
-            };
-            match objection {
-                None if self.setup.dialler.is_awaited(&target, peer) => {}
-                None => targets.push(target),
-                Some(why) => {
-                    let reason = format!("{target} {why}: not dialled");
-                    wanted.note(Attempt { way: target.way(), target: Some(target), code: "not-dialled", reason });
-                }
-            }
-        }
-        if targets.is_empty() {
-            return;
-        }
-        self.counter += 1;
-        let number = self.counter;
-        let (want, punch_to) = (wanted.want.clone(), wanted.punch_to.clone());
-        let ourselves = Arc::new(self.setup.ourselves.clone());
-        let round = Round { want, since: wanted.since, number, targets, punch_to, ourselves };
-        let task = tokio::spawn(self.setup.dialler.clone().run(round));
-        wanted.round = Some((number, AbortOnDropHandle::new(task)));
-    }
-
-    /// Everything that was tried for a want, and why the other ways were not.
-    fn attempts(&self, wanted: &Wanted, got: Option<Way>) -> Vec<Attempt> {
-        let mut attempts = wanted.attempts();
-        let known = Known { ways: self.setup.ways, outside: &self.outside, seen: &self.seen };
-        attempts.iter_mut().for_each(|attempt| explain::add(attempt, &wanted.want, &known));
-        attempts.extend(explain::untried(&wanted.want, &attempts, got, &known));
-        attempts
-    }
-
-    /// The interfaces, or what is seen of us from outside, are not as before.
-    fn reached_otherwise(&mut self) {
-        let Setup { ourselves, interfaces, advertise, ways, .. } = &self.setup;
-        let told = candidates(&ourselves.listening, interfaces, advertise, (&self.outside, &self.seen), *ways);
-        if *self.setup.candidates.borrow() != told {
-            tracing::info!(count = told.len(), "our own addresses have changed");
-            self.setup.candidates.send_replace(told.clone());
-            self.outbox.candidates(told);
         }
     }
 }

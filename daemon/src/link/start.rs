@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use xbt_core::effect::Want;
 use xbt_core::ids::TransferId;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
@@ -20,7 +21,7 @@ use super::punched::{self, Seen};
 use super::relay::{Relays, Session};
 use super::room::{Room, Setup};
 use super::tls::Tls;
-use super::{Identity, LinkError, LinkEvent, Times, Want, listen};
+use super::{Identity, LinkError, LinkEvent, Times, listen};
 
 /// Reports of tasks that the room has not seen; whoever has a further one waits.
 const INBOX: usize = 64;

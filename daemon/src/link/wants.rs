@@ -7,37 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::ids::{Fingerprint, FullJid, InfoHash, TransferId};
-use xbt_core::signal::{MAX_CANDIDATES, Reach};
+use xbt_core::effect::Want;
+use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
+use xbt_core::signal::MAX_CANDIDATES;
 use xbt_core::way::Ways;
 
 use super::punch::Expectation;
 use super::target::{Target, targets};
 use super::{Attempt, Way};
-
-/// That a link is wanted, with whom, and for which content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
-    /// For which transfer.
-    pub transfer: TransferId,
-    /// With which device.
-    pub peer: Fingerprint,
-    /// For which content.
-    pub info_hash: InfoHash,
-    /// Our own address at our XMPP server, for relays.
-    pub own: FullJid,
-    /// The same of the other device.
-    pub device: FullJid,
-    /// Where the device may be reached; may be empty, the device dials too. Candidates beyond [`MAX_CANDIDATES`] are
-    /// ignored.
-    pub theirs: Reach,
-    /// What the device was told about us.
-    pub ours: Reach,
-    /// How long hole punching is put off, so that both sides begin at about the same moment.
-    pub delay: Duration,
-    /// Only a way better than this one is wanted.
-    pub better_than: Option<Way>,
-}
 
 /// A want and how far it has come. Dropping it stops everything that goes on for it.
 pub(super) struct Wanted {

@@ -3,17 +3,20 @@
 //! The outbox lives in memory only. What it holds follows from the state of the transfers, and a `sync` at
 //! every appearance of a device finds what was lost, so a restart loses nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod tray;
+
+use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Backoff;
 use crate::effect::Effect;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::limits::REQUESTS_PER_DEVICE;
 use crate::session::SessionCommand;
 use crate::signal::{Condition, Outcome, Refusal, Request, SyncItem, Token};
 use crate::time::Mono;
+
+use tray::{Class, Entry, Gate, Stage, Tray};
 
 /// What a request is about; there is at most one for each device and subject, and a newer one takes its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,71 +36,6 @@ pub(super) enum Ask {
     /// Decline, cancel, done, failed, taken: complete in itself, also when the transfer is removed meanwhile.
     Notice(Request),
     Sync(Vec<SyncItem>),
-}
-
-/// Offers queue up; all else goes before them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Urgent,
-    Offer,
-}
-
-impl Ask {
-    fn class(&self) -> Class {
-        match self {
-            Self::Offer => Class::Offer,
-            Self::Connect | Self::Notice(_) | Self::Sync(_) => Class::Urgent,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// With its place in the line.
-    Waiting(u64),
-    InFlight(Token),
-    PutOff(Mono),
-}
-
-#[derive(Debug)]
-struct Entry {
-    ask: Ask,
-    stage: Stage,
-    backoff: Backoff,
-    /// It may have arrived, whatever came back.
-    sent: bool,
-    /// A word on how an offer ended, while that offer may still be under way: a device that does not know it yet is
-    /// told once more.
-    overtakes: bool,
-}
-
-/// Whether a device takes offers. One that says "too many" is not asked about each of the others too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Gate {
-    #[default]
-    Open,
-    /// One offer finds out.
-    Ajar,
-    Shut(Mono),
-}
-
-/// The requests to one device.
-#[derive(Debug, Default)]
-struct Tray {
-    entries: BTreeMap<Subject, Entry>,
-    /// Those that wait, in the order they are sent.
-    line: BTreeMap<(Class, u64), Subject>,
-    /// Those that are tried again later.
-    put_off: BTreeSet<Subject>,
-    /// At most [`REQUESTS_PER_DEVICE`]; what was in flight and has been replaced counts until its outcome is known.
-    in_flight: BTreeMap<Token, Subject>,
-    gate: Gate,
-    gate_backoff: Backoff,
-    /// Offers that were taken back before there was an answer: they may still arrive.
-    unanswered: BTreeSet<Subject>,
-    /// What the device said when it took no more offers.
-    refusal: String,
-    next: u64,
 }
 
 /// No request is under way for longer than this, in milliseconds: what was lost by then does not arrive any more.
@@ -216,64 +154,6 @@ impl Outbox {
         let in_flight: usize = self.trays.values().map(|t| t.in_flight.len()).sum();
         let lines = |t: &Tray| t.line.len() + t.put_off.len() <= t.entries.len();
         self.tokens.len() == in_flight && self.trays.values().all(lines)
-    }
-}
-
-impl Tray {
-    fn wait(&mut self, subject: Subject, class: Class) {
-        self.next += 1;
-        if let Some(entry) = self.entries.get_mut(&subject) {
-            entry.stage = Stage::Waiting(self.next);
-            self.line.insert((class, self.next), subject);
-        }
-    }
-
-    fn remove(&mut self, subject: Subject) -> Option<Entry> {
-        let entry = self.entries.remove(&subject)?;
-        match entry.stage {
-            Stage::Waiting(place) => drop(self.line.remove(&(entry.ask.class(), place))),
-            Stage::PutOff(_) => drop(self.put_off.remove(&subject)),
-            Stage::InFlight(_) => {}
-        }
-        Some(entry)
-    }
-
-    /// Lets put-off requests go whose moment the caller finds come.
-    fn ready(&mut self, due: impl Fn(Mono) -> bool) {
-        if let Gate::Shut(at) = self.gate
-            && due(at)
-        {
-            self.gate = Gate::Ajar;
-        }
-        for subject in self.put_off.clone() {
-            if let Some(Entry { stage: Stage::PutOff(at), ask, .. }) = self.entries.get(&subject)
-                && due(*at)
-            {
-                let class = ask.class();
-                self.put_off.remove(&subject);
-                self.wait(subject, class);
-            }
-        }
-    }
-
-    fn offers_in_flight(&self) -> bool {
-        let is_offer = |s: &Subject| self.entries.get(s).is_some_and(|e| e.ask == Ask::Offer);
-        self.in_flight.values().any(is_offer)
-    }
-
-    /// The next request that may be sent.
-    fn next(&mut self) -> Option<(Subject, Ask)> {
-        let (key, subject) = self.line.first_key_value().map(|(key, subject)| (*key, *subject))?;
-        let open = match (key.0, self.gate) {
-            (Class::Urgent, _) | (Class::Offer, Gate::Open) => true,
-            (Class::Offer, Gate::Ajar) => !self.offers_in_flight(),
-            (Class::Offer, Gate::Shut(_)) => false,
-        };
-        if self.in_flight.len() >= REQUESTS_PER_DEVICE || !open {
-            return None;
-        }
-        self.line.remove(&key);
-        self.entries.get(&subject).map(|entry| (subject, entry.ask.clone()))
     }
 }
 

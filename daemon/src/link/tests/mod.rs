@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use xbt_core::effect::Want;
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use xbt_core::signal::{Candidate, CandidateKind, Reach};
 
@@ -80,7 +81,7 @@ fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candida
         device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
         theirs: Reach { candidates, ..Reach::default() },
         ours: Reach::default(),
-        delay: Duration::ZERO,
+        delay: 0,
         better_than: None,
     }
 }

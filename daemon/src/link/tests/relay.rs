@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use xbt_core::effect::Want;
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::Proxy;
 
