@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Expire(TransferId),
     /// The contact has had time to show an xbt device.
     Courtesy(TransferId),
+    /// Offers of this device are looked at once more.
+    Confirm(FullJid),
     /// Requests to this device were put off.
     Outbox(FullJid),
 }
@@ -56,6 +58,7 @@ impl Domain {
                 Timer::Better(id) => self.better_when_due(id),
                 Timer::Expire(id) => self.expire_when_due(id),
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
+                Timer::Confirm(device) => self.confirm_when_due(&device),
                 Timer::Outbox(device) => self.outbox_when_due(&device),
             }
         }

@@ -101,6 +101,8 @@ pub struct Domain {
     /// What our server does for links.
     facilities: Facilities,
     outbox: Outbox,
+    /// Devices whose offers are looked at once more in a moment.
+    confirming: BTreeSet<FullJid>,
     links: HashMap<LinkTag, TransferId>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
@@ -150,6 +152,7 @@ impl Domain {
             candidates: Vec::new(),
             facilities: Facilities::default(),
             outbox: Outbox::default(),
+            confirming: BTreeSet::new(),
             links: HashMap::new(),
             ended_early: VecDeque::new(),
             timers: Timers::default(),

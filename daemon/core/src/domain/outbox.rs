@@ -38,9 +38,6 @@ pub(super) enum Ask {
     Sync(Vec<SyncItem>),
 }
 
-/// No request is under way for longer than this, in milliseconds: what was lost by then does not arrive any more.
-const OVERTAKEN: u64 = 40_000;
-
 /// A request that waits for its outcome.
 struct Sent {
     device: FullJid,
@@ -65,7 +62,6 @@ impl Outbox {
     pub(super) fn put(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
         let tray = self.trays.entry(device.clone()).or_default();
         let mut sent = false;
-        let overtakes = tray.unanswered.remove(&subject) && matches!(ask, Ask::Notice(_));
         if let Some(old) = tray.entries.get(&subject) {
             if old.ask == ask && !matches!(old.stage, Stage::PutOff(_)) {
                 return;
@@ -74,7 +70,7 @@ impl Outbox {
         }
         tray.remove(subject);
         let class = ask.class();
-        let entry = Entry { ask, stage: Stage::Waiting(0), backoff: Backoff::default(), sent, overtakes };
+        let entry = Entry { ask, stage: Stage::Waiting(0), backoff: Backoff::default(), sent };
         tray.entries.insert(subject, entry);
         tray.wait(subject, class);
     }
@@ -103,7 +99,6 @@ impl Outbox {
             let Some(entry) = tray.entries.get(&subject) else { continue };
             if entry.sent && entry.ask == Ask::Offer {
                 may_know.push(device.resource.clone());
-                tray.unanswered.insert(subject);
             }
             if !matches!(entry.ask, Ask::Notice(_)) {
                 tray.remove(subject);
@@ -161,8 +156,6 @@ impl Domain {
     /// Asks every device that may be asked now what is waiting for it.
     pub(super) fn pump_outbox(&mut self) {
         self.outbox.trays.retain(|_, tray| !tray.entries.is_empty() || !tray.in_flight.is_empty());
-        // What is to be said of their end has been put in by now.
-        self.outbox.trays.values_mut().for_each(|tray| tray.unanswered.clear());
         let devices: Vec<FullJid> = self.outbox.trays.keys().filter(|d| self.reachable(d)).cloned().collect();
         for device in devices {
             while let Some((subject, ask)) = self.outbox.trays.get_mut(&device).and_then(Tray::next) {
@@ -229,11 +222,6 @@ impl Domain {
             Outcome::Lost => true,
             Outcome::Refused(refusal) => not_now(refusal),
         };
-        if let Outcome::Refused(Refusal { condition: Condition::ItemNotFound, .. }) = &outcome
-            && tray.entries.get_mut(&subject).is_some_and(|entry| std::mem::take(&mut entry.overtakes))
-        {
-            return self.put_off_by(&device, subject, OVERTAKEN);
-        }
         // Links have their own way of trying again.
         if again && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. })) {
             return self.put_off(&device, subject);
@@ -251,14 +239,7 @@ impl Domain {
     fn put_off(&mut self, device: &FullJid, subject: Subject) {
         let Some(tray) = self.outbox.trays.get_mut(device) else { return };
         let Some(entry) = tray.entries.get_mut(&subject) else { return };
-        let wait = entry.backoff.fail();
-        self.put_off_by(device, subject, wait);
-    }
-
-    fn put_off_by(&mut self, device: &FullJid, subject: Subject, wait: u64) {
-        let Some(tray) = self.outbox.trays.get_mut(device) else { return };
-        let Some(entry) = tray.entries.get_mut(&subject) else { return };
-        let at = self.now.mono.after(wait);
+        let at = self.now.mono.after(entry.backoff.fail());
         entry.stage = Stage::PutOff(at);
         tray.put_off.insert(subject);
         self.timers.set(at, Timer::Outbox(device.clone()));

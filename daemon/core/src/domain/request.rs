@@ -125,6 +125,7 @@ impl Domain {
         self.contents.insert(content.id, content);
         self.add_transfer(transfer);
         self.watch_expiry(id);
+        self.confirm_soon(from);
         if self.accepts_by_rule(&from.bare, offer.size.max(u64::from(offer.metadata_size))) {
             self.push(Effect::AutoAccept(id));
         }

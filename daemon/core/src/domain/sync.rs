@@ -5,6 +5,7 @@
 //! sender that gave up what a device had taken asks that device here how it ended there, until it has said so.
 
 use crate::domain::Domain;
+use crate::domain::clock::Timer;
 use crate::domain::connect::role;
 use crate::domain::outbox::Ask;
 use crate::domain::request::Answered;
@@ -12,6 +13,9 @@ use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::signal::{Answer, MAX_SYNC_ITEMS, Outcome, Role, SyncItem, SyncState};
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
+
+/// How long after an offer notes are compared once more, in milliseconds: together for all that came since.
+const CONFIRM: u64 = 30_000;
 
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
@@ -22,6 +26,20 @@ impl Domain {
         for page in items.chunks(MAX_SYNC_ITEMS) {
             let subject = self.outbox.page();
             self.outbox.put(device, subject, Ask::Sync(page.to_vec()));
+        }
+    }
+
+    /// An offer may come late, overtaken by the word on how it ended and by the notes that were compared since. So notes
+    /// are compared once more when it has come.
+    pub(super) fn confirm_soon(&mut self, device: &FullJid) {
+        if self.confirming.insert(device.clone()) {
+            self.timers.set(self.now.mono.after(CONFIRM), Timer::Confirm(device.clone()));
+        }
+    }
+
+    pub(super) fn confirm_when_due(&mut self, device: &FullJid) {
+        if self.confirming.remove(device) && self.index.unanswered.len(&device.bare) > 0 && self.present(device) {
+            self.sync_with(device);
         }
     }
 

@@ -30,9 +30,6 @@ pub(super) struct Entry {
     pub(super) backoff: Backoff,
     /// It may have arrived, whatever came back.
     pub(super) sent: bool,
-    /// A word on how an offer ended, while that offer may still be under way: a device that does not know it yet is
-    /// told once more.
-    pub(super) overtakes: bool,
 }
 
 /// Whether a device takes offers. One that says "too many" is not asked about each of the others too.
@@ -57,8 +54,6 @@ pub(super) struct Tray {
     pub(super) in_flight: BTreeMap<Token, Subject>,
     pub(super) gate: Gate,
     pub(super) gate_backoff: Backoff,
-    /// Offers that were taken back before there was an answer: they may still arrive.
-    pub(super) unanswered: BTreeSet<Subject>,
     /// What the device said when it took no more offers.
     pub(super) refusal: String,
     pub(super) next: u64,

@@ -1,7 +1,7 @@
 //! An end that crosses another one: that the receiver has everything wins, and only who took it may say so.
 
 use super::restart::ask;
-use super::world::person::offered;
+use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
 use crate::ids::TransferId;
 use crate::session::SessionCommand;
@@ -159,4 +159,27 @@ fn token(answer: &SessionCommand) -> crate::signal::Token {
         SessionCommand::Answer { token, .. } => *token,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_offer_that_comes_after_its_end_and_after_the_notes_were_compared_does_not_stay() {
+    let (mut world, alice, bob) = alice_and_bob(1);
+    world.faults.lose = 100;
+    let sent = world.send(alice, &["bob"])[0];
+    world.pass(1_000);
+    let offer = |command: &SessionCommand| match command {
+        SessionCommand::Request { request: request @ Request::Offer(_), .. } => Some(request.clone()),
+        _ => None,
+    };
+    let late = world.at(alice).sent.iter().find_map(offer).unwrap();
+    world.cancel(alice, sent).unwrap();
+    world.logout(alice);
+    world.faults.lose = 0;
+    world.login(alice);
+    world.pass(5_000);
+    ask(&mut world, bob, "alice", "a1", late);
+    let got = world.only(bob);
+    assert_eq!(world.state(bob, got), "offered");
+    world.pass(60_000);
+    assert_eq!(world.state(bob, got), "cancelled");
 }
