@@ -58,7 +58,7 @@ fn meant<'a>(roster: &'a [Contact], text: &str) -> Result<&'a Contact, Failure> 
         (None, _) => {}
     }
     roster.iter().find(|contact| contact.jid.eq_ignore_ascii_case(text)).ok_or_else(|| {
-        let message = format!("{} is not on your roster", clean(text));
+        let message = format!("{} is not on your contact list", clean(text));
         Failure::refused(
             codes::UNKNOWN_CONTACT,
             message,
