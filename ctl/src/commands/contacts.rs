@@ -154,7 +154,8 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     }
     show_safety_numbers(context, &verification)?;
     if !ask::is_possible() {
-        context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
+        let jid = clean(&verification.jid);
+        context.out.note(&format!("when both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {

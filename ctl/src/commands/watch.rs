@@ -84,8 +84,10 @@ fn line(event: &Event) -> String {
         }
         line += &format!(" {}", title(transfer));
     }
-    if !event.text.is_empty() {
-        line += &format!(": {}", clean(&event.text));
+    // What the sentence says of a transfer besides its reason stands there already.
+    let text = if event.transfer.is_some() { reason(&event.text) } else { Some(event.text.as_str()) };
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        line += &format!(": {}", clean(text));
     }
     line
 }
