@@ -147,6 +147,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_log_says_each_thing_once() {
+        let sending = Transfer { rate: 2_097_152, done_bytes: 50, size: 100, ..sample::transfer(7, State::Sending) };
+        let text = "transfer 7 to bob@example.org: sending (link direct-tcp6)".into();
+        let told = line(&Event { text, ..sample::event(EventKind::Transfer, Some(sending)) });
+        let expected = "transfer 7 sending 50% 2.0 MiB/s holiday → bob@example.org: link direct-tcp6";
+        assert_eq!(told.split_once(' ').map(|(_, told)| told), Some(expected));
+        let told = line(&Event { text: "bob is online".into(), ..sample::event(EventKind::Contact, None) });
+        assert!(told.ends_with(" contact: bob is online"), "{told}");
+    }
+
+    #[test]
     fn a_line_for_people_says_when_what_and_how_far() {
         let out = Out::new(false, false, Color::Never);
         let clock = Clock::at("2026-01-31T12:00:10Z", Some(jiff::tz::TimeZone::UTC));

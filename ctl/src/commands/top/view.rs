@@ -28,7 +28,7 @@ const HIGH: u16 = 16;
 const GRAPH: u16 = 6;
 
 /// Columns of the list of contacts.
-const CONTACTS: u16 = 36;
+const CONTACTS: u16 = 38;
 
 const KEYS: &str = " ↑↓ select  a accept  d decline  p pause/resume  c cancel  e ended  q quit";
 
