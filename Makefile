@@ -14,6 +14,8 @@ FUZZ_SECONDS ?= 60
 
 bin = $(DESTDIR)$(PREFIX)/bin
 share = $(DESTDIR)$(PREFIX)/share
+# systemd looks for the units of a person in ~/.local/share, and not in ~/.local/lib.
+units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,lib)/systemd/user
 
 .PHONY: help demo lab test lint install install-files deb bench soak fuzz setup
 
@@ -46,8 +48,8 @@ install-files:
 	install -d $(bin) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
-	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(DESTDIR)$(PREFIX)/lib/systemd/user/xbtd.service
+	install -d $(units)
+	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
 	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl

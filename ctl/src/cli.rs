@@ -15,7 +15,7 @@ use crate::out::write_error;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    the daemon refused, or the transfer failed, was declined, cancelled or expired; doctor found a problem
+  1    the daemon refused, or the transfer failed, was declined, cancelled or expired; or doctor found a problem
   2    wrong usage
   3    the daemon cannot be reached
   4    not connected to the XMPP server (contacts add and remove only)
@@ -40,8 +40,8 @@ pub struct Cli {
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 
-    /// When to use colours
-    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// When to use colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "WHEN")]
     pub color: Color,
 
     /// What to do.
@@ -92,7 +92,7 @@ pub enum Command {
     Resume(commands::resume::Args),
     /// Take ended transfers off the list
     Remove(commands::remove::Args),
-    /// Show and change the roster
+    /// Show who is there and runs xbt; change the contact list
     Contacts(commands::contacts::Args),
     /// Show what happens, as it happens
     Watch,

@@ -12,7 +12,7 @@ use xbtd::config;
 use xbtd::daemon::Daemon;
 use xbtd::try_login;
 
-/// The xbt daemon: hands files to XMPP contacts, straight from machine to machine.
+/// The xbt daemon: sends files to XMPP contacts and receives them.
 ///
 /// Runs in the foreground and logs to stderr. SIGTERM and SIGINT stop it, SIGHUP reloads the configuration. XBT_LOG
 /// filters the log, for example XBT_LOG=debug.

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 8] = [
     Column::new("GROUPS").elastic(1).spare(2),
 ];
 
-/// What to do with the roster.
+/// What to do with the contact list.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -32,35 +32,35 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Put somebody on the roster and ask to see each other's presence
+    /// Put somebody on your contact list and ask to see each other
     Add {
-        /// A bare JID
+        /// An address, such as bob@example.org
         jid: String,
         /// A name for the contact
         #[arg(long)]
         name: Option<String>,
     },
-    /// Take a contact off the roster
+    /// Take a contact off your contact list
     Remove {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Accept what this contact offers without asking
     Allow {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Ask again before anything of this contact is accepted
     Deny {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
     /// Compare the safety number with the contact, once; unknown keys are blocked from then on
     Verify {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
         /// The safety number that the contact reads out: verify without being asked
@@ -69,7 +69,7 @@ enum Action {
     },
 }
 
-/// Shows or changes the roster.
+/// Shows or changes the contact list.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let client = context.connect().await?;
     match args.action {
@@ -154,7 +154,8 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     }
     show_safety_numbers(context, &verification)?;
     if !ask::is_possible() {
-        context.out.note("when both sides show the same number: contacts verify JID --confirm SAFETY-NUMBER");
+        let jid = clean(&verification.jid);
+        context.out.note(&format!("when both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {

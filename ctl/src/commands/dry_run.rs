@@ -58,7 +58,11 @@ fn meant<'a>(roster: &'a [Contact], text: &str) -> Result<&'a Contact, Failure> 
         (None, _) => {}
     }
     roster.iter().find(|contact| contact.jid.eq_ignore_ascii_case(text)).ok_or_else(|| {
-        let message = format!("{} is not on your roster", clean(text));
+        let text = clean(text);
+        let message = match text.contains('@') {
+            true => format!("{text} is not on your contact list"),
+            false => format!("no contact is called {text}"),
+        };
         Failure::refused(
             codes::UNKNOWN_CONTACT,
             message,

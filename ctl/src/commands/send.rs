@@ -14,7 +14,7 @@ use crate::wait::{Subscription, report};
 /// What to send to whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A bare JID, or a name on the roster
+    /// An address, or a name on your contact list
     #[arg(add = complete::contacts())]
     pub contact: String,
 

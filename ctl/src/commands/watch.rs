@@ -84,8 +84,10 @@ fn line(event: &Event) -> String {
         }
         line += &format!(" {}", title(transfer));
     }
-    if !event.text.is_empty() {
-        line += &format!(": {}", clean(&event.text));
+    // What the sentence says of a transfer besides its reason stands there already.
+    let text = if event.transfer.is_some() { reason(&event.text) } else { Some(event.text.as_str()) };
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        line += &format!(": {}", clean(text));
     }
     line
 }
@@ -142,6 +144,17 @@ mod tests {
         ];
         let told: Vec<_> = lines.iter().map(|(state, percent)| news(*state, *percent)).collect();
         assert_eq!(told, [true, false, true, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_line_of_a_log_says_each_thing_once() {
+        let sending = Transfer { rate: 2_097_152, done_bytes: 50, size: 100, ..sample::transfer(7, State::Sending) };
+        let text = "transfer 7 to bob@example.org: sending (link direct-tcp6)".into();
+        let told = line(&Event { text, ..sample::event(EventKind::Transfer, Some(sending)) });
+        let expected = "transfer 7 sending 50% 2.0 MiB/s holiday → bob@example.org: link direct-tcp6";
+        assert_eq!(told.split_once(' ').map(|(_, told)| told), Some(expected));
+        let told = line(&Event { text: "bob is online".into(), ..sample::event(EventKind::Contact, None) });
+        assert!(told.ends_with(" contact: bob is online"), "{told}");
     }
 
     #[test]

@@ -112,7 +112,9 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "ways",
                 Default("[\"direct\", \"mapped\", \"punched\", \"proxy65\", \"in-band\"]"),
-                "Ways by which devices may be reached, the best one that opens is taken. Leave out those that must not be used:\n\
+                "Ways by which devices may be reached; the best one that opens is taken. \"direct\": TCP; \"mapped\": TCP to a port that\n\
+                 a router passes on; \"punched\": UDP through holes in both routers; \"proxy65\": a SOCKS5 proxy of either XMPP\n\
+                 server; \"in-band\": the XMPP servers themselves. Leave out those that must not be used:\n\
                  with [\"proxy65\", \"in-band\"] no contact learns an address of this computer.",
             ),
             key(
@@ -146,7 +148,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "strangers",
                 Default("\"ignore\""),
-                "Offers of people who are not on the contact list: \"ignore\" them, or \"ask\". \
+                "Offers of people who are not on the contact list: \"ignore\" them, or \"ask\".\n\
                  This version ignores them in either case.",
             ),
             key(
@@ -162,7 +164,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "introduce",
                 Default("true"),
-                "Let the recipients of one send help each other. They learn each other's network addresses by it. \
+                "Let the recipients of one send help each other. They learn each other's network addresses by it.\n\
                  This version does not do it yet.",
             ),
         ],

@@ -10,7 +10,6 @@ mod tests;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use xbt_api::ClientError;
 
 use super::Context;
 use crate::failure::Failure;
@@ -90,7 +89,7 @@ struct Report<'a> {
 pub async fn run(context: &Context) -> Result<(), Failure> {
     let findings = match look(context).await {
         Ok(findings) => findings,
-        Err(error) => vec![unreachable(error)],
+        Err(failure) => vec![unreachable(failure)],
     };
     let healthy = findings.iter().all(|finding| finding.level != Level::Problem);
     if context.out.json {
@@ -104,10 +103,11 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     if healthy { Ok(()) } else { Err(Failure::not_done(Vec::new())) }
 }
 
-async fn look(context: &Context) -> Result<Vec<Finding>, ClientError> {
-    let socket = context.socket_path();
-    let Ok(socket) = socket else { return Ok(vec![no_socket()]) };
-    let status = xbt_api::Client::connect(&socket).await?.status().await?;
+async fn look(context: &Context) -> Result<Vec<Finding>, Failure> {
+    if context.socket_path().is_err() {
+        return Ok(vec![no_socket()]);
+    }
+    let status = context.connect().await?.status().await?;
     let here = judge::Here { now: Timestamp::now(), version: env!("CARGO_PKG_VERSION") };
     Ok(judge::findings(&status, &here))
 }
@@ -117,8 +117,7 @@ fn no_socket() -> Finding {
     Finding::problem("daemon", text, "name it with --socket or XBT_SOCKET")
 }
 
-fn unreachable(error: ClientError) -> Finding {
-    let failure = Failure::from(error);
+fn unreachable(failure: Failure) -> Finding {
     match failure.errors.into_iter().next() {
         Some(error) => Finding::problem("daemon", error.message, error.hint),
         None => Finding::problem("daemon", "the daemon does not answer", "systemctl --user start xbtd"),

@@ -183,10 +183,13 @@ impl Seen<'_> {
         let by_hole = !network.stun.addresses.is_empty() && network.stun.symmetric != Some(true);
         let by_proxy = allows(network, &[Way::Proxy65])
             && network.server.as_ref().is_some_and(|server| !server.proxies.is_empty());
-        let remedy = "open a port (see port), at your side or at theirs";
+        let remedy = match direct || allows(network, &[Way::MappedTcp4]) {
+            true => "open a port (see port), at your side or at theirs",
+            false => "allow more `ways` in [network], if that is not meant so",
+        };
         Some(match () {
-            () if by_port => Finding::ok(CHECK, "contacts reach this computer straight"),
-            () if by_ipv6 => Finding::ok(CHECK, "contacts with IPv6 reach this computer straight"),
+            () if by_port => Finding::ok(CHECK, "contacts reach this computer directly"),
+            () if by_ipv6 => Finding::ok(CHECK, "contacts with IPv6 reach this computer directly"),
             () if by_hole && by_proxy => Finding::ok(
                 CHECK,
                 "contacts behind routers reach this computer through a punched hole, or else through the proxy",

@@ -94,7 +94,7 @@ fn a_public_computer_with_a_good_server_is_well() {
         "ok ipv4: 198.51.100.5 is public",
         "ok port: TCP port 51413 needs no mapping: no router translates addresses",
         "ok nat: nobody translates addresses: the Internet sees 198.51.100.5:51413",
-        "ok reach: contacts reach this computer straight",
+        "ok reach: contacts reach this computer directly",
         "ok in-band: what finds no other way goes through the XMPP server itself, up to 4.0 MiB",
         "ok downloads: /home/a/Downloads has 50.0 GiB of room",
         "ok state: /home/a/.local/state/xbt has 50.0 GiB of room",
@@ -136,13 +136,15 @@ fn what_reaches_this_computer_is_told_by_the_best_that_there_is() {
     };
     assert!(reach(&both).starts_with("ok reach:"));
     let mapped = |network: &mut Network| network.mapping.external = Some("203.0.113.7:40000".into());
-    assert_eq!(reach(&mapped), "ok reach: contacts reach this computer straight");
+    assert_eq!(reach(&mapped), "ok reach: contacts reach this computer directly");
     let by_hand = |network: &mut Network| network.advertise = vec!["203.0.113.7:51413".into()];
-    assert_eq!(reach(&by_hand), "ok reach: contacts reach this computer straight");
+    assert_eq!(reach(&by_hand), "ok reach: contacts reach this computer directly");
     let not_told = |network: &mut Network| network.server = None;
     assert_eq!(reach(&not_told), "", "the server may have a proxy");
     let nothing = |network: &mut Network| network.ways = vec![Way::DirectTcp4];
     assert!(reach(&nothing).starts_with("problem reach: contacts behind routers do not reach this computer"));
+    let only_in_band = |network: &mut Network| network.ways = vec![Way::InBand];
+    assert!(reach(&only_in_band).ends_with("→ allow more `ways` in [network], if that is not meant so"));
 }
 
 #[test]

@@ -76,7 +76,22 @@ fn a_wide_screen_shows_all_there_is() {
         assert!(sending.contains(part), "{part} is missing in {sending}");
     }
     assert!(shown[find("9 ←")].contains("notes\u{fffd}.txt"));
-    assert!(shown.iter().any(|line| line.contains("│bob@example.org") && line.contains("2.0 MiB   3.0 KiB")));
+    assert!(shown.iter().any(|line| line.contains("│bob@example.org") && line.contains("2.0 MiB    3.0 KiB")));
+}
+
+#[test]
+fn the_longest_rate_is_shown_whole() {
+    let mut model = Model::default();
+    model.update(Input::Status(Box::new(sample::status())));
+    let rate = 1_023 * 1_024 + 900;
+    let sending = Transfer { rate, done_bytes: 1_000, eta_s: Some(22), ..sample::transfer(7, State::Sending) };
+    model.update(Input::Transfers(vec![sending]));
+    for columns in [80, 110, 160] {
+        let shown = screen(&model, columns, 24);
+        assert!(shown.iter().any(|line| line.contains("7 →") && line.contains("1023.9 KiB/s")), "{shown:#?}");
+        let all = shown.join("\n");
+        assert_eq!(all.matches("1023.9 KiB").count(), 2, "of the transfer and of the contact: {all}");
+    }
 }
 
 #[test]
@@ -90,7 +105,7 @@ fn a_very_wide_screen_names_the_way_of_each_transfer() {
 fn a_small_screen_shows_what_matters() {
     let tall = screen(&busy(), 80, 24);
     println!("{}", tall.join("\n"));
-    assert!(tall.iter().any(|line| line.starts_with("bob@example.org") && line.ends_with("2.0 MiB   3.0 KiB")));
+    assert!(tall.iter().any(|line| line.starts_with("bob@example.org") && line.ends_with("2.0 MiB    3.0 KiB")));
     assert!(tall.iter().any(|line| line.contains("7 →") && line.contains("sending")));
     let shown = screen(&busy(), 50, 8);
     println!("{}", shown.join("\n"));

@@ -28,7 +28,7 @@ const HIGH: u16 = 16;
 const GRAPH: u16 = 6;
 
 /// Columns of the list of contacts.
-const CONTACTS: u16 = 36;
+const CONTACTS: u16 = 38;
 
 const KEYS: &str = " ↑↓ select  a accept  d decline  p pause/resume  c cancel  e ended  q quit";
 
@@ -168,7 +168,7 @@ fn draw_transfers(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint
         Constraint::Length(10),
         Constraint::Length(if columns.bar { 15 } else { 4 }),
         Constraint::Fill(1),
-        Constraint::Length(11),
+        Constraint::Length(12),
         Constraint::Length(7),
         Constraint::Length(11),
     ]);
@@ -236,10 +236,10 @@ fn draw_contacts(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint)
     let block = Block::default().borders(borders).title(" contacts ").border_style(paint.tone(Tone::Faint));
     let lines = usize::from(area.height.saturating_sub(2));
     let rows = model.contacts().into_iter().take(lines).map(|(jid, rates)| {
-        let told = |bytes| if bytes == 0 { String::new() } else { format!("{:>9}", size(bytes)) };
+        let told = |bytes| if bytes == 0 { String::new() } else { format!("{:>10}", size(bytes)) };
         Row::new([clean(jid), told(rates.up), told(rates.down)])
     });
-    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(9)];
-    let heading = Row::new(["CONTACT", "     ↑ /s", "     ↓ /s"]).style(paint.tone(Tone::Strong));
+    let widths = [Constraint::Fill(1), Constraint::Length(10), Constraint::Length(10)];
+    let heading = Row::new(["CONTACT", "      ↑ /s", "      ↓ /s"]).style(paint.tone(Tone::Strong));
     frame.render_widget(Table::new(rows.collect::<Vec<_>>(), widths).header(heading).block(block), area);
 }

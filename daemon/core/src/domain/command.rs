@@ -211,7 +211,7 @@ impl Domain {
         }
         Err(Fault::new(
             "not-connected",
-            "the roster cannot be changed without a connection to the XMPP server",
+            "the contact list cannot be changed without a connection to the XMPP server",
             "'xbtctl status' says why there is none",
         ))
     }
@@ -230,7 +230,7 @@ pub(super) fn unknown_id(id: TransferId) -> Fault {
 pub(super) fn unknown_contact(jid: &BareJid) -> Fault {
     Fault::new(
         "unknown-contact",
-        format!("{jid} is not on your roster"),
+        format!("{jid} is not on your contact list"),
         format!("add them: 'xbtctl contacts add {jid}'"),
     )
 }

@@ -98,8 +98,11 @@ impl Domain {
             let whole =
                 transfer.direction() == Direction::Out && transfer.facts.as_ref().is_some_and(|f| f.size <= done);
             // The receiver needs no link to verify the last pieces and say so.
-            let reason =
-                if whole { "all is sent; the word is awaited".into() } else { format!("the link was lost: {reason}") };
+            let reason = if whole {
+                "all is sent; waiting to hear that it arrived".into()
+            } else {
+                format!("the link was lost: {reason}")
+            };
             transfer.note(now, "connecting", Some(reason));
         }
         if renewed {

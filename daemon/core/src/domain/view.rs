@@ -153,7 +153,7 @@ impl Domain {
         let contact = self.contacts.get(jid).filter(|c| c.listed);
         if !own {
             match contact {
-                None => return Why::new("not-in-roster", format!("{jid} is not on your roster")),
+                None => return Why::new("not-in-roster", format!("{jid} is not on your contact list")),
                 Some(c) if !c.subscription.sees_contact() => {
                     return Why::new("not-subscribed", format!("{jid} has not let you see their presence yet"));
                 }
