@@ -2,7 +2,7 @@
 
 use std::io;
 
-use xbt_api::{Connection, Status};
+use xbt_api::{Connection, Network, Status};
 
 use super::Context;
 use super::show::field;
@@ -78,6 +78,29 @@ fn connection(out: &Out, status: &Status) -> io::Result<()> {
     Ok(())
 }
 
+/// How contacts reach us, in a line for each way in.
+fn seen_from_outside(network: &Network) -> Vec<(&'static str, String)> {
+    let mapping = &network.mapping;
+    let mapped = match (&mapping.external, &mapping.problem) {
+        (Some(external), _) => format!("{external} ({})", mapping.protocol.as_deref().unwrap_or("by hand")),
+        (None, Some(problem)) => format!("none: {problem}"),
+        (None, None) if mapping.searching => "the router is being asked".to_owned(),
+        (None, None) => "none".to_owned(),
+    };
+    let stun = &network.stun;
+    let outside = match (stun.addresses.is_empty(), &stun.problem) {
+        (false, _) if stun.symmetric == Some(true) => {
+            format!("{}, but no hole can be punched (symmetric NAT)", stun.addresses.join(", "))
+        }
+        (false, _) => format!("{}, for hole punching", stun.addresses.join(", ")),
+        (true, Some(problem)) => format!("not known: {problem}"),
+        (true, None) => "not known".to_owned(),
+    };
+    let proxies = network.server.as_ref().map_or(&[] as &[String], |server| &server.proxies);
+    let relays = if proxies.is_empty() { "none at our server".to_owned() } else { proxies.join(", ") };
+    vec![("mapped", mapped), ("outside", outside), ("relays", relays)]
+}
+
 fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     if let Some(error) = &status.state_error {
         field(out, "state", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
@@ -90,7 +113,11 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         addresses => clean(&addresses.join(", ")),
     };
     field(out, "listening", &list(&status.listen))?;
-    field(out, "mapped", &list(&status.mapped))?;
+    if let Some(network) = &status.network {
+        for (name, text) in seen_from_outside(network) {
+            field(out, name, &clean(&text))?;
+        }
+    }
     let rates = format!(
         "{} up, {} down, {} {}",
         rate(status.upload_rate),
