@@ -8,19 +8,15 @@ use crate::transfer::wire_words;
 
 wire_words! {
     /// How much a transfer gets of the limits that it shares with others: each step is four times the one below.
+    #[derive(Default)]
     Priority {
         /// A quarter of a normal one's part.
         Low = "low",
         /// An equal part.
+        #[default]
         Normal = "normal",
         /// Four times a normal one's part.
         High = "high",
-    }
-}
-
-impl Default for Priority {
-    fn default() -> Self {
-        Self::Normal
     }
 }
 
