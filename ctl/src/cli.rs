@@ -90,6 +90,12 @@ pub enum Command {
     Pause(commands::pause::Args),
     /// Go on with paused transfers
     Resume(commands::resume::Args),
+    /// Limit how fast transfers go, or everything together
+    ///
+    /// Without numbers of transfers the limits are those of the daemon, until it reads its configuration again (or is
+    /// started again): what is to last stands there. Limits of transfers are kept with them. Sends of one content to
+    /// several contacts share theirs. What is not given stays as it is.
+    Limit(commands::limit::Args),
     /// Take ended transfers off the list
     Remove(commands::remove::Args),
     /// Show who is there and runs xbt; change the contact list

@@ -50,6 +50,7 @@ pub fn status() -> Status {
         uptime_s: 3_700,
         upload_rate: 1_024,
         download_rate: 0,
+        limits: Default::default(),
         links: 1,
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
@@ -71,5 +72,6 @@ pub fn contact(jid: &str, name: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        limits: Default::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers and foreign text, for people.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-use xbt_api::{Direction, State, Transfer};
+use xbt_api::{Direction, State, Transfer, size as written};
 
 /// Foreign text made harmless for a terminal: control characters and characters that change the order of others (bidi
 /// controls), or that cannot be seen, become `�`.
@@ -93,6 +93,12 @@ pub fn percent(transfer: &Transfer) -> u64 {
 /// The number of a transfer, as a person types it.
 pub fn parse_id(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "a transfer has a number, which 'xbtctl list' shows".to_owned())
+}
+
+/// A rate in bytes per second, as a person types it: `2 MiB/s`, `500KB`, `0`.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    written::parse_rate(text)
+        .ok_or_else(|| format!("a rate is {} for each second, such as '2 MiB/s'", written::EXPECTED))
 }
 
 /// An arrow as seen from this side.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use common::{Bench, finish, transfer};
 use tokio::io::AsyncWriteExt;
-use xbt_api::{Direction, State, Why};
+use xbt_api::{Direction, LimitChange, Priority, State, Why};
 
 #[tokio::test]
 async fn status_shows_the_connection_and_why_it_was_refused() {
@@ -239,6 +239,52 @@ async fn contacts_are_shown_and_changed() {
     assert_eq!(bench.run(&["contacts", "remove", "eve@example.org"]).await.out, "eve@example.org removed\n");
     assert_eq!(bench.run(&["contacts", "allow", "bob@example.org"]).await.code(), 0);
     assert_eq!(bench.run(&["contacts", "deny", "bob@example.org"]).await.code(), 0);
+}
+
+#[tokio::test]
+async fn limits_are_read_as_people_write_rates_and_what_is_not_given_is_not_changed() {
+    let bench = Bench::new().await;
+    bench.world().transfers = vec![transfer(1, State::Sending), transfer(2, State::Sending)];
+    let ran = bench.run(&["limit", "1", "2", "--up", "1.5 MiB/s"]).await;
+    assert_eq!((ran.code(), ran.out.lines().count()), (0, 2), "{}", ran.out);
+    let change = |upload, download| LimitChange { upload, download };
+    assert_eq!(bench.world().limited, Some((change(Some(3 << 19), None), None)));
+    assert_eq!(bench.run(&["limit", "1", "--down", "0", "--priority", "high"]).await.code(), 0);
+    assert_eq!(bench.world().limited, Some((change(None, Some(0)), Some(Priority::High))));
+    let shown = bench.run(&["show", "1"]).await.out;
+    assert!(shown.contains("limits:       1.0 MiB/s up\n") && shown.contains("priority:     high\n"), "{shown}");
+}
+
+#[tokio::test]
+async fn limits_for_everything_say_how_long_they_hold() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["limit", "--down", "2MiB", "--up", "0"]).await;
+    assert_eq!(ran.out, "everything together: 2.0 MiB/s down (until the daemon reads its configuration again)\n");
+    assert_eq!(bench.run(&["limit", "--up", "7", "--json"]).await.json()["upload"], 7);
+    let ran = bench.run(&["contacts", "limit", "bob@example.org", "--up", "5 KiB/s"]).await;
+    assert_eq!(ran.out, "bob@example.org limited to 5.0 KiB/s up\n");
+    assert_eq!(
+        bench.run(&["contacts", "limit", "bob@example.org", "--up", "0"]).await.out,
+        "bob@example.org no longer limited\n"
+    );
+}
+
+#[tokio::test]
+async fn a_limit_that_says_nothing_or_could_mean_two_things_is_wrong_usage() {
+    let bench = Bench::new().await;
+    for wrong in [
+        &["limit"][..],
+        &["limit", "1"],
+        &["limit", "1", "--up", "2M"],
+        &["limit", "1", "--down=-1"],
+        &["limit", "--priority", "high"],
+        &["limit", "1", "--priority", "urgent"],
+        &["contacts", "limit", "bob@example.org"],
+    ] {
+        let ran = bench.run(wrong).await;
+        assert_eq!(ran.code(), 2, "{wrong:?}: {}", ran.err);
+        assert!(ran.err.contains("hint: "), "{wrong:?}: {}", ran.err);
+    }
 }
 
 #[tokio::test]

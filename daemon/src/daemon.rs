@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use xbt_core::Domain;
 use xbt_core::fault::Fault;
 use xbt_core::ids::Fingerprint;
+use xbt_core::rate::RateLimits;
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
@@ -170,7 +171,6 @@ impl Daemon {
         }
         let changed = config.account != self.config.account;
         self.config = config;
-        self.engine.set_limits(self.config.network.upload_limit, self.config.network.download_limit);
         self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
         tracing::info!("the configuration was taken over");
         let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
@@ -219,6 +219,7 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         courtesy_message: config.accept.courtesy_message,
         ways: ways(&config.network.ways),
         in_band_max_size: config.network.in_band_max_size,
+        limits: RateLimits { up: config.network.upload_limit, down: config.network.download_limit },
     }
 }
 

@@ -1,9 +1,10 @@
-//! `xbtctl contacts [add|remove|allow|deny|verify JID]`
+//! `xbtctl contacts [add|remove|allow|deny|limit|verify JID]`
 
 use serde_json::json;
 use xbt_api::{Client, Contact, Trust, Verification};
 
 use super::Context;
+use super::limit;
 use super::show::field;
 use crate::ask;
 use crate::complete;
@@ -12,13 +13,14 @@ use crate::out::Tone;
 use crate::table::{self, Cell, Column};
 use crate::text::clean;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column::new("CONTACT").elastic(3),
     Column::new("NAME").elastic(2),
     Column::new("PRESENCE"),
     Column::new("DEVICES").spare(3),
     Column::new("TRUST").spare(4),
     Column::new("ACCEPT").spare(5),
+    Column::new("LIMITS").spare(0),
     Column::new("SUBSCRIPTION").spare(1),
     Column::new("GROUPS").elastic(1).spare(2),
 ];
@@ -58,6 +60,14 @@ enum Action {
         #[arg(add = complete::contacts())]
         jid: String,
     },
+    /// Limit how fast all transfers with this contact together go
+    Limit {
+        /// A bare JID, or a name on the roster
+        #[arg(add = complete::contacts())]
+        jid: String,
+        #[command(flatten)]
+        rates: limit::Rates,
+    },
     /// Compare the safety number with the contact, once; unknown keys are blocked from then on
     Verify {
         /// An address, or a name on your contact list
@@ -71,6 +81,9 @@ enum Action {
 
 /// Shows or changes the contact list.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if let Some(Action::Limit { rates, .. }) = &args.action {
+        rates.needed()?;
+    }
     let client = context.connect().await?;
     match args.action {
         None => show(context, &client).await,
@@ -87,6 +100,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         Some(Action::Allow { jid }) => changed(context, &client.contact_allow(jid).await?, "allowed"),
         Some(Action::Deny { jid }) => changed(context, &client.contact_deny(jid).await?, "no longer allowed"),
+        Some(Action::Limit { jid, rates }) => {
+            let contact = client.contact_limit(jid, rates.change()).await?;
+            let what = limit::told(contact.limits).map(|limits| format!("limited to {limits}"));
+            changed(context, &contact, what.as_deref().unwrap_or("no longer limited"))
+        }
         Some(Action::Verify { jid, confirm }) => verify(context, &client, jid, confirm).await,
     }
 }
@@ -122,7 +140,7 @@ pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     }
 }
 
-fn row(contact: &Contact) -> [Cell; 8] {
+fn row(contact: &Contact) -> [Cell; 9] {
     let (presence, tone) = presence(contact);
     let devices = match contact.devices.len() {
         0 => String::new(),
@@ -139,6 +157,7 @@ fn row(contact: &Contact) -> [Cell; 8] {
         Cell::new(devices),
         trust,
         Cell::new(if contact.allowed { "always" } else { "ask" }),
+        Cell::new(limit::told(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
         Cell::new(clean(&contact.groups.join(", "))),
     ]

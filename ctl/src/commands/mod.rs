@@ -7,6 +7,7 @@ pub mod contacts;
 pub mod decline;
 mod doctor;
 mod dry_run;
+pub mod limit;
 pub mod list;
 pub mod man;
 pub mod pause;
@@ -124,6 +125,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Cancel(args) => cancel::run(context, args).await,
         Command::Pause(args) => pause::run(context, args).await,
         Command::Resume(args) => resume::run(context, args).await,
+        Command::Limit(args) => limit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Contacts(args) => contacts::run(context, args).await,
         Command::Top => top::run(context).await,

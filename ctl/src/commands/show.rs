@@ -2,9 +2,10 @@
 
 use std::io;
 
-use xbt_api::{TransferDetails, Way};
+use xbt_api::{Priority, TransferDetails, Way};
 
 use super::Context;
+use super::limit;
 use super::list::{speed, tone};
 use crate::complete;
 use crate::failure::Failure;
@@ -71,6 +72,11 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
     field(out, "moved", &moved)?;
     if transfer.rate > 0 {
         field(out, "rate", &speed(transfer))?;
+    }
+    let limits = limit::told(details.limits);
+    limits.map_or(Ok(()), |limits| field(out, "limits", &limits))?;
+    if details.priority != Priority::Normal {
+        field(out, "priority", details.priority.as_str())?;
     }
     optional(out, "message", transfer.message.as_deref())?;
     optional(out, "path", transfer.path.as_deref())?;

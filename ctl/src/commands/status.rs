@@ -5,6 +5,7 @@ use std::io;
 use xbt_api::{Connection, Network, Status};
 
 use super::Context;
+use super::limit;
 use super::show::field;
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
@@ -126,6 +127,7 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         if status.links == 1 { "link" } else { "links" }
     );
     field(out, "rates", &rates)?;
+    limit::told(status.limits).map_or(Ok(()), |limits| field(out, "limits", &limits))?;
     let counts = status.counts;
     let numbers = [
         (counts.active, "active"),

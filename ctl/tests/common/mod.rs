@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_serde::formats::Json;
 use xbt_api::{
-    ApiError, Connection, Contact, Counts, DeviceVerification, Direction, Event, EventKind, Events, Hello, ListPage,
-    ListQuery, METHODS, PROTOCOL, SendRequest, State, Status, Subscription, Transfer, TransferDetails, Trust,
-    Verification, Why, Xbt,
+    ApiError, Connection, Contact, Counts, DeviceVerification, Direction, Event, EventKind, Events, Hello, LimitChange,
+    Limits, ListPage, ListQuery, METHODS, PROTOCOL, Priority, SendRequest, State, Status, Subscription, Transfer,
+    TransferDetails, Trust, Verification, Why, Xbt,
 };
 
 /// What the fake daemon knows and was told.
@@ -27,6 +27,7 @@ pub struct World {
     pub events: Vec<Event>,
     pub sent: Vec<SendRequest>,
     pub accepted_into: Option<String>,
+    pub limited: Option<(LimitChange, Option<Priority>)>,
     /// How each send ends, at once; `None`: it stays queued.
     pub ending: Option<State>,
     /// Every call but `hello` is refused with this.
@@ -79,7 +80,12 @@ pub fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: true,
+        limits: Default::default(),
     }
+}
+
+fn limited(change: LimitChange) -> Limits {
+    Limits { upload: change.upload.unwrap_or(0), download: change.download.unwrap_or(0) }
 }
 
 impl FakeDaemon {
@@ -150,6 +156,7 @@ impl Xbt for FakeDaemon {
             uptime_s: 3_700,
             upload_rate: 1_024,
             download_rate: 0,
+            limits: Default::default(),
             links: 1,
             counts: Counts { total: 3, active: 1, ..Counts::default() },
             refused: Default::default(),
@@ -214,6 +221,8 @@ impl Xbt for FakeDaemon {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            limits: Limits { upload: 1 << 20, download: 0 },
+            priority: Priority::High,
         })
     }
 
@@ -241,6 +250,22 @@ impl Xbt for FakeDaemon {
 
     async fn resume(self, _: Context, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
         self.change(&ids, |transfer| transfer.paused = false)
+    }
+
+    async fn limit(
+        self,
+        _: Context,
+        ids: Vec<u64>,
+        limits: LimitChange,
+        priority: Option<Priority>,
+    ) -> Result<Vec<Transfer>, ApiError> {
+        self.world.lock().unwrap().limited = Some((limits, priority));
+        self.change(&ids, |_| {})
+    }
+
+    async fn limit_all(self, _: Context, limits: LimitChange) -> Result<Limits, ApiError> {
+        self.allowed()?;
+        Ok(limited(limits))
     }
 
     async fn remove(self, _: Context, ids: Vec<u64>, _delete_data: bool) -> Result<Vec<u64>, ApiError> {
@@ -271,6 +296,11 @@ impl Xbt for FakeDaemon {
     async fn contact_deny(self, _: Context, jid: String) -> Result<Contact, ApiError> {
         self.allowed()?;
         Ok(contact(&jid))
+    }
+
+    async fn contact_limit(self, _: Context, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
+        self.allowed()?;
+        Ok(Contact { limits: limited(limits), ..contact(&jid) })
     }
 
     async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {

@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::codec::Json;
 use crate::{
-    ApiError, Contact, Events, Hello, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS, PROTOCOL, SendRequest,
-    Status, Transfer, TransferDetails, Verification, XbtClient, codes,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS,
+    PROTOCOL, Priority, SendRequest, Status, Transfer, TransferDetails, Verification, XbtClient, codes,
 };
 
 /// How long connecting and the hello may take together.
@@ -140,6 +140,10 @@ calls! {
     pause(ids: Vec<u64>) -> Vec<Transfer>, CALL_TIMEOUT;
     /// Goes on with paused transfers.
     resume(ids: Vec<u64>) -> Vec<Transfer>, CALL_TIMEOUT;
+    /// Changes limits and priority of transfers.
+    limit(ids: Vec<u64>, limits: LimitChange, priority: Option<Priority>) -> Vec<Transfer>, CALL_TIMEOUT;
+    /// Changes the limits for everything together, until the configuration is read again.
+    limit_all(limits: LimitChange) -> Limits, CALL_TIMEOUT;
     /// Takes ended transfers off the list.
     remove(ids: Vec<u64>, delete_data: bool) -> Vec<u64>, SLOW_CALL_TIMEOUT;
     /// The roster.
@@ -152,6 +156,8 @@ calls! {
     contact_allow(jid: String) -> Contact, CALL_TIMEOUT;
     /// Asks again.
     contact_deny(jid: String) -> Contact, CALL_TIMEOUT;
+    /// Changes the limits for all transfers with this contact together.
+    contact_limit(jid: String, limits: LimitChange) -> Contact, CALL_TIMEOUT;
     /// The safety number to compare.
     contact_verify(jid: String) -> Verification, CALL_TIMEOUT;
     /// The person has compared the safety number.

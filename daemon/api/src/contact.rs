@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limits;
 use crate::transfer::wire_words;
 
 wire_words! {
@@ -68,6 +69,9 @@ pub struct Contact {
     pub trust: Trust,
     /// Whether what it offers is accepted without asking.
     pub allowed: bool,
+    /// For all transfers with this contact together.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// One device and the number to compare.

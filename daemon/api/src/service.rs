@@ -1,7 +1,8 @@
 //! The service: every method that a daemon knows.
 
 use crate::{
-    ApiError, Contact, Events, Hello, ListPage, ListQuery, SendRequest, Status, Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status,
+    Transfer, TransferDetails, Verification,
 };
 
 /// The methods as they stand in a frame, in the order of [`Xbt`].
@@ -16,12 +17,15 @@ pub const METHODS: &[&str] = &[
     "Cancel",
     "Pause",
     "Resume",
+    "Limit",
+    "LimitAll",
     "Remove",
     "Contacts",
     "ContactAdd",
     "ContactRemove",
     "ContactAllow",
     "ContactDeny",
+    "ContactLimit",
     "ContactVerify",
     "ContactConfirm",
     "Events",
@@ -53,6 +57,11 @@ pub trait Xbt {
     async fn pause(ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError>;
     /// Goes on with what was paused by this side.
     async fn resume(ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError>;
+    /// Changes limits, and the priority if one is given, of transfers that have not ended. Open sends of one content
+    /// share them, so the answer may have more transfers than were named.
+    async fn limit(ids: Vec<u64>, limits: LimitChange, priority: Option<Priority>) -> Result<Vec<Transfer>, ApiError>;
+    /// Changes the limits for everything together, until the daemon reads its configuration again.
+    async fn limit_all(limits: LimitChange) -> Result<Limits, ApiError>;
     /// Takes transfers that have ended off the list; `delete_data` also deletes what was received. Returns the ids.
     async fn remove(ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError>;
     /// The roster with devices and trust.
@@ -65,6 +74,8 @@ pub trait Xbt {
     async fn contact_allow(jid: String) -> Result<Contact, ApiError>;
     /// Asks again before anything of this contact is accepted.
     async fn contact_deny(jid: String) -> Result<Contact, ApiError>;
+    /// Changes the limits for all transfers with this contact together.
+    async fn contact_limit(jid: String, limits: LimitChange) -> Result<Contact, ApiError>;
     /// The safety number to compare.
     async fn contact_verify(jid: String) -> Result<Verification, ApiError>;
     /// The person has compared; only accepted with the safety number as it is now.

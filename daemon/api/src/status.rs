@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ApiError;
 use crate::network::{Folders, Network};
 use crate::transfer::wire_words;
+use crate::{ApiError, Limits};
 
 /// The answer to the first call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct Status {
     pub upload_rate: u64,
     /// Received at the moment.
     pub download_rate: u64,
+    /// For everything together, as they hold now.
+    #[serde(default)]
+    pub limits: Limits,
     /// Open links.
     #[serde(default)]
     pub links: u64,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ApiError;
+use crate::{ApiError, Limits, Priority};
 
 macro_rules! wire_words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])+ $variant:ident = $word:literal,)+ }) => {
@@ -234,6 +234,12 @@ pub struct TransferDetails {
     /// Payload bytes received over links since the daemon started.
     #[serde(default)]
     pub downloaded: u64,
+    /// For its content; open sends of one content to several recipients share them.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Its part in the limits that it shares with others.
+    #[serde(default)]
+    pub priority: Priority,
 }
 
 /// What to send to whom.

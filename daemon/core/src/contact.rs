@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BareJid, Fingerprint};
+use crate::rate::RateLimits;
 use crate::session::{RosterItem, Subscription};
 use crate::time::Wall;
 
@@ -30,6 +31,9 @@ pub struct Contact {
     /// The person said that what this contact offers is accepted without asking.
     #[serde(default)]
     pub allowed: bool,
+    /// For all links with this contact together.
+    #[serde(default)]
+    pub limits: RateLimits,
 }
 
 impl Contact {
@@ -46,6 +50,7 @@ impl Contact {
             has_xbt: false,
             verified: false,
             allowed: false,
+            limits: RateLimits::default(),
         }
     }
 

@@ -6,6 +6,7 @@
 use crate::contact::{Contact, Device};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
+use crate::rate::{Priority, RateLimits};
 use crate::session::SessionCommand;
 use crate::signal::Reach;
 use crate::transfer::{Content, Tombstone, Transfer};
@@ -90,6 +91,24 @@ pub enum TorrentCommand {
     },
     /// Hold a fetch up; its pieces are kept.
     Pause(ContentId),
+    /// Change what holds for a content; the engine forgets it with the content.
+    LimitContent {
+        /// Its number.
+        content: ContentId,
+        /// How fast.
+        limits: RateLimits,
+        /// Its part in the limits that it shares with other contents.
+        priority: Priority,
+    },
+    /// Change what holds for all links with a contact together.
+    LimitContact {
+        /// Who.
+        contact: BareJid,
+        /// How fast.
+        limits: RateLimits,
+    },
+    /// Change what holds for everything together.
+    LimitAll(RateLimits),
     /// Close a link.
     Detach(LinkTag),
     /// Stop with a content.

@@ -3,6 +3,7 @@
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, TransferId};
+use crate::rate::{Priority, RateChange};
 use crate::session::SessionEvent;
 use crate::settings::Settings;
 use crate::signal::Candidate;
@@ -56,6 +57,24 @@ pub enum Command {
     Pause(Vec<TransferId>),
     /// Let them go on.
     Resume(Vec<TransferId>),
+    /// Change how fast transfers may go.
+    Limit {
+        /// Which.
+        ids: Vec<TransferId>,
+        /// How fast.
+        change: RateChange,
+        /// Their part in the limits that they share with others, if that is to change.
+        priority: Option<Priority>,
+    },
+    /// Change how fast everything together may go, until the configuration is taken over again.
+    LimitAll(RateChange),
+    /// Change how fast all transfers with a contact together may go.
+    ContactLimit {
+        /// Who.
+        jid: BareJid,
+        /// How fast.
+        change: RateChange,
+    },
     /// Take ended transfers off the list.
     Remove {
         /// Which.

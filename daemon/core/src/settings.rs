@@ -1,6 +1,7 @@
 //! What the configuration tells the rules.
 
 use crate::ids::{BareJid, Fingerprint};
+use crate::rate::RateLimits;
 use crate::way::Ways;
 
 /// Which subscription requests are answered without asking.
@@ -34,4 +35,6 @@ pub struct Settings {
     pub ways: Ways,
     /// Contents up to this size in bytes may go in-band.
     pub in_band_max_size: u64,
+    /// For everything together.
+    pub limits: RateLimits,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, OfferId, TransferId};
+use crate::rate::{Priority, RateLimits};
 use crate::signal::SyncState;
 use crate::time::Wall;
 
@@ -178,6 +179,12 @@ pub struct Transfer {
     pub message: Option<String>,
     /// Who holds it up.
     pub paused: Paused,
+    /// For its content: the open sends of one content have the same.
+    #[serde(default)]
+    pub limits: RateLimits,
+    /// Its part in the limits that it shares with others; the open sends of one content have the same.
+    #[serde(default)]
+    pub priority: Priority,
     /// When the offer lapses unless somebody took it.
     pub expires: Option<Wall>,
     /// When it began here.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use xbt_api::size;
 
 use super::error::ConfigError;
-use super::{keys, size};
+use super::keys;
 
 /// Most values in one list.
 const MAX_LIST: usize = 1000;

@@ -10,7 +10,6 @@ mod password;
 mod paths;
 mod read;
 mod secret;
-mod size;
 #[cfg(test)]
 mod tests;
 

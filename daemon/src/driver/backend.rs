@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use xbt_api::{
-    ApiError, Contact, Events, ListPage, ListQuery, SendRequest, Status, Transfer, TransferDetails, Verification, codes,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status, Transfer,
+    TransferDetails, Verification, codes,
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
@@ -184,6 +185,16 @@ impl Backend for DriverHandle {
         self.change(Command::Resume(ids(numbers))).await
     }
 
+    async fn limit(&self, numbers: Vec<u64>, limits: LimitChange, priority: Option<Priority>) -> Result<Vec<Transfer>> {
+        let (ids, change) = (ids(numbers), views::change(limits));
+        self.change(Command::Limit { ids, change, priority: priority.map(views::asked_priority) }).await
+    }
+
+    async fn limit_all(&self, limits: LimitChange) -> Result<Limits> {
+        self.command(Command::LimitAll(views::change(limits))).await?;
+        self.look(|driver| views::limits(driver.domain.settings().limits)).await
+    }
+
     async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
         match self.command(Command::Remove { ids: ids(numbers), delete_data }).await? {
             Reply::Transfers(ids) => Ok(ids.into_iter().map(|id| id.0).collect()),
@@ -215,6 +226,12 @@ impl Backend for DriverHandle {
 
     async fn contact_deny(&self, jid: String) -> Result<Contact> {
         self.set_allowed(jid, false).await
+    }
+
+    async fn contact_limit(&self, jid: String, limits: LimitChange) -> Result<Contact> {
+        let jid = self.resolve(jid).await?;
+        self.command(Command::ContactLimit { jid: jid.clone(), change: views::change(limits) }).await?;
+        self.contact(jid).await
     }
 
     async fn contact_verify(&self, jid: String) -> Result<Verification> {

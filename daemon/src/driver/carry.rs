@@ -80,6 +80,14 @@ impl Driver {
                 engine.resume(convert::key(content));
             }
             TorrentCommand::Pause(content) => engine.pause(convert::key(content)),
+            TorrentCommand::LimitContent { content, limits, priority } => {
+                engine.set_content_limits(convert::key(content), limits.up, limits.down);
+                engine.set_priority(convert::key(content), convert::priority(priority));
+            }
+            TorrentCommand::LimitContact { contact, limits } => {
+                engine.set_group_limits(self.group(&contact), limits.up, limits.down);
+            }
+            TorrentCommand::LimitAll(limits) => engine.set_limits(limits.up, limits.down),
             TorrentCommand::Detach(link) => engine.detach(convert::engine_tag(link)),
             TorrentCommand::Forget(content, data) => engine.forget(convert::key(content), convert::data(data)),
             TorrentCommand::DeleteReceived { path } => delete_received(path.into()),

@@ -7,6 +7,7 @@ use xbt_core::effect::{Data, LinkTag};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{ContentId, InfoHash};
 use xbt_core::input::{Attempt, Input, TorrentEvent};
+use xbt_core::rate::Priority;
 use xbt_core::transfer::{Content, Facts};
 use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Prepared, Sources};
 
@@ -29,6 +30,14 @@ pub(super) fn data(data: Data) -> xbt_torrent::Data {
     match data {
         Data::Keep => xbt_torrent::Data::Keep,
         Data::Delete => xbt_torrent::Data::Delete,
+    }
+}
+
+pub(super) fn priority(priority: Priority) -> xbt_torrent::Priority {
+    match priority {
+        Priority::Low => xbt_torrent::Priority::Low,
+        Priority::Normal => xbt_torrent::Priority::Normal,
+        Priority::High => xbt_torrent::Priority::High,
     }
 }
 

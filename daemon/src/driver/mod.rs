@@ -19,6 +19,7 @@ mod spool;
 mod views;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,12 +30,12 @@ use xbt_api::ApiError;
 use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
-use xbt_core::ids::TransferId;
+use xbt_core::ids::{BareJid, TransferId};
 use xbt_core::input::{Command, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
-use xbt_torrent::Engine;
+use xbt_torrent::{Engine, Group};
 
 use crate::link::{LinkEvent, LinkHandle};
 use crate::mapping::MappingState;
@@ -109,6 +110,8 @@ pub struct Driver {
     again: VecDeque<Input>,
     /// Lines of each transfer's history that the log has told.
     told: HashMap<TransferId, usize>,
+    /// Numbers the groups of links, see [`Driver::group`].
+    groups: RandomState,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -139,6 +142,7 @@ impl Driver {
             next_link: 0,
             again: VecDeque::new(),
             told,
+            groups: RandomState::new(),
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -208,6 +212,12 @@ impl Driver {
         }
     }
 
+    /// The links of a contact limit each other. Keyed anew in each process, so no contact can choose an address that
+    /// shares somebody else's limits.
+    fn group(&self, contact: &BareJid) -> Group {
+        Group(self.groups.hash_one(contact))
+    }
+
     fn call(&mut self) -> CallId {
         self.next_call += 1;
         CallId(self.next_call)
@@ -240,9 +250,9 @@ impl Driver {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Up { transfer, link, way, relay, attempts })).await;
                 // The domain has the last word: only a link that it took reaches the engine.
-                if let Some(content) = self.domain.content_of_link(link) {
-                    let key = convert::key(content);
-                    self.rooms.engine.attach(key, convert::engine_tag(link), stream, reserved);
+                if let Some(transfer) = self.domain.transfer_of_link(link) {
+                    let (group, key) = (self.group(&transfer.contact), convert::key(transfer.content));
+                    self.rooms.engine.attach_in_group(group, key, convert::engine_tag(link), stream, reserved);
                 }
             }
             LinkEvent::Failed { transfer, attempts } => {

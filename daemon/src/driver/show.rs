@@ -90,6 +90,8 @@ impl Driver {
             expires: transfer.expires.map(views::time),
             uploaded: live.uploaded,
             downloaded: live.downloaded,
+            limits: views::limits(transfer.limits),
+            priority: views::priority(transfer.priority),
         })
     }
 
@@ -142,6 +144,7 @@ impl Driver {
             uptime_s: now.0 / 1000,
             upload_rate: rate(Direction::Out),
             download_rate: rate(Direction::In),
+            limits: views::limits(settings.limits),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             counts: self.counts(),
             refused: refused.into_iter().collect(),

@@ -7,6 +7,7 @@ use xbt_core::contact::Trust;
 use xbt_core::domain::ContactView;
 use xbt_core::fault::Fault;
 use xbt_core::input::Attempt;
+use xbt_core::rate::{Priority, RateChange, RateLimits};
 use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
 use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
@@ -46,6 +47,30 @@ pub(super) fn direction(transfer: &Transfer) -> api::Direction {
     match transfer.direction() {
         Direction::Out => api::Direction::Out,
         Direction::In => api::Direction::In,
+    }
+}
+
+pub(super) fn limits(limits: RateLimits) -> api::Limits {
+    api::Limits { upload: limits.up, download: limits.down }
+}
+
+pub(super) fn change(change: api::LimitChange) -> RateChange {
+    RateChange { up: change.upload, down: change.download }
+}
+
+pub(super) fn priority(priority: Priority) -> api::Priority {
+    match priority {
+        Priority::Low => api::Priority::Low,
+        Priority::Normal => api::Priority::Normal,
+        Priority::High => api::Priority::High,
+    }
+}
+
+pub(super) fn asked_priority(priority: api::Priority) -> Priority {
+    match priority {
+        api::Priority::Low => Priority::Low,
+        api::Priority::Normal => Priority::Normal,
+        api::Priority::High => Priority::High,
     }
 }
 
@@ -160,6 +185,7 @@ pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
         devices,
         trust: if known.verified { api::Trust::Verified } else { api::Trust::Blind },
         allowed: known.allowed,
+        limits: limits(known.limits),
     }
 }
 

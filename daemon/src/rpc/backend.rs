@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use xbt_api::{
-    ApiError, Contact, Events, ListPage, ListQuery, SendRequest, Status, Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status, Transfer,
+    TransferDetails, Verification,
 };
 
 /// The methods of [`xbt_api::Xbt`] (which says what they mean) without `hello`, which the server answers itself.
@@ -39,6 +40,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn pause(&self, ids: Vec<u64>) -> impl Future<Output = Result<Vec<Transfer>, ApiError>> + Send;
     /// Goes on with paused transfers.
     fn resume(&self, ids: Vec<u64>) -> impl Future<Output = Result<Vec<Transfer>, ApiError>> + Send;
+    /// Changes limits and priority of transfers; at least one of them is given.
+    fn limit(
+        &self,
+        ids: Vec<u64>,
+        limits: LimitChange,
+        priority: Option<Priority>,
+    ) -> impl Future<Output = Result<Vec<Transfer>, ApiError>> + Send;
+    /// Changes the limits for everything together; at least one is given.
+    fn limit_all(&self, limits: LimitChange) -> impl Future<Output = Result<Limits, ApiError>> + Send;
     /// Takes ended transfers off the list.
     fn remove(&self, ids: Vec<u64>, delete_data: bool) -> impl Future<Output = Result<Vec<u64>, ApiError>> + Send;
     /// The roster.
@@ -51,6 +61,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn contact_allow(&self, jid: String) -> impl Future<Output = Result<Contact, ApiError>> + Send;
     /// Asks again.
     fn contact_deny(&self, jid: String) -> impl Future<Output = Result<Contact, ApiError>> + Send;
+    /// Changes the limits for all transfers with this contact together; at least one is given.
+    fn contact_limit(&self, jid: String, limits: LimitChange)
+    -> impl Future<Output = Result<Contact, ApiError>> + Send;
     /// The safety number to compare.
     fn contact_verify(&self, jid: String) -> impl Future<Output = Result<Verification, ApiError>> + Send;
     /// The person has compared the safety number.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tarpc::context::Context;
 use xbt_api::{
-    ApiError, Contact, Events, Hello, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL, SendRequest, Status,
-    Transfer, TransferDetails, Verification, Xbt,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL,
+    Priority, SendRequest, Status, Transfer, TransferDetails, Verification, Xbt,
 };
 
 use super::{Backend, check};
@@ -59,6 +59,22 @@ impl<B: Backend> Xbt for Calls<B> {
         self.0.resume(check::ids(ids)?).await
     }
 
+    async fn limit(
+        self,
+        _: Context,
+        ids: Vec<u64>,
+        limits: LimitChange,
+        priority: Option<Priority>,
+    ) -> Result<Vec<Transfer>, ApiError> {
+        check::limits(limits, priority.is_some())?;
+        self.0.limit(check::ids(ids)?, limits, priority).await
+    }
+
+    async fn limit_all(self, _: Context, limits: LimitChange) -> Result<Limits, ApiError> {
+        check::limits(limits, false)?;
+        self.0.limit_all(limits).await
+    }
+
     async fn remove(self, _: Context, ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError> {
         self.0.remove(check::ids(ids)?, delete_data).await
     }
@@ -86,6 +102,12 @@ impl<B: Backend> Xbt for Calls<B> {
     async fn contact_deny(self, _: Context, jid: String) -> Result<Contact, ApiError> {
         check::name("JID", &jid)?;
         self.0.contact_deny(jid).await
+    }
+
+    async fn contact_limit(self, _: Context, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        check::limits(limits, false)?;
+        self.0.contact_limit(jid, limits).await
     }
 
     async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {

@@ -1,8 +1,8 @@
 //! The bounds of what a call may hold, all in one place: behind here nothing is empty, relative or too long.
 
 use xbt_api::{
-    ApiError, ListQuery, MAX_IDS, MAX_MESSAGE, MAX_NAME, MAX_PAGE, MAX_PATH, MAX_PATHS, MAX_RECIPIENTS, SendRequest,
-    State, codes,
+    ApiError, LimitChange, ListQuery, MAX_IDS, MAX_MESSAGE, MAX_NAME, MAX_PAGE, MAX_PATH, MAX_PATHS, MAX_RECIPIENTS,
+    SendRequest, State, codes, size,
 };
 
 /// Longest life of an offer: ten years.
@@ -44,6 +44,18 @@ pub(super) fn message(text: Option<&str>) -> Result<(), ApiError> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// New limits: something is to change, also where only these are given, and every rate is one that is kept.
+pub(super) fn limits(limits: LimitChange, with_more: bool) -> Result<(), ApiError> {
+    let rates = [limits.upload, limits.download];
+    if !with_more && rates.iter().all(Option::is_none) {
+        return Err(bad("no limit is given", "give at least one; 0 means none"));
+    }
+    if rates.into_iter().flatten().any(|rate| rate > size::MAX) {
+        return Err(bad(format!("a limit of more than {} bytes per second", size::MAX), "0 means none"));
+    }
+    Ok(())
 }
 
 /// A path of this machine.

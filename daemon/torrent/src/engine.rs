@@ -243,7 +243,13 @@ impl Engine {
 
     /// Stops a content and closes its links.
     pub fn forget(&self, key: ContentKey, data: Data) {
-        self.post(key, Command::Forget(data));
+        let mut registry = self.shared.lock();
+        match registry.contents.get(&key).filter(|_| !registry.shut) {
+            // As in `post`, this cannot fail.
+            Some(content) => drop(content.send(Command::Forget(data))),
+            // Limits that came before the content, which will not come now.
+            None => drop(registry.content_limits.remove(&key)),
+        }
     }
 
     /// The contents of which a fetch has left something behind: under way, held up, or cut off by a crash.

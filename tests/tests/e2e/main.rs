@@ -10,6 +10,7 @@ mod devices;
 mod fire;
 mod harness;
 mod intruder;
+mod limit;
 mod packaging;
 mod people;
 mod queue;

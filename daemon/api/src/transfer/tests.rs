@@ -78,6 +78,8 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
         expires: None,
         uploaded: 0,
         downloaded: 0,
+        limits: Default::default(),
+        priority: Default::default(),
     };
     let json = serde_json::to_value(&details).unwrap();
     assert_eq!(json["id"], 7);

@@ -68,6 +68,7 @@ impl Domain {
     pub(super) fn fetch(&mut self, id: TransferId) {
         if let Some(command) = self.transfers.get(&id).and_then(fetch_command) {
             self.push(Effect::Torrent(command));
+            self.limit_content(id);
         }
     }
 

@@ -22,6 +22,9 @@ impl Domain {
             Command::Cancel(ids) => self.cancel(ids),
             Command::Pause(ids) => self.pause(ids),
             Command::Resume(ids) => self.resume(ids),
+            Command::Limit { ids, change, priority } => self.limit(&ids, change, priority),
+            Command::LimitAll(change) => Ok(self.limit_all(change)),
+            Command::ContactLimit { jid, change } => self.limit_contact(&jid, change),
             Command::Remove { ids, delete_data } => self.remove(ids, delete_data),
             Command::ContactAdd { jid, name } => self.contact_add(jid, name),
             Command::ContactRemove(jid) => self.contact_remove(jid),
@@ -216,7 +219,7 @@ impl Domain {
         ))
     }
 
-    fn needs_listed(&self, jid: &BareJid) -> Result<()> {
+    pub(super) fn needs_listed(&self, jid: &BareJid) -> Result<()> {
         if self.contacts.get(jid).is_some_and(|c| c.listed) { Ok(()) } else { Err(unknown_contact(jid)) }
     }
 }

@@ -248,6 +248,7 @@ impl Domain {
         live.refusal = None;
         if outgoing {
             self.push(Effect::Torrent(TorrentCommand::Seed(content)));
+            self.limit_content(id);
         }
         let peer = peer.fingerprint;
         let own = self.own_device();

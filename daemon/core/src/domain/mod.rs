@@ -8,6 +8,7 @@ mod connect;
 mod ending;
 mod forget;
 mod index;
+mod limit;
 mod link;
 mod live;
 mod outbox;
@@ -29,6 +30,7 @@ use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
+use crate::rate::RateChange;
 use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Token};
@@ -189,6 +191,7 @@ impl Domain {
     fn reconfigure(&mut self, settings: Settings) {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
+        self.limit_all(RateChange::default());
     }
 
     /// When [`Input::Tick`] is wanted next.

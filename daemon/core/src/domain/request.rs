@@ -117,6 +117,8 @@ impl Domain {
             }),
             message: offer.message,
             paused: Paused::default(),
+            limits: Default::default(),
+            priority: Default::default(),
             expires: offer.expires.map(Wall),
             created: self.now.wall,
             updated: self.now.wall,

@@ -109,6 +109,8 @@ impl Domain {
             facts: None,
             message,
             paused: Paused::default(),
+            limits: Default::default(),
+            priority: Default::default(),
             expires,
             created: self.now.wall,
             updated: self.now.wall,

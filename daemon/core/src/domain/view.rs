@@ -62,10 +62,9 @@ impl Domain {
         view
     }
 
-    /// The content that a link is for, as long as that link is the transfer's present one.
-    pub fn content_of_link(&self, link: LinkTag) -> Option<ContentId> {
-        let id = self.links.get(&link)?;
-        self.transfers.get(id).map(|t| t.content)
+    /// The transfer that a link is for, as long as that link is its present one.
+    pub fn transfer_of_link(&self, link: LinkTag) -> Option<&Transfer> {
+        self.links.get(&link).and_then(|id| self.transfers.get(id))
     }
 
     /// Whether anything has a link now.

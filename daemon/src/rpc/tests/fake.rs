@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
     Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
-    Events, Folder, Folders, ListPage, ListQuery, Mapping, Network, SendRequest, State, Status, Strangers, Stun,
-    Subscription, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
+    Events, Folder, Folders, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, SendRequest, State, Status,
+    Strangers, Stun, Subscription, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -102,7 +102,12 @@ fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        limits: Default::default(),
     }
+}
+
+fn limited(change: LimitChange) -> xbt_api::Limits {
+    xbt_api::Limits { upload: change.upload.unwrap_or(0), download: change.download.unwrap_or(0) }
 }
 
 impl Fake {
@@ -145,6 +150,7 @@ impl Backend for Fake {
             uptime_s: 61,
             upload_rate: 0,
             download_rate: 0,
+            limits: Default::default(),
             links: 0,
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
@@ -191,6 +197,8 @@ impl Backend for Fake {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            limits: Default::default(),
+            priority: Default::default(),
         })
     }
 
@@ -212,6 +220,19 @@ impl Backend for Fake {
 
     async fn resume(&self, ids: Vec<u64>) -> Result<Vec<Transfer>, ApiError> {
         self.change(&ids, None, false)
+    }
+
+    async fn limit(
+        &self,
+        ids: Vec<u64>,
+        _limits: LimitChange,
+        _priority: Option<Priority>,
+    ) -> Result<Vec<Transfer>, ApiError> {
+        self.change(&ids, None, false)
+    }
+
+    async fn limit_all(&self, limits: LimitChange) -> Result<xbt_api::Limits, ApiError> {
+        Ok(limited(limits))
     }
 
     async fn remove(&self, ids: Vec<u64>, _delete_data: bool) -> Result<Vec<u64>, ApiError> {
@@ -238,6 +259,10 @@ impl Backend for Fake {
 
     async fn contact_deny(&self, jid: String) -> Result<Contact, ApiError> {
         Ok(contact(&jid))
+    }
+
+    async fn contact_limit(&self, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
+        Ok(Contact { limits: limited(limits), ..contact(&jid) })
     }
 
     async fn contact_verify(&self, jid: String) -> Result<Verification, ApiError> {

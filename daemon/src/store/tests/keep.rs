@@ -38,6 +38,8 @@ fn a_changed_row_replaces_the_old_one_and_its_columns() {
     let folder = filled(1);
     let mut store = Store::open(folder.path()).unwrap();
     let mut changed = transfer(1);
+    changed.limits = RateLimits { up: 1, down: u64::MAX };
+    changed.priority = Priority::High;
     changed.side = Side::Out { state: Outgoing::Queued, acknowledged: [].into(), taken_by: None, courtesy: false };
     let verified = Device { trust: Trust::Verified, ..device(1) };
     let batch =

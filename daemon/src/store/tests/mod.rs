@@ -16,6 +16,7 @@ use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::Counters;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, ContentId, Fingerprint, InfoHash, OfferId, TransferId};
+use xbt_core::rate::{Priority, RateLimits};
 use xbt_core::session::Subscription;
 use xbt_core::time::Wall;
 use xbt_core::transfer::{
@@ -53,6 +54,9 @@ fn transfer(id: u64) -> Transfer {
         facts: Some(Facts { info_hash: InfoHash([7; 20]), size: u64::MAX, files: 12, metadata_size: u32::MAX }),
         message: Some("look: \u{1f3d6} \0".to_owned()),
         paused: Paused { by_us: true, fault: None, by_contact: true },
+        // Those of rows from before there were limits.
+        limits: RateLimits::default(),
+        priority: Priority::Normal,
         expires: Some(Wall(i64::MAX)),
         created: Wall(1_790_000_000_000),
         updated: Wall(-1),

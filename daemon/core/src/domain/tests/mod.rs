@@ -12,6 +12,7 @@ mod hostile;
 mod limits;
 mod link;
 mod pause;
+mod rates;
 mod restart;
 mod roster;
 mod schedule;

@@ -165,6 +165,7 @@ impl World {
             courtesy_message: true,
             ways: Ways::ALL,
             in_band_max_size: 1 << 20,
+            limits: Default::default(),
         };
         let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0));
         self.devices.push(Device {

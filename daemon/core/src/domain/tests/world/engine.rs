@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand, Want};
 use crate::fault::Fault;
-use crate::ids::{ContentId, Fingerprint, InfoHash, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
 use crate::limits::LINKS_PER_DEVICE;
+use crate::rate::{Priority, RateLimits};
 use crate::signal::MAX_CANDIDATES;
 use crate::transfer::{Direction, Facts};
 use crate::way::Way;
@@ -32,6 +33,10 @@ pub struct Engine {
     pub preparing: BTreeSet<ContentId>,
     pub disk_full: bool,
     pub deleted: Vec<String>,
+    /// What holds for the contents that are open, and for contacts.
+    pub limited: BTreeMap<ContentId, (RateLimits, Priority)>,
+    pub contacts: BTreeMap<BareJid, RateLimits>,
+    pub all: RateLimits,
 }
 
 impl Engine {
@@ -39,6 +44,8 @@ impl Engine {
         self.seeds.clear();
         self.fetches.clear();
         self.preparing.clear();
+        self.limited.clear();
+        self.contacts.clear();
     }
 }
 
@@ -93,12 +100,20 @@ impl World {
                     fetch.paused = true;
                 }
             }
+            TorrentCommand::LimitContent { content, limits, priority } => {
+                let open = engine.seeds.contains(&content) || engine.fetches.contains_key(&content);
+                assert!(open || self.at(node).domain.transfers().any(|t| t.content == content && t.agreed()));
+                self.at_mut(node).engine.limited.insert(content, (limits, priority));
+            }
+            TorrentCommand::LimitContact { contact, limits } => drop(engine.contacts.insert(contact, limits)),
+            TorrentCommand::LimitAll(limits) => engine.all = limits,
             TorrentCommand::Detach(link) => self.close(link, "closed"),
             TorrentCommand::Forget(content, data) => {
                 assert!(!engine.preparing.contains(&content) || !self.wanted(node, content), "hashing goes on");
                 let engine = &mut self.at_mut(node).engine;
                 engine.seeds.remove(&content);
                 engine.fetches.remove(&content);
+                engine.limited.remove(&content);
                 if data == Data::Delete {
                     engine.partial.remove(&content);
                 }

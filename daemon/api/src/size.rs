@@ -1,4 +1,5 @@
-//! Sizes and rates as people write them: `1 GiB`, `1500 KB/s`, `0`.
+//! Sizes and rates as people write them: `1 GiB`, `1500 KB/s`, `0`. The same in the configuration and on the command
+//! line.
 
 /// The units that are understood, with their bytes. KB is 1000 and KiB is 1024, as IEC 80000-13 has it;
 /// a bare `M` or a lower-case `b` (bits?) is refused because people mean different things by it.
@@ -17,13 +18,13 @@ const UNITS: [(&str, u64); 11] = [
 ];
 
 /// The largest size that is taken: it still fits a signed 64-bit column.
-pub(super) const MAX: u64 = i64::MAX as u64;
+pub const MAX: u64 = i64::MAX as u64;
 
 /// What is written wrongly in a size, for the middle of a sentence.
-pub(super) const EXPECTED: &str = "a number and one of B, KB, KiB, MB, MiB, GB, GiB, TB, TiB";
+pub const EXPECTED: &str = "a number and one of B, KB, KiB, MB, MiB, GB, GiB, TB, TiB";
 
 /// Reads a size in bytes. Fractions (`1.5 GiB`) are taken and rounded down to whole bytes.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -34,7 +35,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// Reads a rate in bytes per second: a size, with or without `/s`.
-pub(super) fn parse_rate(text: &str) -> Option<u64> {
+pub fn parse_rate(text: &str) -> Option<u64> {
     let text = text.trim();
     match text.strip_suffix("/s") {
         // "2/s" has no unit: two of what?
