@@ -22,10 +22,11 @@ use super::target::Target;
 use super::tls::Tls;
 use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 
-/// Dials at once for one want.
+/// Dials at once for one want: of addresses, and of everything else. Addresses that swallow what is sent, of which a
+/// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
 const MOST_OF_WANT: usize = 4;
 
-/// Dials at once for all wants.
+/// Dials at once for all wants, likewise.
 const MOST: usize = 32;
 
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
@@ -38,8 +39,14 @@ pub(super) struct Dialler {
     times: Times,
     session: Session,
     punch: Option<Punch>,
-    permits: Semaphore,
+    permits: Permits,
     inbox: mpsc::Sender<Message>,
+}
+
+/// So many dials may go on at once.
+struct Permits {
+    addresses: Semaphore,
+    others: Semaphore,
 }
 
 /// One round through the targets of a want.
@@ -81,7 +88,8 @@ impl Dialler {
         punch: Option<Punch>,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        Self { own, tls, times, session, punch, permits: Semaphore::new(MOST), inbox }
+        let permits = Permits { addresses: Semaphore::new(MOST), others: Semaphore::new(MOST) };
+        Self { own, tls, times, session, punch, permits, inbox }
     }
 
     /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
@@ -93,8 +101,7 @@ impl Dialler {
         let mut running: Running = Vec::new();
         let mut next = Instant::now();
         while !(waiting.is_empty() && dials.is_empty()) {
-            let start_at = waiting.front().map(|target| self.start_at(target, &round, &running, next));
-            let may_start = start_at.is_some() && running.len() < MOST_OF_WANT;
+            let first = self.first(&waiting, &round, &running, next);
             tokio::select! {
                 Some(ended) = dials.join_next() => {
                     let (target, outcome) = match ended {
@@ -124,8 +131,8 @@ impl Dialler {
                         }
                     }
                 }
-                () = sleep_until(start_at.unwrap_or(next)), if may_start => {
-                    let Some(target) = waiting.pop_front() else { continue };
+                () = sleep_until(first.map_or(next, |(_, at)| at)), if first.is_some() => {
+                    let Some(target) = first.and_then(|(position, _)| waiting.remove(position)) else { continue };
                     tracing::debug!(transfer = %round.want.transfer, %target, "dialling");
                     let task = dials.spawn(self.clone().dial(round.to(&target), target.clone(), connect));
                     running.push((target, task));
@@ -135,6 +142,24 @@ impl Dialler {
         }
         let (transfer, round) = (round.want.transfer, round.number);
         let _ = self.inbox.send(Message::RoundOver { transfer, round }).await;
+    }
+
+    /// Which of the waiting targets comes first, and when; none if as many are under way as may be.
+    fn first(
+        &self,
+        waiting: &VecDeque<Target>,
+        round: &Round,
+        running: &Running,
+        next: Instant,
+    ) -> Option<(usize, Instant)> {
+        let of_kind = |addresses: bool| {
+            let under_way = running.iter().filter(|(target, _)| target.is_address() == addresses).count();
+            let mut all = waiting.iter().enumerate();
+            let (position, target) = all.find(|(_, target)| target.is_address() == addresses)?;
+            (under_way < MOST_OF_WANT).then(|| (position, self.start_at(target, round, running, next)))
+        };
+        // Where both may begin at once, the address does.
+        [true, false].into_iter().filter_map(of_kind).min_by_key(|(_, at)| *at)
     }
 
     /// When the next target may be tried: relays not before the better ways have had their time, or have failed.
@@ -151,7 +176,8 @@ impl Dialler {
     }
 
     async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let _permit = self.permits.acquire().await;
+        let Permits { addresses, others } = &self.permits;
+        let _permit = if target.is_address() { addresses } else { others }.acquire().await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
             Target::Address(candidate) => {
@@ -202,7 +228,7 @@ impl Dialler {
 
     /// The full time for up to four addresses; less for more, so that the last ones get their turn before the want ends.
     fn connect_time(&self, targets: &VecDeque<Target>) -> Duration {
-        let addresses = targets.iter().filter(|target| matches!(target, Target::Address(_))).count();
+        let addresses = targets.iter().filter(|target| target.is_address()).count();
         let turns = addresses.div_ceil(MOST_OF_WANT).max(1);
         let share = self.times.want / u32::try_from(turns).unwrap_or(u32::MAX);
         self.times.connect.min(share.max(LEAST_CONNECT))

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use xbt_core::ids::Fingerprint;
 use xbt_core::session::StunServer;
 use xbt_core::way::Way;
@@ -20,6 +20,10 @@ use super::room::{Link, LinkInfo, Message};
 
 /// Finding the addresses of one STUN server.
 const LOOKUP: Duration = Duration::from_secs(5);
+
+/// From one look for STUN servers that could not be found to the next: where a network comes up, names are the last
+/// thing that works.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// How our UDP sockets are seen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +78,18 @@ pub(super) async fn hand_over(mut arrivals: mpsc::Receiver<Arrived>, room: mpsc:
 /// anew when our own addresses change.
 pub(super) async fn look<T>(
     punch: Punch,
+    outside: watch::Receiver<Outside>,
+    interfaces: watch::Receiver<T>,
+    seen: watch::Sender<Seen>,
+) {
+    let families = async |servers: Vec<StunServer>| families(&servers).await;
+    look_with((families, LOOK_AGAIN), punch, outside, interfaces, seen).await;
+}
+
+/// The same with another way to find the servers' addresses, and another time until it is tried again, for tests.
+async fn look_with<T>(
+    (families, look_again): (impl AsyncFn(Vec<StunServer>) -> Vec<Vec<SocketAddr>>, Duration),
+    punch: Punch,
     mut outside: watch::Receiver<Outside>,
     mut interfaces: watch::Receiver<T>,
     seen: watch::Sender<Seen>,
@@ -84,13 +100,14 @@ pub(super) async fn look<T>(
             (outside.stun.clone(), outside.asked)
         };
         interfaces.mark_unchanged();
-        let kept: Vec<Kept> = families(&servers).await.into_iter().map(|group| punch.keep(group)).collect();
+        let kept: Vec<Kept> = families(servers.clone()).await.into_iter().map(|group| punch.keep(group)).collect();
         let mut latest: Vec<_> = kept.iter().map(Kept::latest).collect();
         if kept.is_empty() && asked {
             let failure = "our XMPP server names no STUN server (XEP-0215) that could be found".to_owned();
             let code = StunFailure::NoServer.code();
             tell(&seen, Seen { failure: Some((code, failure)), ..Seen::default() });
         }
+        let look_again = Instant::now() + look_again;
         loop {
             let mut answers: FuturesUnordered<_> = latest.iter_mut().map(|one| one.changed()).collect();
             let again = tokio::select! {
@@ -103,6 +120,7 @@ pub(super) async fn look<T>(
                     Ok(()) => true,
                     Err(_) => return,
                 },
+                () = sleep_until(look_again), if kept.is_empty() && !servers.is_empty() => true,
             };
             drop(answers);
             if again {
@@ -154,9 +172,39 @@ async fn families(servers: &[StunServer]) -> Vec<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::sync::Arc;
 
     use super::*;
+    use crate::link::Identity;
+    use crate::link::tls::Tls;
+
+    #[tokio::test]
+    async fn servers_whose_names_lead_nowhere_are_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = Tls::new(&Identity::load_or_create(&folder.path().join("key")).unwrap()).unwrap();
+        let (arrivals, _arrived) = mpsc::channel(1);
+        let punch = Punch::start(Arc::new(tls), &["127.0.0.1:0".parse().unwrap()], arrivals).unwrap();
+        let named = vec![StunServer { host: "stun.example".to_owned(), port: 3478 }];
+        let (_outside, outside) = watch::channel(Outside { stun: named, asked: true, ..Outside::default() });
+        let (_interfaces, interfaces) = watch::channel(());
+        let (tell, _seen) = watch::channel(Seen::default());
+        let (looked, mut looks) = mpsc::channel(8);
+        let families = async |_: Vec<StunServer>| {
+            looked.send(()).await.unwrap();
+            Vec::new()
+        };
+        let looking = look_with((families, Duration::from_millis(20)), punch, outside, interfaces, tell);
+        let twice = async {
+            looks.recv().await.unwrap();
+            timeout(LOOKUP, looks.recv()).await.expect("a second look").unwrap();
+        };
+        tokio::select! {
+            () = looking => panic!("it ends with the daemon only"),
+            () = twice => {}
+        }
+    }
 
     #[test]
     fn one_family_without_an_answer_does_not_hide_the_other() {

@@ -37,6 +37,11 @@ impl Target {
         }
     }
 
+    /// Whether it is dialled over TCP at an address that the other device has told.
+    pub fn is_address(&self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+
     /// The JID of the proxy that relays it, where one does.
     pub fn relay(&self) -> Option<String> {
         match self {

@@ -167,9 +167,13 @@ impl Domain {
             self.await_turn(id);
             return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
         }
+        let now = self.now.mono;
+        if !self.live(id).asked.admit(now) {
+            return Err(Refusal::wait(Wait::Busy, "a link was asked for too often"));
+        }
         let answer = self.our_connect(id).ok_or_else(gone)?;
-        // Who has lost the link that we still believe in may come by any way.
-        let better_than = connect.better_than.and(self.in_use(id));
+        // Any way will do if either side takes the present link for dead: who leaves the condition out, or we.
+        let better_than = connect.better_than.filter(|_| !self.live(id).stalled).and(self.in_use(id));
         let terms = Terms { theirs: connect.reach, delay: connect.delay.min(MAX_DELAY), better_than };
         self.want(id, &peer, terms, answer.reach.clone());
         Ok(Answer::Connect(answer))

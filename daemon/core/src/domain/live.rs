@@ -82,6 +82,29 @@ pub(super) struct Looking {
     pub(super) at: Option<Mono>,
 }
 
+/// How often the other side may ask for a link and be heard: each time we dial what it names, which must not become an
+/// attack on others. So many at once, and then one in so many milliseconds; who means it asks far more rarely.
+const ASKED_AT_ONCE: u64 = 16;
+const ASKED_EVERY: u64 = 2_000;
+
+/// See [`ASKED_AT_ONCE`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    /// When all that was asked has been worked off.
+    until: Mono,
+}
+
+impl Asked {
+    /// Counts a request; false: one too many.
+    pub(super) fn admit(&mut self, now: Mono) -> bool {
+        let admitted = self.until.since(now) <= (ASKED_AT_ONCE - 1) * ASKED_EVERY;
+        if admitted {
+            self.until = self.until.max(now).after(ASKED_EVERY);
+        }
+        admitted
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Live {
@@ -113,6 +136,8 @@ pub(super) struct Live {
     pub(super) backoff: Backoff,
     /// When that is.
     pub(super) seek_at: Option<Mono>,
+    /// How often the other side has asked for a link lately.
+    pub(super) asked: Asked,
     /// The last word of the other side on why it does not take the offer or the link now.
     pub(super) refusal: Option<String>,
     /// It waits for one of the links with the device that has this key.

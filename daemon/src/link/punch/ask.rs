@@ -155,6 +155,22 @@ fn is_served(socket: &Socket, address: SocketAddr) -> bool {
     socket.local.is_ipv6() == address.is_ipv6()
 }
 
+/// What an address is at last. A router that gives every server another port shows another one depending on who
+/// answers first; none of them is of use to anybody, so that is no news, which contacts would be told every 20 s.
+pub(super) fn settled(
+    last: Option<&Result<Reflexive, StunFailure>>,
+    seen: Result<Reflexive, StunFailure>,
+) -> Result<Reflexive, StunFailure> {
+    match (last, &seen) {
+        (Some(Ok(last)), Ok(now))
+            if last.stable == Some(false) && now.stable != Some(true) && last.address.ip() == now.address.ip() =>
+        {
+            Ok(*last)
+        }
+        (Some(_) | None, _) => seen,
+    }
+}
+
 /// An outside address that is asked anew every 20 s, which also keeps the router from forgetting it. Ends when dropped.
 pub(in crate::link) struct Kept {
     latest: watch::Receiver<Option<Result<Reflexive, StunFailure>>>,
@@ -168,7 +184,10 @@ impl Kept {
         let task = tokio::spawn(async move {
             loop {
                 let seen = punch.reflexive(&servers).await;
-                tell.send_if_modified(|last| last.replace(seen.clone()).as_ref() != Some(&seen));
+                tell.send_if_modified(|last| {
+                    let seen = settled(last.as_ref(), seen);
+                    last.replace(seen.clone()) != Some(seen)
+                });
                 sleep(KEPT_FRESH).await;
             }
         });

@@ -1,6 +1,9 @@
 //! Whose link is taken, in every order of events.
 
+use xbt_core::signal::Proxy;
+
 use super::*;
+use crate::link::relay::{Opening, Relays};
 
 #[tokio::test]
 async fn the_smaller_fingerprint_speaks_on_the_link_that_the_larger_dialled() {
@@ -135,4 +138,58 @@ async fn a_lost_link_is_dialled_again_although_another_candidate_still_hangs() {
     assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
     large.want(3, &small, LETTER, Vec::new());
     linked(&mut small, &mut large).await;
+}
+
+/// One end of an in-band bytestream, for whoever asks first.
+struct InBandEnd(std::sync::Mutex<Option<tokio::io::DuplexStream>>);
+
+impl InBandEnd {
+    fn take(&self) -> Opening<BoxedStream> {
+        let end = self.0.lock().unwrap().take();
+        Box::pin(async move {
+            match end {
+                Some(end) => Ok(Box::new(end) as BoxedStream),
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Relays for InBandEnd {
+    fn activate(&self, _: Proxy, _: String, _: FullJid) -> Opening<()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn open_in_band(&self, _: FullJid, _: String) -> Opening<BoxedStream> {
+        self.take()
+    }
+
+    fn expect_in_band(&self, _: FullJid, _: String) -> Opening<BoxedStream> {
+        self.take()
+    }
+}
+
+#[tokio::test]
+async fn many_addresses_that_swallow_everything_leave_relays_their_turn() {
+    let (small, large) = two_identities();
+    let times = Times { tls: PATIENCE, before_in_band: Duration::from_millis(500), ..times() };
+    let (mut small, mut large) =
+        (Device::start_with(small, config(&[V4]), times), Device::start_with(large, config(&[V4]), times));
+    let mut swallowing = Vec::new();
+    for _ in 0..6 {
+        swallowing.push(tokio::net::TcpListener::bind(V4).await.unwrap());
+    }
+    let dead: Vec<Candidate> = swallowing.iter().map(|socket| host(socket.local_addr().unwrap())).collect();
+    let (one, other) = tokio::io::duplex(1 << 16);
+    for (device, end) in [(&small, one), (&large, other)] {
+        device.handle.relay_through(Some(std::sync::Arc::new(InBandEnd(Some(end).into()))));
+    }
+    for (transfer, device, other) in [(1, &small, &large), (2, &large, &small)] {
+        let reach = Reach { stream_id: Some("s".into()), in_band: true, ..Reach::default() };
+        let theirs = Reach { candidates: dead.clone(), ..reach.clone() };
+        let want = want_of(TransferId(transfer), other.fingerprint, HOLIDAY, Vec::new());
+        device.handle.want(Want { ours: reach, theirs, ..want });
+    }
+    let (one, _) = linked(&mut small, &mut large).await;
+    assert_eq!(one.way, Way::InBand);
 }

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use super::restart::ask;
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
 use crate::effect::LinkTag;
 use crate::ids::TransferId;
 use crate::input::{Input, LinkEvent};
 use crate::session::{Facilities, SessionCommand, SessionEvent};
-use crate::signal::{Candidate, CandidateKind, Connect, Proxy, Request};
+use crate::signal::{Candidate, CandidateKind, Connect, Proxy, Request, Wait};
 use crate::way::{Way, Ways};
 
 type End = (Node, TransferId);
@@ -207,4 +208,38 @@ fn who_asks_for_a_link_says_how_long_the_answer_takes_to_come_back() {
     let (world, _, b) = sending_by(Way::DirectTcp6);
     let delay = connects(&world, b.0)[0].delay;
     assert!((1..=200).contains(&delay), "{delay}");
+}
+
+/// The `connect` that the other side sends, once more, and what is answered.
+fn asked_again(world: &mut World, node: Node, from: (&str, &str), connect: &Connect) -> Option<Wait> {
+    match ask(world, node, from.0, from.1, Request::Connect(connect.clone())) {
+        SessionCommand::Answer { answer: Err(refusal), .. } => refusal.wait,
+        _ => None,
+    }
+}
+
+#[test]
+fn a_contact_that_asks_for_a_link_again_and_again_does_not_have_us_dial_each_time() {
+    let (mut world, a, b) = sending_by(Way::Proxy65);
+    let connect = connects(&world, b.0)[0].clone();
+    let dialled = (0..500).filter(|_| asked_again(&mut world, a.0, ("bob", "b1"), &connect).is_none()).count();
+    assert!((4..=16).contains(&dialled), "{dialled} times");
+    assert_eq!(asked_again(&mut world, a.0, ("bob", "b1"), &connect), Some(Wait::Busy));
+    world.pass(60_000);
+    assert_eq!(asked_again(&mut world, a.0, ("bob", "b1"), &connect), None);
+    world.settle();
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
+}
+
+#[test]
+fn a_look_for_a_better_way_that_crosses_a_stall_brings_a_link_by_any_way() {
+    let (mut world, a, b) = sending_by(Way::Proxy65);
+    world.stall_links(a.0);
+    world.faults.lose = 100;
+    world.pass(4_500);
+    let ours = connects(&world, b.0)[0].clone();
+    let fingerprint = world.at(a.0).settings.fingerprint;
+    let better_than = Some(Way::Proxy65);
+    asked_again(&mut world, b.0, ("alice", "a1"), &Connect { fingerprint, better_than, ..ours });
+    assert_eq!(world.at(b.0).grants[&b.1].better_than, None);
 }

@@ -105,6 +105,22 @@ async fn two_servers_say_whether_the_address_is_stable() {
     assert_eq!(seen.stable, None);
 }
 
+#[test]
+fn behind_a_router_that_gives_every_server_another_port_the_address_does_not_change_with_who_answers_first() {
+    let seen = |port, stable| Ok(Reflexive { address: SocketAddr::from(([203, 0, 113, 7], port)), stable });
+    let first = seen(1000, Some(false));
+    assert_eq!(ask::settled(Some(&first), seen(1001, Some(false))), first, "another server was faster");
+    assert_eq!(ask::settled(Some(&first), seen(1001, None)), first, "and the other one did not answer");
+    // Everything else is news.
+    let elsewhere = Ok(Reflexive { address: SocketAddr::from(([203, 0, 113, 8], 1000)), stable: Some(false) });
+    for news in [seen(1001, Some(true)), elsewhere, Err(StunFailure::Silent)] {
+        assert_eq!(ask::settled(Some(&first), news.clone()), news);
+        assert_eq!(ask::settled(None, news.clone()), news);
+    }
+    let stable = seen(1000, Some(true));
+    assert_eq!(ask::settled(Some(&stable), seen(1001, Some(false))), seen(1001, Some(false)));
+}
+
 #[tokio::test]
 async fn nonsense_and_refusals_are_told_as_such() {
     let device = Device::start(&new_identity(), &[V4]);

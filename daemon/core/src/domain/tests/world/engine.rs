@@ -57,7 +57,7 @@ pub struct Grant {
     pub number: u64,
     /// A new link is wanted; otherwise it stands for the one there is.
     fresh: bool,
-    better_than: Option<Way>,
+    pub better_than: Option<Way>,
 }
 
 /// The ends of a link: the sender's first.
