@@ -164,9 +164,11 @@ impl Daemon {
                 return false;
             }
         };
-        let lasting = |c: &Config| (c.account.jid.clone(), c.files.clone(), c.network.listen.clone());
-        if lasting(&config) != lasting(&self.config) {
-            tracing::warn!("another account, folder or listening address needs a restart of the daemon");
+        if needs_restart(&self.config, &config) {
+            tracing::warn!(
+                "the configuration was not taken over: another account or folder, and other addresses or ways to be \
+                 reached, need a restart of the daemon"
+            );
             return false;
         }
         let changed = config.account != self.config.account;
@@ -198,6 +200,17 @@ impl Daemon {
         self.links.close().await;
         let _ = timeout(DRIVER_STOP, self.rpc).await;
     }
+}
+
+/// What the rooms were started with and keep. Ways belong here although the rules would take them over: a person who
+/// forbids one must not believe that it is not used any more while the link room still dials by it.
+fn needs_restart(old: &Config, new: &Config) -> bool {
+    let lasting = |config: &Config| {
+        let network = &config.network;
+        let addresses = (network.listen.clone(), network.advertise.clone());
+        (config.account.jid.clone(), config.files.clone(), addresses, network.ways.clone(), network.map_port)
+    };
+    lasting(old) != lasting(new)
 }
 
 /// What the configuration tells the rules.
@@ -306,7 +319,23 @@ fn event_start() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::server_ports;
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Config, needs_restart, server_ports};
+
+    #[test]
+    fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |network: &str| {
+            let file = folder.path().join("xbtd.toml");
+            std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
+            Config::load(&file).unwrap()
+        };
+        let usual = config("");
+        let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
+        assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
+        assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
+    }
 
     #[test]
     fn contacts_cannot_have_us_dial_a_server_of_our_own() {

@@ -75,6 +75,11 @@ impl Ways {
     /// None of them.
     pub const NONE: Self = Self { direct: false, mapped: false, punched: false, proxy65: false, in_band: false };
 
+    /// Whether every allowed way goes through servers, so that no contact learns an address of this computer.
+    pub fn only_relays(self) -> bool {
+        !(self.direct || self.mapped || self.punched)
+    }
+
     /// Whether this way is allowed.
     pub fn allows(self, way: Way) -> bool {
         match way {

@@ -113,8 +113,11 @@ pub(super) fn targets(
             ours.proxies.iter().any(|p| alike(&p)) && theirs.proxies.iter().any(|p| alike(&p))
         };
         let counts = |mine: bool| move |proxy: &&Proxy| !told_by_both(proxy) || (own < peer) == mine;
+        // Where our own server names it too, we go where our server says.
+        let as_we_know_it =
+            |proxy: &Proxy| ours.proxies.iter().find(|own| own.jid == proxy.jid).unwrap_or(proxy).clone();
         let proxies = |reach: &Reach, mine: bool| -> Vec<Target> {
-            let counted = reach.proxies.iter().filter(counts(mine)).cloned();
+            let counted = reach.proxies.iter().filter(counts(mine)).map(as_we_know_it);
             counted.map(|proxy| Target::Proxy { proxy, ours: mine }).collect()
         };
         targets.extend(proxies(ours, true));
@@ -201,6 +204,14 @@ mod tests {
         assert_eq!(small_sees, [("a".into(), true), ("b".into(), false), ("both".into(), true)]);
         let large_sees: Vec<_> = of(LARGE, SMALL, &large, &small).into_iter().map(|(jid, ours)| (jid, !ours)).collect();
         assert_eq!(small_sees, large_sees);
+    }
+
+    #[test]
+    fn a_proxy_that_our_own_server_names_is_where_our_server_says() {
+        let (ours, mut theirs) = (reach(Vec::new(), &["both"]), reach(Vec::new(), &["both"]));
+        theirs.proxies[0].host = "198.51.100.66".into();
+        let found = targets((LARGE, SMALL), (&ours, &theirs), Ways::ALL, None);
+        assert!(found.contains(&Target::Proxy { proxy: proxy("both"), ours: false }), "{found:?}");
     }
 
     #[test]

@@ -23,6 +23,10 @@ impl Room {
         for target in wanted.targets.clone() {
             let objection = match &target {
                 Target::Address(candidate) => self.setup.ourselves.objection(candidate.address),
+                Target::Proxy { proxy, ours: false } if self.setup.ways.only_relays() => {
+                    let is_ours = wanted.want.ours.proxies.iter().any(|own| own.jid == proxy.jid);
+                    (!is_ours).then_some("is named by the contact alone and would learn our address")
+                }
                 Target::Punch | Target::Proxy { .. } | Target::InBand => None,
             };
             match objection {

@@ -1,5 +1,7 @@
 //! Links that must not come about, and what is told of them.
 
+use xbt_core::signal::Proxy;
+
 use super::*;
 
 #[tokio::test]
@@ -108,4 +110,21 @@ async fn where_no_way_is_allowed_nothing_is_listened_on_and_wants_fail_at_once()
     assert!(small.handle.listening().is_empty() && small.handle.candidates().is_empty());
     small.want(1, &large, HOLIDAY, large.handle.candidates());
     assert_eq!(small.failed().await.1[0].code, "way-off");
+}
+
+#[tokio::test]
+async fn where_only_relays_are_allowed_a_contact_cannot_have_us_come_to_a_proxy_of_its_own() {
+    let ways = Ways { proxy65: true, in_band: true, ..Ways::NONE };
+    let (small, large) = two_identities();
+    let mut small = Device::start(small, LinkConfig { ways, ..config(&[V4]) });
+    assert!(small.handle.listening().is_empty() && small.handle.port().is_none());
+    let reach = Reach { stream_id: Some("s".into()), ..Reach::default() };
+    let proxy = Proxy { jid: "proxy.bob.example".into(), host: "127.0.0.1".into(), port: 5000 };
+    let theirs = Reach { proxies: vec![proxy], ..reach.clone() };
+    let want = want_of(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
+    small.handle.want(Want { ours: reach, theirs, ..want });
+    let (_, attempts) = small.failed().await;
+    let attempt = attempts.iter().find(|attempt| attempt.way == Way::Proxy65).unwrap();
+    assert_eq!(attempt.code, "not-dialled", "{attempt:?}");
+    assert!(attempt.reason.contains("would learn our address"), "{attempt:?}");
 }

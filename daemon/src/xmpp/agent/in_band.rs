@@ -179,6 +179,14 @@ impl InBand {
     }
 }
 
+impl Drop for InBand {
+    /// A session that was replaced, or stops, leaves no stream behind that waits for ever.
+    fn drop(&mut self) {
+        let end = || End::Failed(ErrorKind::ConnectionReset, "the XMPP session has ended".to_owned());
+        self.streams.values().for_each(|stream| stream.pipe.end(end()));
+    }
+}
+
 impl Agent {
     /// Rings when the program has read or written.
     pub(in crate::xmpp) fn bell(&self) -> Arc<Notify> {

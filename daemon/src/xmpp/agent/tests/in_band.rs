@@ -397,6 +397,17 @@ fn silence_absence_and_a_new_login_end_streams_with_an_error() {
 }
 
 #[test]
+fn the_end_of_the_session_is_the_end_of_its_streams() {
+    let mut bench = Bench::new();
+    let mut stream = bench.opened();
+    bench.data("bob@b/1", "s", 0, HELLO);
+    drop(bench);
+    assert!(matches!(read(&mut stream), Poll::Ready(Ok(data)) if data == b"Hello, you!"));
+    assert_eq!(failed(read(&mut stream)), ErrorKind::ConnectionReset);
+    assert_eq!(failed(now(stream.write_all(&[1]))), ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn a_device_that_refuses_or_is_silent_is_told_as_such() {
     let mut bench = Bench::new();
     let mut outcome = bench.open("bob@b/1", "mine");
