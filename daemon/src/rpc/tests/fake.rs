@@ -124,7 +124,7 @@ impl Fake {
                 ApiError::new(
                     codes::NO_SUCH_TRANSFER,
                     format!("there is no transfer {id}"),
-                    "see 'xbtctl list --all' for all of them",
+                    "'xbtctl list --all' shows the ones there are",
                 )
             })?;
             found.state = state.unwrap_or(found.state);
