@@ -6,6 +6,7 @@
 //! - `identity`, `tls`: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
 //! - `listen`, `door`: sockets, and the bounded number of strangers who may stand at them;
 //! - `target`, `dial`: what can be tried for a want, and when; `tcp`, `punch`, `socks` and `relay`: how, one for each way;
+//! - `nudge`, `slices`: what a relay needs so that nothing is stuck in it;
 //! - `outside`, `explain`: what routers and servers have told about us, and why there is no link by a way;
 //! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
 //! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
@@ -32,6 +33,7 @@ mod punch;
 mod punched;
 mod relay;
 mod room;
+mod slices;
 mod socks;
 mod start;
 mod talk;

@@ -18,7 +18,7 @@ use xbt_core::signal::Proxy;
 use super::address::Ourselves;
 use super::listen::prepare;
 use super::tls::{Tls, is_other_device};
-use super::{BoxedStream, LinkStream, Times, nudge::Nudged, socks};
+use super::{BoxedStream, LinkStream, Times, nudge::Nudged, slices::Sliced, socks};
 
 /// Why there is no link: a code and a sentence for [`super::Attempt`].
 pub type Reason = (&'static str, String);
@@ -97,7 +97,7 @@ pub(super) async fn open_in_band(
 ) -> Result<BoxedStream, Reason> {
     let stream_id = want.ours.stream_id.clone().unwrap_or_default();
     let stream = session.get()?.open_in_band(want.device.clone(), stream_id).await?;
-    Ok(Box::new(as_client(tls, want.peer, stream, times, "the XMPP stream").await?))
+    Ok(Box::new(Sliced(as_client(tls, want.peer, stream, times, "the XMPP stream").await?)))
 }
 
 /// Takes the in-band bytestream that the other device opens.
@@ -109,7 +109,7 @@ pub(super) async fn expect_in_band(
 ) -> Result<BoxedStream, Reason> {
     let stream_id = want.theirs.stream_id.clone().unwrap_or_default();
     let stream = session.get()?.expect_in_band(want.device.clone(), stream_id).await?;
-    Ok(Box::new(as_server(tls, want.peer, stream, times, "the XMPP stream").await?))
+    Ok(Box::new(Sliced(as_server(tls, want.peer, stream, times, "the XMPP stream").await?)))
 }
 
 async fn as_client<S: LinkStream + 'static>(

@@ -6,6 +6,7 @@ use xbt_core::effect::Want;
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::Proxy;
 
+use super::order::InBandEnd;
 use super::*;
 use crate::link::address::Ourselves;
 use crate::link::relay::{Opening, Reason, Relays, Session, at_proxy, expect_in_band, open_in_band};
@@ -182,4 +183,54 @@ async fn in_band_carries_a_link_as_well() {
     );
     let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap());
     talk(&mut ours, &mut theirs).await;
+}
+
+/// A slow server: hands on as long as it may, and so many bytes more.
+async fn hand_on(
+    from: tokio::io::DuplexStream,
+    to: tokio::io::DuplexStream,
+    most: Arc<std::sync::atomic::AtomicUsize>,
+) {
+    let (mut from_in, mut from_out) = tokio::io::split(from);
+    let (mut to_in, mut to_out) = tokio::io::split(to);
+    let forwards = async {
+        let mut bytes = [0; 1000];
+        while let Ok(count @ 1..) = from_in.read(&mut bytes).await {
+            if most.load(Ordering::SeqCst) < count {
+                std::future::pending::<()>().await;
+            }
+            to_out.write_all(&bytes[..count]).await.unwrap();
+            most.fetch_sub(count, Ordering::SeqCst);
+        }
+    };
+    let _ = tokio::join!(forwards, tokio::io::copy(&mut to_in, &mut from_out));
+}
+
+#[tokio::test]
+async fn in_band_what_has_come_is_read_at_once_and_not_only_with_16_kib_of_it() {
+    let (small, large) = two_identities();
+    let ((one, middle), (other_middle, other)) = (tokio::io::duplex(1_000), tokio::io::duplex(1_000));
+    let most = Arc::new(std::sync::atomic::AtomicUsize::new(1 << 20));
+    tokio::spawn(hand_on(middle, other_middle, most.clone()));
+    let (opens, expects) = (Session::default(), Session::default());
+    opens.set(Some(Arc::new(InBandEnd(Some(one).into()))));
+    expects.set(Some(Arc::new(InBandEnd(Some(other).into()))));
+    let (small_tls, large_tls) = (Tls::new(&small).unwrap(), Tls::new(&large).unwrap());
+    let wants = want_of(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
+    let wanted = want_of(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new());
+    let times = times();
+    let (ours, theirs) = tokio::join!(
+        open_in_band(&opens, &small_tls, &wants, &times),
+        expect_in_band(&expects, &large_tls, &wanted, &times),
+    );
+    let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap());
+    most.store(6_000, Ordering::SeqCst);
+    let sending = tokio::spawn(async move {
+        ours.write_all(&[7; 1 << 16]).await?;
+        // Most of it still waits to go out.
+        ours.flush().await
+    });
+    let mut got = [0; 1];
+    timeout(PATIENCE / 4, theirs.read_exact(&mut got)).await.expect("something to read").unwrap();
+    sending.abort();
 }
