@@ -22,5 +22,4 @@ mod setup;
 mod source;
 mod space;
 mod startup;
-mod terminal;
 mod transfer;
