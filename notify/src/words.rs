@@ -1,0 +1,190 @@
+//! What each notification says.
+
+use xbt_api::text::{clean, duration, files, percent, rate, size};
+use xbt_api::{ApiError, Direction, Transfer};
+
+use crate::note::{Action, Note, Urgency};
+
+/// Longest name of a content or a contact in a notification, in characters.
+const MAX_NAME: usize = 60;
+
+/// Longest sentence of somebody else, in characters.
+const MAX_SENTENCE: usize = 240;
+
+/// A name of somebody else's, on one line.
+pub fn name(text: &str) -> String {
+    cut(text, MAX_NAME)
+}
+
+/// A sentence of somebody else's, on one line.
+pub fn sentence(text: &str) -> String {
+    cut(text, MAX_SENTENCE)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let line: String = text.chars().take(most + 1).map(|c| if c == '\n' { ' ' } else { c }).collect();
+    let line = clean(&line);
+    if line.chars().count() <= most {
+        return line;
+    }
+    let mut short: String = line.chars().take(most.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+fn plain(title: String, body: Vec<String>) -> Note {
+    Note {
+        title,
+        body: body.into_iter().filter(|line| !line.is_empty()).collect(),
+        icon: "folder-download",
+        category: "transfer",
+        urgency: Urgency::Normal,
+        value: None,
+        actions: Vec::new(),
+        instead: None,
+        stays: false,
+    }
+}
+
+fn extent(transfer: &Transfer) -> String {
+    format!("{}, {}", files(transfer.files), size(transfer.size))
+}
+
+fn said(transfer: &Transfer) -> String {
+    let word = transfer.message.as_deref().filter(|word| !word.trim().is_empty());
+    word.map(|word| format!("“{}”", sentence(word.trim()))).unwrap_or_default()
+}
+
+/// The address below a name that is not the address.
+fn address(transfer: &Transfer, who: &str) -> String {
+    if transfer.contact == who { String::new() } else { name(&transfer.contact) }
+}
+
+/// An offer to answer.
+pub fn offer(transfer: &Transfer, who: &str, trouble: Option<&ApiError>) -> Note {
+    let what = name(&transfer.name);
+    let answer = format!("Answer with 'xbtctl accept {0}' or 'xbtctl decline {0}'", transfer.id);
+    let mut note = match trouble {
+        None => plain(
+            format!("{} wants to send you {what}", name(who)),
+            vec![extent(transfer), said(transfer), address(transfer, who)],
+        ),
+        Some(error) => {
+            let body = vec![sentence(&error.message), sentence(&error.hint), address(transfer, who)];
+            Note { icon: "dialog-warning", ..plain(format!("{what} from {} was not accepted", name(who)), body) }
+        }
+    };
+    note.actions = vec![Action::Accept, Action::Decline];
+    note.instead = Some(answer);
+    note.stays = true;
+    note
+}
+
+/// Offers that have no notification of their own: how many, and some of them with the names of their senders.
+pub fn offers(count: usize, some: &[(&Transfer, &str)]) -> Note {
+    let title = if count == 1 { "One more offer waits".to_owned() } else { format!("{count} more offers wait") };
+    let mut body: Vec<_> = some
+        .iter()
+        .map(|(transfer, who)| format!("{}: {} ({})", name(who), name(&transfer.name), size(transfer.size)))
+        .collect();
+    body.push("Answer them with 'xbtctl top' or 'xbtctl accept'".to_owned());
+    Note { stays: true, ..plain(title, body) }
+}
+
+/// How far an incoming transfer is.
+pub fn progress(transfer: &Transfer, who: &str) -> Note {
+    let done = percent(transfer);
+    let mut body = vec![format!("{done}%, {} of {}", size(transfer.done_bytes), size(transfer.size))];
+    if transfer.rate > 0 {
+        let left = transfer.eta_s.map(|seconds| format!(", {} left", duration(seconds))).unwrap_or_default();
+        body.push(format!("{}{left}", rate(transfer.rate)));
+    }
+    Note {
+        urgency: Urgency::Low,
+        value: Some(u8::try_from(done).unwrap_or(100)),
+        stays: true,
+        ..plain(format!("Receiving {} from {}", name(&transfer.name), name(who)), body)
+    }
+}
+
+/// It is there.
+pub fn done(transfer: &Transfer, who: &str) -> Note {
+    let what = name(&transfer.name);
+    let complete = |title, body| Note { icon: "emblem-default", category: "transfer.complete", ..plain(title, body) };
+    match transfer.direction {
+        Direction::In => {
+            let note = complete(format!("{what} from {} has arrived", name(who)), vec![extent(transfer)]);
+            let actions = if transfer.path.is_some() { vec![Action::Open] } else { Vec::new() };
+            Note { actions, ..note }
+        }
+        Direction::Out => complete(format!("{} has received {what}", name(who)), vec![extent(transfer)]),
+    }
+}
+
+/// It has ended, but not well.
+pub fn failed(transfer: &Transfer, who: &str) -> Note {
+    let (what, who) = (name(&transfer.name), name(who));
+    let title = match transfer.direction {
+        Direction::In => format!("{what} from {who} has failed"),
+        Direction::Out => format!("Sending {what} to {who} has failed"),
+    };
+    let body = match &transfer.error {
+        Some(error) => vec![sentence(&error.message), sentence(&error.hint)],
+        None => Vec::new(),
+    };
+    Note { icon: "dialog-error", category: "transfer.error", ..plain(title, body) }
+}
+
+/// The receiver does not want it.
+pub fn declined(transfer: &Transfer, who: &str) -> Note {
+    let title = format!("{} has declined {}", name(who), name(&transfer.name));
+    Note { icon: "dialog-information", ..plain(title, vec![said(transfer)]) }
+}
+
+/// Nobody took it in time.
+pub fn expired(transfer: &Transfer, who: &str) -> Note {
+    let title = format!("{} has not taken {} in time", name(who), name(&transfer.name));
+    Note { icon: "dialog-information", ..plain(title, vec!["The offer has expired".to_owned()]) }
+}
+
+/// One of the two people ended what was under way.
+pub fn cancelled(transfer: &Transfer, who: &str) -> Note {
+    let (what, who) = (name(&transfer.name), name(who));
+    let title = match transfer.direction {
+        Direction::In => format!("{what} from {who} was cancelled"),
+        Direction::Out => format!("Sending {what} to {who} was cancelled"),
+    };
+    Note { urgency: Urgency::Low, icon: "dialog-information", ..plain(title, Vec::new()) }
+}
+
+/// Many have ended at once.
+pub fn ended(well: u64, badly: u64) -> Note {
+    let title = format!("{} more transfers have ended", well.saturating_add(badly));
+    let how = match (well, badly) {
+        (_, 0) => "All of them went well".to_owned(),
+        (0, _) => "None of them went well".to_owned(),
+        (well, badly) => format!("{well} went well, {badly} did not"),
+    };
+    let icon = if badly == 0 { "emblem-default" } else { "dialog-warning" };
+    Note { icon, ..plain(title, vec![how, "See 'xbtctl list'".to_owned()]) }
+}
+
+/// Keys of devices are new or were refused: what the daemon said, newest last, and of how many more.
+pub fn devices(texts: &[String], more: u64) -> Note {
+    let mut body: Vec<_> = texts.iter().map(|text| sentence(text)).collect();
+    if more > 0 {
+        body.insert(0, format!("{more} before these"));
+    }
+    body.push("If nobody told you about it, ask by voice and compare: 'xbtctl contacts verify CONTACT'".to_owned());
+    Note {
+        icon: "dialog-password",
+        category: "device.added",
+        urgency: Urgency::Critical,
+        ..plain("The device key of a contact is new".to_owned(), body)
+    }
+}
+
+/// Something else that a person should know.
+pub fn notice(text: &str) -> Note {
+    Note { icon: "dialog-warning", ..plain("xbt".to_owned(), vec![sentence(text)]) }
+}
