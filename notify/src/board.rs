@@ -98,3 +98,6 @@ impl Board {
         self.shown.values().filter(|shown| shown.note.stays).map(|shown| shown.id).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
