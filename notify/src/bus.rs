@@ -94,10 +94,8 @@ impl Bus {
     /// Who shows notifications now; a server that the bus starts when it is needed has no owner before.
     async fn ask_owner(&self) -> Option<String> {
         let bus = "org.freedesktop.DBus";
-        let answer = self
-            .connection
-            .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &NAME)
-            .await;
+        let answer =
+            self.connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &NAME).await;
         answer.ok().and_then(|answer| answer.body().deserialize::<String>().ok())
     }
 
@@ -173,7 +171,9 @@ impl Bus {
     pub async fn show_item(&self, path: &Path) -> zbus::Result<()> {
         let name = "org.freedesktop.FileManager1";
         let body = (vec![crate::open::uri(path)], "");
-        self.connection.call_method(Some(name), "/org/freedesktop/FileManager1", Some(name), "ShowItems", &body).await?;
+        self.connection
+            .call_method(Some(name), "/org/freedesktop/FileManager1", Some(name), "ShowItems", &body)
+            .await?;
         Ok(())
     }
 }

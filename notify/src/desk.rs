@@ -47,6 +47,19 @@ struct Seen {
     trouble: Option<ApiError>,
 }
 
+/// The key of a device is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// The bare JID of the contact, if it could be found out.
+    pub contact: Option<String>,
+    /// No other key of this contact is known: nothing has changed.
+    pub first: bool,
+    /// The daemon refuses it.
+    pub blocked: bool,
+    /// What the daemon says.
+    pub text: String,
+}
+
 /// What pressing something means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
@@ -71,7 +84,8 @@ pub struct Desk {
     ended: VecDeque<(u64, Instant, Note)>,
     /// Ends that are only counted: well, badly.
     counted: (u64, u64),
-    devices: VecDeque<String>,
+    devices: VecDeque<NewKey>,
+    first_device: Option<String>,
     more_devices: u64,
     notice: Option<String>,
 }
@@ -103,15 +117,29 @@ impl Desk {
     pub fn event(&mut self, event: Event, now: Instant) {
         match (event.kind, event.transfer) {
             (EventKind::Transfer, Some(transfer)) => self.transfer(transfer, now),
-            (EventKind::Device, _) => {
-                self.devices.push_back(event.text);
-                if self.devices.len() > MOST_DEVICES {
-                    self.devices.pop_front();
-                    self.more_devices = self.more_devices.saturating_add(1);
-                }
-            }
             (EventKind::Notice, _) => self.notice = Some(event.text),
-            (EventKind::Transfer | EventKind::Removed | EventKind::Connection | EventKind::Contact, _) => {}
+            // Of devices more is told: see `device`.
+            (
+                EventKind::Transfer
+                | EventKind::Removed
+                | EventKind::Connection
+                | EventKind::Contact
+                | EventKind::Device,
+                _,
+            ) => {}
+        }
+    }
+
+    /// A device has a new key.
+    pub fn device(&mut self, key: NewKey) {
+        if let (true, Some(contact)) = (key.first, &key.contact) {
+            self.first_device = Some(contact.clone());
+            return;
+        }
+        self.devices.push_back(key);
+        if self.devices.len() > MOST_DEVICES {
+            self.devices.pop_front();
+            self.more_devices = self.more_devices.saturating_add(1);
         }
     }
 
@@ -205,8 +233,12 @@ impl Desk {
             wanted.insert(Key::Ended, words::ended(self.counted.0, self.counted.1));
         }
         if !self.devices.is_empty() {
-            let texts: Vec<_> = self.devices.iter().cloned().collect();
-            wanted.insert(Key::Devices, words::devices(&texts, self.more_devices));
+            let keys: Vec<_> =
+                self.devices.iter().map(|key| (key, key.contact.as_deref().map(|contact| self.who(contact)))).collect();
+            wanted.insert(Key::Devices, words::devices(&keys, self.more_devices));
+        }
+        if let Some(contact) = &self.first_device {
+            wanted.insert(Key::FirstDevice, words::first_device(contact, self.who(contact)));
         }
         if let Some(text) = &self.notice {
             wanted.insert(Key::Notice, words::notice(text));
@@ -292,6 +324,7 @@ impl Desk {
                 self.devices.clear();
                 self.more_devices = 0;
             }
+            Key::FirstDevice => self.first_device = None,
             Key::Notice => self.notice = None,
         }
     }

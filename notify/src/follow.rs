@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use xbt_api::{Client, ClientError, Event, EventKind, ListQuery, MAX_WAIT_MS, Transfer};
 
+use crate::desk::NewKey;
+
 /// Between two attempts to reach the daemon.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -25,7 +27,9 @@ pub enum News {
     Look(Vec<Transfer>),
     /// Names of contacts by their addresses.
     Names(HashMap<String, String>),
-    /// Something happened.
+    /// A device has a new key.
+    Device(NewKey),
+    /// Something else happened.
     Event(Box<Event>),
 }
 
@@ -78,11 +82,34 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
         look = news.lagged;
         for event in news.events {
             names_changed |= event.kind == EventKind::Contact;
-            if sender.send(News::Event(Box::new(event))).await.is_err() {
+            let news = match event.kind {
+                EventKind::Device => News::Device(new_key(&client, event.text).await?),
+                EventKind::Transfer
+                | EventKind::Removed
+                | EventKind::Connection
+                | EventKind::Contact
+                | EventKind::Notice => News::Event(Box::new(event)),
+            };
+            if sender.send(news).await.is_err() {
                 return Ok(Over);
             }
         }
     }
+}
+
+/// Whose key the daemon speaks of, and what kind of news it is: the sentence names the key, the contacts tell the rest.
+async fn new_key(client: &Client, text: String) -> Result<NewKey, ClientError> {
+    for contact in client.contacts().await? {
+        let known: Vec<_> = contact.devices.iter().filter(|device| device.fingerprint.is_some()).collect();
+        let new =
+            known.iter().find(|device| device.fingerprint.as_ref().is_some_and(|key| text.contains(key.as_str())));
+        if let Some(new) = new {
+            let first = new.trusted && known.len() == 1;
+            return Ok(NewKey { contact: Some(contact.jid), first, blocked: !new.trusted, text });
+        }
+    }
+    // Somebody who is not on the list, or is gone already.
+    Ok(NewKey { contact: None, first: false, blocked: false, text })
 }
 
 async fn open(client: &Client) -> Result<Vec<Transfer>, ClientError> {

@@ -92,7 +92,8 @@ async fn run(socket: PathBuf) -> Result<(), BusError> {
     let (Ok(mut terminated), Ok(mut interrupted)) = signals else { return Ok(()) };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut teller = Teller { desk: Desk::default(), board: Board::default(), abilities: None, retry: None, client: None, refuse };
+    let mut teller =
+        Teller { desk: Desk::default(), board: Board::default(), abilities: None, retry: None, client: None, refuse };
     loop {
         tokio::select! {
             biased;
@@ -140,6 +141,7 @@ impl Teller {
             News::Gone => self.client = None,
             News::Look(transfers) => self.desk.look(transfers, now),
             News::Names(names) => self.desk.names(names),
+            News::Device(key) => self.desk.device(key),
             News::Event(event) => self.desk.event(*event, now),
         }
     }

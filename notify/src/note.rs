@@ -60,6 +60,8 @@ impl Action {
 pub enum Key {
     /// Keys of devices: before all others, because safety depends on it.
     Devices,
+    /// The first key of a contact.
+    FirstDevice,
     /// A transfer: its offer, its progress or its end.
     Transfer(u64),
     /// The offers that have no notification of their own.

@@ -3,6 +3,7 @@
 use xbt_api::text::{clean, duration, files, percent, rate, size};
 use xbt_api::{ApiError, Direction, Transfer};
 
+use crate::desk::NewKey;
 use crate::note::{Action, Note, Urgency};
 
 /// Longest name of a content or a contact in a notification, in characters.
@@ -169,19 +170,37 @@ pub fn ended(well: u64, badly: u64) -> Note {
     Note { icon, ..plain(title, vec![how, "See 'xbtctl list'".to_owned()]) }
 }
 
-/// Keys of devices are new or were refused: what the daemon said, newest last, and of how many more.
-pub fn devices(texts: &[String], more: u64) -> Note {
-    let mut body: Vec<_> = texts.iter().map(|text| sentence(text)).collect();
-    if more > 0 {
-        body.insert(0, format!("{more} before these"));
-    }
-    body.push("If nobody told you about it, ask by voice and compare: 'xbtctl contacts verify CONTACT'".to_owned());
-    Note {
-        icon: "dialog-password",
-        category: "device.added",
-        urgency: Urgency::Critical,
-        ..plain("The device key of a contact is new".to_owned(), body)
-    }
+/// Keys of devices are new beside others, or were refused; with the names of their contacts, newest last, and how many more.
+pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
+    let line = |(key, who): &(&NewKey, Option<&str>)| match who {
+        Some(who) if key.blocked => format!("A device of {} was blocked: its key is not verified", name(who)),
+        Some(who) => format!("{} uses another device, with a key of its own", name(who)),
+        None => sentence(&key.text),
+    };
+    let (title, mut body) = match keys {
+        [one] if more == 0 => (line(one), Vec::new()),
+        several => {
+            let count = more.saturating_add(several.len() as u64);
+            (format!("Keys of {count} devices are new"), several.iter().map(line).collect())
+        }
+    };
+    let contact = match keys {
+        [(one, _)] if more == 0 => one.contact.as_deref().map_or("CONTACT".to_owned(), name),
+        [..] => "CONTACT".to_owned(),
+    };
+    body.push("Somebody else may be behind it. Ask by voice, and compare what both sides see:".to_owned());
+    body.push(format!("xbtctl contacts verify {contact}"));
+    Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Critical, ..plain(title, body) }
+}
+
+/// The first key of a contact: nothing has changed, but from now on a change will be noticed.
+pub fn first_device(contact: &str, who: &str) -> Note {
+    let body = vec![
+        "Another key will be told loudly. To be sure of this one, compare it once:".to_owned(),
+        format!("xbtctl contacts verify {}", name(contact)),
+    ];
+    let title = format!("{} uses xbt with you for the first time", name(who));
+    Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Low, ..plain(title, body) }
 }
 
 /// Something else that a person should know.

@@ -44,7 +44,8 @@ impl Desktop {
     /// A desktop with a notification server, whose files lie in `folder`.
     pub fn new(folder: &Path) -> Self {
         fs::create_dir_all(folder).expect("the stage can be written");
-        let screen = launch(folder, "Xvfb", &["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"], &[]);
+        let screen =
+            launch(folder, "Xvfb", &["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"], &[]);
         let display = first_line(&screen, "Xvfb has a display", |line| line.parse::<u32>().is_ok());
         let config = folder.join("bus.conf");
         fs::write(&config, BUS).expect("the stage can be written");
@@ -78,6 +79,7 @@ impl Desktop {
             "[global]\nwidth = 420\norigin = top-right\noffset = 12x12\nfont = DejaVu Sans 10\nmarkup = full\n\
              icon_theme = Adwaita\nenable_recursive_icon_lookup = true\nmin_icon_size = 32\nmax_icon_size = 32\nnotification_limit = 12\ncorner_radius = 6\nframe_width = 1\ngap_size = 6\nword_wrap = true\nellipsize = end\n\
              dmenu = /bin/sh {}\nmouse_left_click = do_action\nmouse_right_click = close_current\n\
+             [first_key]\ncategory = device.added\nmsg_urgency = low\nskip_display = true\n\
              [urgency_critical]\nbackground = \"#7a1020\"\nforeground = \"#ffffff\"\n",
             menu.display()
         );
@@ -211,5 +213,7 @@ fn launch(folder: &Path, program: &'static str, args: &[&str], env: &[(&'static 
 
 #[track_caller]
 fn first_line(process: &Process, what: &str, fits: impl Fn(&str) -> bool) -> String {
-    wait::until(what, wait::SOON, || process.log().lines().find(|line| fits(line.trim())).map(|line| line.trim().to_owned()))
+    wait::until(what, wait::SOON, || {
+        process.log().lines().find(|line| fits(line.trim())).map(|line| line.trim().to_owned())
+    })
 }

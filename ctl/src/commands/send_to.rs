@@ -58,8 +58,7 @@ fn choices(mut contacts: Vec<Contact>) -> Vec<Choice> {
     let name = |contact: &Contact| clean(contact.name.as_deref().unwrap_or(&contact.jid));
     contacts.sort_by_key(|contact| (!contact.xbt, !contact.online, name(contact).to_lowercase()));
     contacts.truncate(MOST);
-    let choice =
-        |contact: Contact| Choice { name: name(&contact), presence: presence(&contact).0, jid: contact.jid };
+    let choice = |contact: Contact| Choice { name: name(&contact), presence: presence(&contact).0, jid: contact.jid };
     contacts.into_iter().map(choice).collect()
 }
 

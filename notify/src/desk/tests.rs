@@ -211,18 +211,36 @@ fn senders_learn_how_it_ended_and_nothing_of_what_they_did_themselves() {
     assert_eq!(scene.titles(), ["Sending thing 3 to Bob was cancelled"]);
 }
 
+fn key(contact: Option<&str>, first: bool, blocked: bool, text: &str) -> NewKey {
+    NewKey { contact: contact.map(Into::into), first, blocked, text: text.into() }
+}
+
 #[test]
 fn new_keys_of_devices_are_loud_and_bounded() {
     let mut scene = Scene::new();
     for number in 1..=50 {
-        scene.desk.event(event(EventKind::Device, None, &format!("device {number}\n<b>")), scene.now);
+        scene.desk.device(key(None, false, false, &format!("device {number}\n<b>")));
     }
     let wanted = scene.desk.wanted(scene.now);
     let note = wanted.get(&Key::Devices).unwrap();
     assert_eq!(note.urgency, crate::note::Urgency::Critical);
-    assert_eq!((note.body[0].as_str(), note.body[3].as_str()), ("47 before these", "device 50 <b>"));
+    assert_eq!((note.title.as_str(), note.body[2].as_str()), ("Keys of 50 devices are new", "device 50 <b>"));
     scene.desk.closed(Key::Devices);
     assert!(scene.desk.wanted(scene.now).is_empty());
+}
+
+#[test]
+fn only_a_key_beside_others_or_a_blocked_one_is_loud() {
+    let bob = Some("bob@example.org");
+    let mut scene = Scene::new();
+    scene.desk.device(key(bob, true, false, ""));
+    let wanted = scene.desk.wanted(scene.now);
+    assert_eq!(wanted.values().map(|note| note.urgency).collect::<Vec<_>>(), [crate::note::Urgency::Low]);
+    scene.desk.closed(Key::FirstDevice);
+    scene.desk.device(key(bob, false, true, ""));
+    assert_eq!(scene.titles(), ["A device of Bob was blocked: its key is not verified"]);
+    let wanted = scene.desk.wanted(scene.now);
+    assert_eq!(wanted[&Key::Devices].body[1], "xbtctl contacts verify bob@example.org");
 }
 
 #[test]

@@ -96,7 +96,9 @@ impl Dialog {
     pub async fn error(self, text: &str) {
         let mut command = Command::new(self.program());
         match self {
-            Self::Zenity => command.args(["--error", "--no-markup", "--title=xbt", "--width=400"]).arg(format!("--text={text}")),
+            Self::Zenity => {
+                command.args(["--error", "--no-markup", "--title=xbt", "--width=400"]).arg(format!("--text={text}"))
+            }
             Self::Kdialog => command.args(["--title", "xbt", "--error"]).arg(text),
         };
         // It stands on standard error as well.
