@@ -128,7 +128,11 @@ impl Bus {
     /// There is none, or it does not answer.
     pub async fn abilities(&self) -> zbus::Result<Abilities> {
         let answer = self.call("GetCapabilities", &()).await?;
-        Ok(Abilities::from_words(&answer.body().deserialize::<Vec<String>>()?))
+        let words: Vec<String> = answer.body().deserialize()?;
+        let answer = self.call("GetServerInformation", &()).await?;
+        let (name, _vendor, _version, _specification): (String, String, String, String) =
+            answer.body().deserialize()?;
+        Ok(Abilities::from_words(&words, &name))
     }
 
     /// Shows a notification, in place of the one with the id `replaces` if that is not 0; its id.
@@ -143,7 +147,7 @@ impl Bus {
         hints.insert("urgency", note.urgency.number().into());
         hints.insert("category", note.category.into());
         hints.insert("desktop-entry", ENTRY.into());
-        if let Some(value) = note.value {
+        if let Some(value) = note.value.filter(|_| abilities.gauge) {
             hints.insert("value", i32::from(value).into());
         }
         // 0: until it is closed; -1: as long as the server shows such things.

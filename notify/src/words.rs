@@ -47,10 +47,6 @@ fn plain(title: String, body: Vec<String>) -> Note {
     }
 }
 
-fn extent(transfer: &Transfer) -> String {
-    format!("{}, {}", files(transfer.files), size(transfer.size))
-}
-
 fn said(transfer: &Transfer) -> String {
     let word = transfer.message.as_deref().filter(|word| !word.trim().is_empty());
     word.map(|word| format!("“{}”", sentence(word.trim()))).unwrap_or_default()
@@ -61,22 +57,30 @@ fn address(transfer: &Transfer, who: &str) -> String {
     if transfer.contact == who { String::new() } else { name(&transfer.contact) }
 }
 
+/// What it is: `holiday (12 files, 1.2 GiB)`. It stands in the body, because many servers cut titles at some thirty characters.
+fn content(transfer: &Transfer) -> String {
+    format!("{} ({}, {})", name(&transfer.name), files(transfer.files), size(transfer.size))
+}
+
 /// An offer to answer.
 pub fn offer(transfer: &Transfer, who: &str, trouble: Option<&ApiError>) -> Note {
-    let what = name(&transfer.name);
-    let answer = format!("Answer with 'xbtctl accept {0}' or 'xbtctl decline {0}'", transfer.id);
     let mut note = match trouble {
-        None => plain(
-            format!("{} wants to send you {what}", name(who)),
-            vec![extent(transfer), said(transfer), address(transfer, who)],
-        ),
+        None => {
+            let what = if transfer.files == 1 { "a file" } else { "files" };
+            let body = vec![content(transfer), said(transfer), address(transfer, who)];
+            plain(format!("{} wants to send you {what}", name(who)), body)
+        }
         Some(error) => {
-            let body = vec![sentence(&error.message), sentence(&error.hint), address(transfer, who)];
-            Note { icon: "dialog-warning", ..plain(format!("{what} from {} was not accepted", name(who)), body) }
+            let body = vec![
+                format!("{} from {}", content(transfer), name(who)),
+                sentence(&error.message),
+                sentence(&error.hint),
+            ];
+            Note { icon: "dialog-warning", ..plain("The offer was not accepted".to_owned(), body) }
         }
     };
     note.actions = vec![Action::Accept, Action::Decline];
-    note.instead = Some(answer);
+    note.instead = Some(format!("Answer with 'xbtctl accept {0}' or 'xbtctl decline {0}'", transfer.id));
     note.stays = true;
     note
 }
@@ -95,67 +99,63 @@ pub fn offers(count: usize, some: &[(&Transfer, &str)]) -> Note {
 /// How far an incoming transfer is.
 pub fn progress(transfer: &Transfer, who: &str) -> Note {
     let done = percent(transfer);
-    let mut body = vec![format!("{done}%, {} of {}", size(transfer.done_bytes), size(transfer.size))];
+    let mut how = format!("{done}%, {} of {}", size(transfer.done_bytes), size(transfer.size));
     if transfer.rate > 0 {
-        let left = transfer.eta_s.map(|seconds| format!(", {} left", duration(seconds))).unwrap_or_default();
-        body.push(format!("{}{left}", rate(transfer.rate)));
+        how += &format!(", {}", rate(transfer.rate));
     }
+    let left = transfer.eta_s.filter(|_| transfer.rate > 0).map(|seconds| format!("{} left", duration(seconds)));
     Note {
         urgency: Urgency::Low,
         value: Some(u8::try_from(done).unwrap_or(100)),
         stays: true,
-        ..plain(format!("Receiving {} from {}", name(&transfer.name), name(who)), body)
+        ..plain(format!("Receiving from {}", name(who)), vec![name(&transfer.name), how, left.unwrap_or_default()])
     }
 }
 
 /// It is there.
 pub fn done(transfer: &Transfer, who: &str) -> Note {
-    let what = name(&transfer.name);
-    let complete = |title, body| Note { icon: "emblem-default", category: "transfer.complete", ..plain(title, body) };
+    let (title, actions) = match transfer.direction {
+        Direction::In if transfer.path.is_some() => (format!("Received from {}", name(who)), vec![Action::Open]),
+        Direction::In => (format!("Received from {}", name(who)), Vec::new()),
+        Direction::Out => (format!("{} has received", name(who)), Vec::new()),
+    };
+    Note { actions, icon: "folder", category: "transfer.complete", ..plain(title, vec![content(transfer)]) }
+}
+
+/// What one side of a transfer does with whom.
+fn doing(transfer: &Transfer, who: &str) -> String {
     match transfer.direction {
-        Direction::In => {
-            let note = complete(format!("{what} from {} has arrived", name(who)), vec![extent(transfer)]);
-            let actions = if transfer.path.is_some() { vec![Action::Open] } else { Vec::new() };
-            Note { actions, ..note }
-        }
-        Direction::Out => complete(format!("{} has received {what}", name(who)), vec![extent(transfer)]),
+        Direction::In => format!("Receiving from {}", name(who)),
+        Direction::Out => format!("Sending to {}", name(who)),
     }
 }
 
 /// It has ended, but not well.
 pub fn failed(transfer: &Transfer, who: &str) -> Note {
-    let (what, who) = (name(&transfer.name), name(who));
-    let title = match transfer.direction {
-        Direction::In => format!("{what} from {who} has failed"),
-        Direction::Out => format!("Sending {what} to {who} has failed"),
-    };
-    let body = match &transfer.error {
-        Some(error) => vec![sentence(&error.message), sentence(&error.hint)],
-        None => Vec::new(),
-    };
+    let mut body = vec![content(transfer)];
+    if let Some(error) = &transfer.error {
+        body.extend([sentence(&error.message), sentence(&error.hint)]);
+    }
+    let title = format!("{} has failed", doing(transfer, who));
     Note { icon: "dialog-error", category: "transfer.error", ..plain(title, body) }
 }
 
 /// The receiver does not want it.
 pub fn declined(transfer: &Transfer, who: &str) -> Note {
-    let title = format!("{} has declined {}", name(who), name(&transfer.name));
-    Note { icon: "dialog-information", ..plain(title, vec![said(transfer)]) }
+    let body = vec![content(transfer), said(transfer)];
+    Note { icon: "dialog-information", ..plain(format!("{} has declined", name(who)), body) }
 }
 
 /// Nobody took it in time.
 pub fn expired(transfer: &Transfer, who: &str) -> Note {
-    let title = format!("{} has not taken {} in time", name(who), name(&transfer.name));
-    Note { icon: "dialog-information", ..plain(title, vec!["The offer has expired".to_owned()]) }
+    let body = vec![content(transfer), "The offer has expired".to_owned()];
+    Note { icon: "dialog-information", ..plain(format!("{} did not answer in time", name(who)), body) }
 }
 
 /// One of the two people ended what was under way.
 pub fn cancelled(transfer: &Transfer, who: &str) -> Note {
-    let (what, who) = (name(&transfer.name), name(who));
-    let title = match transfer.direction {
-        Direction::In => format!("{what} from {who} was cancelled"),
-        Direction::Out => format!("Sending {what} to {who} was cancelled"),
-    };
-    Note { urgency: Urgency::Low, icon: "dialog-information", ..plain(title, Vec::new()) }
+    let title = format!("{} was cancelled", doing(transfer, who));
+    Note { urgency: Urgency::Low, icon: "dialog-information", ..plain(title, vec![content(transfer)]) }
 }
 
 /// Many have ended at once.
@@ -166,29 +166,29 @@ pub fn ended(well: u64, badly: u64) -> Note {
         (0, _) => "None of them went well".to_owned(),
         (well, badly) => format!("{well} went well, {badly} did not"),
     };
-    let icon = if badly == 0 { "emblem-default" } else { "dialog-warning" };
+    let icon = if badly == 0 { "folder" } else { "dialog-warning" };
     Note { icon, ..plain(title, vec![how, "See 'xbtctl list'".to_owned()]) }
 }
 
 /// Keys of devices are new beside others, or were refused; with the names of their contacts, newest last, and how many more.
 pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
     let line = |(key, who): &(&NewKey, Option<&str>)| match who {
-        Some(who) if key.blocked => format!("A device of {} was blocked: its key is not verified", name(who)),
-        Some(who) => format!("{} uses another device, with a key of its own", name(who)),
+        Some(who) if key.blocked => format!("A device of {} was blocked", name(who)),
+        Some(who) => format!("{} uses another device", name(who)),
         None => sentence(&key.text),
     };
     let (title, mut body) = match keys {
         [one] if more == 0 => (line(one), Vec::new()),
         several => {
             let count = more.saturating_add(several.len() as u64);
-            (format!("Keys of {count} devices are new"), several.iter().map(line).collect())
+            (format!("{count} devices have new keys"), several.iter().map(line).collect())
         }
     };
     let contact = match keys {
         [(one, _)] if more == 0 => one.contact.as_deref().map_or("CONTACT".to_owned(), name),
         [..] => "CONTACT".to_owned(),
     };
-    body.push("Somebody else may be behind it. Ask by voice, and compare what both sides see:".to_owned());
+    body.push("Its key is new, and somebody else may be behind it. Ask by voice, and compare:".to_owned());
     body.push(format!("xbtctl contacts verify {contact}"));
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Critical, ..plain(title, body) }
 }
@@ -196,10 +196,10 @@ pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
 /// The first key of a contact: nothing has changed, but from now on a change will be noticed.
 pub fn first_device(contact: &str, who: &str) -> Note {
     let body = vec![
-        "Another key will be told loudly. To be sure of this one, compare it once:".to_owned(),
+        "Another key than this one will be told loudly. To be sure of it, compare it once:".to_owned(),
         format!("xbtctl contacts verify {}", name(contact)),
     ];
-    let title = format!("{} uses xbt with you for the first time", name(who));
+    let title = format!("First transfer with {}", name(who));
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Low, ..plain(title, body) }
 }
 

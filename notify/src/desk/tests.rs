@@ -58,7 +58,13 @@ impl Scene {
     }
 
     fn titles(&self) -> Vec<String> {
-        self.desk.wanted(self.now).into_values().map(|note| note.title).collect()
+        let first = |note: Note| format!("{}: {}", note.title, note.body.first().map_or("", |line| line.as_str()));
+        self.desk
+            .wanted(self.now)
+            .into_values()
+            .map(first)
+            .map(|text| text.replace(" (12 files, 1000 B)", ""))
+            .collect()
     }
 }
 
@@ -66,18 +72,18 @@ impl Scene {
 fn an_offer_is_shown_until_it_is_answered_and_then_its_progress_and_its_end() {
     let mut scene = Scene::new();
     scene.incoming(7, State::Offered);
-    assert_eq!(scene.titles(), ["Bob wants to send you thing 7"]);
+    assert_eq!(scene.titles(), ["Bob wants to send you files: thing 7"]);
     assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Accept), Some(Deed::Accept(7)));
     assert!(scene.titles().is_empty(), "it is answered");
     assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Accept), None, "only once");
     scene.incoming(7, State::Receiving);
     assert!(scene.titles().is_empty(), "it may be over in a moment");
     scene.now += SHORT;
-    assert_eq!(scene.titles(), ["Receiving thing 7 from Bob"]);
+    assert_eq!(scene.titles(), ["Receiving from Bob: thing 7"]);
     scene.incoming(7, State::Connecting);
     assert!(scene.titles().is_empty(), "it does not move");
     scene.incoming(7, State::Done);
-    assert_eq!(scene.titles(), ["thing 7 from Bob has arrived"]);
+    assert_eq!(scene.titles(), ["Received from Bob: thing 7"]);
     assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Open), Some(Deed::Open("/home/a/thing 7".into())));
     scene.desk.closed(Key::Transfer(7));
     assert!(scene.titles().is_empty());
@@ -106,8 +112,8 @@ fn an_offer_that_could_not_be_accepted_is_shown_again_with_the_reason() {
     scene.desk.refused(7, ApiError::new("no-space", "there is not enough room", "make some"));
     let wanted = scene.desk.wanted(scene.now);
     let note = wanted.get(&Key::Transfer(7)).unwrap();
-    assert_eq!(note.title, "thing 7 from Bob was not accepted");
-    assert_eq!(note.body[0], "there is not enough room");
+    assert_eq!(note.title, "The offer was not accepted");
+    assert_eq!(note.body[..2], ["thing 7 (12 files, 1000 B) from Bob", "there is not enough room"]);
     assert_eq!(note.actions, [Action::Accept, Action::Decline]);
 }
 
@@ -116,14 +122,17 @@ fn many_offers_are_few_notifications_and_the_next_one_moves_up() {
     let mut scene = Scene::new();
     (1..=100).for_each(|id| scene.incoming(id, State::Offered));
     let titles = scene.titles();
-    assert_eq!((titles.len(), titles.last().unwrap().as_str()), (4, "97 more offers wait"));
+    assert_eq!((titles.len(), titles.last().unwrap().as_str()), (4, "97 more offers wait: Bob: thing 4 (1000 B)"));
     scene.incoming(2, State::Elsewhere);
     let titles = scene.titles();
-    assert_eq!((titles[2].as_str(), titles[3].as_str()), ("Bob wants to send you thing 4", "96 more offers wait"));
+    assert_eq!(
+        (titles[2].as_str(), titles[3].as_str()),
+        ("Bob wants to send you files: thing 4", "96 more offers wait: Bob: thing 5 (1000 B)")
+    );
     scene.desk.closed(Key::Offers);
     assert_eq!(scene.titles().len(), 3, "who closes the summary has seen what is in it");
     scene.incoming(101, State::Offered);
-    assert_eq!(scene.titles()[3], "One more offer waits");
+    assert_eq!(scene.titles()[3], "One more offer waits: Bob: thing 101 (1000 B)");
 }
 
 #[test]
@@ -139,7 +148,7 @@ fn what_the_person_closes_stays_closed() {
     scene.desk.closed(Key::Transfer(1));
     assert!(scene.titles().is_empty());
     scene.incoming(1, State::Failed);
-    assert_eq!(scene.titles(), ["thing 1 from Bob has failed"], "its end is told all the same");
+    assert_eq!(scene.titles(), ["Receiving from Bob has failed: thing 1"], "its end is told all the same");
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn many_ends_at_once_are_counted_together() {
     assert_eq!((all.title.as_str(), all.body[0].as_str()), ("6 more transfers have ended", "5 went well, 1 did not"));
     scene.now += BURST;
     scene.incoming(11, State::Done);
-    assert!(scene.titles().contains(&"thing 11 from Bob has arrived".to_owned()));
+    assert!(scene.titles().contains(&"Received from Bob: thing 11".to_owned()));
 }
 
 #[test]
@@ -189,10 +198,10 @@ fn an_open_offer_that_has_vanished_from_the_list_is_not_shown_any_more() {
 fn senders_learn_how_it_ended_and_nothing_of_what_they_did_themselves() {
     let mut scene = Scene::new();
     let ends = [
-        (State::Done, "Bob has received thing 1"),
-        (State::Failed, "Sending thing 1 to Bob has failed"),
-        (State::Declined, "Bob has declined thing 1"),
-        (State::Expired, "Bob has not taken thing 1 in time"),
+        (State::Done, "Bob has received: thing 1"),
+        (State::Failed, "Sending to Bob has failed: thing 1"),
+        (State::Declined, "Bob has declined: thing 1"),
+        (State::Expired, "Bob did not answer in time: thing 1"),
     ];
     for (end, title) in ends {
         let mut scene = Scene::new();
@@ -208,7 +217,7 @@ fn senders_learn_how_it_ended_and_nothing_of_what_they_did_themselves() {
     assert!(scene.titles().is_empty());
     scene.outgoing(3, State::Sending);
     scene.outgoing(3, State::Cancelled);
-    assert_eq!(scene.titles(), ["Sending thing 3 to Bob was cancelled"]);
+    assert_eq!(scene.titles(), ["Sending to Bob was cancelled: thing 3"]);
 }
 
 fn key(contact: Option<&str>, first: bool, blocked: bool, text: &str) -> NewKey {
@@ -224,7 +233,7 @@ fn new_keys_of_devices_are_loud_and_bounded() {
     let wanted = scene.desk.wanted(scene.now);
     let note = wanted.get(&Key::Devices).unwrap();
     assert_eq!(note.urgency, crate::note::Urgency::Critical);
-    assert_eq!((note.title.as_str(), note.body[2].as_str()), ("Keys of 50 devices are new", "device 50 <b>"));
+    assert_eq!((note.title.as_str(), note.body[2].as_str()), ("50 devices have new keys", "device 50 <b>"));
     scene.desk.closed(Key::Devices);
     assert!(scene.desk.wanted(scene.now).is_empty());
 }
@@ -238,8 +247,8 @@ fn only_a_key_beside_others_or_a_blocked_one_is_loud() {
     assert_eq!(wanted.values().map(|note| note.urgency).collect::<Vec<_>>(), [crate::note::Urgency::Low]);
     scene.desk.closed(Key::FirstDevice);
     scene.desk.device(key(bob, false, true, ""));
-    assert_eq!(scene.titles(), ["A device of Bob was blocked: its key is not verified"]);
     let wanted = scene.desk.wanted(scene.now);
+    assert_eq!(wanted[&Key::Devices].title, "A device of Bob was blocked");
     assert_eq!(wanted[&Key::Devices].body[1], "xbtctl contacts verify bob@example.org");
 }
 

@@ -14,7 +14,11 @@ fn an_offer_is_accepted_by_a_click_and_its_progress_and_its_end_are_shown() {
     let desktop = Desktop::new(&stage.folder().join("desktop"));
     let _notifier = desktop.notifier(&bob);
     alice.ctl.send(&jid("bob"), &stage.tree("holiday <b>& more", 12, 16 * MIB));
-    let offer = desktop.tells(&["Alice wants to send you holiday <b>& more", "12 files, 16.0 MiB", "alice@localhost"]);
+    let offer = desktop.tells(&[
+        "Alice wants to send you files",
+        "holiday &lt;b&gt;&amp; more (12 files, 16.0 MiB)",
+        "alice@localhost",
+    ]);
     for part in [
         "\"accept\"",
         "\"Accept\"",
@@ -30,11 +34,12 @@ fn an_offer_is_accepted_by_a_click_and_its_progress_and_its_end_are_shown() {
     desktop.picture("notification-offer");
     let got = bob.ctl.offer("holiday <b>& more");
     desktop.presses("Accept");
-    let progress = desktop.tells(&["Receiving holiday <b>& more from Alice", "\"value\""]);
+    let progress = desktop.tells(&["Receiving from Alice", "holiday &lt;b&gt;&amp; more", "\"value\""]);
     assert!(progress.contains("of 16.0 MiB"), "{progress}");
     desktop.picture("notification-progress");
     bob.ctl.reaches(got, "done");
-    let done = desktop.tells(&["holiday <b>& more from Alice has arrived", "\"transfer.complete\"", "Open folder"]);
+    let done =
+        desktop.tells(&["Received from Alice", "holiday &lt;b&gt;&amp; more", "\"transfer.complete\"", "Open folder"]);
     assert!(!done.contains("uint32 0\n"), "it takes the place of the progress: {done}");
     let updates = desktop.told().iter().filter(|call| call.contains("Receiving")).count();
     assert!((2..=12).contains(&updates), "eight seconds, one update a second at most: {updates}");
@@ -51,19 +56,19 @@ fn an_offer_is_declined_by_a_click_and_the_sender_is_told() {
     let senders = Desktop::new(&stage.folder().join("senders desktop"));
     let _notifiers = (desktop.notifier(&bob), senders.notifier(&alice));
     let sent = alice.ctl.send(&jid("bob"), &stage.file("small.bin", MIB));
-    desktop.tells(&["Alice wants to send you small.bin"]);
+    desktop.tells(&["Alice wants to send you a file", "small.bin (1 file, 1.0 MiB)"]);
     desktop.presses("Decline");
     alice.ctl.reaches(sent, "declined");
-    senders.tells(&["Bob has declined small.bin"]);
+    senders.tells(&["Bob has declined", "small.bin"]);
     desktop.shows(0);
     // What goes well is told at both ends.
     let sent = alice.ctl.send(&jid("bob"), &stage.file("other.bin", MIB));
-    desktop.tells(&["Alice wants to send you other.bin"]);
+    desktop.tells(&["Alice wants to send you a file", "other.bin"]);
     desktop.presses("Accept");
     alice.ctl.reaches(sent, "done");
-    senders.tells(&["Bob has received other.bin"]);
-    desktop.tells(&["other.bin from Alice has arrived"]);
-    assert!(!desktop.calls().contains("Receiving other.bin"), "too short for a progress notification");
+    senders.tells(&["Bob has received", "other.bin"]);
+    desktop.tells(&["Received from Alice", "other.bin"]);
+    assert!(!desktop.calls().contains("Receiving from"), "too short for a progress notification");
 }
 
 #[test]
@@ -92,12 +97,12 @@ fn notifications_outlive_their_server_and_the_daemon_and_old_ones_are_not_told_a
     assert_eq!(opened(&desktop), 2, "the same offer is not told again");
     desktop.presses("Accept");
     bob.ctl.reaches(open, "done");
-    desktop.tells(&["open.bin from Alice has arrived"]);
+    desktop.tells(&["Received from Alice", "open.bin"]);
     assert!(!desktop.calls().contains("early.bin"), "{}", desktop.calls());
     // A second one has nothing to do, and what waits for an answer goes with us.
     assert!(desktop.notifier(&bob).ends_within(wait::SOON).success());
     alice.ctl.send(&jid("bob"), &stage.file("last.bin", MIB));
-    desktop.tells(&["Alice wants to send you last.bin"]);
+    desktop.tells(&["Alice wants to send you a file", "last.bin"]);
     assert!(notifier.terminate(wait::SOON).success());
     wait::until("the offer is gone from the screen", wait::SOON, || (desktop.count()? <= 1).then_some(()));
 }
