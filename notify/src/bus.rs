@@ -142,6 +142,7 @@ impl Bus {
     pub async fn show(&self, note: &Note, replaces: u32, abilities: Abilities) -> zbus::Result<u32> {
         let (title, body) = note.text(abilities);
         let keys = note.actions.iter().filter(|_| abilities.actions).flat_map(|action| action.keys());
+        let keys = keys.filter(|(key, _)| abilities.click || *key != "default");
         let actions: Vec<&str> = keys.flat_map(|(key, label)| [*key, *label]).collect();
         let mut hints: HashMap<&str, Variant<'_>> = HashMap::new();
         hints.insert("urgency", note.urgency.number().into());

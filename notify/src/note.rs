@@ -106,16 +106,24 @@ pub struct Abilities {
     pub body: bool,
     /// Shows how far something is beside its text, not in place of it.
     pub gauge: bool,
+    /// Takes a click on the notification for the action `default`, and draws no button for it.
+    pub click: bool,
 }
 
-/// The server of Xfce (seen with 0.7.3) shows a bar alone, and not of what.
-const GAUGE_ONLY: &str = "Xfce Notify Daemon";
+/// The server of Xfce (seen with 0.7.3) shows a bar alone, and not of what; and a second button for `default`.
+const XFCE: &str = "Xfce Notify Daemon";
 
 impl Abilities {
     /// From the words of the server and its name.
     pub fn from_words(words: &[String], name: &str) -> Self {
         let has = |word: &str| words.iter().any(|one| one == word);
-        Self { actions: has("actions"), markup: has("body-markup"), body: has("body"), gauge: name != GAUGE_ONLY }
+        Self {
+            actions: has("actions"),
+            markup: has("body-markup"),
+            body: has("body"),
+            gauge: name != XFCE,
+            click: name != XFCE,
+        }
     }
 }
 
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn text_of_other_people_is_never_markup() {
-        let all = Abilities { actions: true, markup: true, body: true, gauge: true };
+        let all = Abilities { actions: true, markup: true, body: true, gauge: true, click: true };
         let (title, body) = note().text(all);
         assert_eq!(title, "Bob <b> wants", "titles are plain text everywhere");
         assert_eq!(body, "&lt;a href=&quot;x&quot;&gt;A &amp; B&lt;/a&gt;\nsecond");
@@ -181,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_server_without_buttons_or_bodies_still_tells_all_that_matters() {
-        let (_, body) = note().text(Abilities { actions: false, markup: false, body: true, gauge: true });
+        let (_, body) = note().text(Abilities { actions: false, markup: false, body: true, gauge: true, click: true });
         assert!(body.ends_with("\nxbtctl accept 7"), "{body}");
         let (title, body) = note().text(Abilities::default());
         assert_eq!((title.as_str(), body.as_str()), ("Bob <b> wants: <a href=\"x\">A & B</a>", ""));

@@ -99,16 +99,17 @@ pub fn offers(count: usize, some: &[(&Transfer, &str)]) -> Note {
 /// How far an incoming transfer is.
 pub fn progress(transfer: &Transfer, who: &str) -> Note {
     let done = percent(transfer);
-    let mut how = format!("{done}%, {} of {}", size(transfer.done_bytes), size(transfer.size));
+    let how = format!("{done}%, {} of {}", size(transfer.done_bytes), size(transfer.size));
+    let mut speed = String::new();
     if transfer.rate > 0 {
-        how += &format!(", {}", rate(transfer.rate));
+        let left = transfer.eta_s.map(|seconds| format!(", {} left", duration(seconds))).unwrap_or_default();
+        speed = format!("{}{left}", rate(transfer.rate));
     }
-    let left = transfer.eta_s.filter(|_| transfer.rate > 0).map(|seconds| format!("{} left", duration(seconds)));
     Note {
         urgency: Urgency::Low,
         value: Some(u8::try_from(done).unwrap_or(100)),
         stays: true,
-        ..plain(format!("Receiving from {}", name(who)), vec![name(&transfer.name), how, left.unwrap_or_default()])
+        ..plain(format!("Receiving from {}", name(who)), vec![name(&transfer.name), how, speed])
     }
 }
 
@@ -196,7 +197,7 @@ pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
 /// The first key of a contact: nothing has changed, but from now on a change will be noticed.
 pub fn first_device(contact: &str, who: &str) -> Note {
     let body = vec![
-        "Another key than this one will be told loudly. To be sure of it, compare it once:".to_owned(),
+        "The key of this device is remembered. To be sure of it, compare it once:".to_owned(),
         format!("xbtctl contacts verify {}", name(contact)),
     ];
     let title = format!("First transfer with {}", name(who));
