@@ -67,7 +67,7 @@ impl Bus {
     pub async fn open() -> Result<Self, BusError> {
         let built = connection::Builder::session().method_timeout(TIMEOUT).build().await;
         let connection = built.map_err(BusError::Session)?;
-        match connection.request_name_with_flags(OWN_NAME, RequestNameFlags::DO_NOT_QUEUE.into()).await {
+        match connection.request_name_with_flags(OWN_NAME, RequestNameFlags::DO_NOT_QUEUE).await {
             Ok(_) => {}
             Err(zbus::Error::NameTaken) => return Err(BusError::Second),
             Err(error) => return Err(BusError::Session(error)),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -12,6 +12,9 @@ use crate::desk::NewKey;
 
 /// Between two attempts to reach the daemon.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// Between two looks at the contacts, whose presence changes far more often than their names.
+const NAMES: Duration = Duration::from_secs(10);
 
 /// Most pages of transfers that are looked at, of a thousand each.
 const MOST_PAGES: usize = 10;
@@ -64,12 +67,15 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
         return Ok(Over);
     }
     let mut names_changed = true;
+    let mut named: Option<Instant> = None;
     let mut look = true;
     loop {
-        if std::mem::take(&mut names_changed) {
+        if names_changed && named.is_none_or(|at| at.elapsed() >= NAMES) {
+            names_changed = false;
+            named = Some(Instant::now());
             let contacts = client.contacts().await?;
-            let named = contacts.into_iter().filter_map(|contact| Some((contact.jid, contact.name?)));
-            let names = named.filter(|(_, name)| !name.trim().is_empty()).collect();
+            let names = contacts.into_iter().filter_map(|contact| Some((contact.jid, contact.name?)));
+            let names = names.filter(|(_, name)| !name.trim().is_empty()).collect();
             if sender.send(News::Names(names)).await.is_err() {
                 return Ok(Over);
             }
