@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::daemon::Daemon;
 use crate::process::{Launch, Process, path, read_log};
 use crate::{programs, wait};
@@ -80,7 +78,7 @@ impl Desktop {
              icon_theme = Adwaita\nenable_recursive_icon_lookup = true\nmin_icon_size = 32\nmax_icon_size = 32\nnotification_limit = 12\ncorner_radius = 6\nframe_width = 1\ngap_size = 6\nword_wrap = true\nellipsize = end\n\
              dmenu = /bin/sh {}\nmouse_left_click = do_action\nmouse_right_click = close_current\n\
              [first_key]\ncategory = device.added\nmsg_urgency = low\nskip_display = true\n\
-             [urgency_critical]\nbackground = \"#7a1020\"\nforeground = \"#ffffff\"\n",
+             [urgency_normal]\ntimeout = 0\n[urgency_critical]\nbackground = \"#7a1020\"\nforeground = \"#ffffff\"\n",
             menu.display()
         );
         fs::write(&config, text).expect("our own folder");
@@ -190,12 +188,6 @@ impl Desktop {
         let file = Path::new(&folder).join(format!("{name}.png"));
         let file = file.to_str().expect("a path in UTF-8");
         self.says("import", &["-window", "root", file]).expect("import (ImageMagick) takes pictures");
-    }
-
-    /// The history of the notification server.
-    pub fn history(&self) -> Value {
-        let text = self.says("dunstctl", &["history"]).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
     }
 }
 
