@@ -6,6 +6,7 @@
 
 mod cli;
 mod crash;
+mod desktop;
 mod devices;
 mod fire;
 mod harness;
@@ -22,5 +23,4 @@ mod setup;
 mod source;
 mod space;
 mod startup;
-mod terminal;
 mod transfer;
