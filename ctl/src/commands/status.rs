@@ -10,7 +10,7 @@ use super::show::field;
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
-use crate::text::{clean, duration, rate};
+use crate::text::{clean, duration, rate, size};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -128,6 +128,16 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     );
     field(out, "rates", &rates)?;
     limit::told(status.limits).map_or(Ok(()), |limits| field(out, "limits", &limits))?;
+    if status.open.contents > 0 {
+        let contents =
+            if status.open.contents == 1 { "1 content".into() } else { format!("{} contents", status.open.contents) };
+        let text = format!(
+            "{contents}, read by {} other programs, {} since the start",
+            status.open.links,
+            size(status.open.uploaded)
+        );
+        field(out, "open", &text)?;
+    }
     let counts = status.counts;
     let numbers = [
         (counts.active, "active"),

@@ -11,6 +11,7 @@ mod fire;
 mod harness;
 mod intruder;
 mod limit;
+mod open;
 mod packaging;
 mod people;
 mod queue;
