@@ -32,6 +32,7 @@ lab: setup ## two people, their routers and servers in networks of their own, by
 
 test: setup ## all tests
 	$(CARGO) build --workspace
+	$(CARGO) build --locked --manifest-path tests/peers/cratetorrent/Cargo.toml --target-dir $(TARGET)/peers
 	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors
