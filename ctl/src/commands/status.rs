@@ -128,13 +128,15 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     );
     field(out, "rates", &rates)?;
     limit::told(status.limits).map_or(Ok(()), |limits| field(out, "limits", &limits))?;
-    if status.open.contents > 0 {
-        let contents =
-            if status.open.contents == 1 { "1 content".into() } else { format!("{} contents", status.open.contents) };
+    let open = status.open;
+    if open.contents > 0 {
+        let contents = if open.contents == 1 { "content" } else { "contents" };
+        let readers = if open.links == 1 { "connection" } else { "connections" };
         let text = format!(
-            "{contents}, read by {} other programs, {} since the start",
-            status.open.links,
-            size(status.open.uploaded)
+            "{} {contents}, read by {} {readers} of other programs; they have got {}",
+            open.contents,
+            open.links,
+            size(open.uploaded)
         );
         field(out, "open", &text)?;
     }
