@@ -36,6 +36,7 @@ pictures: setup ## the terminal pictures of the documents, recorded anew
 
 test: setup ## all tests
 	$(CARGO) build --workspace
+	$(CARGO) build --locked --manifest-path tests/peers/cratetorrent/Cargo.toml --target-dir $(TARGET)/peers
 	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors

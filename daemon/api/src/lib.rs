@@ -27,7 +27,7 @@ pub use limits::{LimitChange, Limits, Priority};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
-pub use status::{Connection, Counts, Hello, Status};
+pub use status::{Connection, Counts, Hello, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
     Why,

@@ -10,6 +10,7 @@ mod convert;
 mod folders;
 mod keep;
 mod network;
+mod open;
 mod paths;
 mod refusals;
 mod relays;
@@ -112,6 +113,8 @@ pub struct Driver {
     told: HashMap<TransferId, usize>,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
+    /// Other programs that read open contents.
+    readers: open::Readers,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -143,6 +146,7 @@ impl Driver {
             again: VecDeque::new(),
             told,
             groups: RandomState::new(),
+            readers: open::Readers::default(),
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -259,6 +263,9 @@ impl Driver {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
             }
+            LinkEvent::Plain { info_hash, stream, remote, reserved, place } => {
+                self.reader_came(info_hash, stream, reserved, place, remote);
+            }
             LinkEvent::CandidatesChanged(candidates) => {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
             }
@@ -271,6 +278,9 @@ impl Driver {
     }
 
     async fn engine_event(&mut self, event: xbt_torrent::Event) {
+        if self.is_of_reader(&event) {
+            return;
+        }
         match convert::kept(&event) {
             Some((content, _)) if !self.domain.has_content(content) => return,
             Some((content, blob)) => {

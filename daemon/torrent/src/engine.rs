@@ -183,7 +183,8 @@ impl Engine {
         self.attach_to(None, key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach`], and the group's limits hold for the link too.
+    /// Like [`Self::attach`], and the group's limits hold for the link too. A group whose links were closed three times
+    /// for wrong data gets no further one to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
     pub fn attach_in_group(
         &self,
         group: Group,
@@ -212,7 +213,7 @@ impl Engine {
                 group: group.map(|group| registry.group(group)),
                 content: registry.content_limits(key),
             };
-            let attach = Attach { tag, stream, reserved, cancel, limits };
+            let attach = Attach { tag, group, stream, reserved, cancel, limits };
             match registry.contents.get(&key) {
                 Some(content) => content.send(Command::Attach(attach)).is_err(),
                 None => true,

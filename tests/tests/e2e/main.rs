@@ -12,6 +12,7 @@ mod fire;
 mod harness;
 mod intruder;
 mod limit;
+mod open;
 mod packaging;
 mod people;
 mod queue;

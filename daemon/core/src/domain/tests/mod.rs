@@ -11,6 +11,7 @@ mod expiry;
 mod hostile;
 mod limits;
 mod link;
+mod open;
 mod pause;
 mod rates;
 mod restart;
