@@ -1,12 +1,13 @@
 //! Numbers and foreign text, for people.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use xbt_api::text::is_plain;
 pub use xbt_api::text::{clean, duration, files, percent, rate, size};
 use xbt_api::{Direction, Transfer, size as written};
 
 /// How many columns of a terminal a text takes (UAX 11).
 pub fn width(text: &str) -> usize {
-    text.width()
+    if is_plain(text) { text.len() } else { text.width() }
 }
 
 /// Cuts text that is wider than `max` columns.

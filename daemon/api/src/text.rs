@@ -5,7 +5,15 @@ use crate::{State, Transfer};
 /// Foreign text made harmless for a terminal or a window: control characters and characters that change the order of others
 /// (bidi controls), or that cannot be seen, become `�`.
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if is_treacherous(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Printable ASCII only, as nearly all text in a long list: nothing to look up for its characters.
+pub fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn is_treacherous(c: char) -> bool {
@@ -21,15 +29,12 @@ pub fn size(bytes: u64) -> String {
     if bytes < 1_024 {
         return format!("{bytes} B");
     }
-    let mut value = bytes as f64 / 1_024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
+    // In whole tenths: a long list has many sizes, and floating point takes its time to print.
+    let tenths = |power: u32| (u128::from(bytes) * 10 + (1 << (10 * power - 1))) >> (10 * power);
     // What would be rounded to 1024.0 is one of the next unit.
-    while value >= 1_023.95 {
-        value /= 1_024.0;
-        unit = units.next();
-    }
-    format!("{value:.1} {}", unit.unwrap_or(&"?"))
+    let fits = (1..).zip(UNITS).map(|(power, unit)| (tenths(power), unit)).find(|(tenths, _)| *tenths < 10_240);
+    let (tenths, unit) = fits.unwrap_or((0, "?"));
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 /// Bytes per second.
@@ -81,6 +86,8 @@ mod tests {
             (1_023, "1023 B"),
             (1_024, "1.0 KiB"),
             (1_288_490_188, "1.2 GiB"),
+            (1_048_524, "1023.9 KiB"),
+            (1_048_525, "1.0 MiB"),
             (1_048_575, "1.0 MiB"),
             (u64::MAX, "16.0 EiB"),
         ] {

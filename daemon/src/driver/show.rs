@@ -55,8 +55,7 @@ impl Driver {
 
     /// The first of the last few transfers that have ended.
     fn oldest_ended_shown(&self, matches: &impl Fn(&&Transfer) -> bool) -> Option<TransferId> {
-        let ended = self.domain.transfers().rev().filter(|t| t.end().is_some()).filter(matches);
-        ended.take(ENDED_SHOWN).last().map(|t| t.id)
+        self.domain.ended().rev().filter(matches).take(ENDED_SHOWN).last().map(|t| t.id)
     }
 
     pub(super) fn show(&self, id: TransferId) -> Result<api::TransferDetails> {

@@ -130,6 +130,7 @@ impl Domain {
         let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
         let mut index = Index::default();
         rows.transfers.iter().filter(|t| ours(&t.account)).for_each(|t| index.add(t));
+        rows.transfers.iter().for_each(|t| index.note_over(t));
         let mut tombstones: Vec<_> = rows.tombstones.into_iter().filter(|t| ours(&t.account)).collect();
         tombstones.sort_by_key(|t| t.at);
         let tombstone_key = |t: &Tombstone| (t.contact.clone(), t.offer, t.direction);

@@ -40,6 +40,11 @@ impl Domain {
         self.transfers.values()
     }
 
+    /// Those that have ended, as [`Self::transfers`].
+    pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
+        self.index.over.iter().filter_map(|id| self.transfers.get(id))
+    }
+
     /// Those with higher numbers than this one; the first number is 1.
     pub fn transfers_after(&self, id: TransferId) -> impl Iterator<Item = &Transfer> {
         self.transfers.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, transfer)| transfer)
