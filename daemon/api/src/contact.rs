@@ -44,6 +44,9 @@ pub struct Device {
     pub trusted: bool,
     /// Whether the person has verified its key.
     pub verified: bool,
+    /// Its key came beside others that were known before, and nobody has looked at it yet (`contact_verify`).
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// Somebody on the roster.

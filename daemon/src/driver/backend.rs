@@ -1,6 +1,6 @@
 //! The driver as the RPC room sees it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,13 +160,20 @@ impl Backend for DriverHandle {
     }
 
     async fn accept(&self, numbers: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>> {
-        let make = dir.is_none();
-        let folder = match dir {
-            Some(dir) => PathBuf::from(dir),
-            None => self.look(|driver| driver.rooms.download_dir.clone()).await?,
+        let ids = ids(numbers);
+        let destinations = match dir {
+            Some(dir) => {
+                let look = move || paths::destination(Path::new(&dir), false);
+                let one = spawn_blocking(look).await.map_err(|_| stopping())?;
+                vec![one; ids.len()]
+            }
+            None => {
+                let which = ids.clone();
+                let folders = self.look(move |driver| driver.folders(&which)).await?;
+                spawn_blocking(move || paths::destinations(folders)).await.map_err(|_| stopping())?
+            }
         };
-        let destination = spawn_blocking(move || paths::destination(&folder, make)).await.map_err(|_| stopping())?;
-        self.change(Command::Accept { ids: ids(numbers), destination }).await
+        self.change(Command::Accept { ids, destinations }).await
     }
 
     async fn decline(&self, numbers: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>> {
@@ -192,7 +199,7 @@ impl Backend for DriverHandle {
 
     async fn limit_all(&self, limits: LimitChange) -> Result<Limits> {
         self.command(Command::LimitAll(views::change(limits))).await?;
-        self.look(|driver| views::limits(driver.domain.settings().limits)).await
+        self.look(|driver| views::limits(driver.domain.pace().limits)).await
     }
 
     async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
@@ -236,7 +243,11 @@ impl Backend for DriverHandle {
 
     async fn contact_verify(&self, jid: String) -> Result<Verification> {
         let jid = self.resolve(jid).await?;
-        self.look(move |driver| driver.verification(&jid)).await?
+        let who = jid.clone();
+        let verification = self.look(move |driver| driver.verification(&who)).await??;
+        // Whoever asked for the numbers has them before their eyes.
+        self.command(Command::DevicesSeen(jid)).await?;
+        Ok(verification)
     }
 
     async fn contact_confirm(&self, jid: String, safety_number: String) -> Result<Contact> {

@@ -1,5 +1,7 @@
 //! Answers to those who look: status, lists, everything about one transfer.
 
+use std::path::PathBuf;
+
 use xbt_api as api;
 use xbt_core::contact::Trust;
 use xbt_core::domain::ContactView;
@@ -7,7 +9,7 @@ use xbt_core::ids::{BareJid, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 
-use super::{Driver, convert, safety, views};
+use super::{Driver, convert, destination, safety, views};
 use crate::xmpp;
 
 /// How many ended transfers a list shows without `all`.
@@ -50,7 +52,7 @@ impl Driver {
         let after = TransferId(query.after_id.unwrap_or(0));
         let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
         let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
-        api::ListPage { transfers, more }
+        api::ListPage { transfers, more, new_keys: self.new_keys() }
     }
 
     /// The first of the last few transfers that have ended.
@@ -144,7 +146,9 @@ impl Driver {
             uptime_s: now.0 / 1000,
             upload_rate: rate(Direction::Out),
             download_rate: rate(Direction::In),
-            limits: views::limits(settings.limits),
+            limits: views::limits(self.domain.pace().limits),
+            pace: Some(views::pace(&self.domain.pace())),
+            new_keys: self.new_keys(),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             counts: self.counts(),
             refused: refused.into_iter().collect(),
@@ -152,6 +156,17 @@ impl Driver {
             network: Some(network),
             folders: None,
         }
+    }
+
+    /// Contacts with keys to look at.
+    fn new_keys(&self) -> Vec<String> {
+        self.domain.unseen_keys().iter().map(ToString::to_string).collect()
+    }
+
+    /// Where the rules have these go that wait for an answer.
+    pub(super) fn folders(&self, ids: &[TransferId]) -> Vec<Option<PathBuf>> {
+        let wall = self.now().wall;
+        ids.iter().map(|id| destination::folder(&self.domain, *id, wall)).collect()
     }
 
     fn counts(&self) -> api::Counts {

@@ -26,7 +26,7 @@ fn refusal(answer: &SessionCommand) -> Option<Condition> {
 fn a_new_device_is_accepted_and_announced_before_verification() {
     let (world, (alice, _), (bob, _)) = offered(1);
     let fingerprint = world.at(alice).settings.fingerprint;
-    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: false };
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: false, blocked: false };
     assert_eq!(world.at(bob).news.iter().filter(|n| **n == news).count(), 1);
     assert_eq!(world.at(bob).store.devices[&(jid("alice"), fingerprint)].trust, Trust::Blind);
 }
@@ -43,7 +43,7 @@ fn after_verification_offers_of_an_unknown_key_are_refused_until_it_is_verified_
     assert_eq!(world.list(bob).len(), 1, "nothing of the new device");
     assert_eq!(world.why(other, sent), Some("refused"));
     let fingerprint = world.at(other).settings.fingerprint;
-    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: true };
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: true, blocked: true };
     assert!(world.at(bob).news.contains(&news));
     verify(&mut world, bob, "alice", other);
     world.restart(other);
