@@ -51,6 +51,8 @@ pub fn status() -> Status {
         upload_rate: 1_024,
         download_rate: 0,
         limits: Default::default(),
+        pace: None,
+        new_keys: Vec::new(),
         links: 1,
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),

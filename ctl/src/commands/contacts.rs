@@ -128,7 +128,18 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     // Whom something can be sent to now comes first.
     contacts.sort_by_key(|contact| (!contact.xbt, !contact.online));
     let rows: Vec<_> = contacts.iter().map(row).collect();
-    Ok(table::print(&context.out, &COLUMNS, &rows)?)
+    table::print(&context.out, &COLUMNS, &rows)?;
+    context.out.flush()?;
+    for contact in contacts.iter().filter(|contact| contact.devices.iter().any(|device| device.unseen)) {
+        context.out.note(&new_key(&contact.jid));
+    }
+    Ok(())
+}
+
+/// What a person should do about a key that came beside those known before.
+pub fn new_key(contact: &str) -> String {
+    let contact = clean(contact);
+    format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
 }
 
 /// Whether somebody is there, and can be sent to at once.
@@ -146,9 +157,10 @@ fn row(contact: &Contact) -> [Cell; 9] {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
-    let trust = match contact.trust {
-        Trust::Verified => Cell::new("verified").tone(Tone::Good),
-        Trust::Blind => Cell::new("blind"),
+    let trust = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
+        (true, _) => Cell::new("NEW KEY").tone(Tone::Bad),
+        (false, Trust::Verified) => Cell::new("verified").tone(Tone::Good),
+        (false, Trust::Blind) => Cell::new("blind"),
     };
     [
         Cell::new(clean(&contact.jid)),

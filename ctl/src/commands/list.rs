@@ -1,9 +1,10 @@
 //! `xbtctl list [--all] [--in|--out] [--state S]…`
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use xbt_api::{Client, Direction, ListQuery, State, Transfer};
+use xbt_api::{Client, Direction, ListPage, ListQuery, State, Transfer};
 
 use super::Context;
+use super::contacts::new_key;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -54,7 +55,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         (false, false) => None,
     };
     let query = ListQuery { all: args.all, direction, states: args.states, after_id: None, limit: None };
-    let transfers = all_pages(&context.connect().await?, query).await?;
+    let ListPage { transfers, new_keys, .. } = all_pages(&context.connect().await?, query).await?;
     if context.out.json {
         context.out.json_array(&transfers)?;
     } else if transfers.is_empty() {
@@ -63,17 +64,22 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let clock = Clock::new(false);
         let rows: Vec<_> = transfers.iter().map(|transfer| row(transfer, &clock)).collect();
         table::print(&context.out, &COLUMNS, &rows)?;
+        context.out.flush()?;
+    }
+    if !context.out.json {
+        new_keys.iter().for_each(|contact| context.out.note(&new_key(contact)));
     }
     Ok(())
 }
 
 /// Every page of an answer.
-pub async fn all_pages(client: &Client, mut query: ListQuery) -> Result<Vec<Transfer>, Failure> {
-    let mut all = Vec::new();
+pub async fn all_pages(client: &Client, mut query: ListQuery) -> Result<ListPage, Failure> {
+    let mut all = ListPage::default();
     loop {
         let page = client.list(query.clone()).await?;
         let last = page.transfers.last().map(|transfer| transfer.id);
-        all.extend(page.transfers);
+        all.transfers.extend(page.transfers);
+        all.new_keys = page.new_keys;
         // Each page must lead further, or a faulty daemon would keep us here for ever.
         match last {
             Some(last) if page.more && query.after_id.is_none_or(|before| before < last) => query.after_id = Some(last),

@@ -26,6 +26,7 @@ pub struct World {
     pub transfers: Vec<Transfer>,
     pub events: Vec<Event>,
     pub sent: Vec<SendRequest>,
+    pub new_keys: Vec<String>,
     pub accepted_into: Option<String>,
     pub limited: Option<(LimitChange, Option<Priority>)>,
     /// How each send ends, at once; `None`: it stays queued.
@@ -157,6 +158,8 @@ impl Xbt for FakeDaemon {
             upload_rate: 1_024,
             download_rate: 0,
             limits: Default::default(),
+pace: None,
+            new_keys: self.world.lock().unwrap().new_keys.clone(),
             links: 1,
             counts: Counts { total: 3, active: 1, ..Counts::default() },
             refused: Default::default(),
@@ -196,7 +199,7 @@ impl Xbt for FakeDaemon {
         let page = world.page.unwrap_or(1_000);
         let more = transfers.len() > page;
         transfers.truncate(page);
-        Ok(ListPage { transfers, more })
+        Ok(ListPage { transfers, more, new_keys: world.new_keys.clone() })
     }
 
     async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {

@@ -131,7 +131,7 @@ async fn look(client: Client, sender: mpsc::Sender<News>) {
 fn list_all(client: Client, sender: mpsc::Sender<News>) {
     tokio::spawn(async move {
         let transfers = list::all_pages(&client, ListQuery::default()).await;
-        let _ = sender.send(transfers.map(|transfers| Some(Input::Transfers(transfers)))).await;
+        let _ = sender.send(transfers.map(|page| Some(Input::Transfers(page.transfers)))).await;
     });
 }
 

@@ -151,6 +151,8 @@ impl Backend for Fake {
             upload_rate: 0,
             download_rate: 0,
             limits: Default::default(),
+            pace: Some(xbt_api::Pace { by: xbt_api::LimitsBy::Configuration, schedule: None, until: None }),
+            new_keys: Vec::new(),
             links: 0,
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
@@ -179,7 +181,8 @@ impl Backend for Fake {
         let transfers = self.transfers.lock().unwrap();
         let after = query.after_id.unwrap_or(0);
         let matching: Vec<_> = transfers.iter().filter(|transfer| transfer.id > after).cloned().collect();
-        Ok(ListPage { more: matching.len() > limit, transfers: matching.into_iter().take(limit).collect() })
+        let more = matching.len() > limit;
+        Ok(ListPage { more, transfers: matching.into_iter().take(limit).collect(), new_keys: Vec::new() })
     }
 
     async fn show(&self, id: u64) -> Result<TransferDetails, ApiError> {
