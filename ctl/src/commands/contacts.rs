@@ -191,7 +191,7 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
         let question = format!(
-            "Compare {} by voice or face to face. Does your contact see the same number there?",
+            "Call each other or meet, and read {} aloud. Does your contact have the same number there?",
             clean(&device.safety_number)
         );
         if ask::yes(&question).await? {
@@ -210,10 +210,23 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
     field(out, "trust", verification.trust.as_str())?;
     field(out, "own key", &clean(&verification.own_fingerprint))?;
     for device in &verification.devices {
-        let verified = if device.verified { " (verified)" } else { "" };
-        field(out, "device", &format!("{}{verified}", clean(&device.resource)))?;
+        let (how, tone) = match (device.verified, device.blocked, device.unseen) {
+            (true, _, _) => ("verified", Tone::Good),
+            (false, true, _) => ("NEW KEY, blocked until you verify it", Tone::Bad),
+            (false, false, true) => ("NEW KEY, not verified", Tone::Bad),
+            (false, false, false) => ("not verified", Tone::Attention),
+        };
+        let resource = if device.resource.is_empty() { "not seen lately".to_owned() } else { clean(&device.resource) };
+        field(out, "device", &format!("{resource} ({})", out.paint(tone, how)))?;
         field(out, "their key", &clean(&device.fingerprint))?;
         field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    if verification.devices.iter().any(|device| !device.verified) {
+        let jid = clean(&verification.jid);
+        out.note(&format!(
+            "{jid} sees the same number with 'xbtctl contacts verify' for you, if nobody stands between you"
+        ));
+    }
+    Ok(())
 }

@@ -158,7 +158,7 @@ impl Xbt for FakeDaemon {
             upload_rate: 1_024,
             download_rate: 0,
             limits: Default::default(),
-pace: None,
+            pace: None,
             new_keys: self.world.lock().unwrap().new_keys.clone(),
             links: 1,
             counts: Counts { total: 3, active: 1, ..Counts::default() },
@@ -313,6 +313,8 @@ pace: None,
             fingerprint: "cd".repeat(32),
             safety_number: "12345 67890".into(),
             verified: false,
+            blocked: false,
+            unseen: false,
         };
         Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Blind })
     }

@@ -84,10 +84,16 @@ pub struct DeviceVerification {
     pub resource: String,
     /// Its key, 64 hex digits.
     pub fingerprint: String,
-    /// The same on both devices if nobody stands between: groups of digits.
+    /// The same on both devices if nobody stands between: eight groups of five digits.
     pub safety_number: String,
     /// Whether the person has verified the key.
     pub verified: bool,
+    /// Whether it is blocked, because it came after the contact was verified.
+    #[serde(default)]
+    pub blocked: bool,
+    /// Whether it came beside others that were known before, and nobody had looked at it until now.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// What two people compare, by voice or face to face.

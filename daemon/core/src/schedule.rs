@@ -44,7 +44,9 @@ pub fn standing(schedules: &[Schedule], now: Wall, zone: Zone) -> Standing {
     let (day, of_day) = (local.div_euclid(DAY_MS), local.rem_euclid(DAY_MS));
     let schedule = holds(schedules, day, of_day / MINUTE_MS);
     let mut edges: Vec<(i64, i64)> = (0..=8)
-        .flat_map(|ahead| schedules.iter().flat_map(move |s| [(day + ahead, s.from.into()), (day + ahead, s.to.into())]))
+        .flat_map(|ahead| {
+            schedules.iter().flat_map(move |s| [(day + ahead, s.from.into()), (day + ahead, s.to.into())])
+        })
         .map(|(day, minute): (i64, i64)| (day + minute / i64::from(DAY), minute % i64::from(DAY)))
         .filter(|(day, minute)| day * DAY_MS + minute * MINUTE_MS > local)
         .collect();

@@ -285,8 +285,7 @@ impl<'d> Entry<'d> {
         if !digits(hours) || !digits(minutes) {
             return Err(wrong());
         }
-        let (hours, minutes): (u16, u16) =
-            (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+        let (hours, minutes): (u16, u16) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
         let time = hours * 60 + minutes;
         if minutes < 60 && time <= DAY { Ok(time) } else { Err(wrong()) }
     }

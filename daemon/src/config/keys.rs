@@ -202,7 +202,11 @@ pub(super) const SECTIONS: &[Section] = &[
                  said; \"never\": decline at once.",
             ),
             key("max_size", Optional("\"10 GiB\""), "Larger offers are asked about."),
-            key("download_dir", Optional("\"~/Pictures/{contact}\""), "What they send goes here; with words in braces, as in [files]."),
+            key(
+                "download_dir",
+                Optional("\"~/Pictures/{contact}\""),
+                "What they send goes here; with words in braces, as in [files].",
+            ),
         ],
     },
     Section {
@@ -230,19 +234,19 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "hooks",
         repeated: false,
         doc: "Commands of yours: a program and its arguments. No shell sees them; the facts are in the environment (XBT_EVENT,\n\
-              XBT_ID, XBT_CONTACT, XBT_NAME, XBT_PATH and more, see xbtd.toml(5)). At most four run at a time.",
+              XBT_ID, XBT_CONTACT, XBT_NAME, XBT_PATH and more: docs/configuration.md). At most four run at a time.",
         keys: &[
-            key(
-                "on_offer",
-                Optional("[\"~/bin/xbt-offer\"]"),
-                "Run once for each offer that no rule declines.",
-            ),
+            key("on_offer", Optional("[\"~/bin/xbt-offer\"]"), "Run once for each offer that no rule declines."),
             key(
                 "on_complete",
                 Optional("[\"~/bin/xbt-complete\", \"--quiet\"]"),
                 "Run for each transfer that is done, sent or received; again if the daemon was ended meanwhile.",
             ),
-            key("timeout", Default("\"30 s\""), "The time that each has; then it is killed, with all that it started. At most \"1 h\"."),
+            key(
+                "timeout",
+                Default("\"30 s\""),
+                "The time that each has; then it is killed, with all that it started. At most \"1 h\".",
+            ),
         ],
     },
 ];

@@ -234,7 +234,8 @@ fn automatic(config: &Config) -> Option<String> {
     let hooks = [&config.hooks.on_offer, &config.hooks.on_complete].into_iter().flatten().count();
     let counts = [(config.rules.len(), "rule"), (config.schedules.len(), "schedule"), (hooks, "command")];
     let told = counts.into_iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = told.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" })).collect();
+    let told: Vec<_> =
+        told.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" })).collect();
     (!told.is_empty()).then(|| told.join(", "))
 }
 

@@ -67,7 +67,12 @@ impl Paths {
             let hint = "set `socket` in [files] to a shorter path";
             return Err(ConfigError::new("socket-path-too-long", what, hint));
         }
-        Ok(Self { state_dir, socket, download_dir: PathBuf::from(files.download_dir.above()), spool: state_home.join("xbt/spool") })
+        Ok(Self {
+            state_dir,
+            socket,
+            download_dir: PathBuf::from(files.download_dir.above()),
+            spool: state_home.join("xbt/spool"),
+        })
     }
 
     /// Makes the state directory and the socket's directory, readable by nobody else (0700), where they are missing.

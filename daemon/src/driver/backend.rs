@@ -244,7 +244,8 @@ impl Backend for DriverHandle {
     async fn contact_verify(&self, jid: String) -> Result<Verification> {
         let jid = self.resolve(jid).await?;
         let who = jid.clone();
-        let verification = self.look(move |driver| driver.verification(&who)).await??;
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let verification = spawn_blocking(move || keys.verification()).await.map_err(|_| stopping())?;
         // Whoever asked for the numbers has them before their eyes.
         self.command(Command::DevicesSeen(jid)).await?;
         Ok(verification)
@@ -253,7 +254,9 @@ impl Backend for DriverHandle {
     async fn contact_confirm(&self, jid: String, safety_number: String) -> Result<Contact> {
         let contact = self.resolve(jid).await?;
         let who = contact.clone();
-        let fingerprint = self.look(move |driver| driver.device_with(&who, &safety_number)).await??;
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let find = move || keys.device_with(&safety_number);
+        let fingerprint = spawn_blocking(find).await.map_err(|_| stopping())??;
         self.command(Command::DeviceVerified { contact: contact.clone(), fingerprint }).await?;
         self.contact(contact).await
     }

@@ -20,9 +20,10 @@ pub(crate) fn facts(domain: &Domain, transfer: &Transfer, hook: Hook, socket: &P
     let known = domain.contact_of(&transfer.contact);
     let name = known.as_ref().and_then(|known| known.contact.name.as_deref()).unwrap_or_default();
     let peer = transfer.peer().map(|peer| peer.fingerprint);
-    let verified = known.iter().flat_map(|known| &known.devices).any(|known| {
-        Some(known.device.fingerprint) == peer && known.device.trust == Trust::Verified
-    });
+    let verified = known
+        .iter()
+        .flat_map(|known| &known.devices)
+        .any(|known| Some(known.device.fingerprint) == peer && known.device.trust == Trust::Verified);
     let (size, files) = transfer.facts.as_ref().map_or((0, 0), |facts| (facts.size, facts.files));
     let accept = match hook {
         Hook::Offer => domain.ruled(&transfer.contact, transfer.facts.as_ref()).as_str(),

@@ -165,7 +165,8 @@ async fn run(job: Job) -> Result<(), String> {
 
 fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
     env::vars_os().filter(|(name, _)| {
-        name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_"))
+        name.to_str()
+            .is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_"))
     })
 }
 

@@ -25,7 +25,9 @@ fn command(path: &Path) -> Vec<Value> {
 
 /// What a script wrote, once it is whole.
 fn written(path: &Path) -> String {
-    wait::until("the command has written", wait::SOON, || fs::read_to_string(path).ok().filter(|text| text.ends_with("END\n")))
+    wait::until("the command has written", wait::SOON, || {
+        fs::read_to_string(path).ok().filter(|text| text.ends_with("END\n"))
+    })
 }
 
 fn history(daemon: &Daemon, transfer: u64) -> Vec<String> {
@@ -40,7 +42,10 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
     let alice = stage.online("alice");
     let mut bob = stage.person("bob").with("files.download_dir", "~/Downloads/{contact}/{date}");
     bob.add("rule", &[("contact", vec![jid("dave")].into()), ("accept", "never".into())]);
-    bob.add("rule", &[("contact", vec![jid("alice")].into()), ("accept", "always".into()), ("max_size", "2 MiB".into())]);
+    bob.add(
+        "rule",
+        &[("contact", vec![jid("alice")].into()), ("accept", "always".into()), ("max_size", "2 MiB".into())],
+    );
     let mut bob = bob.online();
     alice.ctl.sees(&jid("bob"));
     let small = alice.ctl.send(&jid("bob"), &stage.file("small.bin", MIB));

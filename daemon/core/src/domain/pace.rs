@@ -54,7 +54,8 @@ impl Domain {
     /// inputs come all the time, so neither a wall clock that jumps nor a computer that slept is noticed late.
     pub(super) fn keep_pace(&mut self) {
         let (wall, zone) = (self.now.wall, self.now.zone);
-        let stands = |(from, to, then): (Wall, Wall, Zone)| (from..to).contains(&wall) && then.offset_s == zone.offset_s;
+        let stands =
+            |(from, to, then): (Wall, Wall, Zone)| (from..to).contains(&wall) && then.offset_s == zone.offset_s;
         if self.settings.schedules.is_empty() || self.pace.span.is_some_and(stands) {
             return;
         }

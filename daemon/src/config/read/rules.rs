@@ -27,8 +27,7 @@ impl<'d> Reader<'d> {
     }
 
     fn rule(&self, row: &Row<'d>) -> Result<Rule, ConfigError> {
-        const WORDS: [(&str, Accept); 3] =
-            [("always", Accept::Always), ("ask", Accept::Ask), ("never", Accept::Never)];
+        const WORDS: [(&str, Accept); 3] = [("always", Accept::Always), ("ask", Accept::Ask), ("never", Accept::Never)];
         let rule = Rule {
             who: row.get("contact").map_or(Ok(Vec::new()), |entry| who(&entry))?,
             accept: row.get("accept").map(|entry| entry.word(&WORDS)).transpose()?,
@@ -92,7 +91,9 @@ impl<'d> Reader<'d> {
 fn who(entry: &Entry<'_>) -> Result<Vec<String>, ConfigError> {
     let listed = entry.list()?;
     if listed.is_empty() {
-        return Err(entry.bad("names nobody", "name a contact or group, or leave it out: the rule is for everybody then"));
+        return Err(
+            entry.bad("names nobody", "name a contact or group, or leave it out: the rule is for everybody then")
+        );
     }
     let named = |entry: &Entry<'_>| {
         entry.accept_from().map(|who| match who {
@@ -113,11 +114,11 @@ fn schedule(row: &Row<'_>) -> Result<Schedule, ConfigError> {
     if from == to {
         return Err(row.bad("ends when it begins", "leave `from` and `to` out for the whole day"));
     }
+    let days = row.get("days").map_or(Ok(0x7f), |entry| days(&entry))?;
     let change = RateChange { up: limit("upload_limit")?, down: limit("download_limit")? };
     if change == RateChange::default() {
         return Err(row.bad("limits nothing", "write `upload_limit` or `download_limit` into it; \"0\" means none"));
     }
-    let days = row.get("days").map_or(Ok(0x7f), |entry| days(&entry))?;
     Ok(Schedule { days, from, to, change })
 }
 

@@ -277,6 +277,8 @@ impl Backend for Fake {
                 fingerprint: "cd".repeat(32),
                 safety_number: "12345 67890".into(),
                 verified: false,
+                blocked: false,
+                unseen: false,
             }],
             trust: Trust::Blind,
         })

@@ -132,7 +132,10 @@ fn the_command_for_what_is_done_runs_again_only_if_the_daemon_ended_before_it_ha
     with_hooks(&mut world, bob);
     world.accept(bob, got).unwrap();
     world.settle();
-    assert_eq!((world.at(alice).hooks.clone(), world.at(bob).hooks.clone()), (vec![(sent, Hook::Complete)], vec![(got, Hook::Complete)]));
+    assert_eq!(
+        (world.at(alice).hooks.clone(), world.at(bob).hooks.clone()),
+        (vec![(sent, Hook::Complete)], vec![(got, Hook::Complete)])
+    );
     ended(&mut world, alice, sent, Hook::Complete, Ok(()));
     world.restart(alice);
     world.restart(bob);

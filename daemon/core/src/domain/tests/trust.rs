@@ -53,6 +53,43 @@ fn after_verification_offers_of_an_unknown_key_are_refused_until_it_is_verified_
 }
 
 #[test]
+fn a_second_key_is_unseen_until_the_person_looks_and_the_first_never_was() {
+    let (mut world, _, (bob, _)) = offered(21);
+    assert!(world.at(bob).domain.unseen_keys().is_empty());
+    let other = world.device("alice", "a2");
+    world.login(other);
+    world.pass(1_000);
+    world.send(other, &["bob"]);
+    world.pass(5_000);
+    let fingerprint = world.at(other).settings.fingerprint;
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: true, blocked: false };
+    assert!(world.at(bob).news.contains(&news));
+    world.restart(bob);
+    assert_eq!(world.at(bob).domain.unseen_keys(), [jid("alice")], "also after a restart");
+    world.command(bob, Command::DevicesSeen(jid("alice"))).unwrap();
+    world.restart(bob);
+    assert!(world.at(bob).domain.unseen_keys().is_empty());
+}
+
+#[test]
+fn a_send_to_a_blocked_key_says_so() {
+    let (mut world, (alice, _), (bob, _)) = offered(22);
+    verify(&mut world, bob, "alice", alice);
+    world.logout(alice);
+    let other = world.device("alice", "a2");
+    world.login(other);
+    world.pass(1_000);
+    world.send(other, &["bob"]);
+    world.pass(5_000);
+    let sent = world.send(bob, &["alice"])[0];
+    world.pass(5_000);
+    assert_eq!(world.why(bob, sent), Some("key-blocked"));
+    verify(&mut world, bob, "alice", other);
+    world.pass(5_000);
+    assert_eq!(world.state(bob, sent), "offered");
+}
+
+#[test]
 fn after_verification_an_unknown_key_gets_no_link_and_has_no_say() {
     let (mut world, (alice, sent), (bob, got)) = offered(3);
     // Alice knows Bob's key from an earlier transfer, and has compared it.
