@@ -18,6 +18,7 @@ pub mod device;
 pub mod disk;
 pub mod lab;
 pub mod net;
+pub mod picture;
 pub mod ports;
 pub mod power;
 pub mod process;
@@ -26,6 +27,7 @@ pub mod prosody;
 pub mod rpc;
 pub mod stage;
 pub mod stranger;
+pub mod terminal;
 pub mod trial;
 pub mod wait;
 
