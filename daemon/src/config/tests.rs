@@ -242,7 +242,7 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
         ("[schedule]", "from = '24:00'"),
         ("[schedule]", "to = '24:01'"),
         ("[schedule]", "to = '12:60'"),
-        ("[schedule]", "upload_limit = '1 GiB'"),
+        ("[schedule]", "upload_limit = '2 M/s'"),
         ("network", "listen = ['0.0.0.0']"),
         ("network", "listen = ['localhost:1']"),
         ("network", "listen = ['224.0.0.1:1']"),
