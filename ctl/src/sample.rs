@@ -74,6 +74,7 @@ pub fn contact(jid: &str, name: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        ruling: None,
         limits: Default::default(),
     }
 }

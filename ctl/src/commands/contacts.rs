@@ -1,7 +1,7 @@
 //! `xbtctl contacts [add|remove|allow|deny|limit|verify JID]`
 
 use serde_json::json;
-use xbt_api::{Client, Contact, Trust, Verification};
+use xbt_api::{Accept, Client, Contact, Trust, Verification};
 
 use super::Context;
 use super::limit;
@@ -11,7 +11,7 @@ use crate::complete;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
-use crate::text::clean;
+use crate::text::{clean, size};
 
 const COLUMNS: [Column; 9] = [
     Column::new("CONTACT").elastic(3),
@@ -142,6 +142,21 @@ pub fn new_key(contact: &str) -> String {
     format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
 }
 
+/// What becomes of their offers, and by which rule.
+fn accepts(contact: &Contact) -> String {
+    let Some(ruling) = &contact.ruling else {
+        return if contact.allowed { "always" } else { "ask" }.to_owned();
+    };
+    let how = match ruling.accept {
+        Accept::Always => format!("up to {}", size(ruling.max_size)),
+        Accept::Ask | Accept::Never => ruling.accept.to_string(),
+    };
+    match ruling.rule {
+        Some(number) => format!("{how} (rule {number})"),
+        None => how,
+    }
+}
+
 /// Whether somebody is there, and can be sent to at once.
 pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     match (contact.online, contact.xbt) {
@@ -168,7 +183,7 @@ fn row(contact: &Contact) -> [Cell; 9] {
         Cell::new(presence).tone(tone),
         Cell::new(devices),
         trust,
-        Cell::new(if contact.allowed { "always" } else { "ask" }),
+        Cell::new(accepts(contact)),
         Cell::new(limit::told(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
         Cell::new(clean(&contact.groups.join(", "))),

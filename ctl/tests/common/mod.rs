@@ -81,6 +81,7 @@ pub fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: true,
+        ruling: None,
         limits: Default::default(),
     }
 }

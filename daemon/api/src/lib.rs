@@ -19,7 +19,7 @@ mod status;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};
-pub use contact::{Contact, Device, DeviceVerification, Subscription, Trust, Verification};
+pub use contact::{Accept, Contact, Device, DeviceVerification, Ruling, Subscription, Trust, Verification};
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
 pub use limits::{LimitChange, Limits, LimitsBy, Pace, Priority};

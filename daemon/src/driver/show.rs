@@ -192,18 +192,18 @@ impl Driver {
     }
 
     pub(super) fn contacts(&self) -> Vec<api::Contact> {
-        self.domain.contacts().iter().map(views::contact).collect()
+        self.domain.contacts().iter().map(|c| views::contact(&self.domain, c)).collect()
     }
 
     /// A contact that is on the roster.
     pub(super) fn listed(&self, jid: &BareJid) -> Option<api::Contact> {
-        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&self.domain, &c))
     }
 
     /// A contact that is on the roster and knows, or is asked, that we want to see its presence.
     pub(super) fn added(&self, jid: &BareJid) -> Option<api::Contact> {
         let asked = |c: &ContactView<'_>| c.contact.listed && (c.contact.ask || c.contact.subscription.sees_contact());
-        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&self.domain, &c))
     }
 
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.

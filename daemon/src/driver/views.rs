@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use xbt_api as api;
 use xbt_core::Domain;
 use xbt_core::contact::Trust;
-use xbt_core::domain::{ContactView, PaceView};
+use xbt_core::domain::{ContactView, PaceView, Ruling};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, Fingerprint};
 use xbt_core::input::Attempt;
 use xbt_core::rate::{Priority, RateChange, RateLimits};
+use xbt_core::rule::Accept;
 use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
 use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
@@ -186,7 +187,7 @@ pub(super) fn new_device(contact: &BareJid, key: Fingerprint, another: bool, blo
 }
 
 /// A contact as it is listed.
-pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
+pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
     let known = view.contact;
     let devices = view.devices.iter().map(|d| api::Device {
         resource: d.device.resource.clone(),
@@ -224,7 +225,21 @@ pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
         devices,
         trust: if known.verified { api::Trust::Verified } else { api::Trust::Blind },
         allowed: known.allowed,
+        ruling: Some(ruling(&domain.ruling(&known.jid))),
         limits: limits(known.limits),
+    }
+}
+
+fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
+    api::Ruling {
+        accept: match ruling.accept {
+            Accept::Always => api::Accept::Always,
+            Accept::Ask => api::Accept::Ask,
+            Accept::Never => api::Accept::Never,
+        },
+        max_size: ruling.max_size,
+        folder: ruling.folder.to_string(),
+        rule: ruling.rule.map(|at| at as u64 + 1),
     }
 }
 

@@ -56,6 +56,15 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
     let [day] = days.as_slice() else { panic!("{days:?}") };
     assert!(day.len() == 10 && day.chars().filter(|c| *c == '-').count() == 2, "{day}");
     assert_eq!(content::names(&person.join(day)), ["small.bin"]);
+    let contacts = bob.ctl.json(&["contacts"]);
+    let ruling = |who: &str| {
+        let mut all = contacts.as_array().into_iter().flatten();
+        all.find(|contact| contact["jid"] == jid(who)).map(|contact| contact["ruling"].clone())
+    };
+    let said = ruling("alice").unwrap();
+    assert_eq!((&said["accept"], &said["rule"], &said["max_size"]), (&"always".into(), &2.into(), &(2 * MIB).into()));
+    assert_eq!(ruling("dave").unwrap()["accept"], "never");
+    assert!(bob.ctl.ok(&["contacts"]).contains("up to 2.0 MiB (rule 2)"));
     let asked = bob.ctl.offer("large.bin");
     assert_eq!(bob.ctl.show(asked)["state"], "offered");
     // Accepted by hand it goes to the same place.

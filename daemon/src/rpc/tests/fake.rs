@@ -102,6 +102,7 @@ fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        ruling: None,
         limits: Default::default(),
     }
 }
