@@ -53,6 +53,7 @@ install-files:
 	install -d $(bin) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
+	install -m 644 docs/configuration.md $(share)/doc/xbt/configuration.md
 	install -d $(units)
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1

@@ -24,7 +24,7 @@ gzip -9n "$root"/usr/share/man/man1/*.1
 mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 install -m 644 config/debian/copyright "$root/usr/share/doc/xbt/copyright"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/xbt/changelog.gz"
-for page in README.md docs/quickstart.md docs/commands.md docs/troubleshooting.md; do
+for page in README.md docs/quickstart.md docs/commands.md docs/configuration.md docs/troubleshooting.md; do
     install -m 644 "$page" "$root/usr/share/doc/xbt/"
 done
 

@@ -290,6 +290,18 @@ async fn a_limit_that_says_nothing_or_could_mean_two_things_is_wrong_usage() {
 }
 
 #[tokio::test]
+async fn a_new_key_is_told_wherever_somebody_may_look_but_not_in_json() {
+    let bench = Bench::new().await;
+    bench.world().new_keys = vec!["bob@example.org".into()];
+    let ran = bench.run(&["status"]).await;
+    assert!(ran.out.contains("NEW KEY:      bob@example.org has a new key"), "{}", ran.out);
+    let ran = bench.run(&["list"]).await;
+    assert!(ran.err.contains("'xbtctl contacts verify bob@example.org'"), "{}", ran.err);
+    let ran = bench.run(&["--json", "list"]).await;
+    assert_eq!(ran.err, "");
+}
+
+#[tokio::test]
 async fn a_contact_is_verified_only_with_the_right_number() {
     let bench = Bench::new().await;
     let ran = bench.run(&["contacts", "verify", "bob@example.org"]).await;

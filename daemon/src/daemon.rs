@@ -89,7 +89,7 @@ impl Daemon {
             advertise: config.network.advertise.clone(),
             session: None,
             ring,
-            download_dir: paths.download_dir.clone(),
+            socket: paths.socket.clone(),
             state_dir: paths.state_dir.clone(),
             spool: paths.spool.clone(),
         };
@@ -166,7 +166,7 @@ impl Daemon {
         };
         if needs_restart(&self.config, &config) {
             tracing::warn!(
-                "the configuration was not taken over: another account or folder, and other addresses or ways to be \
+                "the configuration was not taken over: another account, state or socket, and other addresses or ways to be \
                  reached, need a restart of the daemon"
             );
             return false;
@@ -208,7 +208,8 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
     let lasting = |config: &Config| {
         let network = &config.network;
         let addresses = (network.listen.clone(), network.advertise.clone());
-        (config.account.jid.clone(), config.files.clone(), addresses, network.ways.clone(), network.map_port)
+        let files = (config.files.state_dir.clone(), config.files.socket.clone());
+        (config.account.jid.clone(), files, addresses, network.ways.clone(), network.map_port)
     };
     lasting(old) != lasting(new)
 }
@@ -225,6 +226,8 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         fingerprint,
         accept_from: accept_from.collect(),
         accept_max_size: config.accept.max_size,
+        rules: config.rules.clone(),
+        folder: config.files.download_dir.clone(),
         subscriptions: match config.accept.subscriptions {
             Subscriptions::Added => settings::Subscriptions::Added,
             Subscriptions::Ask => settings::Subscriptions::Ask,
@@ -233,6 +236,8 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         ways: ways(&config.network.ways),
         in_band_max_size: config.network.in_band_max_size,
         limits: RateLimits { up: config.network.upload_limit, down: config.network.download_limit },
+        schedules: config.schedules.clone(),
+        hooks: config.hooks.clone(),
     }
 }
 

@@ -77,6 +77,14 @@ impl Daemon {
         self.write_config();
     }
 
+    /// Adds one of several sections of a name, such as `[[rule]]`, with these keys.
+    pub fn add(&mut self, section: &str, keys: &[(&str, Value)]) {
+        let row: Table = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let all = self.config.entry(section).or_insert_with(|| Value::Array(Vec::new()));
+        all.as_array_mut().expect("this section may stand several times").push(row.into());
+        self.write_config();
+    }
+
     /// Takes a key out of the configuration.
     pub fn unset(&mut self, key: &str) {
         let (section, key) = key.split_once('.').expect("a key is written section.key");

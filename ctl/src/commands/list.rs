@@ -2,9 +2,10 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::task::yield_now;
-use xbt_api::{Client, Direction, ListQuery, State, Transfer};
+use xbt_api::{Client, Direction, ListPage, ListQuery, State, Transfer};
 
 use super::Context;
+use super::contacts::new_key;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -60,25 +61,31 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(context.out.json_array(&all_pages(&client, query).await?)?);
     }
     let clock = Clock::new(false);
-    let mut rows = Vec::new();
-    each_page(&client, query, |page| rows.extend(page.iter().map(|transfer| row(transfer, &clock)))).await?;
+    let (mut rows, mut new_keys) = (Vec::new(), Vec::new());
+    each_page(&client, query, |page| {
+        rows.extend(page.transfers.iter().map(|transfer| row(transfer, &clock)));
+        new_keys = page.new_keys;
+    })
+    .await?;
     if rows.is_empty() {
         context.out.note("no transfers");
     } else {
         table::print(&context.out, &COLUMNS, &rows)?;
+        context.out.flush()?;
     }
+    new_keys.iter().for_each(|contact| context.out.note(&new_key(contact)));
     Ok(())
 }
 
 /// Every page of an answer.
 pub async fn all_pages(client: &Client, query: ListQuery) -> Result<Vec<Transfer>, Failure> {
     let mut all = Vec::new();
-    each_page(client, query, |page| all.extend(page)).await?;
+    each_page(client, query, |page| all.extend(page.transfers)).await?;
     Ok(all)
 }
 
 /// Hands on every page of an answer, each while the daemon works on the next.
-async fn each_page(client: &Client, mut query: ListQuery, mut take: impl FnMut(Vec<Transfer>)) -> Result<(), Failure> {
+async fn each_page(client: &Client, mut query: ListQuery, mut take: impl FnMut(ListPage)) -> Result<(), Failure> {
     let mut page = client.list(query.clone()).await?;
     loop {
         let last = page.transfers.last().map(|transfer| transfer.id);
@@ -86,14 +93,14 @@ async fn each_page(client: &Client, mut query: ListQuery, mut take: impl FnMut(V
             // Each page must lead further, or a faulty daemon would keep us here for ever.
             Some(last) if page.more && query.after_id.is_none_or(|before| before < last) => query.after_id = Some(last),
             Some(_) | None => {
-                take(page.transfers);
+                take(page);
                 return Ok(());
             }
         }
         let taken = async {
             // The connection's task brings the call on its way first.
             yield_now().await;
-            take(page.transfers);
+            take(page);
         };
         let (next, ()) = tokio::join!(client.list(query.clone()), taken);
         page = next?;

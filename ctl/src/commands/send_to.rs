@@ -79,6 +79,7 @@ mod tests {
             devices: Vec::new(),
             trust: Trust::Blind,
             allowed: false,
+            ruling: None,
             limits: Default::default(),
         }
     }

@@ -26,6 +26,7 @@ pub struct World {
     pub transfers: Vec<Transfer>,
     pub events: Vec<Event>,
     pub sent: Vec<SendRequest>,
+    pub new_keys: Vec<String>,
     pub accepted_into: Option<String>,
     pub limited: Option<(LimitChange, Option<Priority>)>,
     /// How each send ends, at once; `None`: it stays queued.
@@ -80,6 +81,7 @@ pub fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: true,
+        ruling: None,
         limits: Default::default(),
     }
 }
@@ -157,6 +159,8 @@ impl Xbt for FakeDaemon {
             upload_rate: 1_024,
             download_rate: 0,
             limits: Default::default(),
+            pace: None,
+            new_keys: self.world.lock().unwrap().new_keys.clone(),
             links: 1,
             open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
             counts: Counts { total: 3, active: 1, ..Counts::default() },
@@ -197,7 +201,7 @@ impl Xbt for FakeDaemon {
         let page = world.page.unwrap_or(1_000);
         let more = transfers.len() > page;
         transfers.truncate(page);
-        Ok(ListPage { transfers, more })
+        Ok(ListPage { transfers, more, new_keys: world.new_keys.clone() })
     }
 
     async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {
@@ -312,6 +316,8 @@ impl Xbt for FakeDaemon {
             fingerprint: "cd".repeat(32),
             safety_number: "12345 67890".into(),
             verified: false,
+            blocked: false,
+            unseen: false,
         };
         Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Blind })
     }

@@ -112,6 +112,8 @@ codes! {
         NOT_SUBSCRIBED = "not-subscribed";
         /// The offer is on its way.
         OFFERING = "offering";
+        /// The contact is verified, and its device has shown a key that is not.
+        KEY_BLOCKED = "key-blocked";
         /// The contact's device does not take the offer now.
         OFFER_REFUSED = "refused";
         /// Others are under way between the same devices; this one's turn comes.

@@ -20,10 +20,10 @@ pub mod text;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};
-pub use contact::{Contact, Device, DeviceVerification, Subscription, Trust, Verification};
+pub use contact::{Accept, Contact, Device, DeviceVerification, Ruling, Subscription, Trust, Verification};
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
-pub use limits::{LimitChange, Limits, Priority};
+pub use limits::{LimitChange, Limits, LimitsBy, Pace, Priority};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;

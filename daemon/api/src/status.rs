@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::{Folders, Network};
 use crate::transfer::wire_words;
-use crate::{ApiError, Limits};
+use crate::{ApiError, Limits, Pace};
 
 /// The answer to the first call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,12 @@ pub struct Status {
     /// For everything together, as they hold now.
     #[serde(default)]
     pub limits: Limits,
+    /// Why the limits are as they are; none from older daemons.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Contacts of whom a key has come beside those known before, until somebody looks at it (`contact_verify`).
+    #[serde(default)]
+    pub new_keys: Vec<String>,
     /// Open links.
     #[serde(default)]
     pub links: u64,

@@ -291,6 +291,9 @@ pub struct ListPage {
     pub transfers: Vec<Transfer>,
     /// There are more: ask again with [`ListQuery::after_id`].
     pub more: bool,
+    /// As [`crate::Status::new_keys`].
+    #[serde(default)]
+    pub new_keys: Vec<String>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use crate::contact::{Contact, Device};
 use crate::fault::Fault;
+use crate::hook::Hook;
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::rate::{Priority, RateLimits};
 use crate::session::SessionCommand;
@@ -173,11 +174,22 @@ pub enum Event {
         contact: BareJid,
         /// Which.
         fingerprint: Fingerprint,
+        /// Another key of the contact was known already.
+        another: bool,
         /// The contact is verified, so the device was blocked.
         blocked: bool,
     },
     /// Somebody asks to see our presence.
     SubscriptionRequested(BareJid),
+    /// The limits for everything together have changed.
+    Limits,
+    /// A command of the person's failed.
+    HookFailed {
+        /// For which transfer it ran.
+        transfer: TransferId,
+        /// Which, and what happened.
+        reason: String,
+    },
 }
 
 /// What a caller gets back.
@@ -204,6 +216,8 @@ pub enum Effect {
     Emit(Event),
     /// For a caller.
     Reply(CallId, Result<Reply, Fault>),
-    /// The standing rules accept this offer: look at the default folder, then issue the `Accept` command.
+    /// The standing rules accept this offer: look at the folder it goes to, then issue the `Accept` command.
     AutoAccept(TransferId),
+    /// Run the person's command; [`crate::input::Input::Hook`] tells how it ended.
+    Hook(TransferId, Hook),
 }

@@ -2,6 +2,7 @@
 
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
+use crate::hook::Hook;
 use crate::ids::{BareJid, ContentId, TransferId};
 use crate::rate::{Priority, RateChange};
 use crate::session::SessionEvent;
@@ -17,6 +18,8 @@ pub struct Destination {
     pub folder: String,
     /// Free bytes for us, or why it cannot be used.
     pub free: Result<u64, Fault>,
+    /// The same for all folders on one disk, where it is known.
+    pub disk: Option<u64>,
 }
 
 /// What is to be sent to whom.
@@ -47,8 +50,8 @@ pub enum Command {
     Accept {
         /// Which.
         ids: Vec<TransferId>,
-        /// Where to.
-        destination: Destination,
+        /// Where to, for each of them.
+        destinations: Vec<Destination>,
     },
     /// Do not take it.
     Decline {
@@ -101,6 +104,8 @@ pub enum Command {
     ContactAllow(BareJid),
     /// Ask about offers again, and do not let it see our presence if it asked to.
     ContactDeny(BareJid),
+    /// The person has looked at the keys of this contact.
+    DevicesSeen(BareJid),
     /// The person compared this device's safety number and it was the same.
     DeviceVerified {
         /// Whose device.
@@ -233,6 +238,15 @@ pub enum Input {
     Torrent(TorrentEvent),
     /// From the link room.
     Link(LinkEvent),
+    /// A command of the person's has ended.
+    Hook {
+        /// For which transfer it ran.
+        transfer: TransferId,
+        /// What it was for.
+        hook: Hook,
+        /// What went wrong, in words that follow the command's name: "took longer than 30 s".
+        outcome: Result<(), String>,
+    },
     /// The moment that [`crate::Domain::next_wake`] named has come.
     Tick,
     /// The configuration was reloaded.

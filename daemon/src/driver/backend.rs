@@ -1,6 +1,6 @@
 //! The driver as the RPC room sees it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,7 +120,8 @@ impl DriverHandle {
     }
 
     async fn contact(&self, jid: BareJid) -> Result<Contact> {
-        let known = self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&c))).await?;
+        let known =
+            self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&driver.domain, &c))).await?;
         known
             .ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
     }
@@ -161,13 +162,20 @@ impl Backend for DriverHandle {
     }
 
     async fn accept(&self, numbers: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>> {
-        let make = dir.is_none();
-        let folder = match dir {
-            Some(dir) => PathBuf::from(dir),
-            None => self.look(|driver| driver.rooms.download_dir.clone()).await?,
+        let ids = ids(numbers);
+        let destinations = match dir {
+            Some(dir) => {
+                let look = move || paths::destination(Path::new(&dir), false);
+                let one = spawn_blocking(look).await.map_err(|_| stopping())?;
+                vec![one; ids.len()]
+            }
+            None => {
+                let which = ids.clone();
+                let folders = self.look(move |driver| driver.folders(&which)).await?;
+                spawn_blocking(move || paths::destinations(folders)).await.map_err(|_| stopping())?
+            }
         };
-        let destination = spawn_blocking(move || paths::destination(&folder, make)).await.map_err(|_| stopping())?;
-        self.change(Command::Accept { ids: ids(numbers), destination }).await
+        self.change(Command::Accept { ids, destinations }).await
     }
 
     async fn decline(&self, numbers: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>> {
@@ -193,7 +201,7 @@ impl Backend for DriverHandle {
 
     async fn limit_all(&self, limits: LimitChange) -> Result<Limits> {
         self.command(Command::LimitAll(views::change(limits))).await?;
-        self.look(|driver| views::limits(driver.domain.settings().limits)).await
+        self.look(|driver| views::limits(driver.domain.pace().limits)).await
     }
 
     async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
@@ -237,13 +245,20 @@ impl Backend for DriverHandle {
 
     async fn contact_verify(&self, jid: String) -> Result<Verification> {
         let jid = self.resolve(jid).await?;
-        self.look(move |driver| driver.verification(&jid)).await?
+        let who = jid.clone();
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let verification = spawn_blocking(move || keys.verification()).await.map_err(|_| stopping())?;
+        // Whoever asked for the numbers has them before their eyes.
+        self.command(Command::DevicesSeen(jid)).await?;
+        Ok(verification)
     }
 
     async fn contact_confirm(&self, jid: String, safety_number: String) -> Result<Contact> {
         let contact = self.resolve(jid).await?;
         let who = contact.clone();
-        let fingerprint = self.look(move |driver| driver.device_with(&who, &safety_number)).await??;
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let find = move || keys.device_with(&safety_number);
+        let fingerprint = spawn_blocking(find).await.map_err(|_| stopping())??;
         self.command(Command::DeviceVerified { contact: contact.clone(), fingerprint }).await?;
         self.contact(contact).await
     }

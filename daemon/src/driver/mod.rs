@@ -7,7 +7,9 @@
 mod backend;
 mod carry;
 mod convert;
+mod destination;
 mod folders;
+mod hook;
 mod keep;
 mod network;
 mod open;
@@ -38,6 +40,7 @@ use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
 use xbt_torrent::{Engine, Group};
 
+use crate::hooks::Hooks;
 use crate::link::{LinkEvent, LinkHandle};
 use crate::mapping::MappingState;
 use crate::rpc::EventRing;
@@ -80,8 +83,8 @@ pub struct Rooms {
     pub session: Option<SessionHandle>,
     /// For those who watch.
     pub ring: Arc<EventRing>,
-    /// Where accepted offers go when the person names no folder.
-    pub download_dir: PathBuf,
+    /// Where the person's commands reach us.
+    pub socket: PathBuf,
     /// Where the store lies.
     pub state_dir: PathBuf,
     /// Where `xbtctl` leaves what it read from its standard input.
@@ -115,6 +118,8 @@ pub struct Driver {
     groups: RandomState,
     /// Other programs that read open contents.
     readers: open::Readers,
+    /// The person's commands that run or wait.
+    hooks: Hooks,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -147,6 +152,7 @@ impl Driver {
             told,
             groups: RandomState::new(),
             readers: open::Readers::default(),
+            hooks: Hooks::default(),
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -179,6 +185,7 @@ impl Driver {
                 Ok(()) = network.changed() => self.network_changed(),
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
+                Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
                 () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
@@ -195,7 +202,8 @@ impl Driver {
     /// Both clocks.
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Now { wall: Wall(i64::try_from(wall).unwrap_or(i64::MAX)), mono: self.mono() }
+        let wall = Wall(i64::try_from(wall).unwrap_or(i64::MAX));
+        Now { wall, mono: self.mono(), zone: destination::zone(wall) }
     }
 
     fn mono(&self) -> Mono {

@@ -1,13 +1,15 @@
 //! Answers to those who look: status, lists, everything about one transfer.
 
+use std::path::PathBuf;
+
 use xbt_api as api;
-use xbt_core::contact::Trust;
+use xbt_core::contact::{Device, Trust};
 use xbt_core::domain::ContactView;
-use xbt_core::ids::{BareJid, FullJid, TransferId};
+use xbt_core::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 
-use super::{Driver, convert, safety, views};
+use super::{Driver, convert, destination, safety, views};
 use crate::xmpp;
 
 /// How many ended transfers a list shows without `all`.
@@ -50,7 +52,7 @@ impl Driver {
         let after = TransferId(query.after_id.unwrap_or(0));
         let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
         let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
-        api::ListPage { transfers, more }
+        api::ListPage { transfers, more, new_keys: self.new_keys() }
     }
 
     /// The first of the last few transfers that have ended.
@@ -144,7 +146,9 @@ impl Driver {
             uptime_s: now.0 / 1000,
             upload_rate: rate(Direction::Out),
             download_rate: rate(Direction::In),
-            limits: views::limits(settings.limits),
+            limits: views::limits(self.domain.pace().limits),
+            pace: Some(views::pace(&self.domain.pace())),
+            new_keys: self.new_keys(),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             open: self.open(),
             counts: self.counts(),
@@ -158,6 +162,17 @@ impl Driver {
     fn open(&self) -> api::Open {
         let (links, uploaded) = self.readers.counts();
         api::Open { contents: self.domain.open_contents() as u64, links, uploaded }
+    }
+
+    /// Contacts with keys to look at.
+    fn new_keys(&self) -> Vec<String> {
+        self.domain.unseen_keys().iter().map(ToString::to_string).collect()
+    }
+
+    /// Where the rules have these go that wait for an answer.
+    pub(super) fn folders(&self, ids: &[TransferId]) -> Vec<Option<PathBuf>> {
+        let wall = self.now().wall;
+        ids.iter().map(|id| destination::folder(&self.domain, *id, wall)).collect()
     }
 
     fn counts(&self) -> api::Counts {
@@ -183,18 +198,18 @@ impl Driver {
     }
 
     pub(super) fn contacts(&self) -> Vec<api::Contact> {
-        self.domain.contacts().iter().map(views::contact).collect()
+        self.domain.contacts().iter().map(|c| views::contact(&self.domain, c)).collect()
     }
 
     /// A contact that is on the roster.
     pub(super) fn listed(&self, jid: &BareJid) -> Option<api::Contact> {
-        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&self.domain, &c))
     }
 
     /// A contact that is on the roster and knows, or is asked, that we want to see its presence.
     pub(super) fn added(&self, jid: &BareJid) -> Option<api::Contact> {
         let asked = |c: &ContactView<'_>| c.contact.listed && (c.contact.ask || c.contact.subscription.sees_contact());
-        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&self.domain, &c))
     }
 
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
@@ -217,40 +232,53 @@ impl Driver {
         address(text)
     }
 
-    pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {
+    /// Our key, and what is known of the keys of a contact that has shown any.
+    pub(super) fn keys(&self, jid: &BareJid) -> Result<Keys> {
         let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {
             let message = format!("no key of {jid} is known yet");
-            api::ApiError::new(
-                api::codes::NO_DEVICE,
-                message,
-                "it is known once one of you has offered the other something",
-            )
+            let hint = "it is known once one of you has offered the other something";
+            api::ApiError::new(api::codes::NO_DEVICE, message, hint)
         })?;
-        let own = self.domain.settings().fingerprint;
-        let devices = contact.devices.iter().map(|d| api::DeviceVerification {
-            resource: d.device.resource.clone(),
-            fingerprint: d.device.fingerprint.to_string(),
-            safety_number: safety::number(own, d.device.fingerprint),
-            verified: d.device.trust == Trust::Verified,
-        });
-        let trust = if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind };
-        Ok(api::Verification {
-            jid: jid.to_string(),
-            own_fingerprint: own.to_string(),
-            devices: devices.collect(),
-            trust,
+        Ok(Keys {
+            own: self.domain.settings().fingerprint,
+            contact: jid.clone(),
+            devices: contact.devices.iter().map(|d| d.device.clone()).collect(),
+            trust: if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind },
         })
     }
+}
 
-    /// The device of a contact with this safety number.
-    pub(super) fn device_with(&self, jid: &BareJid, number: &str) -> Result<xbt_core::ids::Fingerprint> {
-        let own = self.domain.settings().fingerprint;
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        let contact = self.domain.contact_of(jid);
-        let devices = contact.iter().flat_map(|c| c.devices.iter());
-        let mut same = devices.filter(|d| digits(&safety::number(own, d.device.fingerprint)) == digits(number));
-        same.next().map(|d| d.device.fingerprint).ok_or_else(|| {
-            let message = format!("no device of {jid} has this safety number");
+/// What safety numbers are made of.
+pub(super) struct Keys {
+    own: Fingerprint,
+    contact: BareJid,
+    devices: Vec<Device>,
+    trust: api::Trust,
+}
+
+impl Keys {
+    /// With the number of each device; takes its time, see [`safety::number`].
+    pub(super) fn verification(self) -> api::Verification {
+        let devices = self.devices.into_iter().map(|device| api::DeviceVerification {
+            safety_number: safety::number(self.own, device.fingerprint),
+            resource: device.resource,
+            fingerprint: device.fingerprint.to_string(),
+            verified: device.trust == Trust::Verified,
+            blocked: device.trust == Trust::Blocked,
+            unseen: device.unseen,
+        });
+        api::Verification {
+            jid: self.contact.to_string(),
+            own_fingerprint: self.own.to_string(),
+            devices: devices.collect(),
+            trust: self.trust,
+        }
+    }
+
+    /// The device of the contact with this safety number; takes its time.
+    pub(super) fn device_with(&self, number: &str) -> Result<Fingerprint> {
+        safety::device_with(self.own, &self.devices, number).ok_or_else(|| {
+            let message = format!("no device of {} has this safety number", self.contact);
             let hint = "if it was read correctly, somebody may stand between you; do not send anything secret";
             api::ApiError::new(api::codes::SAFETY_NUMBER_MISMATCH, message, hint)
         })

@@ -19,6 +19,7 @@ mod queue;
 mod reach;
 mod readme;
 mod refusals;
+mod rules;
 mod server;
 mod setup;
 mod source;

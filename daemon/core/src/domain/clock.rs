@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Confirm(FullJid),
     /// Requests to this device were put off.
     Outbox(FullJid),
+    /// Another schedule may hold.
+    Schedule,
 }
 
 /// The timers in the order of their moments.
@@ -48,7 +50,7 @@ impl Timers {
 }
 
 /// The longest that a moment on the wall clock is waited for without looking at that clock again.
-const WALL_CHECK: i64 = 3_600_000;
+pub(super) const WALL_CHECK: i64 = 3_600_000;
 
 impl Domain {
     pub(super) fn run_timers(&mut self) {
@@ -60,6 +62,7 @@ impl Domain {
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
                 Timer::Confirm(device) => self.confirm_when_due(&device),
                 Timer::Outbox(device) => self.outbox_when_due(&device),
+                Timer::Schedule => self.schedule_when_due(),
             }
         }
     }

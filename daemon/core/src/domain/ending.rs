@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::domain::outbox::Subject;
 use crate::effect::{Data, Effect, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
+use crate::hook::Hook;
 use crate::ids::{ContentId, FullJid, OfferId, TransferId};
 use crate::signal::Request;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
@@ -53,6 +54,9 @@ impl Domain {
             self.release_content(content);
         }
         self.next_turn(id);
+        if done {
+            self.run_hook(id, Hook::Complete);
+        }
     }
 
     /// Stops what nobody needs of a sent content any more.

@@ -65,8 +65,7 @@ impl Domain {
 
     /// For everything together, until the configuration is taken over again.
     pub(super) fn limit_all(&mut self, change: RateChange) -> Reply {
-        self.settings.limits = self.settings.limits.changed(change);
-        self.push(Effect::Torrent(TorrentCommand::LimitAll(self.settings.limits)));
+        self.limit_by_hand(change);
         Reply::Done
     }
 

@@ -138,6 +138,8 @@ pub(super) struct Live {
     pub(super) backoff: Backoff,
     /// When that is.
     pub(super) seek_at: Option<Mono>,
+    /// The disk that it goes to, if it was accepted since the daemon started.
+    pub(super) disk: Option<u64>,
     /// How often the other side has asked for a link lately.
     pub(super) asked: Asked,
     /// The last word of the other side on why it does not take the offer or the link now.

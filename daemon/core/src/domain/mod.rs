@@ -7,13 +7,16 @@ mod command;
 mod connect;
 mod ending;
 mod forget;
+mod hook;
 mod index;
 mod limit;
 mod link;
 mod live;
 mod open;
 mod outbox;
+mod pace;
 mod request;
+mod rules;
 mod send;
 mod session;
 mod sync;
@@ -31,7 +34,6 @@ use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::rate::RateChange;
 use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Token};
@@ -42,9 +44,12 @@ use clock::Timers;
 use index::Index;
 use live::Live;
 use outbox::Outbox;
+use pace::Pace;
 use turns::Turns;
 
 pub use live::LiveView;
+pub use pace::PaceView;
+pub use rules::Ruling;
 pub use view::{ContactView, DeviceView};
 
 /// Everything the store kept, as it comes back at start.
@@ -112,6 +117,7 @@ pub struct Domain {
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
     timers: Timers,
+    pace: Pace,
     next_token: u64,
     /// Of the input that is being handled.
     now: Now,
@@ -163,6 +169,7 @@ impl Domain {
             links: HashMap::new(),
             ended_early: VecDeque::new(),
             timers: Timers::default(),
+            pace: Pace::default(),
             next_token: 0,
             now: Now::default(),
             dirty: BTreeMap::new(),
@@ -183,9 +190,11 @@ impl Domain {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
+            Input::Hook { transfer, hook, outcome } => self.hook_ended(transfer, hook, outcome),
             Input::Tick => {}
             Input::Settings(settings) => self.reconfigure(settings),
         }
+        self.keep_pace();
         self.run_timers();
         self.pump_outbox();
         self.forget_vain();
@@ -197,7 +206,7 @@ impl Domain {
     fn reconfigure(&mut self, settings: Settings) {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
-        self.limit_all(RateChange::default());
+        self.limit_as_configured();
     }
 
     /// When [`Input::Tick`] is wanted next.

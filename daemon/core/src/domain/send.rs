@@ -108,6 +108,7 @@ impl Domain {
             paused: Paused::default(),
             limits: Default::default(),
             priority: Default::default(),
+            hook_due: false,
             expires,
             created: self.now.wall,
             updated: self.now.wall,

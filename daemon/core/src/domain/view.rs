@@ -165,6 +165,11 @@ impl Domain {
             }
         }
         let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
+        let devices = self.xbt_devices(jid);
+        if !devices.is_empty() && devices.iter().all(|device| self.is_blocked(device)) {
+            let text = format!("the key of {jid} is new and blocked; compare it: 'xbtctl contacts verify {jid}'");
+            return Why::new("key-blocked", text);
+        }
         if online.contains(&true) {
             let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.as_deref());
             let refusal = refusal.filter(|text| !text.is_empty()).or_else(|| self.outbox.refusal(jid));

@@ -57,6 +57,7 @@ fn transfer(id: u64) -> Transfer {
         // Those of rows from before there were limits.
         limits: RateLimits::default(),
         priority: Priority::Normal,
+        hook_due: false,
         expires: Some(Wall(i64::MAX)),
         created: Wall(1_790_000_000_000),
         updated: Wall(-1),
@@ -103,6 +104,7 @@ fn device(n: u8) -> Device {
         resource,
         first_seen: Wall(9),
         trust: Trust::Blind,
+        unseen: false,
     }
 }
 

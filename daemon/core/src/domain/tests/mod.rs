@@ -16,6 +16,7 @@ mod pause;
 mod rates;
 mod restart;
 mod roster;
+mod rules;
 mod schedule;
 mod send;
 mod sync;

@@ -37,8 +37,8 @@ impl World {
     }
 
     pub fn accept_into(&mut self, node: Node, id: TransferId, free: u64) -> Result<Reply, Fault> {
-        let destination = Destination { folder: "/home/downloads".into(), free: Ok(free) };
-        self.command(node, Command::Accept { ids: vec![id], destination })
+        let destination = Destination { folder: "/home/downloads".into(), free: Ok(free), disk: None };
+        self.command(node, Command::Accept { ids: vec![id], destinations: vec![destination] })
     }
 
     pub fn accept(&mut self, node: Node, id: TransferId) -> Result<Reply, Fault> {
