@@ -39,7 +39,7 @@ lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-install: ## release programs, user unit, example configuration, manual and completions, to PREFIX
+install: ## release programs, user units, example configuration, manual and completions, to PREFIX
 	$(CARGO) build --release --locked -p xbtd -p xbtctl
 	@$(MAKE) --no-print-directory install-files
 
@@ -50,6 +50,7 @@ install-files:
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
 	install -d $(units)
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
+	install -m 644 systemd/xbtd.socket $(units)
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
 	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl

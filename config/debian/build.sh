@@ -15,6 +15,7 @@ root=$stage/root
 make --no-print-directory install-files PROGRAMS="$programs" DESTDIR="$root" PREFIX=/usr
 strip "$root/usr/bin/xbtd" "$root/usr/bin/xbtctl"
 install -Dm 644 systemd/xbtd-system.service "$root/usr/lib/systemd/system/xbtd.service"
+install -m 644 systemd/xbtd-system.socket "$root/usr/lib/systemd/system/xbtd.socket"
 # Man pages and change logs are compressed in Debian; -n keeps the time out, so that equal input gives equal packages.
 gzip -9n "$root"/usr/share/man/man1/*.1
 # Debian has its own place for the completions of zsh.

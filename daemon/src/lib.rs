@@ -13,5 +13,6 @@ pub mod mapping;
 mod reach;
 pub mod rpc;
 pub mod store;
+pub mod supervisor;
 pub mod try_login;
 pub mod xmpp;

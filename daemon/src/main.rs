@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use xbt_core::fault::Fault;
 use xbtd::config;
 use xbtd::daemon::Daemon;
+use xbtd::supervisor::{self, Supervisor};
 use xbtd::try_login;
 
 /// The xbt daemon: sends files to XMPP contacts and receives them.
@@ -71,13 +71,18 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
         let hint = "the system is short of something; its log may say of what";
         Fault::new("system", format!("the daemon cannot run: {error}"), hint)
     };
+    // Before the runtime opens files of its own.
+    let socket = supervisor::inherited_socket().map_err(|error| {
+        let hint = "see `ListenStream` in the socket unit: it has to name one path";
+        Fault::new("socket-unusable", format!("the socket that systemd hands over cannot be used: {error}"), hint)
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system)?;
     let result = runtime.block_on(async {
         let mut stop = signal(SignalKind::terminate()).map_err(system)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
         let mut reload = signal(SignalKind::hangup()).map_err(system)?;
-        let mut daemon = Daemon::start(file).await?;
-        notify(&[NotifyState::Ready]);
+        let mut daemon = Daemon::start(file, socket, Supervisor::from_env()).await?;
+        supervisor::ready();
         let mut connecting = true;
         loop {
             tokio::select! {
@@ -87,18 +92,11 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
                 _ = reload.recv() => connecting |= daemon.reload().await,
             }
         }
-        notify(&[NotifyState::Stopping]);
+        supervisor::stopping();
         daemon.stop().await;
         Ok(())
     });
     // What still blocks (a slow disk) must not hold the end up.
     runtime.shutdown_background();
     result
-}
-
-/// Tells systemd, where there is one.
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
-    }
 }
