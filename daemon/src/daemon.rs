@@ -341,28 +341,4 @@ fn event_start() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::{Config, needs_restart, server_ports};
-
-    #[test]
-    fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = |network: &str| {
-            let file = folder.path().join("xbtd.toml");
-            std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
-            Config::load(&file).unwrap()
-        };
-        let usual = config("");
-        let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
-        assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
-        assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
-    }
-
-    #[test]
-    fn contacts_cannot_have_us_dial_a_server_of_our_own() {
-        assert!([5222, 5223, 5269].iter().all(|port| server_ports(None).contains(port)));
-        assert!(server_ports(Some(15222)).contains(&15222));
-    }
-}
+mod tests;

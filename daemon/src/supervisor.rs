@@ -29,7 +29,7 @@ pub fn inherited_socket() -> io::Result<Option<UnixListener>> {
 }
 
 /// Where notices go.
-type Tell = Box<dyn FnMut(&NotifyState<'_>) + Send>;
+pub(crate) type Tell = Box<dyn FnMut(&NotifyState<'_>) + Send>;
 
 /// Tells the service manager how the daemon is. Owned by the one loop whose standstill is the daemon's: it has no
 /// timer of its own, so that nobody says that we are alive while that loop hangs.
@@ -51,7 +51,7 @@ impl Supervisor {
     }
 
     /// `limit`: how long the manager bears silence.
-    fn new(tell: Option<Tell>, limit: Option<Duration>) -> Self {
+    pub(crate) fn new(tell: Option<Tell>, limit: Option<Duration>) -> Self {
         let every = limit.filter(|limit| tell.is_some() && !limit.is_zero()).map(|limit| limit / 2);
         let (told, told_at) = (String::new(), None);
         Self { tell, every, next_sign: Instant::now(), told, told_at, changed: true }

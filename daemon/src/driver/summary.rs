@@ -81,12 +81,7 @@ impl<'a> Counts<'a> {
                 self.down += rate;
             }
             (
-                State::Done
-                | State::Declined
-                | State::Cancelled
-                | State::Expired
-                | State::Elsewhere
-                | State::Failed,
+                State::Done | State::Declined | State::Cancelled | State::Expired | State::Elsewhere | State::Failed,
                 _,
             ) => {}
         }

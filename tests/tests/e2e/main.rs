@@ -22,5 +22,6 @@ mod setup;
 mod source;
 mod space;
 mod startup;
+mod systemd;
 mod terminal;
 mod transfer;
