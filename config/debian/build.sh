@@ -30,10 +30,12 @@ done
 glibc=$(objdump -T "$programs/xbtd" "$programs/xbtctl" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)
 size=$(du -ks "$root" | cut -f 1)
 mkdir "$root/DEBIAN"
+install -m 755 config/debian/postinst config/debian/prerm config/debian/postrm "$root/DEBIAN/"
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@GLIBC@/$glibc/" -e "s/@SIZE@/$size/" \
     config/debian/control.in > "$root/DEBIAN/control"
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
+chmod 755 "$root"/DEBIAN/p*
 
 mkdir -p "$output"
 dpkg-deb --root-owner-group ${XBT_DEB_FLAGS:-} --build "$root" "$output/xbt_${version}_${arch}.deb"

@@ -1,7 +1,7 @@
 //! `xbtd`: see `xbtd --help` and the manual page.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,13 +28,19 @@ struct Args {
     /// Log in once with the configuration, print what became of it as a line of JSON, and exit
     #[arg(long, conflicts_with = "check_config")]
     try_login: bool,
+    /// Make the account of the configuration at its server, print what became of it as a line of JSON, and exit
+    #[arg(long, conflicts_with_all = ["check_config", "try_login"])]
+    register: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let file = args.config.unwrap_or_else(config::default_path);
     if args.try_login {
-        return try_login(&file);
+        return once(try_login::try_login(&file));
+    }
+    if args.register {
+        return once(try_login::register(&file));
     }
     let result = if args.check_config {
         config::check(&file).map(|summary| println!("{summary}")).map_err(Fault::from)
@@ -54,12 +60,12 @@ fn main() -> ExitCode {
 }
 
 /// The line on standard output is all that is said: programs read it.
-fn try_login(file: &Path) -> ExitCode {
+fn once(attempt: impl Future<Output = Result<String, Fault>>) -> ExitCode {
     let system = |error: std::io::Error| {
         Fault::new("system", format!("the daemon cannot run: {error}"), "the system is short of something")
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system);
-    let result = runtime.and_then(|runtime| runtime.block_on(try_login::try_login(file)));
+    let result = runtime.and_then(|runtime| runtime.block_on(attempt));
     // Without a reader the exit code still tells.
     let _ = writeln!(std::io::stdout(), "{}", try_login::report(&result));
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
