@@ -163,7 +163,13 @@ fn in_our_words(error: &clap::Error) -> Option<String> {
             Some("no command is given".to_owned())
         }
         ErrorKind::MissingRequiredArgument if !given.is_empty() => Some(format!("missing: {given}")),
-        ErrorKind::InvalidSubcommand => Some(format!("there is no command '{given}'")),
+        ErrorKind::InvalidSubcommand => Some(match error.get(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::Strings(near)) if !near.is_empty() => {
+                format!("there is no command '{given}'; did you mean '{}'?", near.join("' or '"))
+            }
+            Some(ContextValue::String(near)) => format!("there is no command '{given}'; did you mean '{near}'?"),
+            Some(_) | None => format!("there is no command '{given}'"),
+        }),
         _ => None,
     }
 }

@@ -310,7 +310,8 @@ impl Daemon {
         let folder = self.ctl.socket().parent().expect("a socket lies in a folder");
         fs::create_dir_all(folder).expect("the home can be written");
         fs::set_permissions(folder, Permissions::from_mode(0o700)).expect("our own folder");
-        let mut line = ["sh", "-c", "umask 077; exec \"$@\"", "sh", "systemd-socket-activate"].map(OsString::from).to_vec();
+        let mut line =
+            ["sh", "-c", "umask 077; exec \"$@\"", "sh", "systemd-socket-activate"].map(OsString::from).to_vec();
         line.extend(["-l".into(), self.ctl.socket().into()]);
         for (name, _) in self.env() {
             line.extend(["-E".into(), name.into()]);

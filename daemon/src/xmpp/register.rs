@@ -82,7 +82,10 @@ async fn submit(
 }
 
 fn filled(username: &str, password: &str) -> FormQuery {
-    let fields = vec![Field::text_single("username", username), Field::new("password", FieldType::TextPrivate).with_value(password)];
+    let fields = vec![
+        Field::text_single("username", username),
+        Field::new("password", FieldType::TextPrivate).with_value(password),
+    ];
     FormQuery { instructions: None, form: DataForm::new(DataFormType::Submit, ns::REGISTER, fields) }
 }
 
@@ -99,10 +102,8 @@ async fn exchange(stream: &mut XmppStream<Io>, iq: Iq) -> Result<Iq, Failure> {
         match element.and_then(|element| element.into_read_error())? {
             XmppStreamElement::Stanza(Stanza::Iq(answer)) if answer.id() == id => return Ok(answer),
             XmppStreamElement::StreamError(error) => {
-                let closed = matches!(
-                    error.0.condition,
-                    StreamCondition::NotAuthorized | StreamCondition::PolicyViolation
-                );
+                let closed =
+                    matches!(error.0.condition, StreamCondition::NotAuthorized | StreamCondition::PolicyViolation);
                 return Err(if closed { closed_to_us("") } else { Failure::from_stream_error(&error.0) });
             }
             _ => {}
@@ -185,11 +186,7 @@ fn refusal(error: &StanzaError) -> Failure {
 }
 
 fn closed_to_us(said: &str) -> Failure {
-    Failure::refused(
-        "registration-closed",
-        format!("the server does not let programs make accounts{said}"),
-        ELSEWHERE,
-    )
+    Failure::refused("registration-closed", format!("the server does not let programs make accounts{said}"), ELSEWHERE)
 }
 
 /// A server's text, for people.
@@ -235,7 +232,10 @@ mod tests {
             <uri type='image/png'>cid:sha1+00@bob.xmpp.org</uri></media><required/></field>";
         let (code, reason, hint) = refused(&format!("<instructions>Go there</instructions>{page}{FORM}{picture}</x>"));
         assert_eq!(code, "registration-form");
-        assert!(reason.contains("Letters in the picture") && hint.contains("https://example.org/new"), "{reason} {hint}");
+        assert!(
+            reason.contains("Letters in the picture") && hint.contains("https://example.org/new"),
+            "{reason} {hint}"
+        );
         let (_, _, hint) = refused(&format!("<instructions>Go there</instructions>{page}"));
         assert!(hint.contains("https://example.org/new"), "{hint}");
         let (_, _, hint) = refused("<x xmlns='jabber:x:oob'><url>javascript:alert(1)</url></x>");

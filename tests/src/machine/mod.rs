@@ -1,7 +1,7 @@
 //! A machine with a real systemd: this system's disk, copied on write, in namespaces of its own. What is installed,
 //! started and removed there leaves no trace here.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
+use crate::net::Net;
 use crate::process::{path, tail, tell};
 use crate::wait;
 
@@ -37,8 +38,8 @@ impl Machine {
         (!systemd).then_some("it needs Debian's package systemd")
     }
 
-    /// Boots. It has a network of its own with nothing but loopback.
-    pub fn boot() -> Self {
+    /// Boots, in a network.
+    pub fn boot(net: &Net) -> Self {
         let folder = tempfile::Builder::new().prefix("xbt-machine-").tempdir().expect("a temporary folder can be made");
         let (disk, script) = (folder.path().join("disk"), folder.path().join("boot.sh"));
         fs::create_dir(&disk).expect("our own folder");
@@ -47,9 +48,11 @@ impl Machine {
         let log = File::create(folder.path().join("log")).expect("our own folder");
         // The shell puts itself into the groups before the machine takes them for the root of all groups.
         let enter = "for group; do echo $$ > \"$group/cgroup.procs\"; done; exec unshare --fork --kill-child --pid \
-                     --mount --cgroup --uts --ipc --net sh \"$SCRIPT\" \"$DISK\"";
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", "sh", "-ec", enter, "sh"])
+                     --mount --cgroup --uts --ipc sh \"$SCRIPT\" \"$DISK\"";
+        let mut line = net.through();
+        line.extend(["setpriv", "--pdeathsig", "KILL", "--", "sh", "-ec", enter, "sh"].map(OsString::from));
+        let child = Command::new(&line[0])
+            .args(&line[1..])
             .args(&groups)
             .env("SCRIPT", &script)
             .env("DISK", &disk)
@@ -67,7 +70,6 @@ impl Machine {
             let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
             matches!(state.as_str(), "running" | "degraded").then_some(())
         });
-        assert!(machine.ok(["ip", "link", "set", "lo", "up"]).is_empty());
         machine
     }
 

@@ -134,6 +134,8 @@ fn on_a_terminal_everything_is_asked_the_password_is_hidden_and_a_slip_can_be_me
     seat.shows("Another server", 1);
     seat.types(&format!("{}\n", stage.prosody.address()));
     seat.shows("refused the password", 1);
+    seat.shows("Is there no such account yet?", 1);
+    seat.types("n\n");
     seat.shows("Password of alice@localhost", 2);
     seat.types(&format!("{}\n", password("alice")));
     seat.shows("Next:", 1);
@@ -230,4 +232,62 @@ fn the_password_goes_to_the_secret_service_where_there_is_one_and_the_daemon_fin
     fs::write(alice.config_file(), config.replace("\"secret-tool ", &format!("\"{} ", tool.display()))).unwrap();
     alice.start();
     alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+}
+
+#[test]
+fn a_new_account_is_made_where_the_server_lets_people_do_that_and_the_daemon_comes_online_with_it() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    stage.prosody.let_people_register();
+    stage.prosody.start();
+    let mut alice = newcomer(&stage);
+    let (ca, server) = (stage.prosody.ca_file(), stage.prosody.address());
+    let base = ["setup", "--register", "--ca-file", text(&ca), "--server", &server, "--no-unit", "--json"];
+    let args = |jid| [&base[..], &["--jid", jid]].concat();
+    let done = with_password(alice.ctl.command(&args("newcomer@localhost")), "a brand new secret");
+    assert!(done.status.success(), "{done:?}");
+    alice.start();
+    alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+    assert_eq!(alice.ctl.status()["jid"], "newcomer@localhost");
+    // Somebody has that name already: nothing is written, nothing of theirs is changed.
+    fs::remove_dir_all(alice.home().join(".config/xbt")).unwrap();
+    let taken = with_password(alice.ctl.command(&args("bob@localhost")), "mine now");
+    assert_eq!((taken.status.code(), &error(&taken)["code"]), (Some(1), &"account-exists".into()));
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn a_server_that_makes_no_accounts_for_people_is_told_as_that() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let done = with_password(setup(&stage, &alice, &["--register", "--json"]), "a brand new secret");
+    let told = error(&done);
+    assert_eq!((done.status.code(), &told["code"]), (Some(1), &"registration-closed".into()), "{told}");
+    assert!(told["hint"].as_str().unwrap().contains("web page"), "{told}");
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn on_a_terminal_an_unknown_account_can_be_made_on_the_way() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    stage.prosody.let_people_register();
+    stage.prosody.start();
+    let alice = newcomer(&stage);
+    let (ca, server) = (text(&stage.prosody.ca_file()).to_owned(), stage.prosody.address());
+    let mut seat = Terminal::run(&alice.ctl.command(&["setup", "--ca-file", &ca, "--server", &server]));
+    seat.shows("Your XMPP address", 1);
+    seat.types("frank@localhost\n");
+    seat.shows("Password of frank@localhost", 1);
+    seat.types("open-sesame\n");
+    seat.shows("Is there no such account yet?", 1);
+    seat.types("y\n");
+    seat.shows("The password again", 1);
+    seat.types("open-sesame\n");
+    seat.shows("has made the account frank@localhost", 1);
+    seat.shows("frank@localhost can log in", 1);
+    seat.shows("Next:", 1);
+    let (code, screen) = seat.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("open-sesame"), "{screen}");
 }
