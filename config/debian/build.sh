@@ -6,7 +6,8 @@ cd "$(dirname "$0")/../.."
 programs=$1
 output=$2
 
-version=$("$programs/xbtctl" --version | cut -d ' ' -f 2)
+# Debian's own changes are counted behind the dash.
+version=$("$programs/xbtctl" --version | cut -d ' ' -f 2)-1
 arch=$(dpkg --print-architecture)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -22,6 +23,10 @@ gzip -9n "$root"/usr/share/man/man1/*.1
 mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 install -m 644 config/debian/copyright "$root/usr/share/doc/xbt/copyright"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/xbt/changelog.gz"
+date=$(LC_ALL=C date -uR -d "@${SOURCE_DATE_EPOCH:-$(stat -c %Y CHANGELOG.md)}")
+printf 'xbt (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- The xbt developers <xbt@localhost>  %s\n' "$version" "$date" |
+    gzip -9n > "$root/usr/share/doc/xbt/changelog.Debian.gz"
+install -Dm 644 config/debian/lintian-overrides "$root/usr/share/lintian/overrides/xbt"
 for page in README.md docs/quickstart.md docs/commands.md docs/troubleshooting.md; do
     install -m 644 "$page" "$root/usr/share/doc/xbt/"
 done

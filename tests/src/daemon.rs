@@ -36,7 +36,7 @@ pub struct Daemon {
     power: Option<PowerDisk>,
     clock: Option<Clock>,
     told: Vec<(&'static str, OsString)>,
-    handed: bool,
+    handed: Option<u32>,
     process: Option<Process>,
 }
 
@@ -59,7 +59,7 @@ impl Daemon {
             power: None,
             clock: None,
             told: Vec::new(),
-            handed: false,
+            handed: None,
             process: None,
         };
         daemon.password(password);
@@ -122,9 +122,10 @@ impl Daemon {
         self
     }
 
-    /// Has somebody else listen on its socket and start it at the first connection, as socket activation does.
-    pub fn with_handed_socket(mut self) -> Self {
-        self.handed = true;
+    /// Has somebody else listen on its socket, which gets this mode, and start it at the first connection, as socket
+    /// activation does.
+    pub fn with_handed_socket(mut self, mode: u32) -> Self {
+        self.handed = Some(mode);
         self
     }
 
@@ -296,8 +297,8 @@ impl Daemon {
         if let Some(power) = &self.power {
             line.extend(power.through());
         }
-        if self.handed {
-            line.extend(self.activation());
+        if let Some(mode) = self.handed {
+            line.extend(self.activation(mode));
         }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));
@@ -305,17 +306,18 @@ impl Daemon {
         line
     }
 
-    /// systemd's own tool, with a socket as private as the unit makes it.
-    fn activation(&self) -> Vec<OsString> {
+    /// systemd's own tool. It has no option for the mode of the socket, as units have.
+    fn activation(&self, mode: u32) -> Vec<OsString> {
         let folder = self.ctl.socket().parent().expect("a socket lies in a folder");
         fs::create_dir_all(folder).expect("the home can be written");
         fs::set_permissions(folder, Permissions::from_mode(0o700)).expect("our own folder");
-        let mut line =
-            ["sh", "-c", "umask 077; exec \"$@\"", "sh", "systemd-socket-activate"].map(OsString::from).to_vec();
+        let mut line: Vec<OsString> = vec!["systemd-socket-activate".into()];
         line.extend(["-l".into(), self.ctl.socket().into()]);
         for (name, _) in self.env() {
             line.extend(["-E".into(), name.into()]);
         }
+        let chmod = format!("chmod {mode:o} \"$0\"; exec \"$@\"");
+        line.extend(["sh".into(), "-c".into(), chmod.into(), self.ctl.socket().into()]);
         line
     }
 

@@ -44,9 +44,13 @@ for unit in sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mo
     ln -sf /dev/null "etc/systemd/system/$unit"
 done
 : > etc/fstab
+# Where this system is a container, it says that nothing is to be started.
+rm -f usr/sbin/policy-rc.d
 
 mkdir -p mnt/old
 pivot_root . mnt/old
 umount -l mnt/old
+# Credentials are mounted from the side (mount_namespaces(7)); elsewhere systemd does this itself.
+mount --make-rshared /
 exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=basic.target --show-status=0 --log-target=console

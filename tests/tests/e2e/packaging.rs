@@ -33,7 +33,7 @@ fn said(command: &mut Command) -> String {
 pub fn package(folder: &Path) -> PathBuf {
     let programs = [programs::xbtd(), programs::xbtctl()];
     let mut build = Command::new(root().join("config/debian/build.sh"));
-    build.arg(programs[0].parent().unwrap()).arg(folder).env("XBT_DEB_FLAGS", "-Znone");
+    build.arg(programs[0].parent().unwrap()).arg(folder).env("XBT_DEB_FLAGS", "-Zgzip -z1");
     said(&mut build);
     let mut made = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     made.find(|path| text(path).ends_with(".deb")).unwrap()

@@ -291,3 +291,31 @@ fn on_a_terminal_an_unknown_account_can_be_made_on_the_way() {
     assert_eq!(code, 0, "{screen}");
     assert!(!screen.contains("open-sesame"), "{screen}");
 }
+
+#[test]
+fn a_real_keyring_keeps_the_password_and_the_daemon_logs_in_with_it() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let folder = alice.home().join("run");
+    // A bus and a keyring of its own; the keyring has no window in which it could ask for anything.
+    let script = "printf unlock | gnome-keyring-daemon --unlock --components=secrets \
+                  --control-directory=\"$XDG_RUNTIME_DIR/keyring\" >&2 && \"$XBTCTL\" \"$@\" && exec \"$XBTD\" --try-login";
+    let plain = setup(&stage, &alice, &["--json", "--keep", "secret-service", "--password-stdin"]);
+    let mut seat = Command::new("dbus-run-session");
+    seat.args(["--", "sh", "-c", script, "sh"]).args(plain.get_args()).current_dir(alice.home()).env_clear();
+    seat.env("PATH", std::env::var_os("PATH").unwrap()).envs(alice.env()).env("XDG_DATA_HOME", folder.join("data"));
+    seat.env("XBTCTL", xbt_tests::programs::xbtctl()).env("XBTD", xbt_tests::programs::xbtd());
+    seat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let password = password("alice");
+    // The keyring daemon has a standard input of its own.
+    let mut child = seat.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let said: Vec<Value> =
+        String::from_utf8(done.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said[0]["password"], "secret-service");
+    assert_eq!(said[1]["ok"], true, "{said:?}");
+    assert!(!alice.home().join(".config/xbt/password").exists());
+    assert!(!fs::read_to_string(alice.config_file()).unwrap().contains(&password));
+}

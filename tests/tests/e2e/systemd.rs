@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use xbt_tests::ctl::text;
 use xbt_tests::daemon::jid;
 use xbt_tests::wait::{self, SOON};
 use xbt_tests::{Manager, Stage};
@@ -12,7 +12,7 @@ use xbt_tests::{Manager, Stage};
 #[test]
 fn the_socket_of_the_manager_is_served_with_the_first_call_and_stays_when_the_daemon_goes() {
     let stage = Stage::new();
-    let mut alice = stage.person("alice").with_handed_socket();
+    let mut alice = stage.person("alice").with_handed_socket(0o600);
     alice.start();
     alice.ctl.connection_becomes("online", SOON);
     let socket = alice.ctl.socket().to_owned();
@@ -21,8 +21,7 @@ fn the_socket_of_the_manager_is_served_with_the_first_call_and_stays_when_the_da
     alice.stop();
     assert!(socket.exists(), "it is not ours to remove");
     // Without a manager the daemon takes what a dead one left behind.
-    let mut alone = stage.device("alice", "alone");
-    alone.set("files.socket", text(&socket));
+    let mut alone = stage.person("alice");
     alone.start();
     alone.stop();
     assert!(!socket.exists());
@@ -31,17 +30,12 @@ fn the_socket_of_the_manager_is_served_with_the_first_call_and_stays_when_the_da
 #[test]
 fn a_socket_that_others_may_use_is_not_taken_from_a_manager_either() {
     let stage = Stage::new();
-    let mut alice = stage.person("alice").with_handed_socket();
-    alice.set("account.jid", "alice@localhost");
-    let folder = alice.ctl.socket().parent().unwrap().to_owned();
-    fs::create_dir_all(&folder).unwrap();
-    let opened = alice.ctl.socket().to_owned();
-    let open = std::thread::spawn(move || {
-        wait::until("there is a socket", SOON, || fs::set_permissions(&opened, fs::Permissions::from_mode(0o666)).ok());
-        std::os::unix::net::UnixStream::connect(&opened).unwrap()
-    });
+    let mut alice = stage.person("alice").with_handed_socket(0o666);
+    let socket = alice.ctl.socket().to_owned();
+    let caller =
+        std::thread::spawn(move || wait::until("somebody listens", SOON, || UnixStream::connect(&socket).ok()));
     let (status, told) = alice.start_fails();
-    drop(open.join());
+    drop(caller.join());
     assert_eq!(status.code(), Some(1));
     assert!(told.contains("other users may connect to it") && told.contains("SocketMode=0600"), "{told}");
 }
