@@ -191,28 +191,22 @@ impl Driver {
         self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&c))
     }
 
-    /// Whom a person means: a bare JID, or a roster name where it is unambiguous. Names count in any case, but one that is
-    /// spelled exactly so comes first.
+    /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
     pub(super) fn resolve(&self, text: &str) -> Result<BareJid> {
         let contacts = self.domain.contacts();
-        let folded = text.to_lowercase();
-        let is_exact = |c: &&ContactView<'_>| c.contact.name.as_deref() == Some(text);
-        let is_folded = |c: &&ContactView<'_>| c.contact.name.as_ref().is_some_and(|n| n.to_lowercase() == folded);
-        let exact: Vec<_> = contacts.iter().filter(is_exact).collect();
-        let named = if exact.is_empty() { contacts.iter().filter(is_folded).collect() } else { exact };
-        let mut named = named.into_iter();
-        match (named.next(), named.next()) {
-            (Some(one), None) => return Ok(one.contact.jid.clone()),
-            (Some(one), Some(other)) => {
-                let message = format!("{} and {} are both called {text}", one.contact.jid, other.contact.jid);
+        let names: Vec<_> = contacts.iter().map(|c| (c.contact.jid.as_str(), c.contact.name.as_deref())).collect();
+        let like = match api::named(&names, text) {
+            api::Named::One(jid) => return address(jid),
+            api::Named::Several(one, other) => {
+                let message = format!("{one} and {other} are both called {text}");
                 return Err(api::ApiError::new(api::codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
             }
-            (None, _) => {}
-        }
+            api::Named::Nobody(like) => like,
+        };
         if !text.contains('@') {
             let message = format!("no contact is called {text}");
-            let hint = match alike(&folded, &contacts) {
-                Some(one) => format!("did you mean {one}? 'xbtctl contacts' lists them"),
+            let hint = match like {
+                Some(name) => format!("did you mean {name}? 'xbtctl contacts' lists them"),
                 None => "'xbtctl contacts' lists them; an address looks like bob@example.org".to_owned(),
             };
             return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
@@ -277,19 +271,6 @@ fn weight(row: &api::Transfer) -> usize {
     let why = row.why.as_ref().map_or(0, |why| why.text.len());
     let optional = [&row.message, &row.path].into_iter().flatten().map(String::len).sum::<usize>();
     row.name.len() + row.contact.len() + error + why + optional
-}
-
-/// The name, or the part of an address before the `@`, that is most like what was typed, if any is: then the name, or the
-/// address where there is no name.
-fn alike<'a>(folded: &str, contacts: &'a [ContactView<'_>]) -> Option<&'a str> {
-    let known = contacts.iter().flat_map(|view| {
-        let jid = view.contact.jid.as_str();
-        let local = jid.split('@').next().unwrap_or(jid);
-        let name = view.contact.name.as_deref();
-        name.map(|name| (name.to_lowercase(), name)).into_iter().chain([(local.to_lowercase(), jid)])
-    });
-    let near = known.map(|(key, shown)| (strsim::jaro_winkler(folded, &key), shown));
-    near.filter(|(likeness, _)| *likeness >= 0.85).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, shown)| shown)
 }
 
 #[cfg(test)]

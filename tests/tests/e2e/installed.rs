@@ -91,6 +91,14 @@ fn the_system_unit_runs_closed_in_as_it_is_with_a_socket_a_credential_and_a_watc
     let Some(house) = House::with_package() else { return };
     house.install();
     house.configure_system();
+    let units = ["xbtd.service", "xbtd.socket"];
+    for (whose, folder) in [("--system", "system"), ("--user", "user")] {
+        let verify =
+            ["env", "XDG_RUNTIME_DIR=/run", "systemd-analyze", whose, "verify", "--man=no", "--recursive-errors=no"];
+        let paths = units.map(|unit| format!("/usr/lib/systemd/{folder}/{unit}"));
+        let told = house.machine.run(verify.into_iter().chain(paths.iter().map(String::as_str)));
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+    }
     // Using the socket starts the daemon.
     house.machine.ok(["systemctl", "enable", "--now", "xbtd.socket"]);
     assert_eq!(house.property("ActiveState"), "inactive");

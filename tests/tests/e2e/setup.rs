@@ -98,6 +98,7 @@ fn a_server_that_is_not_there_and_one_of_another_domain_are_told_apart() {
     let args = ["setup", "--jid", "alice@localhost", "--server", &server, "--json"];
     let untrusted = error(&with_password(alice.ctl.command(&args), &password("alice")));
     assert_eq!(untrusted["code"], "bad-certificate");
+    assert!(untrusted["message"].as_str().unwrap().contains("nobody whom this computer trusts"), "{untrusted}");
     assert!(!alice.home().join(".config/xbt").exists());
 }
 
