@@ -20,6 +20,7 @@ pub mod lab;
 pub mod machine;
 pub mod manager;
 pub mod net;
+pub mod picture;
 pub mod ports;
 pub mod power;
 pub mod process;
@@ -28,6 +29,7 @@ pub mod prosody;
 pub mod rpc;
 pub mod stage;
 pub mod stranger;
+pub mod terminal;
 pub mod trial;
 pub mod wait;
 

@@ -24,5 +24,4 @@ mod source;
 mod space;
 mod startup;
 mod systemd;
-mod terminal;
 mod transfer;
