@@ -1,8 +1,5 @@
 //! Whom a person means by a name on the contact list: the same for the daemon and for programs that ask before they send.
 
-/// How much alike two names have to be for one to be proposed for the other (Jaro–Winkler).
-const ALIKE: f64 = 0.85;
-
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named<'a> {
@@ -37,9 +34,11 @@ fn alike<'a>(contacts: &[(&'a str, Option<&'a str>)], folded: &str) -> Option<&'
         let local = jid.split('@').next().unwrap_or(jid);
         name.map(|name| (name, name)).into_iter().chain([(local, name.unwrap_or(jid))])
     });
-    let likeness = known.map(|(key, shown)| (strsim::jaro_winkler(folded, &key.to_lowercase()), shown));
-    let near = likeness.filter(|(likeness, _)| *likeness >= ALIKE);
-    near.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, shown)| shown)
+    // One slip, and one more for each five letters; but less than half of what was typed.
+    let length = folded.chars().count();
+    let most = (1 + length / 5).min(length / 2);
+    let slips = known.map(|(key, shown)| (strsim::damerau_levenshtein(folded, &key.to_lowercase()), shown));
+    slips.filter(|(slips, _)| *slips <= most).min_by_key(|(slips, _)| *slips).map(|(_, shown)| shown)
 }
 
 #[cfg(test)]
@@ -66,6 +65,7 @@ mod tests {
     #[test]
     fn for_a_slip_the_nearest_name_or_address_is_proposed_and_for_something_else_none() {
         assert_eq!(named(&CONTACTS, "dvae"), Named::Nobody(Some("Dave")));
+        assert_eq!(named(&CONTACTS[..1], "bbo"), Named::Nobody(Some("Bob")));
         assert_eq!(named(&CONTACTS, "fredric"), Named::Nobody(Some("frederic@example.org")));
         assert_eq!(named(&CONTACTS, "xylophone"), Named::Nobody(None));
         assert_eq!(named(&[], "x"), Named::Nobody(None));

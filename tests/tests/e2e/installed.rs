@@ -12,8 +12,8 @@ use xbt_tests::{Machine, Stage};
 use crate::packaging::package;
 
 /// Where the package manager, systemd and other programs keep books of their own, also about what is gone.
-const BOOKS: [&str; 6] =
-    ["/var/log/", "/var/lib/dpkg/", "/var/lib/systemd/", "/var/cache/", "/var/backups/", "/etc/.pwd.lock"];
+const BOOKS: [&str; 7] =
+    ["/var/log/", "/var/lib/dpkg/", "/var/lib/systemd/", "/var/cache/", "/var/backups/", "/var/tmp/", "/etc/.pwd.lock"];
 
 /// Somebody with a home on the machine.
 const ANNA: &str = "anna";
@@ -78,9 +78,21 @@ impl House {
         });
     }
 
-    /// Every path on the machine's disk that nobody needs to keep books about.
+    /// Every path where packages put things, apart from books. (What lies elsewhere may change beneath the machine.)
     fn paths(&self) -> BTreeSet<String> {
-        let found = self.machine.ok(["find", "/", "-xdev", "-not", "-type", "s"]);
+        let found = self.machine.ok([
+            "find",
+            "/etc",
+            "/home/anna",
+            "/opt",
+            "/srv",
+            "/usr",
+            "/var",
+            "-xdev",
+            "-not",
+            "-type",
+            "s",
+        ]);
         let is_book = |path: &&str| BOOKS.iter().any(|book| path.starts_with(book));
         found.lines().filter(|path| !is_book(path)).map(str::to_owned).collect()
     }
