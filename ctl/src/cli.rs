@@ -164,8 +164,10 @@ fn in_our_words(error: &clap::Error) -> Option<String> {
         }
         ErrorKind::MissingRequiredArgument if !given.is_empty() => Some(format!("missing: {given}")),
         ErrorKind::InvalidSubcommand => Some(match error.get(ContextKind::SuggestedSubcommand) {
+            // The most alike comes last.
             Some(ContextValue::Strings(near)) if !near.is_empty() => {
-                format!("there is no command '{given}'; did you mean '{}'?", near.join("' or '"))
+                let nearest = near.last().map_or("", String::as_str);
+                format!("there is no command '{given}'; did you mean '{nearest}'?")
             }
             Some(ContextValue::String(near)) => format!("there is no command '{given}'; did you mean '{near}'?"),
             Some(_) | None => format!("there is no command '{given}'"),
