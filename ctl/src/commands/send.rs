@@ -79,7 +79,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         spool.iter_mut().for_each(Spool::release);
         return report(context, &ended);
     }
-    for transfer in &queued {
+    print(context, &queued)
+}
+
+/// Prints what was queued.
+pub fn print(context: &Context, queued: &[Transfer]) -> Result<(), Failure> {
+    for transfer in queued {
         if context.out.json {
             context.out.json_line(transfer)?;
         } else if context.out.is_conversation() {

@@ -17,6 +17,7 @@ mod service;
 pub mod size;
 mod socket;
 mod status;
+pub mod text;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};

@@ -6,6 +6,7 @@
 
 mod cli;
 mod crash;
+mod desktop;
 mod devices;
 mod fire;
 mod harness;
