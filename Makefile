@@ -44,7 +44,7 @@ lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-install: ## release programs, user unit, example configuration, manual and completions, to PREFIX
+install: ## release programs, user units, example configuration, manual and completions, to PREFIX
 	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	@$(MAKE) --no-print-directory install-files
 
@@ -56,6 +56,7 @@ install-files:
 	install -m 644 docs/configuration.md $(share)/doc/xbt/configuration.md
 	install -d $(units)
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
+	install -m 644 systemd/xbtd.socket $(units)
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
 	@$(MAKE) --no-print-directory install-desktop

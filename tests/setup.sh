@@ -24,6 +24,15 @@ need nsenter util-linux
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs # a disk that can lose its power
 need faketime faketime   # daemons whose clock jumps
+# The package is tried on a copy of this system with a systemd of its own.
+need systemctl systemd
+need strip binutils
+need useradd passwd
+need lintian lintian
+# A keyring on a bus of its own.
+need dbus-run-session dbus-daemon
+need gnome-keyring-daemon gnome-keyring
+need secret-tool libsecret-tools
 # The network laboratory (docs/laboratory.md).
 need nft nftables      # routers that translate addresses
 need miniupnpd miniupnpd-nftables # UPnP, NAT-PMP, PCP

@@ -15,5 +15,6 @@ mod process;
 mod reach;
 pub mod rpc;
 pub mod store;
+pub mod supervisor;
 pub mod try_login;
 pub mod xmpp;

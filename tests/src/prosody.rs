@@ -87,6 +87,13 @@ impl Prosody {
         self.store("accounts", user, &format!("return {{ [\"password\"] = \"{password}\" }};\n"));
     }
 
+    /// Lets anybody make an account (XEP-0077); before a start.
+    pub fn let_people_register(&self) {
+        let mut text = fs::read_to_string(self.config()).expect("our own file");
+        text.push_str("\tmodules_enabled = { \"register_ibr\" }\n\tallow_registration = true\n");
+        fs::write(self.config(), text).expect("the folder can be written");
+    }
+
     /// Sets an account's contact list; before the first start.
     pub fn roster(&self, user: &str, lines: &[RosterLine<'_>]) {
         let mut text = String::from("return {\n[false] = { [\"version\"] = 1; [\"pending\"] = {} };\n");

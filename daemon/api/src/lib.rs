@@ -11,6 +11,7 @@ mod contact;
 mod error;
 mod event;
 mod limits;
+mod naming;
 mod network;
 mod service;
 pub mod size;
@@ -24,6 +25,7 @@ pub use contact::{Accept, Contact, Device, DeviceVerification, Ruling, Subscript
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
 pub use limits::{LimitChange, Limits, LimitsBy, Pace, Priority};
+pub use naming::{Named, named};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;

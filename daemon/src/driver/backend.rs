@@ -66,6 +66,12 @@ impl DriverHandle {
         answer.await.map_err(|_| stopping())
     }
 
+    /// Keeps the driver from its work until `go` has come (or will not any more).
+    #[cfg(test)]
+    pub(crate) async fn hang(&self, go: std::sync::mpsc::Receiver<()>) -> Result<()> {
+        self.look(move |_| go.recv().unwrap_or_default()).await
+    }
+
     /// Has the domain do something, and waits until it is kept.
     async fn command(&self, command: Command) -> Result<Reply> {
         let (sender, answer) = oneshot::channel();

@@ -19,6 +19,7 @@ mod relays;
 mod safety;
 mod show;
 mod spool;
+mod summary;
 mod views;
 
 use std::collections::{HashMap, VecDeque};
@@ -45,6 +46,7 @@ use crate::link::{LinkEvent, LinkHandle};
 use crate::mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
+use crate::supervisor::{self, Supervisor};
 use crate::xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
@@ -89,6 +91,8 @@ pub struct Rooms {
     pub state_dir: PathBuf,
     /// Where `xbtctl` leaves what it read from its standard input.
     pub spool: PathBuf,
+    /// Hears how the driver is.
+    pub supervisor: Supervisor,
 }
 
 /// Where the rooms' events arrive.
@@ -171,6 +175,7 @@ impl Driver {
         self.clear_abandoned();
         let mut network = self.rooms.links.network_changes();
         while !self.stopping {
+            self.supervise();
             if let Some(message) = self.held.pop_front() {
                 self.message(message).await;
                 continue;
@@ -187,6 +192,8 @@ impl Driver {
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
                 Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
+                // What is due is told at the loop's beginning.
+                () = supervisor::until(self.rooms.supervisor.next()) => {}
                 () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
         }
@@ -237,6 +244,7 @@ impl Driver {
 
     /// Tells the domain and carries out what it wants, and what comes of that at once.
     async fn handle(&mut self, input: Input) {
+        self.rooms.supervisor.changed();
         self.again.push_back(input);
         while !self.stopping
             && let Some(input) = self.again.pop_front()

@@ -215,18 +215,21 @@ impl Driver {
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
     pub(super) fn resolve(&self, text: &str) -> Result<BareJid> {
         let contacts = self.domain.contacts();
-        let mut named = contacts.iter().filter(|c| c.contact.name.as_deref() == Some(text));
-        match (named.next(), named.next()) {
-            (Some(one), None) => return Ok(one.contact.jid.clone()),
-            (Some(one), Some(other)) => {
-                let message = format!("{} and {} are both called {text}", one.contact.jid, other.contact.jid);
+        let names: Vec<_> = contacts.iter().map(|c| (c.contact.jid.as_str(), c.contact.name.as_deref())).collect();
+        let like = match api::named(&names, text) {
+            api::Named::One(jid) => return address(jid),
+            api::Named::Several(one, other) => {
+                let message = format!("{one} and {other} are both called {text}");
                 return Err(api::ApiError::new(api::codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
             }
-            (None, _) => {}
-        }
+            api::Named::Nobody(like) => like,
+        };
         if !text.contains('@') {
             let message = format!("no contact is called {text}");
-            let hint = "'xbtctl contacts' lists them; an address looks like bob@example.org";
+            let hint = match like {
+                Some(name) => format!("did you mean {name}? 'xbtctl contacts' lists them"),
+                None => "'xbtctl contacts' lists them; an address looks like bob@example.org".to_owned(),
+            };
             return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
         }
         address(text)
