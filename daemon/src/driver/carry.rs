@@ -63,7 +63,7 @@ impl Driver {
     fn link(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Want(want) => self.rooms.links.want(*want),
-            LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
+            LinkCommand::Unwant(purpose) => self.rooms.links.unwant(purpose),
         }
     }
 

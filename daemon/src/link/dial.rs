@@ -140,8 +140,8 @@ impl Dialler {
                 }
             }
         }
-        let (transfer, round) = (round.want.transfer, round.number);
-        let _ = self.inbox.send(Message::RoundOver { transfer, round }).await;
+        let (purpose, round) = (round.want.purpose(), round.number);
+        let _ = self.inbox.send(Message::RoundOver { purpose, round }).await;
     }
 
     /// Which of the waiting targets comes first, and when; none if as many are under way as may be.
@@ -237,16 +237,16 @@ impl Dialler {
     async fn link(&self, round: &Round, target: Target, stream: BoxedStream, remote: Option<SocketAddr>) {
         let want = &round.want;
         let info =
-            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.transfer, Arc::new(target))) };
+            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.purpose(), Arc::new(target))) };
         // Where the room has gone, so does the link.
         let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
     }
 
     async fn tried(&self, round: &Round, target: Target, code: &'static str, reason: String) {
-        let transfer = round.want.transfer;
-        tracing::debug!(%transfer, code, reason, "no link");
+        let purpose = round.want.purpose();
+        tracing::debug!(%purpose, code, reason, "no link");
         let attempt = Attempt { way: target.way(), target: Some(target), code, reason };
-        let _ = self.inbox.send(Message::Tried { transfer, round: round.number, attempt }).await;
+        let _ = self.inbox.send(Message::Tried { purpose, round: round.number, attempt }).await;
     }
 }
 

@@ -8,6 +8,8 @@ mod connect;
 mod ending;
 mod forget;
 mod index;
+mod introduce;
+mod introduced;
 mod limit;
 mod link;
 mod live;
@@ -38,10 +40,10 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
 use clock::Timers;
-use index::Index;
+use index::{Index, Sets};
 use live::Live;
 use outbox::Outbox;
-use turns::Turns;
+use turns::{Pair, Turns};
 
 pub use live::LiveView;
 pub use view::{ContactView, DeviceView};
@@ -106,6 +108,10 @@ pub struct Domain {
     /// Devices whose offers are looked at once more in a moment.
     confirming: BTreeSet<FullJid>,
     links: HashMap<LinkTag, TransferId>,
+    /// Links with devices that were introduced to us.
+    introduced_links: HashMap<LinkTag, (TransferId, Fingerprint)>,
+    /// The transfers for which each device was introduced, by who introduced it.
+    introduced: Sets<Pair>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
     timers: Timers,
@@ -156,6 +162,8 @@ impl Domain {
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
             links: HashMap::new(),
+            introduced_links: HashMap::new(),
+            introduced: Sets::default(),
             ended_early: VecDeque::new(),
             timers: Timers::default(),
             next_token: 0,
@@ -178,6 +186,8 @@ impl Domain {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
+            Input::Link(LinkEvent::IntroducedUp { transfer, peer, link }) => self.introduced_up(transfer, peer, link),
+            Input::Link(LinkEvent::IntroducedFailed { transfer, peer }) => self.introduced_failed(transfer, peer),
             Input::Tick => {}
             Input::Settings(settings) => self.reconfigure(settings),
         }
@@ -192,6 +202,7 @@ impl Domain {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
         self.limit_all(RateChange::default());
+        self.introductions_allowed();
     }
 
     /// When [`Input::Tick`] is wanted next.

@@ -76,6 +76,7 @@ fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candida
     Want {
         transfer,
         peer,
+        introduced: false,
         info_hash,
         own: FullJid::new(BareJid::from_normalised("alice@example.org"), "xbt"),
         device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
@@ -157,7 +158,7 @@ impl Device {
     async fn failed(&mut self) -> (TransferId, Vec<Attempt>) {
         loop {
             match self.event().await {
-                LinkEvent::Failed { transfer, attempts } => return (transfer, attempts),
+                LinkEvent::Failed { transfer, attempts, .. } => return (transfer, attempts),
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Ready { .. } => panic!("a link where none may be"),
             }

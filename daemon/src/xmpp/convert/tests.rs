@@ -42,7 +42,13 @@ pub(in crate::xmpp) fn connect() -> Connect {
         },
         delay: 40,
         better_than: Some(Way::Proxy65),
+        introduce: true,
     }
+}
+
+fn introduction() -> Introduction {
+    let Connect { id, info_hash, fingerprint, reach, .. } = connect();
+    Introduction { id, info_hash, fingerprint, candidates: reach.candidates }
 }
 
 pub(in crate::xmpp) fn requests() -> Vec<Request> {
@@ -52,13 +58,21 @@ pub(in crate::xmpp) fn requests() -> Vec<Request> {
         Request::Offer(offer()),
         Request::Offer(Offer { expires: None, message: None, ..offer() }),
         Request::Connect(connect()),
-        Request::Connect(Connect { reach: Reach::default(), delay: 0, better_than: None, ..connect() }),
+        Request::Connect(Connect {
+            reach: Reach::default(),
+            delay: 0,
+            better_than: None,
+            introduce: false,
+            ..connect()
+        }),
         Request::Decline { id, message: Some("no, thanks".into()) },
         Request::Decline { id, message: None },
         Request::Cancel { id },
         Request::Done { id },
         Request::Failed { id, reason: "disk full".into() },
         Request::Taken { id },
+        Request::Introduce(introduction()),
+        Request::Introduce(Introduction { candidates: Vec::new(), ..introduction() }),
         Request::Sync(vec![item(Role::Sender, SyncState::Open), item(Role::Receiver, SyncState::Unknown)]),
         Request::Sync(vec![]),
     ]
