@@ -18,6 +18,7 @@ pub mod device;
 pub mod disk;
 pub mod lab;
 pub mod net;
+pub mod one_to_many;
 pub mod ports;
 pub mod power;
 pub mod process;

@@ -73,24 +73,6 @@ VirtualHost "{domain}"
     )
 }
 
-/// What is not the log's own words: the stanzas of `mod_stanza_debug`, also those of several lines.
-pub(super) fn stanzas(log: &str) -> String {
-    let mut found = String::new();
-    let mut inside = false;
-    for line in log.lines() {
-        if let Some((_, stanza)) = line.split_once("\tRECV: ").or_else(|| line.split_once("\tSEND: ")) {
-            inside = true;
-            found.push_str(stanza);
-        } else if line.split('\t').nth(1).is_some_and(|level| matches!(level, "debug" | "info" | "warn" | "error")) {
-            inside = false;
-        } else if inside {
-            found.push_str(line);
-        }
-        found.push('\n');
-    }
-    found
-}
-
 /// The text of `/etc/hosts` for everybody.
 pub(super) fn hosts() -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");

@@ -9,6 +9,7 @@ mod crash;
 mod devices;
 mod fire;
 mod harness;
+mod introduce;
 mod intruder;
 mod limit;
 mod packaging;
