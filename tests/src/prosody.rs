@@ -276,3 +276,14 @@ fn listening(pid: u32) -> Vec<u16> {
     };
     [table("tcp"), table("tcp6")].iter().flat_map(|text| text.lines()).filter_map(port).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_stanzas_are_found_and_they_are_whole() {
+        let log = "Nov 22 21:00:00 c2s1\tinfo\tClient at 11.0.0.11\nNov 22 21:00:00 c2s1\tdebug\tRECV: <iq>\nmore\n\
+                   Nov 22 21:00:00 c2s1\tdebug\tReceived[c2s]: <iq>\nNov 22 21:00:00 c2s1\tdebug\tSEND: <a/>\n";
+        let found: String = super::stanzas(log).split_whitespace().collect();
+        assert_eq!(found, "<iq>more<a/>");
+    }
+}

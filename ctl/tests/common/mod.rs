@@ -221,6 +221,7 @@ impl Xbt for FakeDaemon {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            introduced: 0,
             limits: Limits { upload: 1 << 20, download: 0 },
             priority: Priority::High,
         })

@@ -90,6 +90,7 @@ impl Driver {
             expires: transfer.expires.map(views::time),
             uploaded: live.uploaded,
             downloaded: live.downloaded,
+            introduced: live.introduced as u64,
             limits: views::limits(transfer.limits),
             priority: views::priority(transfer.priority),
         })

@@ -26,8 +26,10 @@ use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 /// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
 const MOST_OF_WANT: usize = 4;
 
-/// Dials at once for all wants, likewise.
+/// Dials at once for all wants, likewise; and of these for devices that were introduced to us: no transfer waits for them,
+/// so they must not keep others waiting.
 const MOST: usize = 32;
+const MOST_INTRODUCED: usize = 16;
 
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
 const LEAST_CONNECT: Duration = Duration::from_secs(3);
@@ -46,7 +48,18 @@ pub(super) struct Dialler {
 /// So many dials may go on at once.
 struct Permits {
     addresses: Semaphore,
+    introduced: Semaphore,
     others: Semaphore,
+}
+
+impl Permits {
+    fn of(&self, want: &Want, target: &Target) -> &Semaphore {
+        match (target.is_address(), want.introduced) {
+            (true, false) => &self.addresses,
+            (true, true) => &self.introduced,
+            (false, _) => &self.others,
+        }
+    }
 }
 
 /// One round through the targets of a want.
@@ -88,7 +101,11 @@ impl Dialler {
         punch: Option<Punch>,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        let permits = Permits { addresses: Semaphore::new(MOST), others: Semaphore::new(MOST) };
+        let permits = Permits {
+            addresses: Semaphore::new(MOST),
+            introduced: Semaphore::new(MOST_INTRODUCED),
+            others: Semaphore::new(MOST),
+        };
         Self { own, tls, times, session, punch, permits, inbox }
     }
 
@@ -176,8 +193,7 @@ impl Dialler {
     }
 
     async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let Permits { addresses, others } = &self.permits;
-        let _permit = if target.is_address() { addresses } else { others }.acquire().await;
+        let _permit = self.permits.of(&want, &target).acquire().await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
             Target::Address(candidate) => {

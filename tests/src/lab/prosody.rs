@@ -85,14 +85,3 @@ pub(super) fn hosts() -> String {
     text.push_str(&format!("{} stun.test\n", public_v4(super::server::STUN)));
     text
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn only_stanzas_are_found_and_they_are_whole() {
-        let log = "Nov 22 21:00:00 c2s1\tinfo\tClient at 11.0.0.11\nNov 22 21:00:00 c2s1\tdebug\tRECV: <iq>\nmore\n\
-                   Nov 22 21:00:00 c2s1\tdebug\tReceived[c2s]: <iq>\nNov 22 21:00:00 c2s1\tdebug\tSEND: <a/>\n";
-        let found: String = super::stanzas(log).split_whitespace().collect();
-        assert_eq!(found, "<iq>more<a/>");
-    }
-}

@@ -217,6 +217,7 @@ impl Live {
             attempts: self.attempts.clone(),
             uploaded: self.past.0 + self.present.0,
             downloaded: self.past.1 + self.present.1,
+            introduced: self.introduced.values().filter(|known| known.link.is_some()).count(),
         }
     }
 }
@@ -238,4 +239,6 @@ pub struct LiveView {
     pub uploaded: u64,
     /// Payload bytes received since the daemon started.
     pub downloaded: u64,
+    /// Links with other recipients, as the sender has introduced them to us.
+    pub introduced: usize,
 }

@@ -92,7 +92,11 @@ impl Room {
         let (purpose, peer) = (wanted.want.purpose(), wanted.want.peer);
         let LinkFor { transfer, introduced } = purpose;
         let attempts = self.attempts(&wanted, wanted.want.better_than);
-        tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
+        if introduced.is_some() {
+            tracing::debug!(%purpose, tried = attempts.len(), "no link with an introduced device in time");
+        } else {
+            tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
+        }
         self.outbox.outcome(purpose, LinkEvent::Failed { transfer, introduced, attempts });
         self.close_unless_wanted(peer);
     }

@@ -4,6 +4,7 @@
 
 mod address;
 mod identity;
+mod introduced;
 mod listening;
 mod order;
 mod parking;
