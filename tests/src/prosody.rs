@@ -45,7 +45,7 @@ pub enum Kind {
     Stock,
     /// Its clients send as fast as they can.
     Unlimited,
-    /// The same, and it writes every stanza into its log.
+    /// As untouched, but it writes every stanza into its log.
     Recorded,
 }
 
@@ -202,16 +202,15 @@ impl Prosody {
         let folder = self.folder.display();
         let interfaces: Vec<_> = self.plain.addresses().iter().map(|address| format!("\"{address}\"")).collect();
         let mut modules: Vec<_> = MODULES.iter().map(|module| format!("\"{module}\"")).collect();
+        if kind == Kind::Recorded {
+            modules.push("\"stanza_debug\"".into());
+        }
         let limits = match kind {
-            Kind::Stock => {
+            Kind::Stock | Kind::Recorded => {
                 modules.push("\"limits\"".into());
                 "limits = { c2s = { rate = \"10kb/s\" } }"
             }
             Kind::Unlimited => "",
-            Kind::Recorded => {
-                modules.push("\"stanza_debug\"".into());
-                ""
-            }
         };
         format!(
             r#"run_as_root = true -- in containers and namespaces tests are root; without this it would listen on nothing, silently

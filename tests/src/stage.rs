@@ -48,8 +48,8 @@ impl Stage {
         Self::build(Net::private, Kind::Stock, &friends())
     }
 
-    /// Alice and so many others ([`recipient`]) who know her and nobody else, with a server that lets its clients send as
-    /// fast as they can and writes every stanza down ([`Prosody::stanzas`]).
+    /// Alice and so many others ([`recipient`]) who know her and nobody else, with a server like that of
+    /// [`Self::new`] which writes every stanza down ([`Prosody::stanzas`]).
     pub fn crowd(recipients: usize) -> Self {
         let others: Vec<String> = (1..=recipients).map(recipient).collect();
         let mut people: Vec<_> = others.iter().map(|one| (one.clone(), vec!["alice".to_owned()])).collect();

@@ -211,9 +211,7 @@ impl Domain {
                 self.introduced_links.remove(&link);
                 self.push(Effect::Torrent(TorrentCommand::Detach(link)));
             }
-            if known.wanted {
-                self.push(Effect::Link(LinkCommand::Unwant(LinkFor { transfer: id, introduced: Some(peer) })));
-            }
+            self.push(Effect::Link(LinkCommand::Unwant(LinkFor { transfer: id, introduced: Some(peer) })));
         }
     }
 
