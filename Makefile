@@ -17,7 +17,7 @@ share = $(DESTDIR)$(PREFIX)/share
 # systemd looks for the units of a person in ~/.local/share, and not in ~/.local/lib.
 units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,lib)/systemd/user
 
-.PHONY: help demo lab test lint install install-files deb bench soak fuzz setup
+.PHONY: help demo lab pictures test lint install install-files deb bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -29,6 +29,10 @@ demo: setup ## send 256 MiB between two daemons on this machine, through a priva
 lab: setup ## two people, their routers and servers in networks of their own, by hand: make lab SCENE=name (needs root)
 	$(CARGO) build --workspace
 	@$(TARGET)/debug/lab $(SCENE)
+
+pictures: setup ## the terminal pictures of the documents, recorded anew
+	$(CARGO) build --workspace
+	$(TARGET)/debug/pictures docs/pictures
 
 test: setup ## all tests
 	$(CARGO) build --workspace

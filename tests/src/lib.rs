@@ -19,6 +19,7 @@ pub mod disk;
 pub mod lab;
 pub mod net;
 pub mod one_to_many;
+pub mod picture;
 pub mod ports;
 pub mod power;
 pub mod process;
@@ -27,6 +28,7 @@ pub mod prosody;
 pub mod rpc;
 pub mod stage;
 pub mod stranger;
+pub mod terminal;
 pub mod trial;
 pub mod wait;
 

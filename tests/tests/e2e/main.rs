@@ -23,5 +23,4 @@ mod setup;
 mod source;
 mod space;
 mod startup;
-mod terminal;
 mod transfer;

@@ -10,9 +10,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use xbt_tests::ctl::text;
 use xbt_tests::stage::password;
+use xbt_tests::terminal::Terminal;
 use xbt_tests::{Daemon, Stage};
-
-use crate::terminal::Terminal;
 
 /// A home without a configuration.
 fn newcomer(stage: &Stage) -> Daemon {

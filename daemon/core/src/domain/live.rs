@@ -39,6 +39,8 @@ struct Meter {
 
 /// Shorter spans say little about a rate, in milliseconds.
 const SPAN: u64 = 200;
+/// Nothing is said before so many milliseconds: pieces that began together end together, so the first ones come in one heap.
+const FIRST: u64 = 1_000;
 /// After so many milliseconds without news nothing moves.
 const STALE: u64 = 3_000;
 /// How fast the average follows, in milliseconds.
@@ -51,7 +53,7 @@ impl Meter {
             return;
         };
         let span = now.since(then);
-        if span < SPAN {
+        if span < if self.rate == 0.0 { FIRST } else { SPAN } {
             return;
         }
         let current = (bytes - before) as f64 * 1000.0 / span as f64;
