@@ -15,6 +15,9 @@ root=$stage/root
 make --no-print-directory install-files PROGRAMS="$programs" DESTDIR="$root" PREFIX=/usr
 strip "$root/usr/bin/xbtd" "$root/usr/bin/xbtctl"
 install -Dm 644 systemd/xbtd-system.service "$root/usr/lib/systemd/system/xbtd.service"
+# The notifier: what starts with every session is configuration, which Debian leaves as the administrator has it.
+strip "$root/usr/bin/xbt-notify"
+(cd "$root" && find etc -type f | sed 's|^|/|') > "$stage/conffiles"
 # Man pages and change logs are compressed in Debian; -n keeps the time out, so that equal input gives equal packages.
 gzip -9n "$root"/usr/share/man/man1/*.1
 # Debian has its own place for the completions of zsh.
@@ -26,11 +29,12 @@ for page in README.md docs/quickstart.md docs/commands.md docs/troubleshooting.m
 done
 
 # The newest glibc that a program asks for, so that the package refuses to install where it could not start.
-glibc=$(objdump -T "$programs/xbtd" "$programs/xbtctl" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)
+glibc=$(objdump -T "$programs/xbtd" "$programs/xbtctl" "$programs/xbt-notify" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)
 size=$(du -ks "$root" | cut -f 1)
 mkdir "$root/DEBIAN"
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@GLIBC@/$glibc/" -e "s/@SIZE@/$size/" \
     config/debian/control.in > "$root/DEBIAN/control"
+mv "$stage/conffiles" "$root/DEBIAN/conffiles"
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
 

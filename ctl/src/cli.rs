@@ -76,6 +76,8 @@ pub enum Command {
     Doctor,
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
+    /// Choose a contact in a window and send, for the menus of file managers
+    SendTo(commands::send_to::Args),
     /// List transfers, newest last
     List(commands::list::Args),
     /// Show everything about one transfer

@@ -52,6 +52,7 @@ pub fn status() -> Status {
         download_rate: 0,
         limits: Default::default(),
         links: 1,
+        open: xbt_api::Open::default(),
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
         state_error: None,

@@ -13,6 +13,7 @@ use xbt_api::{Direction, LimitChange, Priority, State, Why};
 async fn status_shows_the_connection_and_why_it_was_refused() {
     let bench = Bench::new().await;
     let ran = bench.run(&["status"]).await;
+    assert!(ran.out.contains("1 content, read by 2 connections of other programs; they have got 3"), "{}", ran.out);
     assert_eq!(ran.code(), 0, "{}", ran.err);
     assert!(ran.out.contains("connection:   refused\n"), "{}", ran.out);
     assert!(ran.out.contains("the server refused the password [wrong-password]"), "{}", ran.out);
@@ -182,6 +183,7 @@ async fn show_tells_everything() {
     let bench = Bench::new().await;
     bench.world().transfers = vec![transfer(1, State::Connecting)];
     let ran = bench.run(&["show", "1"]).await;
+    assert!(ran.out.contains("magnet:?xt=urn:btih:00&x.pe=192.0.2.1:51413"), "{}", ran.out);
     for part in [
         "1 holiday → bob@example.org\n",
         "not mapped-tcp4: bob's router refused the port mapping",

@@ -81,6 +81,7 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
     optional(out, "message", transfer.message.as_deref())?;
     optional(out, "path", transfer.path.as_deref())?;
     optional(out, "info-hash", transfer.info_hash.as_deref())?;
+    optional(out, "magnet", details.magnet.as_deref())?;
     field(out, "created", &clock.moment(&transfer.created))?;
     field(out, "updated", &clock.moment(&transfer.updated))?;
     details.expires.as_deref().map_or(Ok(()), |expires| field(out, "expires", &clock.moment(expires)))

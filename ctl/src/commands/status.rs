@@ -10,7 +10,7 @@ use super::show::field;
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
-use crate::text::{clean, duration, rate};
+use crate::text::{clean, duration, rate, size};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -128,6 +128,18 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     );
     field(out, "rates", &rates)?;
     limit::told(status.limits).map_or(Ok(()), |limits| field(out, "limits", &limits))?;
+    let open = status.open;
+    if open.contents > 0 {
+        let contents = if open.contents == 1 { "content" } else { "contents" };
+        let readers = if open.links == 1 { "connection" } else { "connections" };
+        let text = format!(
+            "{} {contents}, read by {} {readers} of other programs; they have got {}",
+            open.contents,
+            open.links,
+            size(open.uploaded)
+        );
+        field(out, "open", &text)?;
+    }
     let counts = status.counts;
     let numbers = [
         (counts.active, "active"),

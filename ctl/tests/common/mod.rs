@@ -158,6 +158,7 @@ impl Xbt for FakeDaemon {
             download_rate: 0,
             limits: Default::default(),
             links: 1,
+            open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
             counts: Counts { total: 3, active: 1, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
@@ -224,6 +225,7 @@ impl Xbt for FakeDaemon {
             introduced: 0,
             limits: Limits { upload: 1 << 20, download: 0 },
             priority: Priority::High,
+            magnet: Some("magnet:?xt=urn:btih:00&x.pe=192.0.2.1:51413".into()),
         })
     }
 

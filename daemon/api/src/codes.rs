@@ -42,6 +42,8 @@ codes! {
         PATH_NOT_SENDABLE = "path-not-sendable";
         /// A send goes to nobody, or to too many.
         BAD_RECIPIENTS = "bad-recipients";
+        /// An open send, where the configuration allows relays only.
+        NOT_REACHABLE = "not-reachable";
         /// We do not see when the contact is online, so nothing can be offered.
         CONTACT_NOT_SUBSCRIBED = "not-subscribed";
         /// The transfer belongs to an account that is not configured now.

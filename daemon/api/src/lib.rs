@@ -16,6 +16,7 @@ mod service;
 pub mod size;
 mod socket;
 mod status;
+pub mod text;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};
@@ -26,7 +27,7 @@ pub use limits::{LimitChange, Limits, Priority};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
-pub use status::{Connection, Counts, Hello, Status};
+pub use status::{Connection, Counts, Hello, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
     Why,

@@ -52,6 +52,18 @@ pub struct Counts {
     pub ended: u64,
 }
 
+/// What other BitTorrent programs may read, and do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Open {
+    /// Contents that are open now.
+    pub contents: u64,
+    /// Connections of other programs that read them.
+    pub links: u64,
+    /// Payload bytes sent to such programs since the daemon started.
+    pub uploaded: u64,
+}
+
 /// How the daemon stands. Rates are bytes per second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -90,6 +102,9 @@ pub struct Status {
     /// Open links.
     #[serde(default)]
     pub links: u64,
+    /// What other BitTorrent programs may read.
+    #[serde(default)]
+    pub open: Open,
     /// How many transfers.
     #[serde(default)]
     pub counts: Counts,

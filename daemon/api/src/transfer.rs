@@ -243,6 +243,9 @@ pub struct TransferDetails {
     /// Its part in the limits that it shares with others.
     #[serde(default)]
     pub priority: Priority,
+    /// Of a send that is open now: by what link any BitTorrent program fetches it, with the daemon's addresses.
+    #[serde(default)]
+    pub magnet: Option<String>,
 }
 
 /// What to send to whom.
@@ -262,6 +265,10 @@ pub struct SendRequest {
     /// The offer is withdrawn after so many seconds.
     #[serde(default)]
     pub expire_s: Option<u64>,
+    /// While it is offered, whoever knows its info-hash and reaches the daemon's port may read it with any BitTorrent
+    /// program, without encryption; see [`TransferDetails::magnet`].
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// Which transfers to list. The default: all that have not ended and the last 20 that have.

@@ -187,6 +187,10 @@ pub enum LinkCommand {
     Want(Box<Want>),
     /// Withdraw the grant.
     Unwant(LinkFor),
+    /// From now on this content is open: plain BitTorrent is answered for it.
+    Open(InfoHash),
+    /// It is open no more; who reads it is cut off.
+    Shut(InfoHash),
 }
 
 /// What is told to everybody who watches.

@@ -19,24 +19,30 @@ pub struct Destination {
     pub free: Result<u64, Fault>,
 }
 
+/// What is to be sent to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSend {
+    /// One transfer for each.
+    pub contacts: Vec<BareJid>,
+    /// Absolute paths.
+    pub paths: Vec<String>,
+    /// The name for the content; otherwise the one of the paths.
+    pub name: Option<String>,
+    /// What to call it until it has been hashed.
+    pub provisional_name: String,
+    /// A word for the recipients.
+    pub message: Option<String>,
+    /// Milliseconds until the offer lapses.
+    pub expire_ms: Option<u64>,
+    /// Whoever knows the info-hash may read it, see [`crate::transfer::Content::open`].
+    pub open: bool,
+}
+
 /// What a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Queue a send.
-    Send {
-        /// One transfer for each.
-        contacts: Vec<BareJid>,
-        /// Absolute paths.
-        paths: Vec<String>,
-        /// The name for the content; otherwise the one of the paths.
-        name: Option<String>,
-        /// What to call it until it has been hashed.
-        provisional_name: String,
-        /// A word for the recipients.
-        message: Option<String>,
-        /// Milliseconds until the offer lapses.
-        expire_ms: Option<u64>,
-    },
+    Send(NewSend),
     /// Take what is offered.
     Accept {
         /// Which.

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod ids;
 pub mod input;
 pub mod limits;
+pub mod magnet;
 pub mod rate;
 pub mod session;
 pub mod settings;

@@ -338,4 +338,7 @@ pub struct Content {
     pub paths: Vec<String>,
     /// The name that the person gave, if it is not the one of the path.
     pub name: Option<String>,
+    /// Marked open: while it is offered, whoever knows its info-hash and reaches our port may read it.
+    #[serde(default)]
+    pub open: bool,
 }

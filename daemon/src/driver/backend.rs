@@ -13,7 +13,7 @@ use xbt_api::{
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
-use xbt_core::input::Command;
+use xbt_core::input::{Command, NewSend};
 use xbt_core::settings::Settings;
 
 use super::folders::Look;
@@ -140,14 +140,15 @@ impl Backend for DriverHandle {
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
         let provisional_name = looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))?;
-        self.change(Command::Send {
+        self.change(Command::Send(NewSend {
             contacts,
             paths: request.paths,
             name: request.name,
             provisional_name,
             message: request.message,
             expire_ms: request.expire_s.map(|s| s.saturating_mul(1000)),
-        })
+            open: request.open,
+        }))
         .await
     }
 

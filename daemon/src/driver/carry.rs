@@ -64,6 +64,8 @@ impl Driver {
         match command {
             LinkCommand::Want(want) => self.rooms.links.want(*want),
             LinkCommand::Unwant(purpose) => self.rooms.links.unwant(purpose),
+            LinkCommand::Open(info_hash) => self.rooms.links.open(info_hash),
+            LinkCommand::Shut(info_hash) => self.shut(info_hash),
         }
     }
 

@@ -10,6 +10,7 @@ mod convert;
 mod folders;
 mod keep;
 mod network;
+mod open;
 mod paths;
 mod refusals;
 mod relays;
@@ -112,6 +113,8 @@ pub struct Driver {
     told: HashMap<TransferId, usize>,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
+    /// Other programs that read open contents.
+    readers: open::Readers,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -143,6 +146,7 @@ impl Driver {
             again: VecDeque::new(),
             told,
             groups: RandomState::new(),
+            readers: open::Readers::default(),
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -257,7 +261,14 @@ impl Driver {
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(transfer) = self.domain.transfer_of_link(link) {
                     let (group, key) = (self.group(&transfer.contact), convert::key(transfer.content));
-                    self.rooms.engine.attach_in_group(group, key, convert::engine_tag(link), stream, reserved);
+                    let tag = convert::engine_tag(link);
+                    if introduced {
+                        // What it brings is not the contact's fault.
+                        let blamed = Group(self.groups.hash_one(peer));
+                        self.rooms.engine.attach_introduced((group, blamed), key, tag, stream, reserved);
+                    } else {
+                        self.rooms.engine.attach_in_group(group, key, tag, stream, reserved);
+                    }
                 }
             }
             LinkEvent::Failed { transfer, introduced: Some(peer), .. } => {
@@ -266,6 +277,9 @@ impl Driver {
             LinkEvent::Failed { transfer, introduced: None, attempts } => {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
+            }
+            LinkEvent::Plain { info_hash, stream, remote, reserved, place } => {
+                self.reader_came(info_hash, stream, reserved, place, remote);
             }
             LinkEvent::CandidatesChanged(candidates) => {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
@@ -279,6 +293,9 @@ impl Driver {
     }
 
     async fn engine_event(&mut self, event: xbt_torrent::Event) {
+        if self.is_of_reader(&event) {
+            return;
+        }
         match convert::kept(&event) {
             Some((content, _)) if !self.domain.has_content(content) => return,
             Some((content, blob)) => {

@@ -93,6 +93,7 @@ impl Driver {
             introduced: live.introduced as u64,
             limits: views::limits(transfer.limits),
             priority: views::priority(transfer.priority),
+            magnet: self.domain.magnet(transfer).map(|magnet| magnet.to_string()),
         })
     }
 
@@ -147,12 +148,18 @@ impl Driver {
             download_rate: rate(Direction::In),
             limits: views::limits(settings.limits),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
+            open: self.open(),
             counts: self.counts(),
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
             network: Some(network),
             folders: None,
         }
+    }
+
+    fn open(&self) -> api::Open {
+        let (links, uploaded) = self.readers.counts();
+        api::Open { contents: self.domain.open_contents() as u64, links, uploaded }
     }
 
     fn counts(&self) -> api::Counts {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use xbt_core::effect::{LinkFor, Want};
+use xbt_core::ids::InfoHash;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
@@ -15,6 +16,7 @@ use super::door::Door;
 use super::interfaces::{interfaces, watch};
 use super::mailbox::{Mailbox, Order};
 use super::outside::Outside;
+use super::plain::Open;
 use super::punch::{Arrived, Punch, Strangers};
 use super::punched::{self, Seen};
 use super::relay::{Relays, Session};
@@ -62,6 +64,7 @@ pub struct LinkHandle {
     strangers: Strangers,
     session: Session,
     changes: watch::Receiver<u64>,
+    open: Open,
 }
 
 impl LinkRoom {
@@ -111,7 +114,16 @@ impl LinkRoom {
         for socket in listeners {
             tasks.spawn(listen::accept(socket, bring.clone()));
         }
-        let door = Door { tls: tls.clone(), own, patience: times.tls, inbox: report.clone() };
+        let open = Open::default();
+        let door = Door {
+            tls: tls.clone(),
+            own,
+            patience: times.tls,
+            open: open.clone(),
+            peer_id,
+            events: events.clone(),
+            inbox: report.clone(),
+        };
         tasks.spawn(door.keep(arriving));
         tasks.spawn(watch(see_interfaces));
         let (bring_links, links) = mpsc::channel(1);
@@ -158,6 +170,7 @@ impl LinkRoom {
             strangers,
             session,
             changes,
+            open,
         };
         Ok((Self { tasks, mailbox, punch }, handle))
     }
@@ -200,6 +213,16 @@ impl LinkHandle {
     /// an event may still come.
     pub fn unwant(&self, purpose: LinkFor) {
         self.mailbox.post(purpose, Order::Unwant);
+    }
+
+    /// From now on plain BitTorrent is answered for this content: [`LinkEvent::Plain`].
+    pub fn open(&self, info_hash: InfoHash) {
+        self.open.open(info_hash);
+    }
+
+    /// No more. Connections that were handed over are not touched; one that is on its way as an event may still come.
+    pub fn shut(&self, info_hash: InfoHash) {
+        self.open.shut(info_hash);
     }
 
     /// What routers and servers have told about us has changed.

@@ -6,12 +6,14 @@
 
 mod cli;
 mod crash;
+mod desktop;
 mod devices;
 mod fire;
 mod harness;
 mod introduce;
 mod intruder;
 mod limit;
+mod open;
 mod packaging;
 mod people;
 mod queue;

@@ -51,6 +51,15 @@ fn the_debian_package_holds_everything_and_its_programs_run() {
         "share/man/man1/xbtd.1.gz",
         "share/man/man1/xbtctl.1.gz",
         "share/man/man1/xbtctl-setup.1.gz",
+        "bin/xbt-notify",
+        "lib/systemd/user/xbt-notify.service",
+        "share/man/man1/xbt-notify.1.gz",
+        "share/applications/xbt.desktop",
+        "share/icons/hicolor/scalable/apps/xbt.svg",
+        "share/Thunar/sendto/xbt.desktop",
+        "share/kio/servicemenus/xbt.desktop",
+        "share/nautilus-python/extensions/xbt.py",
+        "../etc/xdg/autostart/xbt-notify.desktop",
         "share/bash-completion/completions/xbtctl",
         "share/zsh/vendor-completions/_xbtctl",
         "share/fish/vendor_completions.d/xbtctl.fish",
@@ -61,7 +70,7 @@ fn the_debian_package_holds_everything_and_its_programs_run() {
         let length = fs::metadata(laid.join("usr").join(file)).unwrap_or_else(|error| panic!("{file}: {error}")).len();
         assert!(length > 0, "{file} is empty");
     }
-    for program in ["xbtd", "xbtctl"] {
+    for program in ["xbtd", "xbtctl", "xbt-notify"] {
         assert!(said(Command::new(laid.join("usr/bin").join(program)).arg("--version")).starts_with(program));
     }
     let unit = fs::read_to_string(laid.join("usr/lib/systemd/user/xbtd.service")).unwrap();

@@ -14,9 +14,7 @@ type Result<T> = std::result::Result<T, Fault>;
 impl Domain {
     pub(super) fn command(&mut self, call: CallId, command: Command) {
         let reply = match command {
-            Command::Send { contacts, paths, name, provisional_name, message, expire_ms } => {
-                self.send(contacts, paths, name, provisional_name, message, expire_ms)
-            }
+            Command::Send(send) => self.send(send),
             Command::Accept { ids, destination } => self.accept(ids, destination),
             Command::Decline { ids, message } => self.decline(ids, message),
             Command::Cancel(ids) => self.cancel(ids),

@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::domain::outbox::Subject;
 use crate::effect::{Data, Effect, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{FullJid, OfferId, TransferId};
+use crate::ids::{ContentId, FullJid, OfferId, TransferId};
 use crate::signal::Request;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
@@ -51,20 +51,19 @@ impl Domain {
             let data = if done { Data::Keep } else { Data::Delete };
             self.push(Effect::Torrent(TorrentCommand::Forget(content, data)));
         } else {
-            self.release_content(id);
+            self.release_content(content);
         }
         self.next_turn(id);
     }
 
     /// Stops what nobody needs of a sent content any more.
-    fn release_content(&mut self, id: TransferId) {
-        let Some(content) = self.transfers.get(&id).map(|t| t.content) else { return };
+    pub(super) fn release_content(&mut self, content: ContentId) {
         let open = self.transfers_of(content, |t| t.end().is_none());
         if open.is_empty() {
             self.push(Effect::Torrent(TorrentCommand::CancelPrepare(content)));
         }
         let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
-        let needed = |t: &Transfer| t.agreed() || preparing(t);
+        let needed = |t: &Transfer| t.agreed() || preparing(t) || self.keeps_open(t);
         if !open.iter().any(|other| self.transfers.get(other).is_some_and(needed)) {
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
         }

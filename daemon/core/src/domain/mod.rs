@@ -13,6 +13,7 @@ mod introduced;
 mod limit;
 mod link;
 mod live;
+mod open;
 mod outbox;
 mod request;
 mod send;
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
 use crate::rate::RateChange;
 use crate::session::{Connection, Facilities};
@@ -91,6 +92,8 @@ pub struct Domain {
     /// Their keys, oldest first: the oldest go when there are too many.
     buried: VecDeque<OfferKey>,
     contents: BTreeMap<ContentId, Content>,
+    /// The contents that the link room has been told are open.
+    open: BTreeMap<ContentId, InfoHash>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<(BareJid, Fingerprint), Device>,
     /// Devices at which a blocked key speaks now, in the place of a trusted one.
@@ -151,6 +154,7 @@ impl Domain {
             tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
             transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
+            open: BTreeMap::new(),
             contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
             devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
             seized: BTreeSet::new(),
@@ -194,6 +198,7 @@ impl Domain {
         self.run_timers();
         self.pump_outbox();
         self.forget_vain();
+        self.open_and_shut();
         self.collect()
     }
 

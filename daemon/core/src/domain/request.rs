@@ -94,7 +94,7 @@ impl Domain {
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
         let id = self.new_transfer_id();
-        let content = Content { id: self.new_content(), paths: Vec::new(), name: None };
+        let content = Content { id: self.new_content(), paths: Vec::new(), name: None, open: false };
         self.persist(Persist::Counters(self.counters));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {

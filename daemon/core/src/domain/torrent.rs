@@ -79,6 +79,7 @@ impl Domain {
     /// The rows are back: what was unfinished is taken up again.
     pub(super) fn started(&mut self) {
         self.limit_contacts_at_start();
+        self.open_at_start();
         let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
         let open: Vec<TransferId> = ours.map(|t| t.id).collect();
         let mut preparing: Vec<ContentId> = Vec::new();

@@ -11,7 +11,7 @@ async fn next(device: &mut Device) -> (Fingerprint, bool) {
     loop {
         match device.event().await {
             LinkEvent::Ready { peer, introduced, .. } => return (peer, introduced),
-            LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
+            LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) | LinkEvent::Plain { .. } => {}
             other @ LinkEvent::Failed { .. } => panic!("{other:?}"),
         }
     }

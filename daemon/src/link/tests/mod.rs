@@ -8,6 +8,7 @@ mod introduced;
 mod listening;
 mod order;
 mod parking;
+mod plain;
 mod refusing;
 mod relay;
 mod strangers;
@@ -152,6 +153,7 @@ impl Device {
                 }
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Failed { attempts, .. } => panic!("no link: {attempts:?}"),
+                LinkEvent::Plain { .. } => panic!("nothing is open"),
             }
         }
     }
@@ -161,7 +163,7 @@ impl Device {
             match self.event().await {
                 LinkEvent::Failed { transfer, attempts, .. } => return (transfer, attempts),
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
-                LinkEvent::Ready { .. } => panic!("a link where none may be"),
+                LinkEvent::Ready { .. } | LinkEvent::Plain { .. } => panic!("a link where none may be"),
             }
         }
     }
@@ -171,7 +173,9 @@ impl Device {
             match self.event().await {
                 LinkEvent::Refused { reason, peer, .. } => return (reason, peer),
                 LinkEvent::CandidatesChanged(_) => {}
-                other @ (LinkEvent::Ready { .. } | LinkEvent::Failed { .. }) => panic!("not refused: {other:?}"),
+                other @ (LinkEvent::Ready { .. } | LinkEvent::Failed { .. } | LinkEvent::Plain { .. }) => {
+                    panic!("not refused: {other:?}")
+                }
             }
         }
     }

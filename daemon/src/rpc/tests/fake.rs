@@ -152,6 +152,7 @@ impl Backend for Fake {
             download_rate: 0,
             limits: Default::default(),
             links: 0,
+            open: xbt_api::Open::default(),
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
@@ -200,6 +201,7 @@ impl Backend for Fake {
             introduced: 0,
             limits: Default::default(),
             priority: Default::default(),
+            magnet: None,
         })
     }
 

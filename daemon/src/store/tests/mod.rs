@@ -76,7 +76,12 @@ fn tombstone(n: u64) -> Tombstone {
 }
 
 fn content(id: u64) -> Content {
-    Content { id: ContentId(id), paths: vec!["/home/a/holiday".to_owned()], name: Some("holiday".to_owned()) }
+    Content {
+        id: ContentId(id),
+        paths: vec!["/home/a/holiday".to_owned()],
+        name: Some("holiday".to_owned()),
+        open: false,
+    }
 }
 
 fn contact(name: &str) -> Contact {

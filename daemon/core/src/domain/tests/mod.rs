@@ -12,6 +12,7 @@ mod hostile;
 mod introduce;
 mod limits;
 mod link;
+mod open;
 mod pause;
 mod rates;
 mod restart;

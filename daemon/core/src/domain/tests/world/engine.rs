@@ -37,6 +37,8 @@ pub struct Engine {
     pub limited: BTreeMap<ContentId, (RateLimits, Priority)>,
     pub contacts: BTreeMap<BareJid, RateLimits>,
     pub all: RateLimits,
+    /// What the link room answers plain BitTorrent for.
+    pub open: BTreeSet<InfoHash>,
 }
 
 impl Engine {
@@ -46,6 +48,7 @@ impl Engine {
         self.preparing.clear();
         self.limited.clear();
         self.contacts.clear();
+        self.open.clear();
     }
 }
 
@@ -144,6 +147,12 @@ impl World {
                 }
             }
             LinkCommand::Unwant(purpose) => drop(self.at_mut(node).grants.remove(&purpose)),
+            LinkCommand::Open(info_hash) => {
+                let engine = &mut self.at_mut(node).engine;
+                assert!(engine.open.insert(info_hash), "opened twice");
+                assert!(!engine.seeds.is_empty(), "what is open is served");
+            }
+            LinkCommand::Shut(info_hash) => assert!(self.at_mut(node).engine.open.remove(&info_hash), "shut twice"),
         }
     }
 
