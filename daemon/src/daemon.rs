@@ -257,6 +257,7 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         },
         courtesy_message: config.accept.courtesy_message,
         ways: ways(&config.network.ways),
+        introduce: config.accept.introduce,
         in_band_max_size: config.network.in_band_max_size,
         limits: RateLimits { up: config.network.upload_limit, down: config.network.download_limit },
         schedules: config.schedules.clone(),

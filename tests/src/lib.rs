@@ -21,6 +21,7 @@ pub mod lab;
 pub mod machine;
 pub mod manager;
 pub mod net;
+pub mod one_to_many;
 pub mod picture;
 pub mod ports;
 pub mod power;

@@ -112,6 +112,11 @@ fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
         let by = details.relay.as_deref().map(|relay| format!(" ({})", clean(relay))).unwrap_or_default();
         field(out, "way", &format!("{way}: {}{by}", explained(way)))?;
     }
+    match details.introduced {
+        0 => {}
+        1 => field(out, "helped by", "another recipient")?,
+        many => field(out, "helped by", &format!("{many} other recipients"))?,
+    }
     let ended = details.transfer.state.has_ended();
     let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };
     for attempt in &details.attempts {

@@ -226,6 +226,7 @@ impl Xbt for FakeDaemon {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            introduced: 0,
             limits: Limits { upload: 1 << 20, download: 0 },
             priority: Priority::High,
             magnet: Some("magnet:?xt=urn:btih:00&x.pe=192.0.2.1:51413".into()),

@@ -228,12 +228,15 @@ pub struct TransferDetails {
     /// When the offer expires, RFC 3339 in UTC.
     #[serde(default)]
     pub expires: Option<String>,
-    /// Payload bytes sent over links since the daemon started.
+    /// Payload bytes sent over links since the daemon started, those with other recipients included.
     #[serde(default)]
     pub uploaded: u64,
-    /// Payload bytes received over links since the daemon started.
+    /// Payload bytes received over links since the daemon started, those with other recipients included.
     #[serde(default)]
     pub downloaded: u64,
+    /// Other recipients of the same send who help with it and are helped.
+    #[serde(default)]
+    pub introduced: u64,
     /// For its content; open sends of one content to several recipients share them.
     #[serde(default)]
     pub limits: Limits,

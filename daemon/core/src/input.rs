@@ -3,7 +3,7 @@
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
 use crate::hook::Hook;
-use crate::ids::{BareJid, ContentId, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, TransferId};
 use crate::rate::{Priority, RateChange};
 use crate::session::SessionEvent;
 use crate::settings::Settings;
@@ -111,7 +111,7 @@ pub enum Command {
         /// Whose device.
         contact: BareJid,
         /// Its key.
-        fingerprint: crate::ids::Fingerprint,
+        fingerprint: Fingerprint,
     },
 }
 
@@ -220,6 +220,22 @@ pub enum LinkEvent {
         transfer: TransferId,
         /// What was tried.
         attempts: Vec<Attempt>,
+    },
+    /// A link with a device that was introduced to us stands.
+    IntroducedUp {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Which device.
+        peer: Fingerprint,
+        /// Its mark.
+        link: LinkTag,
+    },
+    /// No link with an introduced device came about.
+    IntroducedFailed {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Which device.
+        peer: Fingerprint,
     },
     /// Where we may be reached from now on.
     Candidates(Vec<Candidate>),

@@ -179,8 +179,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "introduce",
                 Default("true"),
-                "Let the recipients of one send help each other. They learn each other's network addresses by it.\n\
-                 This version does not do it yet.",
+                "Let recipients of the same content help each other: those of what we send, and us with what we receive. They learn each\n\
+                 other's network addresses by it, but no names. Nobody is introduced where the sender or either recipient says false.",
             ),
         ],
     },

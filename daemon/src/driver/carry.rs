@@ -64,7 +64,7 @@ impl Driver {
     fn link(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Want(want) => self.rooms.links.want(*want),
-            LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
+            LinkCommand::Unwant(purpose) => self.rooms.links.unwant(purpose),
             LinkCommand::Open(info_hash) => self.rooms.links.open(info_hash),
             LinkCommand::Shut(info_hash) => self.shut(info_hash),
         }

@@ -231,7 +231,7 @@ impl Driver {
         }
     }
 
-    /// The links of a contact limit each other. Keyed anew in each process, so no contact can choose an address that
+    /// The links of a contact limit each other, and those with devices that it introduced count as its own. Keyed anew in each process, so no contact can choose an address that
     /// shares somebody else's limits.
     fn group(&self, contact: &BareJid) -> Group {
         Group(self.groups.hash_one(contact))
@@ -264,18 +264,33 @@ impl Driver {
     async fn link_event(&mut self, event: LinkEvent) {
         use xbt_core::input::LinkEvent as Told;
         match event {
-            LinkEvent::Ready { transfer, stream, way, relay, reserved, attempts, .. } => {
+            LinkEvent::Ready { transfer, peer, introduced, stream, way, relay, reserved, attempts, .. } => {
                 self.next_link += 1;
                 let link = LinkTag(self.next_link);
                 let attempts = convert::attempts(attempts);
-                self.handle(Input::Link(Told::Up { transfer, link, way, relay, attempts })).await;
+                self.handle(Input::Link(if introduced {
+                    Told::IntroducedUp { transfer, peer, link }
+                } else {
+                    Told::Up { transfer, link, way, relay, attempts }
+                }))
+                .await;
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(transfer) = self.domain.transfer_of_link(link) {
                     let (group, key) = (self.group(&transfer.contact), convert::key(transfer.content));
-                    self.rooms.engine.attach_in_group(group, key, convert::engine_tag(link), stream, reserved);
+                    let tag = convert::engine_tag(link);
+                    if introduced {
+                        // What it brings is not the contact's fault.
+                        let blamed = Group(self.groups.hash_one(peer));
+                        self.rooms.engine.attach_introduced((group, blamed), key, tag, stream, reserved);
+                    } else {
+                        self.rooms.engine.attach_in_group(group, key, tag, stream, reserved);
+                    }
                 }
             }
-            LinkEvent::Failed { transfer, attempts } => {
+            LinkEvent::Failed { transfer, introduced: Some(peer), .. } => {
+                self.handle(Input::Link(Told::IntroducedFailed { transfer, peer })).await;
+            }
+            LinkEvent::Failed { transfer, introduced: None, attempts } => {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
             }

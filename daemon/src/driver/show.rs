@@ -91,6 +91,7 @@ impl Driver {
             expires: transfer.expires.map(views::time),
             uploaded: live.uploaded,
             downloaded: live.downloaded,
+            introduced: live.introduced as u64,
             limits: views::limits(transfer.limits),
             priority: views::priority(transfer.priority),
             magnet: self.domain.magnet(transfer).map(|magnet| magnet.to_string()),

@@ -47,6 +47,8 @@ pub enum LinkEvent {
         transfer: TransferId,
         /// The want's peer, whose key is proved.
         peer: Fingerprint,
+        /// It is an introduced device, and none of the transfer's contact.
+        introduced: bool,
         /// The stream, right behind both BitTorrent handshakes.
         stream: BoxedStream,
         /// The way it takes.
@@ -64,6 +66,8 @@ pub enum LinkEvent {
     Failed {
         /// The want's transfer.
         transfer: TransferId,
+        /// The want's peer, if that was introduced.
+        introduced: Option<Fingerprint>,
         /// The last try of each candidate, in the order they were given.
         attempts: Vec<Attempt>,
     },

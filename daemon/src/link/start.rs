@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use xbt_core::effect::Want;
-use xbt_core::ids::{InfoHash, TransferId};
+use xbt_core::effect::{LinkFor, Want};
+use xbt_core::ids::InfoHash;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
@@ -204,15 +204,15 @@ impl Drop for LinkRoom {
 
 impl LinkHandle {
     /// Grants this content to this device, and looks for a link: [`LinkEvent::Ready`] or [`LinkEvent::Failed`] follows.
-    /// Takes the place of an earlier want of the same transfer; an event of that one may already be on its way.
+    /// Takes the place of an earlier want for the same purpose; an event of that one may already be on its way.
     pub fn want(&self, want: Want) {
-        self.mailbox.post(want.transfer, Order::Want(Box::new(want)));
+        self.mailbox.post(want.purpose(), Order::Want(Box::new(want)));
     }
 
     /// Withdraws the grant and stops looking. A link that was handed over is not touched; one that is on its way as
     /// an event may still come.
-    pub fn unwant(&self, transfer: TransferId) {
-        self.mailbox.post(transfer, Order::Unwant);
+    pub fn unwant(&self, purpose: LinkFor) {
+        self.mailbox.post(purpose, Order::Unwant);
     }
 
     /// From now on plain BitTorrent is answered for this content: [`LinkEvent::Plain`].

@@ -11,6 +11,7 @@ mod devices;
 mod fire;
 mod harness;
 mod installed;
+mod introduce;
 mod intruder;
 mod limit;
 mod open;

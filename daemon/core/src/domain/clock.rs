@@ -13,6 +13,8 @@ pub(super) enum Timer {
     Seek(TransferId),
     /// Look for a better way than the one in use.
     Better(TransferId),
+    /// Try again to get links with introduced devices.
+    Introduced(TransferId),
     /// The offer may have lapsed.
     Expire(TransferId),
     /// The contact has had time to show an xbt device.
@@ -58,6 +60,7 @@ impl Domain {
             match timer {
                 Timer::Seek(id) => self.seek_when_due(id),
                 Timer::Better(id) => self.better_when_due(id),
+                Timer::Introduced(id) => self.introduced_when_due(id),
                 Timer::Expire(id) => self.expire_when_due(id),
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
                 Timer::Confirm(device) => self.confirm_when_due(&device),

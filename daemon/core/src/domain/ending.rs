@@ -47,6 +47,7 @@ impl Domain {
         }
         self.offer_over(id);
         self.drop_link(id);
+        self.part_introduced(id);
         if incoming {
             let data = if done { Data::Keep } else { Data::Delete };
             self.push(Effect::Torrent(TorrentCommand::Forget(content, data)));
@@ -156,6 +157,7 @@ impl Domain {
     /// The link, if there is one, is closed, and the grant withdrawn.
     pub(super) fn drop_link(&mut self, id: TransferId) {
         self.leave_line(id);
+        self.leave_introduced(id);
         let granted = self.ungrant(id);
         let live = self.live(id);
         let link = live.link;
@@ -167,7 +169,7 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
         }
         if granted {
-            self.push(Effect::Link(LinkCommand::Unwant(id)));
+            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
         }
     }
 

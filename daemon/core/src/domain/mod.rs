@@ -9,6 +9,8 @@ mod ending;
 mod forget;
 mod hook;
 mod index;
+mod introduce;
+mod introduced;
 mod limit;
 mod link;
 mod live;
@@ -41,11 +43,11 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
 use clock::Timers;
-use index::Index;
+use index::{Index, Sets};
 use live::Live;
 use outbox::Outbox;
 use pace::Pace;
-use turns::Turns;
+use turns::{Pair, Turns};
 
 pub use live::LiveView;
 pub use pace::PaceView;
@@ -114,6 +116,10 @@ pub struct Domain {
     /// Devices whose offers are looked at once more in a moment.
     confirming: BTreeSet<FullJid>,
     links: HashMap<LinkTag, TransferId>,
+    /// Links with devices that were introduced to us.
+    introduced_links: HashMap<LinkTag, (TransferId, Fingerprint)>,
+    /// The transfers for which each device was introduced, by who introduced it.
+    introduced: Sets<Pair>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
     timers: Timers,
@@ -167,6 +173,8 @@ impl Domain {
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
             links: HashMap::new(),
+            introduced_links: HashMap::new(),
+            introduced: Sets::default(),
             ended_early: VecDeque::new(),
             timers: Timers::default(),
             pace: Pace::default(),
@@ -191,6 +199,8 @@ impl Domain {
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
             Input::Hook { transfer, hook, outcome } => self.hook_ended(transfer, hook, outcome),
+            Input::Link(LinkEvent::IntroducedUp { transfer, peer, link }) => self.introduced_up(transfer, peer, link),
+            Input::Link(LinkEvent::IntroducedFailed { transfer, peer }) => self.introduced_failed(transfer, peer),
             Input::Tick => {}
             Input::Settings(settings) => self.reconfigure(settings),
         }
@@ -207,6 +217,7 @@ impl Domain {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
         self.limit_as_configured();
+        self.introductions_allowed();
     }
 
     /// When [`Input::Tick`] is wanted next.

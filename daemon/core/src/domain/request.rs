@@ -47,6 +47,7 @@ impl Domain {
             Request::Done { id } => self.done(from, id),
             Request::Failed { id, reason } => self.failed(from, id, &within(&reason)),
             Request::Taken { id } => self.taken(from, id),
+            Request::Introduce(introduction) => self.introduced(from, introduction),
             Request::Sync(items) => self.sync_requested(from, items),
         }
     }

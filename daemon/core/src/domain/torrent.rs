@@ -29,7 +29,9 @@ impl Domain {
                 }
             }
             TorrentEvent::PeerProgress { link, has, uploaded, downloaded } => {
-                let Some(id) = self.links.get(&link).copied() else { return };
+                let Some(id) = self.links.get(&link).copied() else {
+                    return self.introduced_moved(link, uploaded, downloaded);
+                };
                 self.live(id).moved(uploaded, downloaded);
                 if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::Out) {
                     self.progress(id, has);

@@ -67,9 +67,10 @@ impl Domain {
         view
     }
 
-    /// The transfer that a link is for, as long as that link is its present one.
+    /// The transfer that a link is for, as long as that link is its present one, or one with an introduced device.
     pub fn transfer_of_link(&self, link: LinkTag) -> Option<&Transfer> {
-        self.links.get(&link).and_then(|id| self.transfers.get(id))
+        let introduced = || self.introduced_links.get(&link).map(|(id, _)| id);
+        self.links.get(&link).or_else(introduced).and_then(|id| self.transfers.get(id))
     }
 
     /// Whether anything has a link now.

@@ -4,6 +4,7 @@
 
 mod address;
 mod identity;
+mod introduced;
 mod listening;
 mod order;
 mod parking;
@@ -77,6 +78,7 @@ fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candida
     Want {
         transfer,
         peer,
+        introduced: false,
         info_hash,
         own: FullJid::new(BareJid::from_normalised("alice@example.org"), "xbt"),
         device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
@@ -159,7 +161,7 @@ impl Device {
     async fn failed(&mut self) -> (TransferId, Vec<Attempt>) {
         loop {
             match self.event().await {
-                LinkEvent::Failed { transfer, attempts } => return (transfer, attempts),
+                LinkEvent::Failed { transfer, attempts, .. } => return (transfer, attempts),
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Ready { .. } | LinkEvent::Plain { .. } => panic!("a link where none may be"),
             }

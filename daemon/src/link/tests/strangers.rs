@@ -267,7 +267,7 @@ async fn unwant_closes_the_links_that_waited() {
     // Half a handshake, so that it is certainly being listened to.
     stream.write_all(&[0x13; 30]).await.unwrap();
     assert!(timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err());
-    large.handle.unwant(transfer);
+    large.handle.unwant(transfer.into());
     is_closed_without_a_byte(&mut stream).await;
 }
 

@@ -202,6 +202,7 @@ impl Backend for Fake {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            introduced: 0,
             limits: Default::default(),
             priority: Default::default(),
             magnet: None,

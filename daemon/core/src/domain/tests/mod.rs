@@ -9,6 +9,7 @@ mod crossed;
 mod devices;
 mod expiry;
 mod hostile;
+mod introduce;
 mod limits;
 mod link;
 mod open;

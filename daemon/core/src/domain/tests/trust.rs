@@ -137,8 +137,15 @@ fn a_connect_for_another_content_or_of_another_contact_gets_no_address() {
     let id = world.transfer(alice, sent).offer;
     let info_hash = offer_of(&world, alice).info_hash;
     let fingerprint = world.at(bob).settings.fingerprint;
-    let connect =
-        Connect { id, info_hash, fingerprint, reach: crate::signal::Reach::default(), delay: 0, better_than: None };
+    let connect = Connect {
+        id,
+        info_hash,
+        fingerprint,
+        reach: crate::signal::Reach::default(),
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
     let answer = ask(&mut world, alice, "carol", "c1", Request::Connect(connect.clone()));
     assert_eq!(refusal(&answer), Some(Condition::ItemNotFound));
     let wrong = Connect { info_hash: crate::ids::InfoHash([9; 20]), ..connect };
@@ -152,8 +159,15 @@ fn the_sender_gets_no_link_before_the_person_has_accepted() {
     let (mut world, (alice, _), (bob, _)) = offered(6);
     let offer = offer_of(&world, alice);
     let (id, info_hash, fingerprint) = (offer.id, offer.info_hash, offer.fingerprint);
-    let connect =
-        Connect { id, info_hash, fingerprint, reach: crate::signal::Reach::default(), delay: 0, better_than: None };
+    let connect = Connect {
+        id,
+        info_hash,
+        fingerprint,
+        reach: crate::signal::Reach::default(),
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
     let answer = ask(&mut world, bob, "alice", "a1", Request::Connect(connect));
     assert_eq!(refusal(&answer), Some(Condition::Forbidden));
     assert!(world.at(bob).grants.is_empty());

@@ -8,7 +8,7 @@ pub mod xmpp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Domain;
-use crate::effect::{CallId, Effect, Event as News, LinkTag, Persist, Reply};
+use crate::effect::{CallId, Effect, Event as News, LinkFor, LinkTag, Persist, Reply};
 use crate::fault::Fault;
 use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
@@ -57,9 +57,9 @@ pub enum Event {
     /// Nobody has answered a request.
     Unanswered { id: u64 },
     /// Two grants that fit become a link.
-    Join { a: (Node, TransferId), b: (Node, TransferId) },
+    Join { a: (Node, LinkFor), b: (Node, LinkFor) },
     /// A grant has found nobody.
-    GiveUp { node: Node, transfer: TransferId, grant: u64 },
+    GiveUp { node: Node, purpose: LinkFor, grant: u64 },
     /// A link carries the next part.
     Carry { link: u64 },
 }
@@ -76,7 +76,7 @@ pub struct Device {
     /// Counts the sessions.
     pub session: u64,
     pub engine: Engine,
-    pub grants: BTreeMap<TransferId, Grant>,
+    pub grants: BTreeMap<LinkFor, Grant>,
     pub replies: HashMap<CallId, Result<Reply, Fault>>,
     pub news: Vec<News>,
     /// The person's commands that should run.
@@ -169,6 +169,7 @@ impl World {
             subscriptions: Subscriptions::Ask,
             courtesy_message: true,
             ways: Ways::ALL,
+            introduce: true,
             in_band_max_size: 1 << 20,
             limits: Default::default(),
             schedules: Vec::new(),
@@ -315,7 +316,7 @@ impl World {
             Event::Request { id } => self.arrive(id),
             Event::Unanswered { id } => self.unanswered(id),
             Event::Join { a, b } => self.join(a, b),
-            Event::GiveUp { node, transfer, grant } => self.give_up(node, transfer, grant),
+            Event::GiveUp { node, purpose, grant } => self.give_up(node, purpose, grant),
             Event::Carry { link } => self.carry(link),
         }
     }
