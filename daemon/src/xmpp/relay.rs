@@ -74,8 +74,6 @@ pub(super) enum Order {
     OpenInBand { device: FullJid, stream_id: String, reply: Reply<InBandStream> },
     /// A bytestream that a device opens is to be taken.
     ExpectInBand { device: FullJid, stream_id: String, reply: Reply<InBandStream> },
-    /// The computer has other addresses now.
-    NetworkChanged,
 }
 
 impl SessionHandle {
@@ -121,8 +119,10 @@ impl SessionHandle {
 
     /// The addresses of this computer have changed: the session finds out within five seconds whether its connection
     /// still stands, and does not wait out a pause before the next attempt. Cheap; may be called for every change.
-    pub async fn network_changed(&self) {
-        self.order(Order::NetworkChanged).await;
+    ///
+    /// Does not wait, and is heard however much else waits for the session: a dead connection is what fills its queue.
+    pub fn network_changed(&self) {
+        self.network.notify_one();
     }
 
     async fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, RelayError> {

@@ -126,7 +126,7 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     config.server = Some(format!("127.0.0.1:{}", wire.port));
     let (mut alice, _) = Client::online(config).await;
     // One that stands is kept: the answer to the question is in front of the one to this order.
-    alice.handle.network_changed().await;
+    alice.handle.network_changed();
     alice
         .handle
         .send(xbt_core::session::SessionCommand::Request {
@@ -138,7 +138,7 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     alice.outcome(1).await;
     wire.freeze();
     let frozen = Instant::now();
-    alice.handle.network_changed().await;
+    alice.handle.network_changed();
     alice.until_offline().await;
     assert!(frozen.elapsed() < Duration::from_secs(25), "{:?}", frozen.elapsed());
     let offline = |event: &&SessionEvent| matches!(event, SessionEvent::Connection(Connection::Offline { .. }));
@@ -165,7 +165,7 @@ async fn a_pause_before_the_next_attempt_ends_when_the_network_has_changed() {
     let since = Instant::now();
     // More than one change, as it happens, makes not more than one attempt.
     for _ in 0..3 {
-        alice.handle.network_changed().await;
+        alice.handle.network_changed();
     }
     alice.until(|event| matches!(event, SessionEvent::Connection(Connection::Connecting)).then_some(())).await;
     assert!(since.elapsed() < pause, "{:?}", since.elapsed());
