@@ -287,6 +287,25 @@ async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
 }
 
 #[tokio::test]
+async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
+    let (small, large) = two_identities();
+    let mut small = Device::start(small, config(&[V4]));
+    let mut dead = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    // As if it were an answer: nobody has asked yet.
+    dead.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    dead.shutdown().await.unwrap();
+    drop(dead);
+    let peer = large.fingerprint();
+    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
+    let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    let mut asked = [0; 68];
+    timeout(PATIENCE, good.read_exact(&mut asked)).await.unwrap().unwrap();
+    good.write_all(&asked).await.unwrap();
+    small.ready().await;
+}
+
+#[tokio::test]
 async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
     let (small, large) = two_identities();
     let patient = Times { better: Duration::from_secs(1), ..times() };
