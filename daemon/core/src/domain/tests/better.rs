@@ -8,6 +8,7 @@ use super::world::{Node, World};
 use crate::effect::LinkTag;
 use crate::ids::{Fingerprint, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent};
+use crate::limits::ATTEMPTS;
 use crate::session::{Facilities, SessionCommand, SessionEvent};
 use crate::signal::{Answer, Candidate, CandidateKind, Connect, Outcome, Proxy, Request, Wait};
 use crate::way::{Way, Ways};
@@ -270,4 +271,18 @@ fn a_look_for_a_better_way_that_is_answered_with_what_was_not_agreed_ends_and_th
         assert!(live.seeking.is_none() && live.seek_at.is_none(), "it is still sought: {live:?}");
         assert_eq!((way(&world, b), world.state(b.0, b.1)), (Some(Way::Proxy65), "receiving"));
     }
+}
+
+#[test]
+fn what_is_remembered_of_attempts_stays_within_its_bound() {
+    let (mut world, _, b) = offered_of((1 << 20) + 1);
+    world.faults.no_links = true;
+    world.accept(b.0, b.1).unwrap();
+    world.pass(1_000);
+    let attempt = crate::input::Attempt { way: Way::DirectTcp6, reason: "nobody answered".into() };
+    let failed = LinkEvent::Failed { transfer: b.1, attempts: vec![attempt; 2 * ATTEMPTS] };
+    world.handle(b.0, Input::Link(failed));
+    let attempts = world.at(b.0).domain.live_view(b.1, world.clock(b.0).mono).attempts;
+    assert_eq!(attempts.len(), ATTEMPTS);
+    assert!(attempts.iter().any(|attempt| attempt.way == Way::InBand), "also why it does not go through the server");
 }
