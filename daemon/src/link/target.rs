@@ -1,6 +1,7 @@
 //! What can be tried for a want.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -94,7 +95,7 @@ fn allowed(candidate: &Candidate, ways: Ways) -> bool {
 /// All that can be tried, in the order in which it is.
 ///
 /// Of a proxy that both sides have told only the mention of the device with the smaller fingerprint counts, so that
-/// they do not meet there twice.
+/// they do not meet there twice; and what one of them tells repeatedly counts once.
 pub(super) fn targets(
     (own, peer): (Fingerprint, Fingerprint),
     (ours, theirs): (&Reach, &Reach),
@@ -120,13 +121,18 @@ pub(super) fn targets(
             let counted = reach.proxies.iter().filter(counts(mine)).map(as_we_know_it);
             counted.map(|proxy| Target::Proxy { proxy, ours: mine }).collect()
         };
-        targets.extend(proxies(ours, true));
-        targets.extend(proxies(theirs, false));
+        for target in proxies(ours, true).into_iter().chain(proxies(theirs, false)) {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
     }
     if ways.in_band && ours.in_band && theirs.in_band {
         targets.push(Target::InBand);
     }
-    targets.retain(|target| better_than.is_none_or(|in_use| target.way() < in_use));
+    let mut seen = HashSet::new();
+    // What is told twice, or leads to the same proxy as we know it, is one target.
+    targets.retain(|target| better_than.is_none_or(|in_use| target.way() < in_use) && seen.insert(target.clone()));
     targets
 }
 
@@ -212,6 +218,17 @@ mod tests {
         theirs.proxies[0].host = "198.51.100.66".into();
         let found = targets((LARGE, SMALL), (&ours, &theirs), Ways::ALL, None);
         assert!(found.contains(&Target::Proxy { proxy: proxy("both"), ours: false }), "{found:?}");
+    }
+
+    #[test]
+    fn a_proxy_that_a_contact_tells_again_and_again_is_met_once() {
+        let (ours, mut theirs) = (reach(Vec::new(), &["both"]), reach(Vec::new(), &["both", "both", "a", "a"]));
+        theirs.proxies[1].host = "198.51.100.66".into();
+        for (own, peer) in [(SMALL, LARGE), (LARGE, SMALL)] {
+            let found = targets((own, peer), (&ours, &theirs), Ways::ALL, None);
+            let proxies = found.iter().filter(|target| target.way() == Way::Proxy65).count();
+            assert_eq!(proxies, 2, "{found:?}");
+        }
     }
 
     #[test]
