@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::effect::Want;
 use xbt_core::ids::Fingerprint;
 
 use super::address::Ourselves;
+use super::permits::Permits;
 use super::punch::{Expectation, Punch};
 use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
@@ -26,9 +27,6 @@ use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 /// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
 const MOST_OF_WANT: usize = 4;
 
-/// Dials at once for all wants, likewise.
-const MOST: usize = 32;
-
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
 const LEAST_CONNECT: Duration = Duration::from_secs(3);
 
@@ -39,14 +37,9 @@ pub(super) struct Dialler {
     times: Times,
     session: Session,
     punch: Option<Punch>,
-    permits: Permits,
+    /// For addresses, and for everything else.
+    permits: (Permits, Permits),
     inbox: mpsc::Sender<Message>,
-}
-
-/// So many dials may go on at once.
-struct Permits {
-    addresses: Semaphore,
-    others: Semaphore,
 }
 
 /// One round through the targets of a want.
@@ -88,8 +81,7 @@ impl Dialler {
         punch: Option<Punch>,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        let permits = Permits { addresses: Semaphore::new(MOST), others: Semaphore::new(MOST) };
-        Self { own, tls, times, session, punch, permits, inbox }
+        Self { own, tls, times, session, punch, permits: Default::default(), inbox }
     }
 
     /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
@@ -176,8 +168,8 @@ impl Dialler {
     }
 
     async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let Permits { addresses, others } = &self.permits;
-        let _permit = if target.is_address() { addresses } else { others }.acquire().await;
+        let (addresses, others) = &self.permits;
+        let _permit = if target.is_address() { addresses } else { others }.acquire(&want.device.bare).await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
             Target::Address(candidate) => {

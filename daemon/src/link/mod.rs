@@ -29,6 +29,7 @@ mod nudge;
 mod outbox;
 mod outside;
 mod parking;
+mod permits;
 mod punch;
 mod punched;
 mod relay;

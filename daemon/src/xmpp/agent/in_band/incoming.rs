@@ -12,7 +12,7 @@ use super::super::super::in_band::End;
 use super::super::super::payload::in_band as xml;
 use super::super::Agent;
 use super::super::iq::{bad_request, error, unavailable};
-use super::{EARLY, Early, MOST_BLOCK, MOST_EARLY, MOST_EARLY_OF_ONE, MOST_OWED};
+use super::{EARLY, Early, MOST_BLOCK, MOST_EARLY, MOST_EARLY_OF_ONE, MOST_OWED, same_contact};
 
 impl Agent {
     /// An IQ set of this namespace.
@@ -55,7 +55,7 @@ impl Agent {
         if self.in_band.expected.iter().any(|expected| expected.peer == peer && expected.sid == open.sid) {
             return self.accept(peer, id, open);
         }
-        let of_one = self.in_band.early.iter().filter(|early| early.peer.to_bare() == peer.to_bare()).count();
+        let of_one = self.in_band.early.iter().filter(|early| same_contact(&early.peer, &peer)).count();
         if of_one >= MOST_EARLY_OF_ONE || self.in_band.early.len() >= MOST_EARLY {
             return self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
         }
@@ -65,7 +65,7 @@ impl Agent {
     /// Takes a stream that is expected.
     pub(super) fn accept(&mut self, peer: jid::FullJid, id: String, open: xml::Open) {
         let block = usize::try_from(open.block_size).unwrap_or(usize::MAX);
-        if self.in_band.is_full() || block > MOST_BLOCK {
+        if !self.in_band.has_place(&peer) || block > MOST_BLOCK {
             // The one who opens then asks for smaller blocks, or gives up.
             return self.refuse_in_band(&peer, id, ErrorType::Modify, DefinedCondition::ResourceConstraint);
         }
