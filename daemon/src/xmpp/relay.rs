@@ -99,7 +99,8 @@ impl SessionHandle {
         }
     }
 
-    /// Opens an in-band bytestream (XEP-0047) with a device. At most four are open at once, of either direction.
+    /// Opens an in-band bytestream (XEP-0047) with a device. At most six are open at once, of either direction, and two
+    /// with one contact.
     ///
     /// # Errors
     /// Also when the device does not expect it.
@@ -112,7 +113,7 @@ impl SessionHandle {
     /// seconds too early is not.
     ///
     /// # Errors
-    /// When the stream to the server is lost meanwhile, or too much is expected (16).
+    /// When the stream to the server is lost meanwhile, or too much is expected (16 streams, 4 of one contact).
     pub async fn expect_in_band(&self, device: FullJid, stream_id: String) -> Result<InBandStream, RelayError> {
         self.ask(|reply| Order::ExpectInBand { device, stream_id, reply }).await
     }

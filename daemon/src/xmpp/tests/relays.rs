@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use xbt_core::ids::FullJid;
-use xbt_core::session::{Connection, SessionEvent};
+use xbt_core::session::{Connection, SessionCommand, SessionEvent};
 use xbt_core::signal::{Answer, Outcome, Request};
 
 use super::super::InBandStream;
@@ -145,6 +145,37 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     assert_eq!(alice.seen.iter().filter(offline).count(), 1);
     wire.cut();
     alice.until_online(true).await;
+    alice.session.close().await;
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_noticed_soon_however_much_waits_to_be_written() {
+    let prosody = Prosody::start(&["alice"], &[]);
+    let wire = Proxy::to(prosody.starttls).await;
+    let mut config = prosody.config("alice", "xbt-a");
+    config.server = Some(format!("127.0.0.1:{}", wire.port));
+    let (mut alice, _) = Client::online(config).await;
+    wire.freeze();
+    let frozen = Instant::now();
+    // More than the system takes, and then more than the session and its handle do.
+    let to = super::super::parse_bare("nobody@localhost").unwrap();
+    let text = "x".repeat(4_000);
+    let mut full = 0;
+    while full < 20 && frozen.elapsed() < SOON {
+        let courtesy = SessionCommand::Courtesy { to: to.clone(), text: text.clone(), offer: offer() };
+        match alice.handle.try_send(courtesy) {
+            Ok(()) => full = 0,
+            Err(_) => {
+                full += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+    assert_eq!(full, 20, "its queue is full");
+    let asked = Instant::now();
+    alice.handle.network_changed();
+    alice.until_offline().await;
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     alice.session.close().await;
 }
 
