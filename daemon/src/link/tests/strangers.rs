@@ -341,3 +341,16 @@ async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     small.ready().await.stream.read_exact(&mut more).await.unwrap();
     assert_eq!(&more, b"more");
 }
+
+#[tokio::test]
+async fn who_does_not_choose_takes_the_link_that_is_spoken_on_even_if_it_is_no_better() {
+    let (small, large) = two_identities();
+    let mut large = Device::start(large, config(&[V4]));
+    let better_than = Some(Way::DirectTcp6);
+    let want = Want { better_than, ..want_of(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new()) };
+    large.handle.want(want);
+    // The chooser takes the link in use for dead, and has no other way than this one.
+    let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
+    stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    assert_eq!(large.ready().await.way, Way::DirectTcp4);
+}
