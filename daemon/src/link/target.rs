@@ -95,7 +95,7 @@ fn allowed(candidate: &Candidate, ways: Ways) -> bool {
 /// All that can be tried, in the order in which it is.
 ///
 /// Of a proxy that both sides have told only the mention of the device with the smaller fingerprint counts, so that
-/// they do not meet there twice; and what one of them tells repeatedly counts once.
+/// they do not meet there twice.
 pub(super) fn targets(
     (own, peer): (Fingerprint, Fingerprint),
     (ours, theirs): (&Reach, &Reach),
@@ -121,11 +121,8 @@ pub(super) fn targets(
             let counted = reach.proxies.iter().filter(counts(mine)).map(as_we_know_it);
             counted.map(|proxy| Target::Proxy { proxy, ours: mine }).collect()
         };
-        for target in proxies(ours, true).into_iter().chain(proxies(theirs, false)) {
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
+        targets.extend(proxies(ours, true));
+        targets.extend(proxies(theirs, false));
     }
     if ways.in_band && ours.in_band && theirs.in_band {
         targets.push(Target::InBand);

@@ -202,7 +202,7 @@ impl Wire {
     }
 
     /// Queues a stanza. What answers an incoming stanza is always taken: [`Self::next`] reads nothing while there is
-    /// no room, but for one stanza at the end of a [`Self::check`], so the queue stays within twice its bound.
+    /// no room, so the queue stays within twice its bound.
     pub(super) fn push(&mut self, stanza: Stanza) {
         self.waiting.push_back(Box::new(stanza));
     }

@@ -158,7 +158,6 @@ impl Domain {
             attempts.push(Attempt { way: Way::InBand, reason });
         }
         attempts.truncate(ATTEMPTS);
-        attempts.truncate(ATTEMPTS);
         attempts
     }
 }

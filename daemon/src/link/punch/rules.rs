@@ -30,6 +30,13 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// `KEEP_ALIVE`, and its time starts anew with the first unanswered word: at most 12 s from the cut to its notice.
 const SILENCE: Duration = Duration::from_secs(9);
 
+/// Each side speaks every [`KEEP_ALIVE`] and is answered at once: a connection on which nothing has come for this time
+/// is not relied on, although it may not be dead yet.
+pub(super) const SILENT: Duration = Duration::from_secs(4);
+
+/// How often it is looked whether something has come.
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// Far below every router's UDP timeout (RFC 4787, section 4.3: 2 min; found: 30 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 

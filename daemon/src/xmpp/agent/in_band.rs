@@ -338,7 +338,7 @@ impl Agent {
 
     /// The next block, of each stream in turn.
     pub(in crate::xmpp) fn take_block(&mut self, now: Instant) -> Option<Stanza> {
-        if self.in_band.unacked(|_| true) >= MOST_UNACKED {
+        if self.in_band.streams.values().map(|stream| stream.unacked).sum::<usize>() >= MOST_UNACKED {
             return None;
         }
         let last = self.in_band.last;
@@ -410,10 +410,6 @@ impl Agent {
 
 fn is_same_contact(one: &jid::FullJid, other: &jid::FullJid) -> bool {
     one.node() == other.node() && one.domain() == other.domain()
-}
-
-fn same_contact(one: &jid::FullJid, other: &jid::FullJid) -> bool {
-    one.to_bare() == other.to_bare()
 }
 
 /// What a refusal says, for people.

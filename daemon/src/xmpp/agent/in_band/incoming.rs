@@ -12,7 +12,7 @@ use super::super::super::in_band::End;
 use super::super::super::payload::in_band as xml;
 use super::super::Agent;
 use super::super::iq::{bad_request, error, unavailable};
-use super::{EARLY, Early, MOST_BLOCK, MOST_EARLY, MOST_EARLY_OF_ONE, MOST_OWED, same_contact};
+use super::{EARLY, Early, MOST_BLOCK, MOST_EARLY, MOST_EARLY_OF_ONE, MOST_OWED};
 
 impl Agent {
     /// An IQ set of this namespace.
@@ -55,7 +55,7 @@ impl Agent {
         if self.in_band.expected.iter().any(|expected| expected.peer == peer && expected.sid == open.sid) {
             return self.accept(peer, id, open);
         }
-        let of_one = self.in_band.early.iter().filter(|early| same_contact(&early.peer, &peer)).count();
+        let of_one = self.in_band.early.iter().filter(|early| early.peer.to_bare() == peer.to_bare()).count();
         if of_one >= MOST_EARLY_OF_ONE || self.in_band.early.len() >= MOST_EARLY {
             return self.refuse_in_band(&peer, id, ErrorType::Cancel, DefinedCondition::NotAcceptable);
         }
