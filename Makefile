@@ -17,7 +17,7 @@ share = $(DESTDIR)$(PREFIX)/share
 # systemd looks for the units of a person in ~/.local/share, and not in ~/.local/lib.
 units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,lib)/systemd/user
 
-.PHONY: help demo lab test lint install install-files deb bench soak fuzz setup
+.PHONY: help demo lab pictures test lint install install-files deb bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -30,8 +30,13 @@ lab: setup ## two people, their routers and servers in networks of their own, by
 	$(CARGO) build --workspace
 	@$(TARGET)/debug/lab $(SCENE)
 
+pictures: setup ## the terminal pictures of the documents, recorded anew
+	$(CARGO) build --workspace
+	$(TARGET)/debug/pictures docs/pictures
+
 test: setup ## all tests
 	$(CARGO) build --workspace
+	$(CARGO) build --locked --manifest-path tests/peers/cratetorrent/Cargo.toml --target-dir $(TARGET)/peers
 	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors
@@ -39,8 +44,8 @@ lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-install: ## release programs, user unit, example configuration, manual and completions, to PREFIX
-	$(CARGO) build --release --locked -p xbtd -p xbtctl
+install: ## release programs, user units, example configuration, manual and completions, to PREFIX
+	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	@$(MAKE) --no-print-directory install-files
 
 # The programs are there already, in PROGRAMS.
@@ -48,16 +53,36 @@ install-files:
 	install -d $(bin) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
+	install -m 644 docs/configuration.md $(share)/doc/xbt/configuration.md
 	install -d $(units)
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
+	install -m 644 systemd/xbtd.socket $(units)
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
+	@$(MAKE) --no-print-directory install-desktop
 	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
 	$(PROGRAMS)/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
 	$(PROGRAMS)/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
 
+# Notifications, entries for menus and file managers. Those of a home name the programs by their whole path: ~/.local/bin is not
+# everywhere in the PATH of a desktop. What starts with a session stands outside of PREFIX, except in a home.
+at = $(abspath $(PREFIX))/bin
+sessions = $(DESTDIR)$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),$(HOME)/.config,/etc/xdg)/autostart
+install-desktop:
+	install -d $(bin) $(units) $(share)/man/man1 $(share)/applications $(share)/Thunar/sendto $(share)/kio/servicemenus $(share)/nautilus-python/extensions $(sessions)
+	install -m 755 $(PROGRAMS)/xbt-notify $(bin)
+	install -m 644 docs/man/xbt-notify.1 $(share)/man/man1
+	install -Dm 644 config/desktop/xbt.svg $(share)/icons/hicolor/scalable/apps/xbt.svg
+	sed 's|^ExecStart=[^ ]*xbt-notify|ExecStart=$(at)/xbt-notify|' systemd/xbt-notify.service > $(units)/xbt-notify.service
+	sed 's|Exec=xbt|Exec=$(at)/xbt|' config/desktop/xbt.desktop > $(share)/applications/xbt.desktop
+	sed 's|Exec=xbt|Exec=$(at)/xbt|' config/desktop/xbt-notify.desktop > $(sessions)/xbt-notify.desktop
+	sed 's|Exec=xbt|Exec=$(at)/xbt|' config/desktop/xbt-thunar.desktop > $(share)/Thunar/sendto/xbt.desktop
+	sed 's|Exec=xbt|Exec=$(at)/xbt|' config/desktop/xbt-dolphin.desktop > $(share)/kio/servicemenus/xbt.desktop
+	chmod 755 $(share)/kio/servicemenus/xbt.desktop # KDE takes entries from homes only if they may be run
+	sed 's|"xbtctl"|"$(at)/xbtctl"|' config/desktop/xbt_nautilus.py > $(share)/nautilus-python/extensions/xbt.py
+
 deb: ## a Debian package, in TARGET/debian
-	$(CARGO) build --release --locked -p xbtd -p xbtctl
+	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	config/debian/build.sh $(PROGRAMS) $(TARGET)/debian
 
 bench: setup ## how fast the engine alone and all of xbt are on this machine (release build)

@@ -24,6 +24,15 @@ need nsenter util-linux
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs # a disk that can lose its power
 need faketime faketime   # daemons whose clock jumps
+# The package is tried on a copy of this system with a systemd of its own.
+need systemctl systemd
+need strip binutils
+need useradd passwd
+need lintian lintian
+# A keyring on a bus of its own.
+need dbus-run-session dbus-daemon
+need gnome-keyring-daemon gnome-keyring
+need secret-tool libsecret-tools
 # The network laboratory (docs/laboratory.md).
 need nft nftables      # routers that translate addresses
 need miniupnpd miniupnpd-nftables # UPnP, NAT-PMP, PCP
@@ -32,6 +41,17 @@ need ejabberdctl ejabberd
 need conntrack conntrack
 need tc iproute2       # slow networks
 need sysctl procps
+# A desktop nobody sits at (docs/desktop.md).
+need Xvfb xvfb
+need dbus-daemon dbus-daemon
+need dbus-monitor dbus-bin
+need dunst dunst       # shows notifications
+need xdotool xdotool   # the mouse and the keyboard
+need zenity zenity     # asks in a window
+need desktop-file-validate desktop-file-utils
+# The context menu of Nautilus, without Nautilus.
+/usr/bin/python3 -c 'import gi; assert gi.Repository.get_default().enumerate_versions("Nautilus")' 2>/dev/null || wanted="$wanted python3-nautilus"
+ls /usr/share/fonts/*/*/* >/dev/null 2>&1 || wanted="$wanted fonts-dejavu-core"
 # How Prosody finds another server by a table of names.
 ls /usr/lib/*/lua/*/lunbound.so >/dev/null 2>&1 || wanted="$wanted lua-unbound"
 command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"

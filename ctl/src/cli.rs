@@ -76,6 +76,8 @@ pub enum Command {
     Doctor,
     /// Queue files for contacts, online or not
     Send(commands::send::Args),
+    /// Choose a contact in a window and send, for the menus of file managers
+    SendTo(commands::send_to::Args),
     /// List transfers, newest last
     List(commands::list::Args),
     /// Show everything about one transfer
@@ -163,7 +165,15 @@ fn in_our_words(error: &clap::Error) -> Option<String> {
             Some("no command is given".to_owned())
         }
         ErrorKind::MissingRequiredArgument if !given.is_empty() => Some(format!("missing: {given}")),
-        ErrorKind::InvalidSubcommand => Some(format!("there is no command '{given}'")),
+        ErrorKind::InvalidSubcommand => Some(match error.get(ContextKind::SuggestedSubcommand) {
+            // The most alike comes last.
+            Some(ContextValue::Strings(near)) if !near.is_empty() => {
+                let nearest = near.last().map_or("", String::as_str);
+                format!("there is no command '{given}'; did you mean '{nearest}'?")
+            }
+            Some(ContextValue::String(near)) => format!("there is no command '{given}'; did you mean '{near}'?"),
+            Some(_) | None => format!("there is no command '{given}'"),
+        }),
         _ => None,
     }
 }

@@ -45,6 +45,9 @@ impl Tone {
     }
 }
 
+/// Bytes that are written to standard output at once.
+const BUFFER: usize = 64 << 10;
+
 /// Standard output and standard error, as the global options want them.
 #[derive(Debug)]
 pub struct Out {
@@ -68,7 +71,7 @@ impl Out {
         Self {
             color: allowed(io::stdout().is_terminal()),
             color_stderr: allowed(io::stderr().is_terminal()),
-            stdout: RefCell::new(BufWriter::new(io::stdout())),
+            stdout: RefCell::new(BufWriter::with_capacity(BUFFER, io::stdout())),
             json,
             quiet,
         }
@@ -76,7 +79,9 @@ impl Out {
 
     /// A line of what was asked for.
     pub fn line(&self, line: &str) -> io::Result<()> {
-        writeln!(self.stdout.borrow_mut(), "{}", line.trim_end())
+        let mut stdout = self.stdout.borrow_mut();
+        stdout.write_all(line.trim_end().as_bytes())?;
+        stdout.write_all(b"\n")
     }
 
     /// A JSON value on a line of its own.
@@ -146,6 +151,11 @@ impl Out {
         paint(self.color, tone, text)
     }
 
+    /// Appends text to a line, in a colour if colours are wanted.
+    pub fn paint_into(&self, line: &mut String, tone: Tone, text: &str) {
+        paint_into(line, self.color, tone, text);
+    }
+
     /// Tells what went wrong; the exit code of the program.
     pub fn fail(&self, failure: &Failure) -> ExitCode {
         // First what belongs before it. If that fails, standard error still works.
@@ -158,9 +168,15 @@ impl Out {
 }
 
 fn paint(wanted: bool, tone: Tone, text: &str) -> String {
+    let mut line = String::new();
+    paint_into(&mut line, wanted, tone, text);
+    line
+}
+
+fn paint_into(line: &mut String, wanted: bool, tone: Tone, text: &str) {
     match tone.sgr().filter(|_| wanted) {
-        Some(sgr) => format!("\u{1b}[{sgr}m{text}\u{1b}[0m"),
-        None => text.to_owned(),
+        Some(sgr) => line.extend(["\u{1b}[", sgr, "m", text, "\u{1b}[0m"]),
+        None => line.push_str(text),
     }
 }
 

@@ -51,7 +51,10 @@ pub fn status() -> Status {
         upload_rate: 1_024,
         download_rate: 0,
         limits: Default::default(),
+        pace: None,
+        new_keys: Vec::new(),
         links: 1,
+        open: xbt_api::Open::default(),
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
         state_error: None,
@@ -72,6 +75,7 @@ pub fn contact(jid: &str, name: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        ruling: None,
         limits: Default::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! Tables that fit the terminal. Where no terminal is, every column is there in full.
 
+use std::borrow::Cow;
 use std::io;
 
 use crate::out::{Out, Tone};
@@ -51,14 +52,17 @@ impl Column {
 /// One cell.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    text: String,
+    text: Cow<'static, str>,
+    /// In columns of the terminal, measured once.
+    width: usize,
     tone: Tone,
 }
 
 impl Cell {
     /// Harmless text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone: Tone::Plain }
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
+        Self { width: width(&text), text, tone: Tone::Plain }
     }
 
     /// In a colour.
@@ -66,34 +70,55 @@ impl Cell {
         self.tone = tone;
         self
     }
+
+    /// Appends it to a line, cut or padded to `room` columns.
+    fn put(&self, line: &mut String, room: usize, right: bool, paint: &impl Fn(&mut String, Tone, &str)) {
+        let short = (self.width > room).then(|| shorten(&self.text, room));
+        let (text, taken) = match &short {
+            Some(short) => (short.as_str(), width(short)),
+            None => (&*self.text, self.width),
+        };
+        let padding = std::iter::repeat_n(' ', room.saturating_sub(taken));
+        if right {
+            line.extend(padding);
+            paint(line, self.tone, text);
+        } else {
+            paint(line, self.tone, text);
+            line.extend(padding);
+        }
+    }
 }
 
 /// Prints rows below a heading, as wide as the terminal.
 pub fn print<const N: usize>(out: &Out, columns: &[Column; N], rows: &[[Cell; N]]) -> io::Result<()> {
-    let lines = lines(columns, rows, out.width(), |tone, text| out.paint(tone, text));
-    lines.iter().try_for_each(|line| out.line(line))
+    let paint = |line: &mut String, tone, text: &str| out.paint_into(line, tone, text);
+    lines(columns, rows, out.width(), paint, |line| out.line(line))
 }
 
-/// The lines, at most `room` columns wide if that is possible.
+/// Gives each line to `take`, at most `room` columns wide if that is possible.
 fn lines<const N: usize>(
     columns: &[Column; N],
     rows: &[[Cell; N]],
     room: Option<usize>,
-    paint: impl Fn(Tone, &str) -> String,
-) -> Vec<String> {
+    paint: impl Fn(&mut String, Tone, &str),
+    mut take: impl FnMut(&str) -> io::Result<()>,
+) -> io::Result<()> {
     let widths = widths(columns, rows, room);
     let heading: [Cell; N] = columns.map(|column| Cell::new(column.heading).tone(Tone::Strong));
-    let line = |row: &[Cell; N]| {
-        let shown = row.iter().zip(columns).zip(&widths).filter_map(|((cell, column), width)| {
-            let width = (*width)?;
-            let text = shorten(&cell.text, width);
-            let padding = " ".repeat(width.saturating_sub(crate::text::width(&text)));
-            let text = paint(cell.tone, &text);
-            Some(if column.right { padding + &text } else { text + &padding })
-        });
-        shown.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
-    };
-    std::iter::once(&heading).chain(rows).map(line).collect()
+    // One buffer for all lines: a list may have ten thousand.
+    let mut line = String::new();
+    for row in std::iter::once(&heading).chain(rows) {
+        line.clear();
+        let mut gap = "";
+        for ((cell, column), width) in row.iter().zip(columns).zip(&widths) {
+            let Some(width) = *width else { continue };
+            line.push_str(gap);
+            gap = GAP;
+            cell.put(&mut line, width, column.right, &paint);
+        }
+        take(line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// How wide each column is; none: left out.
@@ -101,7 +126,7 @@ fn widths<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], room: Optio
     let mut natural = columns.map(|column| Some(width(column.heading)));
     for row in rows {
         for (width, cell) in natural.iter_mut().zip(row) {
-            *width = width.map(|width| width.max(crate::text::width(&cell.text)));
+            *width = width.map(|width| width.max(cell.width));
         }
     }
     let Some(room) = room else { return natural };
@@ -155,13 +180,34 @@ mod tests {
         Column::new("AGE").spare(1),
     ];
 
+    fn painted<const N: usize>(
+        columns: &[Column; N],
+        rows: &[[Cell; N]],
+        room: Option<usize>,
+        paint: impl Fn(&mut String, Tone, &str),
+    ) -> Vec<String> {
+        let mut all = Vec::new();
+        let taken = lines(columns, rows, room, paint, |line| {
+            all.push(line.to_owned());
+            Ok(())
+        });
+        assert!(taken.is_ok());
+        all
+    }
+
+    fn plain<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], room: Option<usize>) -> Vec<String> {
+        painted(columns, rows, room, |line, _, text| line.push_str(text))
+    }
+
     fn table(room: Option<usize>) -> Vec<String> {
-        let row = |id: &str, name: &str, state: &str, age: &str| [id, name, state, age].map(Cell::new);
+        let row = |id: &'static str, name: &'static str, state: &'static str, age: &'static str| {
+            [id, name, state, age].map(Cell::new)
+        };
         let rows = [
             row("7", "a rather long name of a holiday", "queued (bob is offline)", "3m ago"),
             row("12", "写真", "done", "2d ago"),
         ];
-        lines(&COLUMNS, &rows, room, |_, text| text.to_owned())
+        plain(&COLUMNS, &rows, room)
     }
 
     #[test]
@@ -197,15 +243,15 @@ mod tests {
     #[test]
     fn on_a_terminal_a_column_that_says_nothing_is_left_out() {
         let rows = [["1", "x", "", ""].map(Cell::new)];
-        assert_eq!(lines(&COLUMNS, &rows, Some(80), |_, text| text.to_owned()), ["ID  NAME", " 1  x"]);
-        let piped = lines(&COLUMNS, &rows, None, |_, text| text.to_owned());
+        assert_eq!(plain(&COLUMNS, &rows, Some(80)), ["ID  NAME", " 1  x"]);
+        let piped = plain(&COLUMNS, &rows, None);
         assert_eq!(piped, ["ID  NAME  STATE  AGE", " 1  x"]);
     }
 
     #[test]
     fn colours_take_no_room() {
         let rows = [["1", "x", "done", ""].map(Cell::new).map(|cell| cell.tone(Tone::Good))];
-        let painted = lines(&COLUMNS, &rows, Some(80), |_, text| format!("<{text}>"));
-        assert_eq!(painted, ["<ID>  <NAME>  <STATE>", " <1>  <x>     <done>"]);
+        let coloured = painted(&COLUMNS, &rows, Some(80), |line, _, text| *line += &format!("<{text}>"));
+        assert_eq!(coloured, ["<ID>  <NAME>  <STATE>", " <1>  <x>     <done>"]);
     }
 }

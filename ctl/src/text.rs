@@ -1,24 +1,13 @@
 //! Numbers and foreign text, for people.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-use xbt_api::{Direction, State, Transfer, size as written};
-
-/// Foreign text made harmless for a terminal: control characters and characters that change the order of others (bidi
-/// controls), or that cannot be seen, become `�`.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if is_treacherous(c) { '\u{fffd}' } else { c }).collect()
-}
-
-fn is_treacherous(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
+use xbt_api::text::is_plain;
+pub use xbt_api::text::{clean, duration, files, percent, rate, size};
+use xbt_api::{Direction, Transfer, size as written};
 
 /// How many columns of a terminal a text takes (UAX 11).
 pub fn width(text: &str) -> usize {
-    text.width()
+    if is_plain(text) { text.len() } else { text.width() }
 }
 
 /// Cuts text that is wider than `max` columns.
@@ -48,48 +37,6 @@ pub fn bar(done: u64, total: u64, columns: usize) -> String {
     filled + &"░".repeat(rest)
 }
 
-/// Bytes in binary units: `1.2 GiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1_024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1_024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    // What would be rounded to 1024.0 is one of the next unit.
-    while value >= 1_023.95 {
-        value /= 1_024.0;
-        unit = units.next();
-    }
-    format!("{value:.1} {}", unit.unwrap_or(&"?"))
-}
-
-/// Bytes per second.
-pub fn rate(bytes_per_second: u64) -> String {
-    format!("{}/s", size(bytes_per_second))
-}
-
-/// Seconds as the two largest units: `1d 3h`, `2m 5s`.
-pub fn duration(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
-}
-
-/// Whole percents that are done; 100 only when everything is.
-pub fn percent(transfer: &Transfer) -> u64 {
-    if transfer.size == 0 {
-        return if transfer.state == State::Done { 100 } else { 0 };
-    }
-    let percent = u128::from(transfer.done_bytes) * 100 / u128::from(transfer.size);
-    u64::try_from(percent.min(100)).unwrap_or(100)
-}
-
 /// The number of a transfer, as a person types it.
 pub fn parse_id(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "a transfer has a number, which 'xbtctl list' shows".to_owned())
@@ -112,11 +59,6 @@ pub fn arrow(direction: Direction) -> &'static str {
 /// `holiday → bob@example.org`, harmless.
 pub fn title(transfer: &Transfer) -> String {
     format!("{} {} {}", clean(&transfer.name), arrow(transfer.direction), clean(&transfer.contact))
-}
-
-/// `1 file`, `2 files`.
-pub fn files(count: u64) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// Reads `7d`, `12h`, `30m`, `45s`, `2w` or several of them in a row (`1d12h`); in seconds.
@@ -147,35 +89,6 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn treacherous_characters_do_not_reach_the_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\r\nc"), "a\u{fffd}[31mb\u{fffd}\u{fffd}c");
-        assert_eq!(clean("photo\u{202e}gpj.exe\u{2066}\u{200b}"), "photo\u{fffd}gpj.exe\u{fffd}\u{fffd}");
-        assert_eq!(clean("\u{9b}31m"), "\u{fffd}31m");
-        assert_eq!(clean("Grüße, 写真 👍"), "Grüße, 写真 👍");
-    }
-
-    #[test]
-    fn sizes_are_in_binary_units() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1_023, "1023 B"),
-            (1_024, "1.0 KiB"),
-            (1_288_490_188, "1.2 GiB"),
-            (1_048_575, "1.0 MiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
-
-    #[test]
-    fn durations_are_short() {
-        for (seconds, text) in [(0, "0s"), (59, "59s"), (125, "2m 5s"), (3_600, "1h 0m"), (97_200, "1d 3h")] {
-            assert_eq!(duration(seconds), text);
-        }
-    }
 
     #[test]
     fn durations_are_read_with_their_units_only() {

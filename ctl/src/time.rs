@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::text::{clean, duration};
+use crate::text::clean;
 
 /// What "ago" and "local" mean.
 #[derive(Clone, Debug)]
@@ -29,9 +29,11 @@ impl Clock {
     pub fn ago(&self, moment: &str) -> String {
         match self.seconds_since(moment) {
             None => String::new(),
-            Some(seconds) if seconds < 0 => format!("in {}", rough(seconds.unsigned_abs())),
             Some(0) => "now".to_owned(),
-            Some(seconds) => format!("{} ago", rough(seconds.unsigned_abs())),
+            Some(seconds) => {
+                let (number, unit) = rough(seconds.unsigned_abs());
+                if seconds < 0 { format!("in {number}{unit}") } else { format!("{number}{unit} ago") }
+            }
         }
     }
 
@@ -67,9 +69,13 @@ impl Clock {
 }
 
 /// The largest unit only: nobody wants to know the seconds of last week.
-fn rough(seconds: u64) -> String {
-    let whole = duration(seconds);
-    whole.split(' ').next().unwrap_or_default().to_owned()
+fn rough(seconds: u64) -> (u64, &'static str) {
+    match seconds {
+        86_400.. => (seconds / 86_400, "d"),
+        3_600.. => (seconds / 3_600, "h"),
+        60.. => (seconds / 60, "m"),
+        0.. => (seconds, "s"),
+    }
 }
 
 #[cfg(test)]

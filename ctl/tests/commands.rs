@@ -13,6 +13,7 @@ use xbt_api::{Direction, LimitChange, Priority, State, Why};
 async fn status_shows_the_connection_and_why_it_was_refused() {
     let bench = Bench::new().await;
     let ran = bench.run(&["status"]).await;
+    assert!(ran.out.contains("1 content, read by 2 connections of other programs; they have got 3"), "{}", ran.out);
     assert_eq!(ran.code(), 0, "{}", ran.err);
     assert!(ran.out.contains("connection:   refused\n"), "{}", ran.out);
     assert!(ran.out.contains("the server refused the password [wrong-password]"), "{}", ran.out);
@@ -182,6 +183,7 @@ async fn show_tells_everything() {
     let bench = Bench::new().await;
     bench.world().transfers = vec![transfer(1, State::Connecting)];
     let ran = bench.run(&["show", "1"]).await;
+    assert!(ran.out.contains("magnet:?xt=urn:btih:00&x.pe=192.0.2.1:51413"), "{}", ran.out);
     for part in [
         "1 holiday → bob@example.org\n",
         "not mapped-tcp4: bob's router refused the port mapping",
@@ -285,6 +287,18 @@ async fn a_limit_that_says_nothing_or_could_mean_two_things_is_wrong_usage() {
         assert_eq!(ran.code(), 2, "{wrong:?}: {}", ran.err);
         assert!(ran.err.contains("hint: "), "{wrong:?}: {}", ran.err);
     }
+}
+
+#[tokio::test]
+async fn a_new_key_is_told_wherever_somebody_may_look_but_not_in_json() {
+    let bench = Bench::new().await;
+    bench.world().new_keys = vec!["bob@example.org".into()];
+    let ran = bench.run(&["status"]).await;
+    assert!(ran.out.contains("NEW KEY:      bob@example.org has a new key"), "{}", ran.out);
+    let ran = bench.run(&["list"]).await;
+    assert!(ran.err.contains("'xbtctl contacts verify bob@example.org'"), "{}", ran.err);
+    let ran = bench.run(&["--json", "list"]).await;
+    assert_eq!(ran.err, "");
 }
 
 #[tokio::test]

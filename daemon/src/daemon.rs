@@ -1,5 +1,6 @@
 //! The daemon as a whole: the rooms are put together, reloaded and stopped here and nowhere else.
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +23,7 @@ use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
+use crate::supervisor::Supervisor;
 use crate::xmpp::{Session, SessionConfig};
 
 /// Events of one room that the driver has not taken yet; the room waits beyond that.
@@ -48,11 +50,16 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts all rooms. When it returns the socket listens; the XMPP server is still to be reached.
+    /// Starts all rooms. When it returns the socket listens; the XMPP server is still to be reached. `socket`: one that
+    /// the service manager listens on for us, in place of our own.
     ///
     /// # Errors
     /// What stands in the way, as a person should be told.
-    pub async fn start(config_file: PathBuf) -> Result<Self, Fault> {
+    pub async fn start(
+        config_file: PathBuf,
+        socket: Option<UnixListener>,
+        supervisor: Supervisor,
+    ) -> Result<Self, Fault> {
         let started = Instant::now();
         crate::files::raise_limit();
         // A password file that others can read is told here, where the person looks, and not in the log only.
@@ -63,7 +70,7 @@ impl Daemon {
         // The store comes first: its lock tells whether another daemon works on this state.
         let mut store = Store::open(&paths.state_dir)?;
         let rows = store.load()?;
-        let listener = rpc::bind(&paths.socket).map_err(|e| Fault::new("socket-unusable", e.to_string(), e.hint()))?;
+        let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
         let resource = resource(&mut store)?;
@@ -89,14 +96,16 @@ impl Daemon {
             advertise: config.network.advertise.clone(),
             session: None,
             ring,
-            download_dir: paths.download_dir.clone(),
+            socket: paths.socket.clone(),
             state_dir: paths.state_dir.clone(),
             spool: paths.spool.clone(),
+            supervisor,
         };
         let (driver, handle) = Driver::new(domain, rooms, started);
         let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };
         let driver = tokio::spawn(driver.run(sources));
 
+        let socket = listener.path().display().to_string();
         let (stop_rpc, stopped) = oneshot::channel();
         let backend = handle.clone();
         let rpc = tokio::spawn(async move {
@@ -108,7 +117,7 @@ impl Daemon {
                 tracing::error!(%error, "the socket is not served any more");
             }
         });
-        tracing::info!(jid = %config.account.jid, %fingerprint, socket = %paths.socket.display(), "xbtd is ready");
+        tracing::info!(jid = %config.account.jid, %fingerprint, socket, "xbtd is ready");
         Ok(Self {
             config_file,
             config,
@@ -166,7 +175,7 @@ impl Daemon {
         };
         if needs_restart(&self.config, &config) {
             tracing::warn!(
-                "the configuration was not taken over: another account or folder, and other addresses or ways to be \
+                "the configuration was not taken over: another account, state or socket, and other addresses or ways to be \
                  reached, need a restart of the daemon"
             );
             return false;
@@ -208,9 +217,24 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
     let lasting = |config: &Config| {
         let network = &config.network;
         let addresses = (network.listen.clone(), network.advertise.clone());
-        (config.account.jid.clone(), config.files.clone(), addresses, network.ways.clone(), network.map_port)
+        let files = (config.files.state_dir.clone(), config.files.socket.clone());
+        (config.account.jid.clone(), files, addresses, network.ways.clone(), network.map_port)
     };
     lasting(old) != lasting(new)
+}
+
+/// Our own socket, or the one that was handed over.
+fn listen(paths: &Paths, handed: Option<UnixListener>) -> Result<rpc::Listener, Fault> {
+    let listener = match handed {
+        Some(socket) => rpc::adopt(socket),
+        None => rpc::bind(&paths.socket),
+    };
+    let listener = listener.map_err(|e| Fault::new("socket-unusable", e.to_string(), e.hint()))?;
+    if listener.path() != paths.socket {
+        let (systemd, configured) = (listener.path().display(), paths.socket.display());
+        tracing::warn!("xbtd listens at {systemd} because systemd does; the configuration says {configured}");
+    }
+    Ok(listener)
 }
 
 /// What the configuration tells the rules.
@@ -225,14 +249,19 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         fingerprint,
         accept_from: accept_from.collect(),
         accept_max_size: config.accept.max_size,
+        rules: config.rules.clone(),
+        folder: config.files.download_dir.clone(),
         subscriptions: match config.accept.subscriptions {
             Subscriptions::Added => settings::Subscriptions::Added,
             Subscriptions::Ask => settings::Subscriptions::Ask,
         },
         courtesy_message: config.accept.courtesy_message,
         ways: ways(&config.network.ways),
+        introduce: config.accept.introduce,
         in_band_max_size: config.network.in_band_max_size,
         limits: RateLimits { up: config.network.upload_limit, down: config.network.download_limit },
+        schedules: config.schedules.clone(),
+        hooks: config.hooks.clone(),
     }
 }
 
@@ -318,28 +347,4 @@ fn event_start() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::{Config, needs_restart, server_ports};
-
-    #[test]
-    fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = |network: &str| {
-            let file = folder.path().join("xbtd.toml");
-            std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
-            Config::load(&file).unwrap()
-        };
-        let usual = config("");
-        let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
-        assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
-        assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
-    }
-
-    #[test]
-    fn contacts_cannot_have_us_dial_a_server_of_our_own() {
-        assert!([5222, 5223, 5269].iter().all(|port| server_ports(None).contains(port)));
-        assert!(server_ports(Some(15222)).contains(&15222));
-    }
-}
+mod tests;

@@ -1,15 +1,15 @@
 //! `xbtd`: see `xbtd --help` and the manual page.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use xbt_core::fault::Fault;
 use xbtd::config;
 use xbtd::daemon::Daemon;
+use xbtd::supervisor::{self, Supervisor};
 use xbtd::try_login;
 
 /// The xbt daemon: sends files to XMPP contacts and receives them.
@@ -28,13 +28,19 @@ struct Args {
     /// Log in once with the configuration, print what became of it as a line of JSON, and exit
     #[arg(long, conflicts_with = "check_config")]
     try_login: bool,
+    /// Make the account of the configuration at its server, print what became of it as a line of JSON, and exit
+    #[arg(long, conflicts_with_all = ["check_config", "try_login"])]
+    register: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let file = args.config.unwrap_or_else(config::default_path);
     if args.try_login {
-        return try_login(&file);
+        return once(try_login::try_login(&file));
+    }
+    if args.register {
+        return once(try_login::register(&file));
     }
     let result = if args.check_config {
         config::check(&file).map(|summary| println!("{summary}")).map_err(Fault::from)
@@ -54,12 +60,12 @@ fn main() -> ExitCode {
 }
 
 /// The line on standard output is all that is said: programs read it.
-fn try_login(file: &Path) -> ExitCode {
+fn once(attempt: impl Future<Output = Result<String, Fault>>) -> ExitCode {
     let system = |error: std::io::Error| {
         Fault::new("system", format!("the daemon cannot run: {error}"), "the system is short of something")
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system);
-    let result = runtime.and_then(|runtime| runtime.block_on(try_login::try_login(file)));
+    let result = runtime.and_then(|runtime| runtime.block_on(attempt));
     // Without a reader the exit code still tells.
     let _ = writeln!(std::io::stdout(), "{}", try_login::report(&result));
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -71,13 +77,18 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
         let hint = "the system is short of something; its log may say of what";
         Fault::new("system", format!("the daemon cannot run: {error}"), hint)
     };
+    // Before the runtime opens files of its own.
+    let socket = supervisor::inherited_socket().map_err(|error| {
+        let hint = "see `ListenStream` in the socket unit: it has to name one path";
+        Fault::new("socket-unusable", format!("the socket that systemd hands over cannot be used: {error}"), hint)
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system)?;
     let result = runtime.block_on(async {
         let mut stop = signal(SignalKind::terminate()).map_err(system)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
         let mut reload = signal(SignalKind::hangup()).map_err(system)?;
-        let mut daemon = Daemon::start(file).await?;
-        notify(&[NotifyState::Ready]);
+        let mut daemon = Daemon::start(file, socket, Supervisor::from_env()).await?;
+        supervisor::ready();
         let mut connecting = true;
         loop {
             tokio::select! {
@@ -87,18 +98,11 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
                 _ = reload.recv() => connecting |= daemon.reload().await,
             }
         }
-        notify(&[NotifyState::Stopping]);
+        supervisor::stopping();
         daemon.stop().await;
         Ok(())
     });
     // What still blocks (a slow disk) must not hold the end up.
     runtime.shutdown_background();
     result
-}
-
-/// Tells systemd, where there is one.
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
-    }
 }

@@ -1,4 +1,5 @@
-//! `xbtd --try-login`: one login with a configuration, to see whether it works; for `xbtctl setup`.
+//! `xbtd --try-login` and `--register`: one login with a configuration, to see whether it works, or a new account; for
+//! `xbtctl setup`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use xbt_core::fault::Fault;
 use xbt_core::session::{Connection, SessionEvent};
 
 use crate::config::{self, Config};
-use crate::xmpp::{Session, SessionConfig};
+use crate::xmpp::{self, Session, SessionConfig};
 
 /// Events that the session may be ahead; nobody here needs more than the first few.
 const EVENTS: usize = 16;
@@ -35,24 +36,41 @@ enum Report<'a> {
 /// What is wrong with the configuration, or why the server did not let us in. Codes as in `status`, and
 /// `server-unreachable` where trying again might help.
 pub async fn try_login(file: &Path) -> Result<String, Fault> {
-    config::check(file)?;
-    let account = Config::load(file)?.account;
-    let password = config::password(&account).await?;
-    let resource = format!("xbt-try-{}", uuid::Uuid::new_v4().simple());
-    let session = SessionConfig {
-        server: account.server.as_ref().map(ToString::to_string),
-        tls: account.tls,
-        ca_file: account.ca_file.clone(),
-        ..SessionConfig::new(account.jid.clone(), resource, password)
-    };
+    let session = session(file).await?;
+    let jid = session.jid.to_string();
     let (sender, mut events) = mpsc::channel(EVENTS);
     let (session, _commands) = Session::start(session, sender);
     let result = timeout(PATIENCE, verdict(&mut events)).await;
     session.close().await;
     match result {
-        Ok(verdict) => verdict.map(|()| account.jid.to_string()),
+        Ok(verdict) => verdict.map(|()| jid),
         Err(_) => Err(unreachable("the server did not complete the login in time".to_owned())),
     }
+}
+
+/// Makes the account that is configured in `file`, with its password, within two minutes; the account's JID.
+///
+/// # Errors
+/// What is wrong with the configuration, or why the server does not make it.
+pub async fn register(file: &Path) -> Result<String, Fault> {
+    let session = session(file).await?;
+    match timeout(2 * PATIENCE, xmpp::register(&session)).await {
+        Ok(result) => result.map(|()| session.jid.to_string()),
+        Err(_) => Err(unreachable("the server did not complete the registration in time".to_owned())),
+    }
+}
+
+async fn session(file: &Path) -> Result<SessionConfig, Fault> {
+    config::check(file)?;
+    let account = Config::load(file)?.account;
+    let password = config::password(&account).await?;
+    let resource = format!("xbt-try-{}", uuid::Uuid::new_v4().simple());
+    Ok(SessionConfig {
+        server: account.server.as_ref().map(ToString::to_string),
+        tls: account.tls,
+        ca_file: account.ca_file.clone(),
+        ..SessionConfig::new(account.jid.clone(), resource, password)
+    })
 }
 
 async fn verdict(events: &mut mpsc::Receiver<SessionEvent>) -> Result<(), Fault> {

@@ -35,6 +35,8 @@ pub struct Daemon {
     state_disk: Option<Disk>,
     power: Option<PowerDisk>,
     clock: Option<Clock>,
+    told: Vec<(&'static str, OsString)>,
+    handed: Option<u32>,
     process: Option<Process>,
 }
 
@@ -56,6 +58,8 @@ impl Daemon {
             state_disk: None,
             power: None,
             clock: None,
+            told: Vec::new(),
+            handed: None,
             process: None,
         };
         daemon.password(password);
@@ -74,6 +78,14 @@ impl Daemon {
         let (section, key) = key.split_once('.').expect("a key is written section.key");
         let section = self.config.entry(section).or_insert_with(|| Table::new().into());
         section.as_table_mut().expect("a section is a table").insert(key.into(), value.into());
+        self.write_config();
+    }
+
+    /// Adds one of several sections of a name, such as `[[rule]]`, with these keys.
+    pub fn add(&mut self, section: &str, keys: &[(&str, Value)]) {
+        let row: Table = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let all = self.config.entry(section).or_insert_with(|| Value::Array(Vec::new()));
+        all.as_array_mut().expect("this section may stand several times").push(row.into());
         self.write_config();
     }
 
@@ -109,6 +121,19 @@ impl Daemon {
     /// Puts state and downloads on a disk that can lose its power. Needs root and loop devices ([`PowerDisk::missing`]).
     pub fn with_power_disk(mut self, bytes: u64) -> Self {
         self.power = Some(PowerDisk::new(bytes, &self.state_dir(), &self.home.join("Downloads"), &self.home));
+        self
+    }
+
+    /// Puts more into its environment, as a service manager does.
+    pub fn with_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.told.push((name, value.into()));
+        self
+    }
+
+    /// Has somebody else listen on its socket, which gets this mode, and start it at the first connection, as socket
+    /// activation does.
+    pub fn with_handed_socket(mut self, mode: u32) -> Self {
+        self.handed = Some(mode);
         self
     }
 
@@ -255,6 +280,7 @@ impl Daemon {
             ("RUST_BACKTRACE", "1".into()),
         ];
         env.extend(self.clock.iter().flat_map(Clock::env));
+        env.extend(self.told.iter().cloned());
         env
     }
 
@@ -279,9 +305,27 @@ impl Daemon {
         if let Some(power) = &self.power {
             line.extend(power.through());
         }
+        if let Some(mode) = self.handed {
+            line.extend(self.activation(mode));
+        }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));
         }
+        line
+    }
+
+    /// systemd's own tool. It has no option for the mode of the socket, as units have.
+    fn activation(&self, mode: u32) -> Vec<OsString> {
+        let folder = self.ctl.socket().parent().expect("a socket lies in a folder");
+        fs::create_dir_all(folder).expect("the home can be written");
+        fs::set_permissions(folder, Permissions::from_mode(0o700)).expect("our own folder");
+        let mut line: Vec<OsString> = vec!["systemd-socket-activate".into()];
+        line.extend(["-l".into(), self.ctl.socket().into()]);
+        for (name, _) in self.env() {
+            line.extend(["-E".into(), name.into()]);
+        }
+        let chmod = format!("chmod {mode:o} \"$0\"; exec \"$@\"");
+        line.extend(["sh".into(), "-c".into(), chmod.into(), self.ctl.socket().into()]);
         line
     }
 

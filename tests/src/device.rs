@@ -22,6 +22,8 @@ pub struct Device {
     pub chat: ChatClient,
     identity: (CertificateDer<'static>, PrivateKeyDer<'static>),
     fingerprint: String,
+    /// Whether it lets others who receive the same know its address.
+    pub introduce: bool,
     /// Bound and never accepted from: who dials us waits.
     silent: TcpListener,
     answered: usize,
@@ -45,15 +47,24 @@ pub type Link = StreamOwned<ClientConnection, TcpStream>;
 impl Device {
     /// Logs in as a device that runs xbt.
     pub fn login(stage: &Stage, user: &str) -> Self {
-        let identity = certs::device();
-        let at = identity.0.windows(ED25519.len()).position(|window| window == ED25519).expect("it holds the key");
-        let digest = Sha256::digest(&identity.0[at..at + ED25519.len() + 32]);
-        let fingerprint = digest.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string can be written to");
-            text
-        });
+        Self::login_as(stage, user, certs::device())
+    }
+
+    /// Logs in as a device whose fingerprint is smaller than this one, so that it is the one to choose links.
+    pub fn login_before(stage: &Stage, user: &str, fingerprint: &str) -> Self {
+        loop {
+            let identity = certs::device();
+            if self::fingerprint(&identity.0).as_str() < fingerprint {
+                return Self::login_as(stage, user, identity);
+            }
+        }
+    }
+
+    fn login_as(stage: &Stage, user: &str, identity: (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Self {
+        let fingerprint = fingerprint(&identity.0);
         let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
-        let mut device = Self { chat: stage.chat(user), identity, fingerprint, silent, answered: 0, asked: 0 };
+        let chat = stage.chat(user);
+        let mut device = Self { chat, identity, fingerprint, introduce: false, silent, answered: 0, asked: 0 };
         device.chat.raw(
             "<presence><priority>-1</priority>\
              <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x-xbt:0:test' ver='bm90aGluZyBnb29k'/></presence>",
@@ -74,18 +85,21 @@ impl Device {
         let id = format!("connect{}", self.asked);
         let port = self.silent.local_addr().expect("it is bound").port();
         self.chat.raw(&format!(
-            "<iq type='set' id='{id}' to='{}'><connect xmlns='urn:x-xbt:0' id='{}' info-hash='{}'><fingerprint>{}</fingerprint>\
+            "<iq type='set' id='{id}' to='{}'><connect xmlns='urn:x-xbt:0' id='{}' info-hash='{}' introduce='{}'><fingerprint>{}</fingerprint>\
              <candidate kind='host' ip='127.0.0.1' port='{port}'/></connect></iq>",
-            offer.from, offer.id, offer.info_hash, self.fingerprint
+            offer.from, offer.id, offer.info_hash, self.introduce, self.fingerprint
         ));
         let answer = wait::until("connect is answered", wait::SOON, || {
             let _ = self.answer_next();
             self.stanzas().into_iter().find(|one| attribute(one, "id") == Some(&id))
         });
-        let candidate = |part: &str| {
-            Some(SocketAddr::new(attribute(part, "ip")?.parse().ok()?, attribute(part, "port")?.parse().ok()?))
-        };
-        answer.split("<candidate ").skip(1).filter_map(candidate).collect()
+        candidates(&answer)
+    }
+
+    /// The addresses of other receivers of which it was told.
+    pub fn introduced(&mut self) -> Vec<SocketAddr> {
+        let _ = self.answer_next();
+        self.stanzas().iter().filter(|one| one.contains("<introduce ")).flat_map(|one| candidates(one)).collect()
     }
 
     /// Dials with our own key. TLS is finished when it returns.
@@ -159,6 +173,23 @@ pub fn handshake(link: &mut Link, info_hash: &str) -> io::Result<[u8; 68]> {
     let mut theirs = [0; 68];
     link.read_exact(&mut theirs)?;
     Ok(theirs)
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of a device's certificate, in hex.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let at = certificate.windows(ED25519.len()).position(|window| window == ED25519).expect("it holds the key");
+    let digest = Sha256::digest(&certificate[at..at + ED25519.len() + 32]);
+    digest.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string can be written to");
+        text
+    })
+}
+
+fn candidates(stanza: &str) -> Vec<SocketAddr> {
+    let candidate = |part: &str| {
+        Some(SocketAddr::new(attribute(part, "ip")?.parse().ok()?, attribute(part, "port")?.parse().ok()?))
+    };
+    stanza.split("<candidate ").skip(1).filter_map(candidate).collect()
 }
 
 /// The first attribute of this name.

@@ -15,6 +15,11 @@ pub fn xbtctl() -> PathBuf {
     built("xbtctl")
 }
 
+/// The program that shows notifications, as built together with this test.
+pub fn xbt_notify() -> PathBuf {
+    built("xbt-notify")
+}
+
 /// The folder of the programs: `target/<profile>`, where this program lies (or, for a test, the folder above its own).
 pub fn folder() -> PathBuf {
     let me = env::current_exe().expect("a running program has a path");

@@ -38,6 +38,17 @@ const MODULES: &[&str] = &[
     "posix",
 ];
 
+/// How a server is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It slows its clients down as an untouched installation does, to 10 kB/s.
+    Stock,
+    /// Its clients send as fast as they can.
+    Unlimited,
+    /// As untouched, but it writes every stanza into its log.
+    Recorded,
+}
+
 /// A line of somebody's contact list.
 #[derive(Clone, Debug)]
 pub struct RosterLine<'a> {
@@ -60,9 +71,8 @@ pub struct Prosody {
 }
 
 impl Prosody {
-    /// Prepares a server in `folder`; [`Self::start`] starts it. With `stock_limits` it slows its clients down as an untouched installation
-    /// does, to 10 kB/s.
-    pub fn prepare(folder: &Path, net: &Net, stock_limits: bool) -> Self {
+    /// Prepares a server in `folder`; [`Self::start`] starts it.
+    pub fn prepare(folder: &Path, net: &Net, kind: Kind) -> Self {
         assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing: run tests/setup.sh, or apt-get install prosody");
         let prosody = Self {
             folder: folder.to_owned(),
@@ -78,13 +88,20 @@ impl Prosody {
         for (name, text) in [("ca.pem", &certs.ca), ("server.crt", &certs.cert), ("server.key", &certs.key)] {
             fs::write(folder.join(name), text).expect("the folder can be written");
         }
-        fs::write(prosody.config(), prosody.config_text(stock_limits)).expect("the folder can be written");
+        fs::write(prosody.config(), prosody.config_text(kind)).expect("the folder can be written");
         prosody
     }
 
     /// Adds an account; before the first start.
     pub fn account(&self, user: &str, password: &str) {
         self.store("accounts", user, &format!("return {{ [\"password\"] = \"{password}\" }};\n"));
+    }
+
+    /// Lets anybody make an account (XEP-0077); before a start.
+    pub fn let_people_register(&self) {
+        let mut text = fs::read_to_string(self.config()).expect("our own file");
+        text.push_str("\tmodules_enabled = { \"register_ibr\" }\n\tallow_registration = true\n");
+        fs::write(self.config(), text).expect("the folder can be written");
     }
 
     /// Sets an account's contact list; before the first start.
@@ -170,6 +187,11 @@ impl Prosody {
         read_log(&self.log_file())
     }
 
+    /// Everything that went through it in clear text, both directions, if it is [`Kind::Recorded`].
+    pub fn stanzas(&self) -> String {
+        stanzas(&self.log())
+    }
+
     fn config(&self) -> PathBuf {
         self.folder.join("prosody.cfg.lua")
     }
@@ -183,15 +205,19 @@ impl Prosody {
         fs::write(path, text).expect("the folder can be written");
     }
 
-    fn config_text(&self, stock_limits: bool) -> String {
+    fn config_text(&self, kind: Kind) -> String {
         let folder = self.folder.display();
         let interfaces: Vec<_> = self.plain.addresses().iter().map(|address| format!("\"{address}\"")).collect();
         let mut modules: Vec<_> = MODULES.iter().map(|module| format!("\"{module}\"")).collect();
-        let limits = if stock_limits {
-            modules.push("\"limits\"".into());
-            "limits = { c2s = { rate = \"10kb/s\" } }"
-        } else {
-            ""
+        if kind == Kind::Recorded {
+            modules.push("\"stanza_debug\"".into());
+        }
+        let limits = match kind {
+            Kind::Stock | Kind::Recorded => {
+                modules.push("\"limits\"".into());
+                "limits = { c2s = { rate = \"10kb/s\" } }"
+            }
+            Kind::Unlimited => "",
         };
         format!(
             r#"run_as_root = true -- in containers and namespaces tests are root; without this it would listen on nothing, silently
@@ -228,6 +254,24 @@ impl Drop for Prosody {
     }
 }
 
+/// What is not the log's own words: the stanzas of `mod_stanza_debug`, also those of several lines.
+pub fn stanzas(log: &str) -> String {
+    let mut found = String::new();
+    let mut inside = false;
+    for line in log.lines() {
+        if let Some((_, stanza)) = line.split_once("\tRECV: ").or_else(|| line.split_once("\tSEND: ")) {
+            inside = true;
+            found.push_str(stanza);
+        } else if line.split('\t').nth(1).is_some_and(|level| matches!(level, "debug" | "info" | "warn" | "error")) {
+            inside = false;
+        } else if inside {
+            found.push_str(line);
+        }
+        found.push('\n');
+    }
+    found
+}
+
 /// The TCP ports on which somebody listens in the network of a process. Unlike a trial connection this leaves no trace in the server's log.
 fn listening(pid: u32) -> Vec<u16> {
     let table = |name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
@@ -237,4 +281,15 @@ fn listening(pid: u32) -> Vec<u16> {
         (state == "0A").then(|| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()).flatten()
     };
     [table("tcp"), table("tcp6")].iter().flat_map(|text| text.lines()).filter_map(port).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_stanzas_are_found_and_they_are_whole() {
+        let log = "Nov 22 21:00:00 c2s1\tinfo\tClient at 11.0.0.11\nNov 22 21:00:00 c2s1\tdebug\tRECV: <iq>\nmore\n\
+                   Nov 22 21:00:00 c2s1\tdebug\tReceived[c2s]: <iq>\nNov 22 21:00:00 c2s1\tdebug\tSEND: <a/>\n";
+        let found: String = super::stanzas(log).split_whitespace().collect();
+        assert_eq!(found, "<iq>more<a/>");
+    }
 }

@@ -10,7 +10,7 @@ use crate::chat::ChatClient;
 use crate::content;
 use crate::daemon::{Daemon, jid};
 use crate::net::Net;
-use crate::prosody::{Prosody, RosterLine};
+use crate::prosody::{Kind, Prosody, RosterLine};
 
 /// People who have each other on their contact lists and see each other. Their names there are their own, capitalised.
 pub const FRIENDS: &[&str] = &["alice", "bob", "dave"];
@@ -35,29 +35,37 @@ pub struct Stage {
 impl Stage {
     /// On the machine's own network, with a server that limits its clients as an untouched installation does.
     pub fn new() -> Self {
-        Self::build(|_| Net::machine(), true)
+        Self::build(|_| Net::machine(), Kind::Stock, &friends())
     }
 
     /// Like [`Self::new`], with a server that lets its clients send as fast as they can.
     pub fn unlimited() -> Self {
-        Self::build(|_| Net::machine(), false)
+        Self::build(|_| Net::machine(), Kind::Unlimited, &friends())
     }
 
     /// In a network of its own, whose bytes are counted.
     pub fn counted() -> Self {
-        Self::build(Net::private, true)
+        Self::build(Net::private, Kind::Stock, &friends())
     }
 
-    fn build(net: impl FnOnce(&Path) -> Net, limits: bool) -> Self {
+    /// Alice and so many others ([`recipient`]) who know her and nobody else, with a server like that of
+    /// [`Self::new`] which writes every stanza down ([`Prosody::stanzas`]).
+    pub fn crowd(recipients: usize) -> Self {
+        let others: Vec<String> = (1..=recipients).map(recipient).collect();
+        let mut people: Vec<_> = others.iter().map(|one| (one.clone(), vec!["alice".to_owned()])).collect();
+        people.push(("alice".to_owned(), others));
+        Self::build(|_| Net::machine(), Kind::Recorded, &people)
+    }
+
+    fn build(net: impl FnOnce(&Path) -> Net, kind: Kind, people: &[(String, Vec<String>)]) -> Self {
         let mut folder = tempfile::Builder::new().prefix("xbt-").tempdir().expect("a temporary folder can be made");
         folder.disable_cleanup(env::var_os("XBT_TEST_KEEP").is_some());
         let net = net(folder.path());
         let server = folder.path().join("prosody");
-        let mut prosody = Prosody::prepare(&server, &net, limits);
-        for user in FRIENDS {
+        let mut prosody = Prosody::prepare(&server, &net, kind);
+        for (user, others) in people {
             prosody.account(user, &password(user));
-            let others = FRIENDS.iter().filter(|other| *other != user);
-            let names: Vec<_> = others.map(|other| (*other, capitalised(other))).collect();
+            let names: Vec<_> = others.iter().map(|other| (other, capitalised(other))).collect();
             let mut lines: Vec<_> =
                 names.iter().map(|(contact, name)| RosterLine { contact, name, subscription: "both" }).collect();
             lines.push(RosterLine { contact: SHY, name: "Erin", subscription: "none" });
@@ -137,6 +145,16 @@ impl Default for Stage {
 /// The password of an account.
 pub fn password(user: &str) -> String {
     format!("secret-of-{user}")
+}
+
+/// The account of one of a [`Stage::crowd`], counted from 1.
+pub fn recipient(number: usize) -> String {
+    format!("recipient{number}")
+}
+
+fn friends() -> Vec<(String, Vec<String>)> {
+    let others = |user: &str| FRIENDS.iter().filter(|other| **other != user).map(|other| (*other).to_owned()).collect();
+    FRIENDS.iter().map(|user| ((*user).to_owned(), others(user))).collect()
 }
 
 fn capitalised(name: &str) -> String {

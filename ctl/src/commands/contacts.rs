@@ -1,7 +1,7 @@
 //! `xbtctl contacts [add|remove|allow|deny|limit|verify JID]`
 
 use serde_json::json;
-use xbt_api::{Client, Contact, Trust, Verification};
+use xbt_api::{Accept, Client, Contact, Trust, Verification};
 
 use super::Context;
 use super::limit;
@@ -11,7 +11,7 @@ use crate::complete;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
-use crate::text::clean;
+use crate::text::{clean, size};
 
 const COLUMNS: [Column; 9] = [
     Column::new("CONTACT").elastic(3),
@@ -128,7 +128,33 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     // Whom something can be sent to now comes first.
     contacts.sort_by_key(|contact| (!contact.xbt, !contact.online));
     let rows: Vec<_> = contacts.iter().map(row).collect();
-    Ok(table::print(&context.out, &COLUMNS, &rows)?)
+    table::print(&context.out, &COLUMNS, &rows)?;
+    context.out.flush()?;
+    for contact in contacts.iter().filter(|contact| contact.devices.iter().any(|device| device.unseen)) {
+        context.out.note(&new_key(&contact.jid));
+    }
+    Ok(())
+}
+
+/// What a person should do about a key that came beside those known before.
+pub fn new_key(contact: &str) -> String {
+    let contact = clean(contact);
+    format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
+}
+
+/// What becomes of their offers, and by which rule.
+fn accepts(contact: &Contact) -> String {
+    let Some(ruling) = &contact.ruling else {
+        return if contact.allowed { "always" } else { "ask" }.to_owned();
+    };
+    let how = match ruling.accept {
+        Accept::Always => format!("up to {}", size(ruling.max_size)),
+        Accept::Ask | Accept::Never => ruling.accept.to_string(),
+    };
+    match ruling.rule {
+        Some(number) => format!("{how} (rule {number})"),
+        None => how,
+    }
 }
 
 /// Whether somebody is there, and can be sent to at once.
@@ -146,9 +172,10 @@ fn row(contact: &Contact) -> [Cell; 9] {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
-    let trust = match contact.trust {
-        Trust::Verified => Cell::new("verified").tone(Tone::Good),
-        Trust::Blind => Cell::new("blind"),
+    let trust = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
+        (true, _) => Cell::new("NEW KEY").tone(Tone::Bad),
+        (false, Trust::Verified) => Cell::new("verified").tone(Tone::Good),
+        (false, Trust::Blind) => Cell::new("blind"),
     };
     [
         Cell::new(clean(&contact.jid)),
@@ -156,7 +183,7 @@ fn row(contact: &Contact) -> [Cell; 9] {
         Cell::new(presence).tone(tone),
         Cell::new(devices),
         trust,
-        Cell::new(if contact.allowed { "always" } else { "ask" }),
+        Cell::new(accepts(contact)),
         Cell::new(limit::told(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
         Cell::new(clean(&contact.groups.join(", "))),
@@ -179,7 +206,7 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
         let question = format!(
-            "Compare {} by voice or face to face. Does your contact see the same number there?",
+            "Call each other or meet, and read {} aloud. Does your contact have the same number there?",
             clean(&device.safety_number)
         );
         if ask::yes(&question).await? {
@@ -198,10 +225,23 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
     field(out, "trust", verification.trust.as_str())?;
     field(out, "own key", &clean(&verification.own_fingerprint))?;
     for device in &verification.devices {
-        let verified = if device.verified { " (verified)" } else { "" };
-        field(out, "device", &format!("{}{verified}", clean(&device.resource)))?;
+        let (how, tone) = match (device.verified, device.blocked, device.unseen) {
+            (true, _, _) => ("verified", Tone::Good),
+            (false, true, _) => ("NEW KEY, blocked until you verify it", Tone::Bad),
+            (false, false, true) => ("NEW KEY, not verified", Tone::Bad),
+            (false, false, false) => ("not verified", Tone::Attention),
+        };
+        let resource = if device.resource.is_empty() { "not seen lately".to_owned() } else { clean(&device.resource) };
+        field(out, "device", &format!("{resource} ({})", out.paint(tone, how)))?;
         field(out, "their key", &clean(&device.fingerprint))?;
         field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    if verification.devices.iter().any(|device| !device.verified) {
+        let jid = clean(&verification.jid);
+        out.note(&format!(
+            "{jid} sees the same number with 'xbtctl contacts verify' for you, if nobody stands between you"
+        ));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `xbtctl send --dry-run`: what would be sent to whom.
 
 use serde_json::json;
-use xbt_api::{Client, Contact, Subscription, codes};
+use xbt_api::{Client, Contact, Named, Subscription, codes};
 
 use super::Context;
 use super::contacts::presence;
@@ -48,25 +48,25 @@ pub async fn run(context: &Context, client: &Client, args: Args, paths: Vec<Stri
 
 /// Whom a text means: as the daemon has it, a name that one contact has, else a bare JID of the roster.
 fn meant<'a>(roster: &'a [Contact], text: &str) -> Result<&'a Contact, Failure> {
-    let mut named = roster.iter().filter(|contact| contact.name.as_deref() == Some(text));
-    match (named.next(), named.next()) {
-        (Some(contact), None) => return Ok(contact),
-        (Some(one), Some(other)) => {
-            let message = format!("{} and {} are both called {}", clean(&one.jid), clean(&other.jid), clean(text));
+    let names: Vec<_> = roster.iter().map(|contact| (contact.jid.as_str(), contact.name.as_deref())).collect();
+    let (jid, like) = match xbt_api::named(&names, text) {
+        Named::One(jid) => (jid, None),
+        Named::Several(one, other) => {
+            let message = format!("{} and {} are both called {}", clean(one), clean(other), clean(text));
             return Err(Failure::refused(codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
         }
-        (None, _) => {}
-    }
-    roster.iter().find(|contact| contact.jid.eq_ignore_ascii_case(text)).ok_or_else(|| {
+        Named::Nobody(like) => (text, like),
+    };
+    roster.iter().find(|contact| contact.jid.eq_ignore_ascii_case(jid)).ok_or_else(|| {
         let text = clean(text);
         let message = match text.contains('@') {
             true => format!("{text} is not on your contact list"),
             false => format!("no contact is called {text}"),
         };
-        Failure::refused(
-            codes::UNKNOWN_CONTACT,
-            message,
-            "'xbtctl contacts' lists them; 'xbtctl contacts add' adds one",
-        )
+        let hint = match like {
+            Some(name) => format!("did you mean {}? 'xbtctl contacts' lists them", clean(name)),
+            None => "'xbtctl contacts' lists them; 'xbtctl contacts add' adds one".to_owned(),
+        };
+        Failure::refused(codes::UNKNOWN_CONTACT, message, hint)
     })
 }

@@ -1,9 +1,11 @@
 //! `xbtctl list [--all] [--in|--out] [--state S]…`
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use xbt_api::{Client, Direction, ListQuery, State, Transfer};
+use tokio::task::yield_now;
+use xbt_api::{Client, Direction, ListPage, ListQuery, State, Transfer};
 
 use super::Context;
+use super::contacts::new_key;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -54,31 +56,54 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         (false, false) => None,
     };
     let query = ListQuery { all: args.all, direction, states: args.states, after_id: None, limit: None };
-    let transfers = all_pages(&context.connect().await?, query).await?;
+    let client = context.connect().await?;
     if context.out.json {
-        context.out.json_array(&transfers)?;
-    } else if transfers.is_empty() {
+        return Ok(context.out.json_array(&all_pages(&client, query).await?)?);
+    }
+    let clock = Clock::new(false);
+    let (mut rows, mut new_keys) = (Vec::new(), Vec::new());
+    each_page(&client, query, |page| {
+        rows.extend(page.transfers.iter().map(|transfer| row(transfer, &clock)));
+        new_keys = page.new_keys;
+    })
+    .await?;
+    if rows.is_empty() {
         context.out.note("no transfers");
     } else {
-        let clock = Clock::new(false);
-        let rows: Vec<_> = transfers.iter().map(|transfer| row(transfer, &clock)).collect();
         table::print(&context.out, &COLUMNS, &rows)?;
+        context.out.flush()?;
     }
+    new_keys.iter().for_each(|contact| context.out.note(&new_key(contact)));
     Ok(())
 }
 
 /// Every page of an answer.
-pub async fn all_pages(client: &Client, mut query: ListQuery) -> Result<Vec<Transfer>, Failure> {
+pub async fn all_pages(client: &Client, query: ListQuery) -> Result<Vec<Transfer>, Failure> {
     let mut all = Vec::new();
+    each_page(client, query, |page| all.extend(page.transfers)).await?;
+    Ok(all)
+}
+
+/// Hands on every page of an answer, each while the daemon works on the next.
+async fn each_page(client: &Client, mut query: ListQuery, mut take: impl FnMut(ListPage)) -> Result<(), Failure> {
+    let mut page = client.list(query.clone()).await?;
     loop {
-        let page = client.list(query.clone()).await?;
         let last = page.transfers.last().map(|transfer| transfer.id);
-        all.extend(page.transfers);
-        // Each page must lead further, or a faulty daemon would keep us here for ever.
         match last {
+            // Each page must lead further, or a faulty daemon would keep us here for ever.
             Some(last) if page.more && query.after_id.is_none_or(|before| before < last) => query.after_id = Some(last),
-            Some(_) | None => return Ok(all),
+            Some(_) | None => {
+                take(page);
+                return Ok(());
+            }
         }
+        let taken = async {
+            // The connection's task brings the call on its way first.
+            yield_now().await;
+            take(page);
+        };
+        let (next, ()) = tokio::join!(client.list(query.clone()), taken);
+        page = next?;
     }
 }
 
@@ -108,13 +133,14 @@ pub fn speed(transfer: &Transfer) -> String {
 pub fn state_text(transfer: &Transfer) -> String {
     // Which of the active states a paused transfer is in says nothing.
     let moving = matches!(transfer.state, State::Connecting | State::Sending | State::Receiving);
-    let mut text = if transfer.paused && moving { "paused".to_owned() } else { transfer.state.to_string() };
+    let mut text = String::with_capacity(64);
+    text += if transfer.paused && moving { "paused" } else { transfer.state.as_str() };
     match transfer.state {
         State::Preparing | State::Sending | State::Receiving => text += &format!(" {}%", percent(transfer)),
         State::Connecting if transfer.done_bytes > 0 => text += &format!(" {}%", percent(transfer)),
         State::Failed => {
             if let Some(error) = &transfer.error {
-                text += &format!(" ({})", clean(&error.message));
+                text.extend([" (", &clean(&error.message), ")"]);
             }
         }
         State::Connecting
@@ -130,7 +156,7 @@ pub fn state_text(transfer: &Transfer) -> String {
         text += ", paused";
     }
     if let Some(why) = &transfer.why {
-        text += &format!(" ({})", clean(&why.text));
+        text.extend([" (", &clean(&why.text), ")"]);
     }
     text
 }

@@ -14,6 +14,7 @@ pub mod pause;
 pub mod remove;
 pub mod resume;
 pub mod send;
+pub mod send_to;
 pub mod setup;
 pub mod show;
 pub mod status;
@@ -118,6 +119,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Status(args) => status::run(context, args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Send(args) => send::run(context, args).await,
+        Command::SendTo(args) => send_to::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Accept(args) => accept::run(context, args).await,

@@ -1,4 +1,4 @@
-//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME]`
+//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME] [--open]`
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,11 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     expire: Option<u64>,
 
+    /// Let anybody who knows its magnet link ('xbtctl show') and reaches this computer read it, unencrypted, with any
+    /// BitTorrent program, until every recipient has it
+    #[arg(long)]
+    open: bool,
+
     /// Wait until every recipient has it
     #[arg(short, long)]
     wait: bool,
@@ -70,7 +75,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
     let mut contacts = vec![args.contact];
     contacts.extend(args.to);
-    let request = SendRequest { contacts, paths, name: args.name, message: args.message, expire_s: args.expire };
+    let (name, message, open) = (args.name, args.message, args.open);
+    let request = SendRequest { contacts, paths, name, message, expire_s: args.expire, open };
     let queued = client.send(request).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
@@ -79,7 +85,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         spool.iter_mut().for_each(Spool::release);
         return report(context, &ended);
     }
-    for transfer in &queued {
+    print(context, &queued)
+}
+
+/// Prints what was queued.
+pub fn print(context: &Context, queued: &[Transfer]) -> Result<(), Failure> {
+    for transfer in queued {
         if context.out.json {
             context.out.json_line(transfer)?;
         } else if context.out.is_conversation() {

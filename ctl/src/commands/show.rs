@@ -81,6 +81,7 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
     optional(out, "message", transfer.message.as_deref())?;
     optional(out, "path", transfer.path.as_deref())?;
     optional(out, "info-hash", transfer.info_hash.as_deref())?;
+    optional(out, "magnet", details.magnet.as_deref())?;
     field(out, "created", &clock.moment(&transfer.created))?;
     field(out, "updated", &clock.moment(&transfer.updated))?;
     details.expires.as_deref().map_or(Ok(()), |expires| field(out, "expires", &clock.moment(expires)))
@@ -110,6 +111,11 @@ fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     if let Some(way) = details.transfer.way {
         let by = details.relay.as_deref().map(|relay| format!(" ({})", clean(relay))).unwrap_or_default();
         field(out, "way", &format!("{way}: {}{by}", explained(way)))?;
+    }
+    match details.introduced {
+        0 => {}
+        1 => field(out, "helped by", "another recipient")?,
+        many => field(out, "helped by", &format!("{many} other recipients"))?,
     }
     let ended = details.transfer.state.has_ended();
     let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };

@@ -2,15 +2,17 @@
 
 use std::io;
 
-use xbt_api::{Connection, Network, Status};
+use xbt_api::{Connection, LimitsBy, Network, Status};
 
 use super::Context;
+use super::contacts::new_key;
 use super::limit;
 use super::show::field;
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
-use crate::text::{clean, duration, rate};
+use crate::text::{clean, duration, rate, size};
+use crate::time::Clock;
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -76,6 +78,9 @@ fn connection(out: &Out, status: &Status) -> io::Result<()> {
     if let Some(fingerprint) = &status.fingerprint {
         field(out, "fingerprint", &clean(fingerprint))?;
     }
+    for contact in &status.new_keys {
+        field(out, "NEW KEY", &out.paint(Tone::Bad, &new_key(contact)))?;
+    }
     Ok(())
 }
 
@@ -100,6 +105,25 @@ fn seen_from_outside(network: &Network) -> Vec<(&'static str, String)> {
     let proxies = network.server.as_ref().map_or(&[] as &[String], |server| &server.proxies);
     let relays = if proxies.is_empty() { "none at our server".to_owned() } else { proxies.join(", ") };
     vec![("mapped", mapped), ("outside", outside), ("relays", relays)]
+}
+
+/// The limits for everything, why they are so, and until when; nothing if there are none and none will come.
+fn limits(status: &Status, clock: &Clock) -> Option<String> {
+    let told = limit::told(status.limits);
+    let Some(pace) = &status.pace else { return told };
+    let why = match (pace.by, pace.schedule) {
+        (LimitsBy::Hand, _) => "set by hand until the configuration is read again".to_owned(),
+        (LimitsBy::Schedule, Some(number)) => format!("schedule {number} of the configuration"),
+        (LimitsBy::Schedule | LimitsBy::Configuration, _) => String::new(),
+    };
+    let until = pace.until.as_deref().filter(|_| pace.by != LimitsBy::Hand);
+    let until = until.map(|until| format!("until {}", clock.time_and_date(until)));
+    if told.is_none() && why.is_empty() && until.is_none() {
+        return None;
+    }
+    let notes: Vec<String> = [Some(why).filter(|why| !why.is_empty()), until].into_iter().flatten().collect();
+    let told = told.unwrap_or_else(|| "none".to_owned());
+    Some(if notes.is_empty() { told } else { format!("{told} ({})", notes.join(", ")) })
 }
 
 fn daemon(out: &Out, status: &Status) -> io::Result<()> {
@@ -127,7 +151,21 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         if status.links == 1 { "link" } else { "links" }
     );
     field(out, "rates", &rates)?;
-    limit::told(status.limits).map_or(Ok(()), |limits| field(out, "limits", &limits))?;
+    if let Some(limits) = limits(status, &Clock::new(out.is_terminal())) {
+        field(out, "limits", &limits)?;
+    }
+    let open = status.open;
+    if open.contents > 0 {
+        let contents = if open.contents == 1 { "content" } else { "contents" };
+        let readers = if open.links == 1 { "connection" } else { "connections" };
+        let text = format!(
+            "{} {contents}, read by {} {readers} of other programs; they have got {}",
+            open.contents,
+            open.links,
+            size(open.uploaded)
+        );
+        field(out, "open", &text)?;
+    }
     let counts = status.counts;
     let numbers = [
         (counts.active, "active"),

@@ -26,6 +26,7 @@ pub struct World {
     pub transfers: Vec<Transfer>,
     pub events: Vec<Event>,
     pub sent: Vec<SendRequest>,
+    pub new_keys: Vec<String>,
     pub accepted_into: Option<String>,
     pub limited: Option<(LimitChange, Option<Priority>)>,
     /// How each send ends, at once; `None`: it stays queued.
@@ -112,6 +113,8 @@ impl Xbt for FakeDaemon {
         Ok(Status {
             connection: Connection::Refused,
             connection_error: Some(ApiError::new("wrong-password", "the server refused the password", "change it")),
+            new_keys: self.world.lock().unwrap().new_keys.clone(),
+            open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
             ..sample::status()
         })
     }
@@ -146,7 +149,7 @@ impl Xbt for FakeDaemon {
         let page = world.page.unwrap_or(1_000);
         let more = transfers.len() > page;
         transfers.truncate(page);
-        Ok(ListPage { transfers, more })
+        Ok(ListPage { transfers, more, new_keys: world.new_keys.clone() })
     }
 
     async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {
@@ -171,8 +174,10 @@ impl Xbt for FakeDaemon {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            introduced: 0,
             limits: Limits { upload: 1 << 20, download: 0 },
             priority: Priority::High,
+            magnet: Some("magnet:?xt=urn:btih:00&x.pe=192.0.2.1:51413".into()),
         })
     }
 
@@ -260,6 +265,8 @@ impl Xbt for FakeDaemon {
             fingerprint: "cd".repeat(32),
             safety_number: "12345 67890".into(),
             verified: false,
+            blocked: false,
+            unseen: false,
         };
         Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Blind })
     }

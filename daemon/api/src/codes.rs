@@ -42,6 +42,8 @@ codes! {
         PATH_NOT_SENDABLE = "path-not-sendable";
         /// A send goes to nobody, or to too many.
         BAD_RECIPIENTS = "bad-recipients";
+        /// An open send, where the configuration allows relays only.
+        NOT_REACHABLE = "not-reachable";
         /// We do not see when the contact is online, so nothing can be offered.
         CONTACT_NOT_SUBSCRIBED = "not-subscribed";
         /// The transfer belongs to an account that is not configured now.
@@ -110,6 +112,8 @@ codes! {
         NOT_SUBSCRIBED = "not-subscribed";
         /// The offer is on its way.
         OFFERING = "offering";
+        /// The contact is verified, and its device has shown a key that is not.
+        KEY_BLOCKED = "key-blocked";
         /// The contact's device does not take the offer now.
         OFFER_REFUSED = "refused";
         /// Others are under way between the same devices; this one's turn comes.

@@ -44,6 +44,35 @@ pub struct Device {
     pub trusted: bool,
     /// Whether the person has verified its key.
     pub verified: bool,
+    /// Its key came beside others that were known before, and nobody has looked at it yet (`contact_verify`).
+    #[serde(default)]
+    pub unseen: bool,
+}
+
+wire_words! {
+    /// What becomes of an offer without asking.
+    Accept {
+        /// Taken at once, up to a size.
+        Always = "always",
+        /// The person is asked.
+        Ask = "ask",
+        /// Declined at once.
+        Never = "never",
+    }
+}
+
+/// What the standing rules say about a contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// What becomes of an offer.
+    pub accept: Accept,
+    /// Where it is taken at once: only up to so many bytes.
+    pub max_size: u64,
+    /// The folder that offers go to; words in braces are filled in when one is accepted.
+    pub folder: String,
+    /// The number, from 1, of the `[[rule]]` that fits; none: what holds for everybody.
+    #[serde(default)]
+    pub rule: Option<u64>,
 }
 
 /// Somebody on the roster.
@@ -67,8 +96,11 @@ pub struct Contact {
     pub devices: Vec<Device>,
     /// How far its keys are trusted.
     pub trust: Trust,
-    /// Whether what it offers is accepted without asking.
+    /// Whether the person said that what it offers is accepted without asking (`contact_allow`).
     pub allowed: bool,
+    /// What the rules make of that; none from older daemons.
+    #[serde(default)]
+    pub ruling: Option<Ruling>,
     /// For all transfers with this contact together.
     #[serde(default)]
     pub limits: Limits,
@@ -81,10 +113,16 @@ pub struct DeviceVerification {
     pub resource: String,
     /// Its key, 64 hex digits.
     pub fingerprint: String,
-    /// The same on both devices if nobody stands between: groups of digits.
+    /// The same on both devices if nobody stands between: eight groups of five digits.
     pub safety_number: String,
     /// Whether the person has verified the key.
     pub verified: bool,
+    /// Whether it is blocked, because it came after the contact was verified.
+    #[serde(default)]
+    pub blocked: bool,
+    /// Whether it came beside others that were known before, and nobody had looked at it until now.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// What two people compare, by voice or face to face.

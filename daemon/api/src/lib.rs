@@ -11,22 +11,25 @@ mod contact;
 mod error;
 mod event;
 mod limits;
+mod naming;
 mod network;
 mod service;
 pub mod size;
 mod socket;
 mod status;
+pub mod text;
 mod transfer;
 
 pub use client::{Client, ClientError, Unreachable};
-pub use contact::{Contact, Device, DeviceVerification, Subscription, Trust, Verification};
+pub use contact::{Accept, Contact, Device, DeviceVerification, Ruling, Subscription, Trust, Verification};
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
-pub use limits::{LimitChange, Limits, Priority};
+pub use limits::{LimitChange, Limits, LimitsBy, Pace, Priority};
+pub use naming::{Named, named};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
-pub use status::{Connection, Counts, Hello, Status};
+pub use status::{Connection, Counts, Hello, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
     Why,

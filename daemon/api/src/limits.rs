@@ -29,6 +29,31 @@ pub struct Limits {
     pub download: u64,
 }
 
+wire_words! {
+    /// Who set the limits that hold for everything together.
+    LimitsBy {
+        /// The configuration, for all times that no schedule is for.
+        Configuration = "configuration",
+        /// A schedule of the configuration.
+        Schedule = "schedule",
+        /// `limit_all`, until the configuration is read again.
+        Hand = "hand",
+    }
+}
+
+/// Why the limits for everything together are as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Who set them.
+    pub by: LimitsBy,
+    /// The number, from 1, of the schedule whose time it is; its limits hold unless some were set by hand.
+    #[serde(default)]
+    pub schedule: Option<u64>,
+    /// When the schedules say something else, RFC 3339 in UTC; none: never.
+    #[serde(default)]
+    pub until: Option<String>,
+}
+
 /// New limits in bytes per second, 0: none, at most [`crate::size::MAX`]; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::{Folders, Network};
 use crate::transfer::wire_words;
-use crate::{ApiError, Limits};
+use crate::{ApiError, Limits, Pace};
 
 /// The answer to the first call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,18 @@ pub struct Counts {
     pub ended: u64,
 }
 
+/// What other BitTorrent programs may read, and do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Open {
+    /// Contents that are open now.
+    pub contents: u64,
+    /// Connections of other programs that read them.
+    pub links: u64,
+    /// Payload bytes sent to such programs since the daemon started.
+    pub uploaded: u64,
+}
+
 /// How the daemon stands. Rates are bytes per second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -87,9 +99,18 @@ pub struct Status {
     /// For everything together, as they hold now.
     #[serde(default)]
     pub limits: Limits,
+    /// Why the limits are as they are; none from older daemons.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Contacts of whom a key has come beside those known before, until somebody looks at it (`contact_verify`).
+    #[serde(default)]
+    pub new_keys: Vec<String>,
     /// Open links.
     #[serde(default)]
     pub links: u64,
+    /// What other BitTorrent programs may read.
+    #[serde(default)]
+    pub open: Open,
     /// How many transfers.
     #[serde(default)]
     pub counts: Counts,

@@ -228,18 +228,24 @@ pub struct TransferDetails {
     /// When the offer expires, RFC 3339 in UTC.
     #[serde(default)]
     pub expires: Option<String>,
-    /// Payload bytes sent over links since the daemon started.
+    /// Payload bytes sent over links since the daemon started, those with other recipients included.
     #[serde(default)]
     pub uploaded: u64,
-    /// Payload bytes received over links since the daemon started.
+    /// Payload bytes received over links since the daemon started, those with other recipients included.
     #[serde(default)]
     pub downloaded: u64,
+    /// Other recipients of the same send who help with it and are helped.
+    #[serde(default)]
+    pub introduced: u64,
     /// For its content; open sends of one content to several recipients share them.
     #[serde(default)]
     pub limits: Limits,
     /// Its part in the limits that it shares with others.
     #[serde(default)]
     pub priority: Priority,
+    /// Of a send that is open now: by what link any BitTorrent program fetches it, with the daemon's addresses.
+    #[serde(default)]
+    pub magnet: Option<String>,
 }
 
 /// What to send to whom.
@@ -259,6 +265,10 @@ pub struct SendRequest {
     /// The offer is withdrawn after so many seconds.
     #[serde(default)]
     pub expire_s: Option<u64>,
+    /// While it is offered, whoever knows its info-hash and reaches the daemon's port may read it with any BitTorrent
+    /// program, without encryption; see [`TransferDetails::magnet`].
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// Which transfers to list. The default: all that have not ended and the last 20 that have.
@@ -284,6 +294,9 @@ pub struct ListPage {
     pub transfers: Vec<Transfer>,
     /// There are more: ask again with [`ListQuery::after_id`].
     pub more: bool,
+    /// As [`crate::Status::new_keys`].
+    #[serde(default)]
+    pub new_keys: Vec<String>,
 }
 
 #[cfg(test)]

@@ -91,4 +91,7 @@ pub struct Device {
     pub first_seen: Wall,
     /// What we think of it.
     pub trust: Trust,
+    /// It came when another key of the contact was known already, and the person has not looked at it yet.
+    #[serde(default)]
+    pub unseen: bool,
 }

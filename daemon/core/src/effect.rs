@@ -3,8 +3,11 @@
 //! The driver commits all `Persist` of a batch in one transaction before it lets any other effect of
 //! that batch out. Executors are idempotent: after a crash the same effects are issued again.
 
+use std::fmt;
+
 use crate::contact::{Contact, Device};
 use crate::fault::Fault;
+use crate::hook::Hook;
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::rate::{Priority, RateLimits};
 use crate::session::SessionCommand;
@@ -120,6 +123,32 @@ pub enum TorrentCommand {
     },
 }
 
+/// What a want is known by. A transfer has one link of its own, and one more for each device that was introduced to us
+/// for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkFor {
+    /// Which transfer.
+    pub transfer: TransferId,
+    /// The key of the introduced device; none for the transfer's own link.
+    pub introduced: Option<Fingerprint>,
+}
+
+impl From<TransferId> for LinkFor {
+    /// The transfer's own link.
+    fn from(transfer: TransferId) -> Self {
+        Self { transfer, introduced: None }
+    }
+}
+
+impl fmt::Display for LinkFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.introduced {
+            Some(peer) => write!(f, "{} with {peer}", self.transfer),
+            None => self.transfer.fmt(f),
+        }
+    }
+}
+
 /// A link that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
@@ -127,11 +156,13 @@ pub struct Want {
     pub transfer: TransferId,
     /// Which device.
     pub peer: Fingerprint,
+    /// The device was introduced to us: it is none of the transfer's contact.
+    pub introduced: bool,
     /// Which content.
     pub info_hash: InfoHash,
     /// Our own address at our server, for relays.
     pub own: FullJid,
-    /// The same of the other device.
+    /// The same of the other device; where that one was introduced, of the device that introduced it.
     pub device: FullJid,
     /// Where it may be reached.
     pub theirs: Reach,
@@ -143,13 +174,24 @@ pub struct Want {
     pub better_than: Option<Way>,
 }
 
+impl Want {
+    /// What it is known by.
+    pub fn purpose(&self) -> LinkFor {
+        LinkFor { transfer: self.transfer, introduced: self.introduced.then_some(self.peer) }
+    }
+}
+
 /// What the link room is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
     /// Grant the device a link for the content, and look for one.
     Want(Box<Want>),
     /// Withdraw the grant.
-    Unwant(TransferId),
+    Unwant(LinkFor),
+    /// From now on this content is open: plain BitTorrent is answered for it.
+    Open(InfoHash),
+    /// It is open no more; who reads it is cut off.
+    Shut(InfoHash),
 }
 
 /// What is told to everybody who watches.
@@ -169,11 +211,22 @@ pub enum Event {
         contact: BareJid,
         /// Which.
         fingerprint: Fingerprint,
+        /// Another key of the contact was known already.
+        another: bool,
         /// The contact is verified, so the device was blocked.
         blocked: bool,
     },
     /// Somebody asks to see our presence.
     SubscriptionRequested(BareJid),
+    /// The limits for everything together have changed.
+    Limits,
+    /// A command of the person's failed.
+    HookFailed {
+        /// For which transfer it ran.
+        transfer: TransferId,
+        /// Which, and what happened.
+        reason: String,
+    },
 }
 
 /// What a caller gets back.
@@ -200,6 +253,8 @@ pub enum Effect {
     Emit(Event),
     /// For a caller.
     Reply(CallId, Result<Reply, Fault>),
-    /// The standing rules accept this offer: look at the default folder, then issue the `Accept` command.
+    /// The standing rules accept this offer: look at the folder it goes to, then issue the `Accept` command.
     AutoAccept(TransferId),
+    /// Run the person's command; [`crate::input::Input::Hook`] tells how it ended.
+    Hook(TransferId, Hook),
 }

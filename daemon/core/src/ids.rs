@@ -150,7 +150,10 @@ macro_rules! hex_bytes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                // A list has one for each transfer, and formatting machinery for each byte is most of its cost.
+                let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+                let digits = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+                f.write_str(&digits.collect::<String>())
             }
         }
 

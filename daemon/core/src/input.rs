@@ -2,7 +2,8 @@
 
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
-use crate::ids::{BareJid, ContentId, TransferId};
+use crate::hook::Hook;
+use crate::ids::{BareJid, ContentId, Fingerprint, TransferId};
 use crate::rate::{Priority, RateChange};
 use crate::session::SessionEvent;
 use crate::settings::Settings;
@@ -17,32 +18,40 @@ pub struct Destination {
     pub folder: String,
     /// Free bytes for us, or why it cannot be used.
     pub free: Result<u64, Fault>,
+    /// The same for all folders on one disk, where it is known.
+    pub disk: Option<u64>,
+}
+
+/// What is to be sent to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSend {
+    /// One transfer for each.
+    pub contacts: Vec<BareJid>,
+    /// Absolute paths.
+    pub paths: Vec<String>,
+    /// The name for the content; otherwise the one of the paths.
+    pub name: Option<String>,
+    /// What to call it until it has been hashed.
+    pub provisional_name: String,
+    /// A word for the recipients.
+    pub message: Option<String>,
+    /// Milliseconds until the offer lapses.
+    pub expire_ms: Option<u64>,
+    /// Whoever knows the info-hash may read it, see [`crate::transfer::Content::open`].
+    pub open: bool,
 }
 
 /// What a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Queue a send.
-    Send {
-        /// One transfer for each.
-        contacts: Vec<BareJid>,
-        /// Absolute paths.
-        paths: Vec<String>,
-        /// The name for the content; otherwise the one of the paths.
-        name: Option<String>,
-        /// What to call it until it has been hashed.
-        provisional_name: String,
-        /// A word for the recipients.
-        message: Option<String>,
-        /// Milliseconds until the offer lapses.
-        expire_ms: Option<u64>,
-    },
+    Send(NewSend),
     /// Take what is offered.
     Accept {
         /// Which.
         ids: Vec<TransferId>,
-        /// Where to.
-        destination: Destination,
+        /// Where to, for each of them.
+        destinations: Vec<Destination>,
     },
     /// Do not take it.
     Decline {
@@ -95,12 +104,14 @@ pub enum Command {
     ContactAllow(BareJid),
     /// Ask about offers again, and do not let it see our presence if it asked to.
     ContactDeny(BareJid),
+    /// The person has looked at the keys of this contact.
+    DevicesSeen(BareJid),
     /// The person compared this device's safety number and it was the same.
     DeviceVerified {
         /// Whose device.
         contact: BareJid,
         /// Its key.
-        fingerprint: crate::ids::Fingerprint,
+        fingerprint: Fingerprint,
     },
 }
 
@@ -210,6 +221,22 @@ pub enum LinkEvent {
         /// What was tried.
         attempts: Vec<Attempt>,
     },
+    /// A link with a device that was introduced to us stands.
+    IntroducedUp {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Which device.
+        peer: Fingerprint,
+        /// Its mark.
+        link: LinkTag,
+    },
+    /// No link with an introduced device came about.
+    IntroducedFailed {
+        /// For which transfer.
+        transfer: TransferId,
+        /// Which device.
+        peer: Fingerprint,
+    },
     /// Where we may be reached from now on.
     Candidates(Vec<Candidate>),
 }
@@ -227,6 +254,15 @@ pub enum Input {
     Torrent(TorrentEvent),
     /// From the link room.
     Link(LinkEvent),
+    /// A command of the person's has ended.
+    Hook {
+        /// For which transfer it ran.
+        transfer: TransferId,
+        /// What it was for.
+        hook: Hook,
+        /// What went wrong, in words that follow the command's name: "took longer than 30 s".
+        outcome: Result<(), String>,
+    },
     /// The moment that [`crate::Domain::next_wake`] named has come.
     Tick,
     /// The configuration was reloaded.

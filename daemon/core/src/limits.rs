@@ -3,6 +3,9 @@
 /// Active links between our device and one other; further transfers wait for their turn.
 pub const LINKS_PER_DEVICE: usize = 4;
 
+/// Other recipients that are introduced to one who receives a transfer. `docs/protocol.md` names this bound.
+pub const INTRODUCED_PER_TRANSFER: usize = 8;
+
 /// Offers of one contact that wait for an answer; more are put off.
 pub const OFFERS_PER_CONTACT: usize = 256;
 

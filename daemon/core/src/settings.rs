@@ -1,7 +1,11 @@
 //! What the configuration tells the rules.
 
+use crate::folder::FolderPattern;
+use crate::hook::Hooks;
 use crate::ids::{BareJid, Fingerprint};
 use crate::rate::RateLimits;
+use crate::rule::Rule;
+use crate::schedule::Schedule;
 use crate::way::Ways;
 
 /// Which subscription requests are answered without asking.
@@ -27,14 +31,24 @@ pub struct Settings {
     pub accept_from: Vec<String>,
     /// Only up to this size in bytes.
     pub accept_max_size: u64,
+    /// What holds for some contacts instead; the first that fits decides.
+    pub rules: Vec<Rule>,
+    /// Where accepted offers go when neither the person nor a rule names a folder.
+    pub folder: FolderPattern,
     /// Who may see our presence.
     pub subscriptions: Subscriptions,
     /// Write one chat message to contacts who have never run xbt.
     pub courtesy_message: bool,
     /// What is offered to contacts, and what is tried.
     pub ways: Ways,
+    /// Recipients of the same content may be told of each other: by us, and we by others.
+    pub introduce: bool,
     /// Contents up to this size in bytes may go in-band.
     pub in_band_max_size: u64,
-    /// For everything together.
+    /// For everything together, at times that no schedule is for.
     pub limits: RateLimits,
+    /// Limits at certain times; the first whose time it is holds.
+    pub schedules: Vec<Schedule>,
+    /// The person's own commands.
+    pub hooks: Hooks,
 }

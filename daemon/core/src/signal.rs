@@ -60,6 +60,16 @@ pub struct Candidate {
     pub address: SocketAddr,
 }
 
+impl Candidate {
+    /// Whether it is dialled over TCP.
+    pub fn is_tcp(&self) -> bool {
+        match self.kind {
+            CandidateKind::Host | CandidateKind::Mapped => true,
+            CandidateKind::Reflexive => false,
+        }
+    }
+}
+
 /// Most proxies that are taken from one `connect`; the rest is ignored.
 pub const MAX_PROXIES: usize = 4;
 
@@ -107,6 +117,21 @@ pub struct Connect {
     pub delay: u32,
     /// There is a link by this way; only a better one is wanted.
     pub better_than: Option<Way>,
+    /// From the receiver: others who receive this content from the listener may learn these addresses.
+    pub introduce: bool,
+}
+
+/// "This device receives the same from me; you two may help each other." Names nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introduction {
+    /// The offer that the listener has accepted from the speaker.
+    pub id: OfferId,
+    /// Must be the one of the offer.
+    pub info_hash: InfoHash,
+    /// The identity key of the device that is introduced.
+    pub fingerprint: Fingerprint,
+    /// Where that device may be reached over TCP, best first, at most [`MAX_CANDIDATES`].
+    pub candidates: Vec<Candidate>,
 }
 
 /// How a transfer stands, as one side tells the other in a `sync`.
@@ -190,6 +215,8 @@ pub enum Request {
         /// Which offer.
         id: OfferId,
     },
+    /// Another receiver of the same content.
+    Introduce(Introduction),
     /// The speaker's side of open transfers; the answer holds the items in which the listener differs.
     Sync(Vec<SyncItem>),
 }
@@ -200,6 +227,7 @@ impl Request {
         match self {
             Self::Offer(offer) => Some(offer.id),
             Self::Connect(connect) => Some(connect.id),
+            Self::Introduce(introduction) => Some(introduction.id),
             Self::Decline { id, .. }
             | Self::Cancel { id }
             | Self::Done { id }

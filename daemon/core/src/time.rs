@@ -24,6 +24,25 @@ impl Mono {
     }
 }
 
+/// How the local clock stands against UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// Seconds that it is ahead.
+    pub offset_s: i32,
+    /// When that changes next (daylight saving time begins or ends), if it does.
+    pub until: Option<Wall>,
+}
+
+impl Zone {
+    /// Years beyond the reach of any calendar are all the same, and leave room to reckon with.
+    const FAR: i64 = i64::MAX / 4;
+
+    /// What the local clock shows, in milliseconds since it showed the epoch.
+    pub fn local(self, wall: Wall) -> i64 {
+        wall.0.clamp(-Self::FAR, Self::FAR) + i64::from(self.offset_s) * 1_000
+    }
+}
+
 /// Both clocks, read when the input happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -31,4 +50,6 @@ pub struct Now {
     pub wall: Wall,
     /// What never goes back.
     pub mono: Mono,
+    /// Where the clock on the wall hangs.
+    pub zone: Zone,
 }

@@ -185,6 +185,9 @@ pub struct Transfer {
     /// Its part in the limits that it shares with others; the open sends of one content have the same.
     #[serde(default)]
     pub priority: Priority,
+    /// The person's command for what is done has not ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hook_due: bool,
     /// When the offer lapses unless somebody took it.
     pub expires: Option<Wall>,
     /// When it began here.
@@ -338,4 +341,7 @@ pub struct Content {
     pub paths: Vec<String>,
     /// The name that the person gave, if it is not the one of the path.
     pub name: Option<String>,
+    /// Marked open: while it is offered, whoever knows its info-hash and reaches our port may read it.
+    #[serde(default)]
+    pub open: bool,
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use xbt_api::size;
+use xbt_core::folder::{BadPattern, FolderPattern, WORDS};
+use xbt_core::schedule::DAY;
 
 use super::error::ConfigError;
 use super::keys;
@@ -24,6 +26,14 @@ pub(super) struct Document<'a> {
 struct Source<'a> {
     file: &'a Path,
     text: &'a str,
+}
+
+/// One section of a document, with its place.
+pub(super) struct Row<'d> {
+    source: Source<'d>,
+    section: &'static str,
+    at: usize,
+    table: &'d DeTable<'d>,
 }
 
 /// One value of a document, with its place.
@@ -64,14 +74,41 @@ impl<'a> Document<'a> {
         Some(Entry { source: self.source, section, key, value })
     }
 
+    /// The sections of a name that may stand several times, in the order of the file.
+    ///
+    /// # Errors
+    /// There are more than `most`.
+    pub fn rows<'d>(&'d self, section: &'static str, most: usize) -> Result<Vec<Row<'d>>, ConfigError> {
+        let all = self.table.get(section).and_then(|all| all.get_ref().as_array());
+        let rows = all.into_iter().flatten().filter_map(|row| {
+            let table = row.get_ref().as_table()?;
+            Some(Row { source: self.source, section, at: row.span().start, table })
+        });
+        let rows: Vec<_> = rows.collect();
+        match rows.get(most) {
+            Some(row) => Err(row.bad("is one too many", format!("at most {most} are taken"))),
+            None => Ok(rows),
+        }
+    }
+
     fn check_names(&self) -> Result<(), ConfigError> {
         // The table is in alphabetic order; people read errors from the top.
         let mut faults: Vec<(usize, ConfigError)> = Vec::new();
         for (name, value) in &self.table {
             let at = name.span().start;
             match (keys::section(name.get_ref()), value.get_ref()) {
-                (Some(section), DeValue::Table(table)) => self.check_keys(section, table, &mut faults),
-                (Some(section), other) => faults.push((at, self.source.not_a_section(section.name, at, other))),
+                (Some(section), DeValue::Table(table)) if !section.repeated => {
+                    self.check_keys(section, table, &mut faults);
+                }
+                (Some(section), DeValue::Array(rows)) if section.repeated => {
+                    for row in rows {
+                        match row.get_ref() {
+                            DeValue::Table(table) => self.check_keys(section, table, &mut faults),
+                            other => faults.push((at, self.source.not_a_section(section, at, other))),
+                        }
+                    }
+                }
+                (Some(section), other) => faults.push((at, self.source.not_a_section(section, at, other))),
                 (None, other) => faults.push((at, self.source.unknown(name.get_ref(), at, other))),
             }
         }
@@ -86,7 +123,7 @@ impl<'a> Document<'a> {
             let key = name.get_ref();
             if !section.keys.iter().any(|known| known.name == key) {
                 let at = name.span().start;
-                let what = format!("{}: unknown key `{}` in [{}]", self.source.at(at), shown(key), section.name);
+                let what = format!("{}: unknown key `{}` in {}", self.source.at(at), shown(key), section.heading());
                 faults.push((at, ConfigError::new("config-unknown-key", what, keys::hint_for_key(Some(section), key))));
             }
         }
@@ -100,13 +137,15 @@ impl Source<'_> {
         ConfigError::new("config-syntax", format!("{at}: {}", shown(error.message())), hint)
     }
 
-    fn not_a_section(&self, name: &str, at: usize, value: &DeValue<'_>) -> ConfigError {
-        let what = format!("{}: [{name}] must be a section, but {} stands there", self.at(at), article(value));
-        ConfigError::new(
-            "config-wrong-type",
-            what,
-            format!("write [{name}] on a line of its own, and the keys below it"),
-        )
+    fn not_a_section(&self, section: &keys::Section, at: usize, value: &DeValue<'_>) -> ConfigError {
+        let (at, heading) = (self.at(at), section.heading());
+        let what = format!("{at}: {heading} must be a section, but {} stands there", article(value));
+        let hint = match (section.repeated, value) {
+            (true, DeValue::Table(_)) => format!("write {heading}, with two brackets: there may be several"),
+            // Foreign enum: whatever else stands there is no section.
+            (true | false, _) => format!("write {heading} on a line of its own, and the keys below it"),
+        };
+        ConfigError::new("config-wrong-type", what, hint)
     }
 
     fn unknown(&self, name: &str, at: usize, value: &DeValue<'_>) -> ConfigError {
@@ -118,6 +157,20 @@ impl Source<'_> {
             let what = format!("{at}: unknown key `{shown}` outside of every section");
             ConfigError::new("config-unknown-key", what, keys::hint_for_key(None, name))
         }
+    }
+}
+
+impl<'d> Row<'d> {
+    /// The value of a key, if it is there.
+    pub fn get(&self, key: &'static str) -> Option<Entry<'d>> {
+        let Self { source, section, table, .. } = self;
+        table.get(key).map(|value| Entry { source: *source, section, key, value })
+    }
+
+    /// The error "this section `predicate`".
+    pub fn bad(&self, predicate: &str, hint: impl Into<String>) -> ConfigError {
+        let what = format!("{}: this [[{}]] {predicate}", self.source.at(self.at), self.section);
+        ConfigError::new("config-bad-value", what, hint)
     }
 }
 
@@ -187,6 +240,56 @@ impl<'d> Entry<'d> {
         }
     }
 
+    /// A folder in which words may stand in braces; `~` at its start is the home directory.
+    pub fn folder(&self, home: &Path) -> Result<FolderPattern, ConfigError> {
+        let text = self.string()?;
+        let home = home.to_string_lossy().replace('{', "{{").replace('}', "}}");
+        let path = match text.strip_prefix('~') {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", home.trim_end_matches('/')),
+            Some(_) | None => text.to_owned(),
+        };
+        if !path.starts_with('/') || path.contains('\0') {
+            return Err(self.not("an absolute path", "start it with / or ~/"));
+        }
+        FolderPattern::parse(&path).map_err(|wrong| {
+            let hint = match &wrong {
+                BadPattern::UnknownWord(word) => keys::hint_for_brace(word, WORDS.iter().map(|(word, _)| *word)),
+                BadPattern::LoneBrace => "a word stands between { and }; a brace itself is written twice".to_owned(),
+            };
+            self.not("a folder", format!("{}: {hint}", shown(&wrong.to_string())))
+        })
+    }
+
+    /// A time in seconds: a number, or one with a unit.
+    pub fn seconds(&self) -> Result<u64, ConfigError> {
+        let wrong = || self.not("a time", "write a number of seconds, or one with a unit: \"30 s\", \"5 min\"");
+        if let DeValue::Integer(number) = self.value.get_ref() {
+            return u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| wrong());
+        }
+        let text = self.string()?.trim();
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let unit = match unit.trim() {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3_600,
+            _ => return Err(wrong()),
+        };
+        number.parse().ok().and_then(|number: u64| number.checked_mul(unit)).ok_or_else(wrong)
+    }
+
+    /// A time of day in minutes: `"08:00"`, at most `"24:00"`.
+    pub fn time_of_day(&self) -> Result<u16, ConfigError> {
+        let wrong = || self.not("a time of day", "write hours and minutes, such as \"08:00\"");
+        let (hours, minutes) = self.string()?.split_once(':').ok_or_else(wrong)?;
+        let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(hours) || !digits(minutes) {
+            return Err(wrong());
+        }
+        let (hours, minutes): (u16, u16) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+        let time = hours * 60 + minutes;
+        if minutes < 60 && time <= DAY { Ok(time) } else { Err(wrong()) }
+    }
+
     /// The error "this is not `expected`", about the value as it stands in the file.
     pub fn not(&self, expected: &str, hint: impl Into<String>) -> ConfigError {
         self.bad(&format!("is {}, which is not {expected}", self.as_written()), hint)
@@ -212,7 +315,8 @@ impl<'d> Entry<'d> {
     }
 
     fn named(&self) -> String {
-        format!("{}: `{}` in [{}]", self.source.at(self.value.span().start), self.key, self.section)
+        let heading = keys::section(self.section).map_or_else(|| self.section.to_owned(), keys::Section::heading);
+        format!("{}: `{}` in {heading}", self.source.at(self.value.span().start), self.key)
     }
 
     fn as_written(&self) -> String {

@@ -7,8 +7,17 @@ use std::fmt::Write as _;
 /// A section of the configuration.
 pub(super) struct Section {
     pub name: &'static str,
+    /// It may stand several times, as `[[name]]`; what is not in one has no default.
+    pub repeated: bool,
     doc: &'static str,
     pub keys: &'static [Key],
+}
+
+impl Section {
+    /// How it is written.
+    pub fn heading(&self) -> String {
+        if self.repeated { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
 }
 
 /// A key of a section.
@@ -38,6 +47,7 @@ const fn key(name: &'static str, given: Given, doc: &'static str) -> Key {
 pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "account",
+        repeated: false,
         doc: "The XMPP account. It needs `jid`, and one place that the password comes from: `password_command`,\n\
               `password_file`, or a systemd credential named xbt-password. The password itself never stands here.",
         keys: &[
@@ -73,12 +83,15 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "files",
+        repeated: false,
         doc: "Where things lie. Paths are absolute or start with `~/`.",
         keys: &[
             key(
                 "download_dir",
                 Default("\"~/Downloads\""),
-                "Received files go here, unless told otherwise for one transfer.",
+                "Received files go here, unless a rule or a person says otherwise. Words in braces stand for the transfer:\n\
+                 {contact} {name} (address and name of the contact), {date} {year} {month} {day} (of acceptance), as in\n\
+                 \"~/Downloads/xbt/{contact}/{date}\". A brace itself is written twice.",
             ),
             key(
                 "state_dir",
@@ -95,6 +108,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "network",
+        repeated: false,
         doc: "How links to other devices are made, and how fast they may be.",
         keys: &[
             key(
@@ -137,6 +151,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "accept",
+        repeated: false,
         doc: "What is accepted without asking, and what others get to see.",
         keys: &[
             key(
@@ -164,8 +179,73 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "introduce",
                 Default("true"),
-                "Let the recipients of one send help each other. They learn each other's network addresses by it.\n\
-                 This version does not do it yet.",
+                "Let recipients of the same content help each other: those of what we send, and us with what we receive. They learn each\n\
+                 other's network addresses by it, but no names. Nobody is introduced where the sender or either recipient says false.",
+            ),
+        ],
+    },
+    Section {
+        name: "rule",
+        repeated: true,
+        doc: "What holds for some contacts instead. There may be several rules: the first that fits a contact decides, and what\n\
+              it does not say is as in [accept] and [files].",
+        keys: &[
+            key(
+                "contact",
+                Optional("[\"bob@example.org\", \"Family\"]"),
+                "Contacts and groups of the contact list that the rule is for. Without it: everybody.",
+            ),
+            key(
+                "accept",
+                Optional("\"always\""),
+                "\"always\": accept what they offer at once, up to max_size; \"ask\": ask, also where 'xbtctl contacts allow' was\n\
+                 said; \"never\": decline at once.",
+            ),
+            key("max_size", Optional("\"10 GiB\""), "Larger offers are asked about."),
+            key(
+                "download_dir",
+                Optional("\"~/Pictures/{contact}\""),
+                "What they send goes here; with words in braces, as in [files].",
+            ),
+        ],
+    },
+    Section {
+        name: "schedule",
+        repeated: true,
+        doc: "Other limits at some times of the week, by the local clock. There may be several: the first whose time it is\n\
+              holds, and what it does not say is as in [network].",
+        keys: &[
+            key(
+                "days",
+                Optional("[\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"]"),
+                "Days on which it begins: \"mon\" \"tue\" \"wed\" \"thu\" \"fri\" \"sat\" \"sun\". Without it: every day.",
+            ),
+            key("from", Optional("\"08:00\""), "When it begins. Without it: at midnight."),
+            key(
+                "to",
+                Optional("\"18:00\""),
+                "When it ends; a time that is not after `from` is one of the next day. Without it: \"24:00\".",
+            ),
+            key("upload_limit", Optional("\"500 KiB/s\""), "As in [network]; \"0\": no limit."),
+            key("download_limit", Optional("\"0\""), "As in [network]; \"0\": no limit."),
+        ],
+    },
+    Section {
+        name: "hooks",
+        repeated: false,
+        doc: "Commands of yours: a program and its arguments. No shell sees them; the facts are in the environment (XBT_EVENT,\n\
+              XBT_ID, XBT_CONTACT, XBT_NAME, XBT_PATH and more: docs/configuration.md). At most four run at a time.",
+        keys: &[
+            key("on_offer", Optional("[\"~/bin/xbt-offer\"]"), "Run once for each offer that no rule declines."),
+            key(
+                "on_complete",
+                Optional("[\"~/bin/xbt-complete\", \"--quiet\"]"),
+                "Run for each transfer that is done, sent or received; again if the daemon was ended meanwhile.",
+            ),
+            key(
+                "timeout",
+                Default("\"30 s\""),
+                "The time that each has; then it is killed, with all that it started. At most \"1 h\".",
             ),
         ],
     },
@@ -174,7 +254,7 @@ pub(super) const SECTIONS: &[Section] = &[
 /// All defaults as one TOML document.
 pub(super) fn defaults() -> String {
     let mut text = String::new();
-    for section in SECTIONS {
+    for section in SECTIONS.iter().filter(|section| !section.repeated) {
         let _ = writeln!(text, "[{}]", section.name);
         for key in section.keys {
             if let Default(value) = key.given {
@@ -192,7 +272,8 @@ pub fn example() -> String {
          # It belongs at ~/.config/xbt/xbtd.toml. `#key = value` shows the default; take the # away to change it.\n",
     );
     for section in SECTIONS {
-        let _ = writeln!(text, "\n{}[{}]", commented(section.doc), section.name);
+        let mark = if section.repeated { "# " } else { "" };
+        let _ = writeln!(text, "\n{}{mark}{}", commented(section.doc), section.heading());
         for (i, key) in section.keys.iter().enumerate() {
             let (mark, value) = match key.given {
                 Needed(value) => ("", value),
@@ -220,8 +301,8 @@ pub(super) fn section(name: &str) -> Option<&'static Section> {
 /// What to tell a person who wrote a section that there is not.
 pub(super) fn hint_for_section(wrong: &str) -> String {
     match nearest(wrong, SECTIONS.iter().map(|section| section.name)) {
-        Some(near) => format!("did you mean [{near}]?"),
-        None => format!("the sections are {}", listed(SECTIONS.iter().map(|s| format!("[{}]", s.name)))),
+        Some(near) => format!("did you mean {}?", section(near).map_or_else(|| near.to_owned(), Section::heading)),
+        None => format!("the sections are {}", listed(SECTIONS.iter().map(Section::heading))),
     }
 }
 
@@ -233,16 +314,16 @@ pub(super) fn hint_for_key(section: Option<&Section>, wrong: &str) -> String {
     }
     let home = SECTIONS.iter().find(|section| section.keys.iter().any(|key| key.name == wrong));
     if let Some(home) = home {
-        return format!("`{wrong}` belongs in [{}]", home.name);
+        return format!("`{wrong}` belongs in {}", home.heading());
     }
     let Some(section) = section else {
-        return format!("keys stand in a section: {}", listed(SECTIONS.iter().map(|s| format!("[{}]", s.name))));
+        return format!("keys stand in a section: {}", listed(SECTIONS.iter().map(Section::heading)));
     };
     match nearest(wrong, section.keys.iter().map(|key| key.name)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!(
-            "the keys of [{}] are {}",
-            section.name,
+            "the keys of {} are {}",
+            section.heading(),
             listed(section.keys.iter().map(|k| format!("`{}`", k.name)))
         ),
     }
@@ -253,6 +334,14 @@ pub(super) fn hint_for_word<'a>(wrong: &str, words: impl Iterator<Item = &'a str
     match nearest(wrong, words.clone()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("write one of {}", listed(words.map(|word| format!("\"{word}\"")))),
+    }
+}
+
+/// What to tell a person who wrote a word in braces that there is not.
+pub(super) fn hint_for_brace<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(wrong, words.clone()) {
+        Some(near) => format!("did you mean {{{near}}}?"),
+        None => format!("these are there: {}", listed(words.map(|word| format!("{{{word}}}")))),
     }
 }
 

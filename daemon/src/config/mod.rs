@@ -19,7 +19,11 @@ use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use xbt_core::folder::FolderPattern;
+use xbt_core::hook::Hooks;
 use xbt_core::ids::BareJid;
+use xbt_core::rule::Rule;
+use xbt_core::schedule::Schedule;
 
 pub use error::ConfigError;
 pub use keys::example;
@@ -41,6 +45,12 @@ pub struct Config {
     pub network: Network,
     /// What is accepted without asking.
     pub accept: Accept,
+    /// `[[rule]]`: what holds for some contacts instead.
+    pub rules: Vec<Rule>,
+    /// `[[schedule]]`: other limits at some times.
+    pub schedules: Vec<Schedule>,
+    /// `[hooks]`: the person's own commands.
+    pub hooks: Hooks,
 }
 
 /// `[account]`: the XMPP account.
@@ -99,7 +109,7 @@ pub enum Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Where received files go.
-    pub download_dir: PathBuf,
+    pub download_dir: FolderPattern,
     /// Where the daemon keeps its state.
     pub state_dir: Option<PathBuf>,
     /// The control socket.
@@ -213,9 +223,20 @@ pub fn check(path: &Path) -> Result<String, ConfigError> {
         None => format!("the systemd credential {}", password::CREDENTIAL),
     };
     let jid = &config.account.jid;
-    let (download, socket) = (paths.download_dir.display(), paths.socket.display());
+    let (download, socket) = (&config.files.download_dir, paths.socket.display());
     let file = path.display();
-    Ok(format!("{file} is fine: {jid}, password from {password}, downloads to {download}, socket {socket}"))
+    let automatic = automatic(&config).map_or(String::new(), |all| format!(", {all}"));
+    Ok(format!("{file} is fine: {jid}, password from {password}, downloads to {download}{automatic}, socket {socket}"))
+}
+
+/// What happens by itself, in numbers.
+fn automatic(config: &Config) -> Option<String> {
+    let hooks = [&config.hooks.on_offer, &config.hooks.on_complete].into_iter().flatten().count();
+    let counts = [(config.rules.len(), "rule"), (config.schedules.len(), "schedule"), (hooks, "command")];
+    let told = counts.into_iter().filter(|(count, _)| *count > 0);
+    let told: Vec<_> =
+        told.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" })).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {

@@ -5,14 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::{Account, ConfigError, PasswordSource, Secret};
+use crate::process::{self, RunError, last_line};
 
 /// The name of the systemd credential (systemd.exec(5), `LoadCredential=`).
 pub(super) const CREDENTIAL: &str = "xbt-password";
@@ -22,12 +20,6 @@ const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 /// Most bytes of a password, and of a file or first line that holds one.
 const MAX_PASSWORD: usize = 4096;
-
-/// Most bytes that a command may print, on each of its two outputs.
-const MAX_OUTPUT: usize = 64 * 1024;
-
-/// How long what a command printed may take to arrive once it has ended.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 const ONE_LINE: &str = "it must hold the password and nothing else, in UTF-8";
 
@@ -128,92 +120,25 @@ fn secret(bytes: &[u8], what: &str, hint: &str) -> Result<Secret, ConfigError> {
     Ok(Secret::new(text))
 }
 
-/// What a command left behind.
-struct Output {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
 async fn run(command: &str, time: Duration) -> Result<Secret, ConfigError> {
     let fault =
         |what: String, hint: &str| ConfigError::new("password-command", format!("`password_command` {what}"), hint);
     let try_it = "run it in a terminal; its first line of output must be the password";
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Its own group, so that a pipeline can be ended as a whole.
-    let mut child = shell
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| fault(format!("cannot be run: {error}"), try_it))?;
-    let output = match tokio::time::timeout(time, output(&mut child)).await {
-        Ok(output) => output.map_err(|error| fault(format!("could not be followed: {error}"), try_it))?,
-        Err(_) => {
-            // None once it was waited for: then the number may already be somebody else's.
-            if let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = child.wait().await;
+    shell.arg("-c").arg(command);
+    let output = process::run(&mut shell, time).await.map_err(|error| match error {
+        RunError::Start(_) | RunError::Follow(_) => fault(error.to_string(), try_it),
+        RunError::TooLong(time) => {
             let hint =
                 "it has no terminal to ask in: use one that asks in a window, or unlock what it needs beforehand";
-            return Err(fault(format!("gave no password within {} s", time.as_secs()), hint));
+            fault(format!("gave no password within {} s", time.as_secs()), hint)
         }
-    };
+    })?;
     if !output.status.success() {
         return Err(fault(format!("failed ({}){}", output.status, last_line(&output.stderr)), try_it));
     }
     let first = output.stdout.split(|byte| *byte == b'\n').next().unwrap_or_default();
     secret(first.strip_suffix(b"\r").unwrap_or(first), "the first line that `password_command` printed", try_it)
-}
-
-async fn output(child: &mut Child) -> std::io::Result<Output> {
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let status = {
-        let reading = async { tokio::try_join!(keep(out, &mut stdout), keep(err, &mut stderr)) };
-        tokio::pin!(reading);
-        tokio::select! {
-            read = &mut reading => {
-                read?;
-                child.wait().await?
-            }
-            status = child.wait() => {
-                // An agent that the command left running may hold the pipes open for ever.
-                if let Ok(read) = tokio::time::timeout(DRAIN_TIME, &mut reading).await {
-                    read?;
-                }
-                status?
-            }
-        }
-    };
-    Ok(Output { status, stdout, stderr })
-}
-
-/// Keeps the beginning of a stream; the rest is read and dropped, so that its writer does not fail or wait.
-async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> std::io::Result<()> {
-    let Some(mut stream) = stream else { return Ok(()) };
-    let mut chunk = [0; 4096];
-    loop {
-        let read = stream.read(&mut chunk).await?;
-        if read == 0 {
-            return Ok(());
-        }
-        let room = MAX_OUTPUT.saturating_sub(kept.len()).min(read);
-        kept.extend(chunk.iter().take(room));
-    }
-}
-
-/// The last thing that a command complained about, for the end of a sentence.
-fn last_line(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    match text.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => {
-            let line: String = line.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
-            format!(": {line}")
-        }
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

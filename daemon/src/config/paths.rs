@@ -20,7 +20,7 @@ pub struct Paths {
     pub state_dir: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
-    /// Where received files go; not made by us before something is received.
+    /// Where received files go, or what lies above all the folders they go to; not made by us before something is received.
     pub download_dir: PathBuf,
     /// Where `xbtctl` leaves what it read from its standard input, whatever the configuration says.
     pub spool: PathBuf,
@@ -67,7 +67,12 @@ impl Paths {
             let hint = "set `socket` in [files] to a shorter path";
             return Err(ConfigError::new("socket-path-too-long", what, hint));
         }
-        Ok(Self { state_dir, socket, download_dir: files.download_dir.clone(), spool: state_home.join("xbt/spool") })
+        Ok(Self {
+            state_dir,
+            socket,
+            download_dir: PathBuf::from(files.download_dir.above()),
+            spool: state_home.join("xbt/spool"),
+        })
     }
 
     /// Makes the state directory and the socket's directory, readable by nobody else (0700), where they are missing.

@@ -1,5 +1,7 @@
 //! From a document to a [`Config`]: every value is checked here, once.
 
+mod rules;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -40,6 +42,9 @@ impl Config {
             files: reader.files()?,
             network: reader.network()?,
             accept: reader.accept()?,
+            rules: reader.rules()?,
+            schedules: reader.schedules()?,
+            hooks: reader.hooks()?,
         })
     }
 }
@@ -92,7 +97,7 @@ impl<'d> Reader<'d> {
 
     fn files(&self) -> Result<Files, ConfigError> {
         Ok(Files {
-            download_dir: self.get("files", "download_dir")?.path(self.home)?,
+            download_dir: self.get("files", "download_dir")?.folder(self.home)?,
             state_dir: self.path("files", "state_dir")?,
             socket: self.path("files", "socket")?,
         })

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
+use xbt_core::rate::RateChange;
+use xbt_core::rule::Accept as Fate;
 
 use super::*;
 
@@ -37,10 +39,14 @@ fn the_shipped_file_is_the_one_that_the_table_of_keys_makes() {
 #[test]
 fn the_shipped_file_mentions_every_key_and_uncommented_gives_exactly_the_defaults() {
     for section in keys::SECTIONS {
-        assert!(SHIPPED.contains(&format!("\n[{}]\n", section.name)), "{}", section.name);
+        let heading = section.heading();
+        let begin = SHIPPED.lines().position(|line| line.trim_start_matches(['#', ' ']) == heading);
+        let rest: Vec<&str> = SHIPPED.lines().skip(begin.unwrap() + 1).collect();
+        let is_heading = |line: &&str| line.trim_start_matches(['#', ' ']).starts_with('[');
+        let end = rest.iter().position(is_heading).unwrap_or(rest.len());
         for key in section.keys {
             let stands = |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{} = ", key.name));
-            assert_eq!(SHIPPED.lines().filter(|line| stands(line)).count(), 1, "{}", key.name);
+            assert_eq!(rest[..end].iter().filter(|line| stands(line)).count(), 1, "{} in {heading}", key.name);
         }
     }
     let uncomment = |line: &str| match line.strip_prefix('#') {
@@ -58,12 +64,15 @@ fn the_shipped_file_mentions_every_key_and_uncommented_gives_exactly_the_default
 fn every_example_in_the_shipped_file_is_accepted() {
     let setting =
         |line: &&str| keys::SECTIONS.iter().flat_map(|s| s.keys).any(|k| line.starts_with(&format!("{} = ", k.name)));
+    let setting = |line: &&str| line.starts_with("[[") || setting(line);
     let example = |line: &str| line.strip_prefix("# ").filter(setting).unwrap_or(line).to_owned() + "\n";
     let text: String = SHIPPED.lines().filter(|line| !line.starts_with("password_file")).map(example).collect();
     let config = parse(&text).unwrap();
     assert_eq!(config.account.password, Some(PasswordSource::Command("pass show xmpp".to_owned())));
     assert_eq!(config.account.server, Some(Server { host: "xmpp.example.org".to_owned(), port: 5222 }));
     assert_eq!(config.files.state_dir, Some(PathBuf::from("/home/alice/.local/state/xbt")));
+    assert_eq!((config.rules.len(), config.schedules.len()), (1, 1));
+    assert_eq!(config.hooks.on_complete, Some(vec!["/home/alice/bin/xbt-complete".into(), "--quiet".into()]));
 }
 
 #[test]
@@ -71,7 +80,8 @@ fn defaults_are_those_that_are_promised() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.account.jid.as_str(), "alice@example.org");
     assert_eq!((config.account.password, config.account.tls), (None, Tls::StartTls));
-    assert_eq!(config.files.download_dir, Path::new("/home/alice/Downloads"));
+    assert_eq!(config.files.download_dir, FolderPattern::plain("/home/alice/Downloads"));
+    assert_eq!((config.rules.len(), config.schedules.len(), config.hooks), (0, 0, Hooks::default()));
     let network = config.network;
     assert_eq!(network.listen, ["[::]:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()]);
     assert_eq!(network.ways, [Way::Direct, Way::Mapped, Way::Punched, Way::Proxy65, Way::InBand]);
@@ -99,7 +109,7 @@ fn every_key_is_read() {
     assert_eq!(account.server.map(|server| server.to_string()), Some("[2001:db8::1]:5223".to_owned()));
     assert_eq!((account.tls, account.ca_file), (Tls::Direct, Some(PathBuf::from("/home/alice/ca.pem"))));
     let files = Files {
-        download_dir: PathBuf::from("/home/alice"),
+        download_dir: FolderPattern::plain("/home/alice"),
         state_dir: Some(PathBuf::from("/s")),
         socket: Some(PathBuf::from("/x/sock")),
     };
@@ -153,7 +163,7 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_known_one() {
 fn an_unknown_section_is_told_with_its_line_and_the_nearest_known_one() {
     let code = "config-unknown-section";
     refused("[netwrok]\n", code, "xbtd.toml:3: unknown section [netwrok]", "did you mean [network]?");
-    let all = "the sections are [account], [files], [network], [accept]";
+    let all = "the sections are [account], [files], [network], [accept], [[rule]], [[schedule]], [hooks]";
     refused("[x]\n", code, "xbtd.toml:3: unknown section [x]", all);
     assert_eq!(error("[[account]]\njid = 'a@b'").code, "config-wrong-type");
 }
@@ -209,6 +219,30 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
         ("account", "ca_file = '~bob/ca.pem'"),
         ("account", "password_command = ' '"),
         ("files", "download_dir = ''"),
+        ("files", "download_dir = 'Downloads'"),
+        ("files", "download_dir = '~/{conact}'"),
+        ("files", "download_dir = '~/{'"),
+        ("hooks", "on_offer = []"),
+        ("hooks", "on_offer = ['notify-send hello']"),
+        ("hooks", "on_offer = ['bin/x']"),
+        ("hooks", "on_complete = ['']"),
+        ("hooks", "timeout = '0 s'"),
+        ("hooks", "timeout = '2 h'"),
+        ("hooks", "timeout = '30'"),
+        ("hooks", "timeout = -1"),
+        ("[rule]", "contact = []"),
+        ("[rule]", "contact = ['bob@example.org/phone']"),
+        ("[rule]", "accept = 'yes'"),
+        ("[rule]", "max_size = '1 GiB/s'"),
+        ("[rule]", "download_dir = 'x'"),
+        ("[schedule]", "days = []"),
+        ("[schedule]", "days = ['monday']"),
+        ("[schedule]", "days = ['mon', 'mon']"),
+        ("[schedule]", "from = '8:00'"),
+        ("[schedule]", "from = '24:00'"),
+        ("[schedule]", "to = '24:01'"),
+        ("[schedule]", "to = '12:60'"),
+        ("[schedule]", "upload_limit = '2 M/s'"),
         ("network", "listen = ['0.0.0.0']"),
         ("network", "listen = ['localhost:1']"),
         ("network", "listen = ['224.0.0.1:1']"),
@@ -236,6 +270,69 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
         assert!(error.message.starts_with(&format!("xbtd.toml:{line}: `{key}` in [{section}] ")), "{value}: {error:?}");
         assert!(!error.hint.is_empty(), "{value}");
     }
+}
+
+#[test]
+fn rules_schedules_and_commands_are_read_in_their_order() {
+    let text = "[[rule]]\ncontact = ['Bob@example.org', 'Family']\naccept = 'always'\nmax_size = '10 GiB'\n\
+                [[rule]]\ndownload_dir = '~/in/{contact}/{date}'\n\
+                [[schedule]]\ndays = ['mon', 'sun']\nfrom = '08:00'\nto = '24:00'\nupload_limit = '500 KiB/s'\n\
+                [[schedule]]\nfrom = '22:30'\nto = '06:15'\ndownload_limit = '0'\n\
+                [hooks]\non_offer = ['notify-send', 'a b']\non_complete = ['~/bin/x']\ntimeout = '5 min'\n";
+    let config = parse(&format!("{MINIMAL}{text}")).unwrap();
+    let folder = FolderPattern::parse("/home/alice/in/{contact}/{date}").unwrap();
+    let who = vec!["bob@example.org".to_owned(), "Family".to_owned()];
+    let rules = [
+        Rule { who, accept: Some(Fate::Always), max_size: Some(10 << 30), folder: None },
+        Rule { who: Vec::new(), accept: None, max_size: None, folder: Some(folder) },
+    ];
+    assert_eq!(config.rules, rules);
+    let change = |up, down| RateChange { up, down };
+    let schedules = [
+        Schedule { days: 0b100_0001, from: 480, to: 1_440, change: change(Some(500 << 10), None) },
+        Schedule { days: 0b111_1111, from: 22 * 60 + 30, to: 6 * 60 + 15, change: change(None, Some(0)) },
+    ];
+    assert_eq!(config.schedules, schedules);
+    let hooks = Hooks {
+        on_offer: Some(vec!["notify-send".to_owned(), "a b".to_owned()]),
+        on_complete: Some(vec!["/home/alice/bin/x".to_owned()]),
+        timeout_ms: 300_000,
+    };
+    assert_eq!(config.hooks, hooks);
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_or_schedule_is_told_with_its_line_and_what_to_write() {
+    let below = |text: &str, code: &str, message: &str, hint: &str| {
+        let error = error(&format!("{MINIMAL}[[rule]]\naccept = 'ask'\n{text}"));
+        assert_eq!((error.code, error.message.as_str(), error.hint.as_str()), (code, message, hint));
+    };
+    let unknown = "config-unknown-key";
+    below("[[rule]]\nacept = 'ask'", unknown, "xbtd.toml:6: unknown key `acept` in [[rule]]", "did you mean `accept`?");
+    let what = "xbtd.toml:6: unknown key `upload_limits` in [[schedule]]";
+    below("[[schedule]]\nupload_limits = 1", unknown, what, "did you mean `upload_limit`?");
+    let what = "xbtd.toml:6: `accept` in [[rule]] is 'allways', which is not known here";
+    below("[[rule]]\naccept = 'allways'", "config-bad-value", what, "did you mean \"always\"?");
+    let what = "xbtd.toml:6: `download_dir` in [[rule]] is '~/{nme}', which is not a folder";
+    below(
+        "[[rule]]\ndownload_dir = '~/{nme}'",
+        "config-bad-value",
+        what,
+        "there is no word {nme}: did you mean {name}?",
+    );
+    let hint = "write `accept`, `max_size` or `download_dir` into it";
+    below("[[rule]]\ncontact = ['Family']", "config-bad-value", "xbtd.toml:5: this [[rule]] says nothing", hint);
+    let hint = "write `upload_limit` or `download_limit` into it; \"0\" means none";
+    below("[[schedule]]\nto = '12:00'", "config-bad-value", "xbtd.toml:5: this [[schedule]] limits nothing", hint);
+    let hint = "leave `from` and `to` out for the whole day";
+    let text = "[[schedule]]\nfrom = '12:00'\nto = '12:00'\nupload_limit = 1";
+    below(text, "config-bad-value", "xbtd.toml:5: this [[schedule]] ends when it begins", hint);
+    let hint = "write [[schedule]], with two brackets: there may be several";
+    let what = "xbtd.toml:5: [[schedule]] must be a section, but a section stands there";
+    below("[schedule]\nupload_limit = 1", "config-wrong-type", what, hint);
+    let many = "[[rule]]\naccept = 'ask'\n".repeat(1_001);
+    let error = error(&format!("{MINIMAL}{many}"));
+    assert_eq!(error.message, "xbtd.toml:2003: this [[rule]] is one too many");
 }
 
 #[test]
@@ -333,6 +430,6 @@ proptest! {
     ) {
         let section = &keys::SECTIONS[key.0];
         let name = key.1.get(section.keys).name;
-        let _ = parse(&format!("[{}]\n{name} = {value}\n", section.name));
+        let _ = parse(&format!("{MINIMAL}{}\n{name} = {value}\n", if section.name == "account" { String::new() } else { section.heading() }));
     }
 }

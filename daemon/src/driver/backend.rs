@@ -1,6 +1,6 @@
 //! The driver as the RPC room sees it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use xbt_api::{
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
-use xbt_core::input::Command;
+use xbt_core::input::{Command, NewSend};
 use xbt_core::settings::Settings;
 
 use super::folders::Look;
@@ -64,6 +64,12 @@ impl DriverHandle {
         };
         self.driver.send(Message::Look(Box::new(look))).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// Keeps the driver from its work until `go` has come (or will not any more).
+    #[cfg(test)]
+    pub(crate) async fn hang(&self, go: std::sync::mpsc::Receiver<()>) -> Result<()> {
+        self.look(move |_| go.recv().unwrap_or_default()).await
     }
 
     /// Has the domain do something, and waits until it is kept.
@@ -120,7 +126,8 @@ impl DriverHandle {
     }
 
     async fn contact(&self, jid: BareJid) -> Result<Contact> {
-        let known = self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&c))).await?;
+        let known =
+            self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&driver.domain, &c))).await?;
         known
             .ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
     }
@@ -140,14 +147,15 @@ impl Backend for DriverHandle {
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
         let provisional_name = looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))?;
-        self.change(Command::Send {
+        self.change(Command::Send(NewSend {
             contacts,
             paths: request.paths,
             name: request.name,
             provisional_name,
             message: request.message,
             expire_ms: request.expire_s.map(|s| s.saturating_mul(1000)),
-        })
+            open: request.open,
+        }))
         .await
     }
 
@@ -160,13 +168,20 @@ impl Backend for DriverHandle {
     }
 
     async fn accept(&self, numbers: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>> {
-        let make = dir.is_none();
-        let folder = match dir {
-            Some(dir) => PathBuf::from(dir),
-            None => self.look(|driver| driver.rooms.download_dir.clone()).await?,
+        let ids = ids(numbers);
+        let destinations = match dir {
+            Some(dir) => {
+                let look = move || paths::destination(Path::new(&dir), false);
+                let one = spawn_blocking(look).await.map_err(|_| stopping())?;
+                vec![one; ids.len()]
+            }
+            None => {
+                let which = ids.clone();
+                let folders = self.look(move |driver| driver.folders(&which)).await?;
+                spawn_blocking(move || paths::destinations(folders)).await.map_err(|_| stopping())?
+            }
         };
-        let destination = spawn_blocking(move || paths::destination(&folder, make)).await.map_err(|_| stopping())?;
-        self.change(Command::Accept { ids: ids(numbers), destination }).await
+        self.change(Command::Accept { ids, destinations }).await
     }
 
     async fn decline(&self, numbers: Vec<u64>, message: Option<String>) -> Result<Vec<Transfer>> {
@@ -192,7 +207,7 @@ impl Backend for DriverHandle {
 
     async fn limit_all(&self, limits: LimitChange) -> Result<Limits> {
         self.command(Command::LimitAll(views::change(limits))).await?;
-        self.look(|driver| views::limits(driver.domain.settings().limits)).await
+        self.look(|driver| views::limits(driver.domain.pace().limits)).await
     }
 
     async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
@@ -236,13 +251,20 @@ impl Backend for DriverHandle {
 
     async fn contact_verify(&self, jid: String) -> Result<Verification> {
         let jid = self.resolve(jid).await?;
-        self.look(move |driver| driver.verification(&jid)).await?
+        let who = jid.clone();
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let verification = spawn_blocking(move || keys.verification()).await.map_err(|_| stopping())?;
+        // Whoever asked for the numbers has them before their eyes.
+        self.command(Command::DevicesSeen(jid)).await?;
+        Ok(verification)
     }
 
     async fn contact_confirm(&self, jid: String, safety_number: String) -> Result<Contact> {
         let contact = self.resolve(jid).await?;
         let who = contact.clone();
-        let fingerprint = self.look(move |driver| driver.device_with(&who, &safety_number)).await??;
+        let keys = self.look(move |driver| driver.keys(&who)).await??;
+        let find = move || keys.device_with(&safety_number);
+        let fingerprint = spawn_blocking(find).await.map_err(|_| stopping())??;
         self.command(Command::DeviceVerified { contact: contact.clone(), fingerprint }).await?;
         self.contact(contact).await
     }

@@ -12,7 +12,7 @@ use xbt_core::input::{Command, Input, TorrentEvent};
 use xbt_core::session::{SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
-use super::{Driver, convert, paths, views};
+use super::{Driver, convert, destination, paths, views};
 use crate::store::StoreError;
 
 impl Driver {
@@ -42,6 +42,7 @@ impl Driver {
                     }
                 }
                 Effect::AutoAccept(id) => self.auto_accept(id),
+                Effect::Hook(id, hook) => self.hook(id, hook),
             }
         }
     }
@@ -63,7 +64,9 @@ impl Driver {
     fn link(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Want(want) => self.rooms.links.want(*want),
-            LinkCommand::Unwant(transfer) => self.rooms.links.unwant(transfer),
+            LinkCommand::Unwant(purpose) => self.rooms.links.unwant(purpose),
+            LinkCommand::Open(info_hash) => self.rooms.links.open(info_hash),
+            LinkCommand::Shut(info_hash) => self.shut(info_hash),
         }
     }
 
@@ -146,11 +149,20 @@ impl Driver {
             Event::Contact(jid) => {
                 ring.push(at, EventKind::Contact, None, format!("{jid} has changed"));
             }
-            Event::NewDevice { contact, fingerprint, blocked } => {
-                let what = if blocked { "was blocked until you verify it" } else { "is new" };
-                let text = format!("a device of {contact} with the key {fingerprint} {what}");
+            Event::NewDevice { contact, fingerprint, another, blocked } => {
+                let text = views::new_device(&contact, fingerprint, another, blocked);
                 tracing::warn!("{text}");
                 ring.push(at, EventKind::Device, None, text);
+            }
+            Event::Limits => {
+                let text = views::pace_sentence(&self.domain.pace());
+                tracing::info!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
+            Event::HookFailed { transfer, reason } => {
+                let text = format!("transfer {transfer}: {reason}");
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
             }
             Event::SubscriptionRequested(jid) => {
                 let text = format!("{jid} asks to see when you are online ('xbtctl contacts allow {jid}' lets them)");
@@ -175,11 +187,11 @@ impl Driver {
     /// A standing rule takes the offer, exactly as the person would.
     fn auto_accept(&mut self, id: TransferId) {
         let call: CallId = self.call();
-        let folder = self.rooms.download_dir.clone();
+        let Some(folder) = destination::folder(&self.domain, id, self.now().wall) else { return };
         let destination = block_in_place(|| paths::destination(&folder, true));
         let (sender, reply) = tokio::sync::oneshot::channel();
         self.calls.insert(call, sender);
-        self.again.push_back(Input::Command(call, Command::Accept { ids: vec![id], destination }));
+        self.again.push_back(Input::Command(call, Command::Accept { ids: vec![id], destinations: vec![destination] }));
         let ring = self.rooms.ring.clone();
         let at = views::time(self.now().wall);
         tokio::spawn(async move {

@@ -42,7 +42,10 @@ pub(super) fn priority(priority: Priority) -> xbt_torrent::Priority {
 }
 
 pub(super) fn sources(content: Content) -> Sources {
-    Sources { paths: content.paths.into_iter().map(PathBuf::from).collect(), name: content.name, private: true }
+    let paths = content.paths.into_iter().map(PathBuf::from).collect();
+    // An open content has another info-hash than the same files sent to contacts only, and other programs may find
+    // further peers for it.
+    Sources { paths, name: content.name, private: !content.open }
 }
 
 pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: String, info: Option<Bytes>) -> Fetch {

@@ -11,6 +11,7 @@ use xbt_core::ids::ContentId;
 
 use super::{Driver, INBOX, Message, views};
 use crate::store::{Store, StoreError};
+use crate::supervisor;
 
 /// Between two attempts to write the state while the disk is full, or the like.
 const RETRY: Duration = Duration::from_secs(1);
@@ -64,10 +65,14 @@ impl Driver {
             tracing::error!(%error, "the state cannot be written; everything waits until it can");
             self.notice(format!("{error}; everything waits until it can be written"));
             self.state_error = Some(told);
+            self.rooms.supervisor.changed();
         }
         let retry = Instant::now() + RETRY;
         while !self.stopping {
+            // A full disk is no standstill of ours.
+            self.supervise();
             tokio::select! {
+                () = supervisor::until(self.rooms.supervisor.next()) => {}
                 () = sleep_until(retry) => return true,
                 message = self.inbox.recv(), if self.held.len() < INBOX => match message {
                     Some(Message::Look(look)) => look(self),

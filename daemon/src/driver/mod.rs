@@ -7,15 +7,19 @@
 mod backend;
 mod carry;
 mod convert;
+mod destination;
 mod folders;
+mod hook;
 mod keep;
 mod network;
+mod open;
 mod paths;
 mod refusals;
 mod relays;
 mod safety;
 mod show;
 mod spool;
+mod summary;
 mod views;
 
 use std::collections::{HashMap, VecDeque};
@@ -37,10 +41,12 @@ use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
 use xbt_torrent::{Engine, Group};
 
+use crate::hooks::Hooks;
 use crate::link::{LinkEvent, LinkHandle};
 use crate::mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
+use crate::supervisor::{self, Supervisor};
 use crate::xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
@@ -79,12 +85,14 @@ pub struct Rooms {
     pub session: Option<SessionHandle>,
     /// For those who watch.
     pub ring: Arc<EventRing>,
-    /// Where accepted offers go when the person names no folder.
-    pub download_dir: PathBuf,
+    /// Where the person's commands reach us.
+    pub socket: PathBuf,
     /// Where the store lies.
     pub state_dir: PathBuf,
     /// Where `xbtctl` leaves what it read from its standard input.
     pub spool: PathBuf,
+    /// Hears how the driver is.
+    pub supervisor: Supervisor,
 }
 
 /// Where the rooms' events arrive.
@@ -112,6 +120,10 @@ pub struct Driver {
     told: HashMap<TransferId, usize>,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
+    /// Other programs that read open contents.
+    readers: open::Readers,
+    /// The person's commands that run or wait.
+    hooks: Hooks,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -143,6 +155,8 @@ impl Driver {
             again: VecDeque::new(),
             told,
             groups: RandomState::new(),
+            readers: open::Readers::default(),
+            hooks: Hooks::default(),
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -161,6 +175,7 @@ impl Driver {
         self.clear_abandoned();
         let mut network = self.rooms.links.network_changes();
         while !self.stopping {
+            self.supervise();
             if let Some(message) = self.held.pop_front() {
                 self.message(message).await;
                 continue;
@@ -175,7 +190,10 @@ impl Driver {
                 Ok(()) = network.changed() => self.network_changed(),
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
+                Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
+                // What is due is told at the loop's beginning.
+                () = supervisor::until(self.rooms.supervisor.next()) => {}
                 () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
         }
@@ -191,7 +209,8 @@ impl Driver {
     /// Both clocks.
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Now { wall: Wall(i64::try_from(wall).unwrap_or(i64::MAX)), mono: self.mono() }
+        let wall = Wall(i64::try_from(wall).unwrap_or(i64::MAX));
+        Now { wall, mono: self.mono(), zone: destination::zone(wall) }
     }
 
     fn mono(&self) -> Mono {
@@ -212,7 +231,7 @@ impl Driver {
         }
     }
 
-    /// The links of a contact limit each other. Keyed anew in each process, so no contact can choose an address that
+    /// The links of a contact limit each other, and those with devices that it introduced count as its own. Keyed anew in each process, so no contact can choose an address that
     /// shares somebody else's limits.
     fn group(&self, contact: &BareJid) -> Group {
         Group(self.groups.hash_one(contact))
@@ -225,6 +244,7 @@ impl Driver {
 
     /// Tells the domain and carries out what it wants, and what comes of that at once.
     async fn handle(&mut self, input: Input) {
+        self.rooms.supervisor.changed();
         self.again.push_back(input);
         while !self.stopping
             && let Some(input) = self.again.pop_front()
@@ -244,20 +264,38 @@ impl Driver {
     async fn link_event(&mut self, event: LinkEvent) {
         use xbt_core::input::LinkEvent as Told;
         match event {
-            LinkEvent::Ready { transfer, stream, way, relay, reserved, attempts, .. } => {
+            LinkEvent::Ready { transfer, peer, introduced, stream, way, relay, reserved, attempts, .. } => {
                 self.next_link += 1;
                 let link = LinkTag(self.next_link);
                 let attempts = convert::attempts(attempts);
-                self.handle(Input::Link(Told::Up { transfer, link, way, relay, attempts })).await;
+                self.handle(Input::Link(if introduced {
+                    Told::IntroducedUp { transfer, peer, link }
+                } else {
+                    Told::Up { transfer, link, way, relay, attempts }
+                }))
+                .await;
                 // The domain has the last word: only a link that it took reaches the engine.
                 if let Some(transfer) = self.domain.transfer_of_link(link) {
                     let (group, key) = (self.group(&transfer.contact), convert::key(transfer.content));
-                    self.rooms.engine.attach_in_group(group, key, convert::engine_tag(link), stream, reserved);
+                    let tag = convert::engine_tag(link);
+                    if introduced {
+                        // What it brings is not the contact's fault.
+                        let blamed = Group(self.groups.hash_one(peer));
+                        self.rooms.engine.attach_introduced((group, blamed), key, tag, stream, reserved);
+                    } else {
+                        self.rooms.engine.attach_in_group(group, key, tag, stream, reserved);
+                    }
                 }
             }
-            LinkEvent::Failed { transfer, attempts } => {
+            LinkEvent::Failed { transfer, introduced: Some(peer), .. } => {
+                self.handle(Input::Link(Told::IntroducedFailed { transfer, peer })).await;
+            }
+            LinkEvent::Failed { transfer, introduced: None, attempts } => {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
+            }
+            LinkEvent::Plain { info_hash, stream, remote, reserved, place } => {
+                self.reader_came(info_hash, stream, reserved, place, remote);
             }
             LinkEvent::CandidatesChanged(candidates) => {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
@@ -271,6 +309,9 @@ impl Driver {
     }
 
     async fn engine_event(&mut self, event: xbt_torrent::Event) {
+        if self.is_of_reader(&event) {
+            return;
+        }
         match convert::kept(&event) {
             Some((content, _)) if !self.domain.has_content(content) => return,
             Some((content, blob)) => {

@@ -32,7 +32,7 @@ impl Driver {
 
     /// Where received files go, and where the store lies.
     pub(super) fn paths(&self) -> (PathBuf, PathBuf) {
-        (self.rooms.download_dir.clone(), self.rooms.state_dir.clone())
+        (PathBuf::from(self.domain.settings().folder.above()), self.rooms.state_dir.clone())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Looking at what the person named before the domain hears of it: sources of a send, and folders to receive into.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use xbt_core::fault::Fault;
@@ -90,7 +92,22 @@ pub(super) fn destination(folder: &Path, make: bool) -> Destination {
     let free = usable(folder, make).and_then(|()| {
         xbt_torrent::free_space(folder).map_err(|error| bad(folder, &format!("cannot be looked at: {error}")))
     });
-    Destination { folder: folder.to_string_lossy().into_owned(), free }
+    let disk = fs::metadata(folder).ok().map(|meta| meta.dev());
+    Destination { folder: folder.to_string_lossy().into_owned(), free, disk }
+}
+
+/// Looks at the folders that the rules chose; each is made where it is missing. None: nothing waits to be accepted, which
+/// the rules tell the person in better words.
+pub(super) fn destinations(folders: Vec<Option<PathBuf>>) -> Vec<Destination> {
+    let mut seen: HashMap<PathBuf, Destination> = HashMap::new();
+    let look = |folder: Option<PathBuf>| match folder {
+        Some(folder) => seen.entry(folder).or_insert_with_key(|folder| destination(folder, true)).clone(),
+        None => {
+            let fault = Fault::new("wrong-state", "the offer has only just come", "try again");
+            Destination { folder: String::new(), free: Err(fault), disk: None }
+        }
+    };
+    folders.into_iter().map(look).collect()
 }
 
 fn usable(folder: &Path, make: bool) -> Result<(), Fault> {

@@ -1,13 +1,15 @@
 //! Answers to those who look: status, lists, everything about one transfer.
 
+use std::path::PathBuf;
+
 use xbt_api as api;
-use xbt_core::contact::Trust;
+use xbt_core::contact::{Device, Trust};
 use xbt_core::domain::ContactView;
-use xbt_core::ids::{BareJid, FullJid, TransferId};
+use xbt_core::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 
-use super::{Driver, convert, safety, views};
+use super::{Driver, convert, destination, safety, views};
 use crate::xmpp;
 
 /// How many ended transfers a list shows without `all`.
@@ -50,13 +52,12 @@ impl Driver {
         let after = TransferId(query.after_id.unwrap_or(0));
         let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
         let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
-        api::ListPage { transfers, more }
+        api::ListPage { transfers, more, new_keys: self.new_keys() }
     }
 
     /// The first of the last few transfers that have ended.
     fn oldest_ended_shown(&self, matches: &impl Fn(&&Transfer) -> bool) -> Option<TransferId> {
-        let ended = self.domain.transfers().rev().filter(|t| t.end().is_some()).filter(matches);
-        ended.take(ENDED_SHOWN).last().map(|t| t.id)
+        self.domain.ended().rev().filter(matches).take(ENDED_SHOWN).last().map(|t| t.id)
     }
 
     pub(super) fn show(&self, id: TransferId) -> Result<api::TransferDetails> {
@@ -90,8 +91,10 @@ impl Driver {
             expires: transfer.expires.map(views::time),
             uploaded: live.uploaded,
             downloaded: live.downloaded,
+            introduced: live.introduced as u64,
             limits: views::limits(transfer.limits),
             priority: views::priority(transfer.priority),
+            magnet: self.domain.magnet(transfer).map(|magnet| magnet.to_string()),
         })
     }
 
@@ -144,14 +147,33 @@ impl Driver {
             uptime_s: now.0 / 1000,
             upload_rate: rate(Direction::Out),
             download_rate: rate(Direction::In),
-            limits: views::limits(settings.limits),
+            limits: views::limits(self.domain.pace().limits),
+            pace: Some(views::pace(&self.domain.pace())),
+            new_keys: self.new_keys(),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
+            open: self.open(),
             counts: self.counts(),
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
             network: Some(network),
             folders: None,
         }
+    }
+
+    fn open(&self) -> api::Open {
+        let (links, uploaded) = self.readers.counts();
+        api::Open { contents: self.domain.open_contents() as u64, links, uploaded }
+    }
+
+    /// Contacts with keys to look at.
+    fn new_keys(&self) -> Vec<String> {
+        self.domain.unseen_keys().iter().map(ToString::to_string).collect()
+    }
+
+    /// Where the rules have these go that wait for an answer.
+    pub(super) fn folders(&self, ids: &[TransferId]) -> Vec<Option<PathBuf>> {
+        let wall = self.now().wall;
+        ids.iter().map(|id| destination::folder(&self.domain, *id, wall)).collect()
     }
 
     fn counts(&self) -> api::Counts {
@@ -177,74 +199,90 @@ impl Driver {
     }
 
     pub(super) fn contacts(&self) -> Vec<api::Contact> {
-        self.domain.contacts().iter().map(views::contact).collect()
+        self.domain.contacts().iter().map(|c| views::contact(&self.domain, c)).collect()
     }
 
     /// A contact that is on the roster.
     pub(super) fn listed(&self, jid: &BareJid) -> Option<api::Contact> {
-        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(|c| c.contact.listed).map(|c| views::contact(&self.domain, &c))
     }
 
     /// A contact that is on the roster and knows, or is asked, that we want to see its presence.
     pub(super) fn added(&self, jid: &BareJid) -> Option<api::Contact> {
         let asked = |c: &ContactView<'_>| c.contact.listed && (c.contact.ask || c.contact.subscription.sees_contact());
-        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&c))
+        self.domain.contact_of(jid).filter(asked).map(|c| views::contact(&self.domain, &c))
     }
 
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
     pub(super) fn resolve(&self, text: &str) -> Result<BareJid> {
         let contacts = self.domain.contacts();
-        let mut named = contacts.iter().filter(|c| c.contact.name.as_deref() == Some(text));
-        match (named.next(), named.next()) {
-            (Some(one), None) => return Ok(one.contact.jid.clone()),
-            (Some(one), Some(other)) => {
-                let message = format!("{} and {} are both called {text}", one.contact.jid, other.contact.jid);
+        let names: Vec<_> = contacts.iter().map(|c| (c.contact.jid.as_str(), c.contact.name.as_deref())).collect();
+        let like = match api::named(&names, text) {
+            api::Named::One(jid) => return address(jid),
+            api::Named::Several(one, other) => {
+                let message = format!("{one} and {other} are both called {text}");
                 return Err(api::ApiError::new(api::codes::AMBIGUOUS_CONTACT, message, "name the address instead"));
             }
-            (None, _) => {}
-        }
+            api::Named::Nobody(like) => like,
+        };
         if !text.contains('@') {
             let message = format!("no contact is called {text}");
-            let hint = "'xbtctl contacts' lists them; an address looks like bob@example.org";
+            let hint = match like {
+                Some(name) => format!("did you mean {name}? 'xbtctl contacts' lists them"),
+                None => "'xbtctl contacts' lists them; an address looks like bob@example.org".to_owned(),
+            };
             return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
         }
         address(text)
     }
 
-    pub(super) fn verification(&self, jid: &BareJid) -> Result<api::Verification> {
+    /// Our key, and what is known of the keys of a contact that has shown any.
+    pub(super) fn keys(&self, jid: &BareJid) -> Result<Keys> {
         let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {
             let message = format!("no key of {jid} is known yet");
-            api::ApiError::new(
-                api::codes::NO_DEVICE,
-                message,
-                "it is known once one of you has offered the other something",
-            )
+            let hint = "it is known once one of you has offered the other something";
+            api::ApiError::new(api::codes::NO_DEVICE, message, hint)
         })?;
-        let own = self.domain.settings().fingerprint;
-        let devices = contact.devices.iter().map(|d| api::DeviceVerification {
-            resource: d.device.resource.clone(),
-            fingerprint: d.device.fingerprint.to_string(),
-            safety_number: safety::number(own, d.device.fingerprint),
-            verified: d.device.trust == Trust::Verified,
-        });
-        let trust = if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind };
-        Ok(api::Verification {
-            jid: jid.to_string(),
-            own_fingerprint: own.to_string(),
-            devices: devices.collect(),
-            trust,
+        Ok(Keys {
+            own: self.domain.settings().fingerprint,
+            contact: jid.clone(),
+            devices: contact.devices.iter().map(|d| d.device.clone()).collect(),
+            trust: if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind },
         })
     }
+}
 
-    /// The device of a contact with this safety number.
-    pub(super) fn device_with(&self, jid: &BareJid, number: &str) -> Result<xbt_core::ids::Fingerprint> {
-        let own = self.domain.settings().fingerprint;
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        let contact = self.domain.contact_of(jid);
-        let devices = contact.iter().flat_map(|c| c.devices.iter());
-        let mut same = devices.filter(|d| digits(&safety::number(own, d.device.fingerprint)) == digits(number));
-        same.next().map(|d| d.device.fingerprint).ok_or_else(|| {
-            let message = format!("no device of {jid} has this safety number");
+/// What safety numbers are made of.
+pub(super) struct Keys {
+    own: Fingerprint,
+    contact: BareJid,
+    devices: Vec<Device>,
+    trust: api::Trust,
+}
+
+impl Keys {
+    /// With the number of each device; takes its time, see [`safety::number`].
+    pub(super) fn verification(self) -> api::Verification {
+        let devices = self.devices.into_iter().map(|device| api::DeviceVerification {
+            safety_number: safety::number(self.own, device.fingerprint),
+            resource: device.resource,
+            fingerprint: device.fingerprint.to_string(),
+            verified: device.trust == Trust::Verified,
+            blocked: device.trust == Trust::Blocked,
+            unseen: device.unseen,
+        });
+        api::Verification {
+            jid: self.contact.to_string(),
+            own_fingerprint: self.own.to_string(),
+            devices: devices.collect(),
+            trust: self.trust,
+        }
+    }
+
+    /// The device of the contact with this safety number; takes its time.
+    pub(super) fn device_with(&self, number: &str) -> Result<Fingerprint> {
+        safety::device_with(self.own, &self.devices, number).ok_or_else(|| {
+            let message = format!("no device of {} has this safety number", self.contact);
             let hint = "if it was read correctly, somebody may stand between you; do not send anything secret";
             api::ApiError::new(api::codes::SAFETY_NUMBER_MISMATCH, message, hint)
         })

@@ -4,10 +4,12 @@ use jiff::Timestamp;
 use xbt_api as api;
 use xbt_core::Domain;
 use xbt_core::contact::Trust;
-use xbt_core::domain::ContactView;
+use xbt_core::domain::{ContactView, PaceView, Ruling};
 use xbt_core::fault::Fault;
+use xbt_core::ids::{BareJid, Fingerprint};
 use xbt_core::input::Attempt;
 use xbt_core::rate::{Priority, RateChange, RateLimits};
+use xbt_core::rule::Accept;
 use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
 use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
@@ -148,8 +150,44 @@ pub(super) fn connection_sentence(connection: &Connection) -> String {
     }
 }
 
+/// How fast everything together may go, and why.
+pub(super) fn pace(pace: &PaceView) -> api::Pace {
+    let by = match (pace.by_hand, pace.schedule) {
+        (true, _) => api::LimitsBy::Hand,
+        (false, Some(_)) => api::LimitsBy::Schedule,
+        (false, None) => api::LimitsBy::Configuration,
+    };
+    api::Pace { by, schedule: pace.schedule.map(|at| at as u64 + 1), until: pace.until.map(time) }
+}
+
+/// The same as one sentence.
+pub(super) fn pace_sentence(pace: &PaceView) -> String {
+    let one = |limit: u64, way: &str| match limit {
+        0 => format!("no limit {way}"),
+        limit => format!("at most {limit} bytes/s {way}"),
+    };
+    let why = match (pace.by_hand, pace.schedule) {
+        (true, _) => "as you said".to_owned(),
+        (false, Some(at)) => format!("schedule {} of the configuration", at + 1),
+        (false, None) => "as configured".to_owned(),
+    };
+    format!("everything together: {}, {} ({why})", one(pace.limits.up, "up"), one(pace.limits.down, "down"))
+}
+
+/// What a person must know about a key that was never seen before.
+pub(super) fn new_device(contact: &BareJid, key: Fingerprint, another: bool, blocked: bool) -> String {
+    let compare = format!("'xbtctl contacts verify {contact}' shows the number to compare");
+    match (blocked, another) {
+        (true, _) => format!("{contact} has a NEW KEY {key}: it is blocked until you verify it; {compare}"),
+        (false, true) => {
+            format!("{contact} has a NEW KEY {key}, beside those known before: ask whether it is theirs; {compare}")
+        }
+        (false, false) => format!("the key of {contact} is {key}, seen for the first time; {compare}"),
+    }
+}
+
 /// A contact as it is listed.
-pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
+pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
     let known = view.contact;
     let devices = view.devices.iter().map(|d| api::Device {
         resource: d.device.resource.clone(),
@@ -157,6 +195,7 @@ pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
         online: d.online,
         trusted: d.device.trust != Trust::Blocked,
         verified: d.device.trust == Trust::Verified,
+        unseen: d.device.unseen,
     });
     let mut devices: Vec<_> = devices.collect();
     for (device, _) in view.online.iter().filter(|(_, xbt)| *xbt) {
@@ -167,6 +206,7 @@ pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
                 online: true,
                 trusted: !known.verified,
                 verified: false,
+                unseen: false,
             });
         }
     }
@@ -185,7 +225,21 @@ pub(super) fn contact(view: &ContactView<'_>) -> api::Contact {
         devices,
         trust: if known.verified { api::Trust::Verified } else { api::Trust::Blind },
         allowed: known.allowed,
+        ruling: Some(ruling(&domain.ruling(&known.jid))),
         limits: limits(known.limits),
+    }
+}
+
+fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
+    api::Ruling {
+        accept: match ruling.accept {
+            Accept::Always => api::Accept::Always,
+            Accept::Ask => api::Accept::Ask,
+            Accept::Never => api::Accept::Never,
+        },
+        max_size: ruling.max_size,
+        folder: ruling.folder.to_string(),
+        rule: ruling.rule.map(|at| at as u64 + 1),
     }
 }
 

@@ -27,6 +27,12 @@ use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 /// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
 const MOST_OF_WANT: usize = 4;
 
+/// Dials at once for all wants, likewise; and of these for one contact.
+const MOST: (usize, usize) = (32, 12);
+
+/// The same for devices that were introduced to us: no transfer waits for them, so they must not keep others waiting.
+const MOST_INTRODUCED: (usize, usize) = (16, 6);
+
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
 const LEAST_CONNECT: Duration = Duration::from_secs(3);
 
@@ -37,9 +43,25 @@ pub(super) struct Dialler {
     times: Times,
     session: Session,
     punch: Option<Punch>,
-    /// For addresses, and for everything else.
-    permits: (Permits, Permits),
+    places: Places,
     inbox: mpsc::Sender<Message>,
+}
+
+/// Where dials of each kind have their places.
+struct Places {
+    addresses: Permits,
+    introduced: Permits,
+    others: Permits,
+}
+
+impl Places {
+    fn of(&self, want: &Want, target: &Target) -> &Permits {
+        match (target.is_address(), want.introduced) {
+            (true, false) => &self.addresses,
+            (true, true) => &self.introduced,
+            (false, _) => &self.others,
+        }
+    }
 }
 
 /// One round through the targets of a want.
@@ -81,7 +103,12 @@ impl Dialler {
         punch: Option<Punch>,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        Self { own, tls, times, session, punch, permits: Default::default(), inbox }
+        let places = Places {
+            addresses: Permits::new(MOST),
+            introduced: Permits::new(MOST_INTRODUCED),
+            others: Permits::new(MOST),
+        };
+        Self { own, tls, times, session, punch, places, inbox }
     }
 
     /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
@@ -132,8 +159,8 @@ impl Dialler {
                 }
             }
         }
-        let (transfer, round) = (round.want.transfer, round.number);
-        let _ = self.inbox.send(Message::RoundOver { transfer, round }).await;
+        let (purpose, round) = (round.want.purpose(), round.number);
+        let _ = self.inbox.send(Message::RoundOver { purpose, round }).await;
     }
 
     /// Which of the waiting targets comes first, and when; none if as many are under way as may be.
@@ -168,8 +195,7 @@ impl Dialler {
     }
 
     async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let (addresses, others) = &self.permits;
-        let _permit = if target.is_address() { addresses } else { others }.acquire(&want.device.bare).await;
+        let _permit = self.places.of(&want, &target).acquire(&want.device.bare).await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
             Target::Address(candidate) => {
@@ -229,16 +255,16 @@ impl Dialler {
     async fn link(&self, round: &Round, target: Target, stream: BoxedStream, remote: Option<SocketAddr>) {
         let want = &round.want;
         let info =
-            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.transfer, Arc::new(target))) };
+            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.purpose(), Arc::new(target))) };
         // Where the room has gone, so does the link.
         let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
     }
 
     async fn tried(&self, round: &Round, target: Target, code: &'static str, reason: String) {
-        let transfer = round.want.transfer;
-        tracing::debug!(%transfer, code, reason, "no link");
+        let purpose = round.want.purpose();
+        tracing::debug!(%purpose, code, reason, "no link");
         let attempt = Attempt { way: target.way(), target: Some(target), code, reason };
-        let _ = self.inbox.send(Message::Tried { transfer, round: round.number, attempt }).await;
+        let _ = self.inbox.send(Message::Tried { purpose, round: round.number, attempt }).await;
     }
 }
 

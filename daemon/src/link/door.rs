@@ -3,24 +3,32 @@
 //! Anybody on the Internet may stand here, so their number is bounded, in all and from one source. Who comes when it is
 //! full takes the place of the one who has stood longest (of the same source, if that one is full): an honest
 //! device needs two round trips, half-open connections stand for ever.
+//!
+//! Links and plain BitTorrent come to the same port; the first byte tells them apart.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use xbt_core::ids::Fingerprint;
 
+use super::LinkEvent;
 use super::address::Source;
 use super::event::{Refusal, reason};
+use super::handshake::Handshake;
 use super::listen::prepare;
+use super::plain::{self, Open};
 use super::room::{Link, LinkInfo, Message};
 use super::target::way_from;
 use super::tls::Tls;
+
+/// How a TLS record with a handshake begins (RFC 8446, section 5.1).
+const TLS: u8 = 0x16;
 
 /// TLS handshakes under way.
 const MOST: usize = 64;
@@ -33,6 +41,10 @@ pub(super) struct Door {
     pub tls: Arc<Tls>,
     pub own: Fingerprint,
     pub patience: Duration,
+    pub open: Open,
+    pub peer_id: [u8; 20],
+    /// Plain connections are nothing that the room decides on.
+    pub events: mpsc::Sender<LinkEvent>,
     pub inbox: mpsc::Sender<Message>,
 }
 
@@ -89,7 +101,33 @@ impl Door {
             tracing::debug!(%remote, %error, "a connection was gone at once");
             return;
         }
-        match timeout(self.patience, self.tls.accept(stream)).await {
+        let deadline = Instant::now() + self.patience;
+        let mut first = [0];
+        match timeout_at(deadline, stream.peek(&mut first)).await {
+            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
+            Ok(Ok(1)) if first == [TLS] => self.take_in_link(stream, (remote, local), deadline).await,
+            Ok(Ok(1)) if first == [plain::FIRST] => self.take_in_plain(stream, remote, deadline).await,
+            Ok(Ok(_) | Err(_)) => self.refuse(remote, reason::BAD_TLS, None),
+        }
+    }
+
+    async fn take_in_plain(&self, mut stream: TcpStream, remote: SocketAddr, deadline: Instant) {
+        match timeout_at(deadline, plain::greet(&self.open, self.peer_id, &mut stream, remote)).await {
+            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
+            Ok(Err(reason)) => {
+                tracing::debug!(%remote, reason, "plain BitTorrent was refused");
+                self.refuse(remote, reason, None);
+            }
+            Ok(Ok((Handshake { reserved, info_hash, .. }, place))) => {
+                let stream = Box::new(stream);
+                // Nobody takes events any more: the stream is closed.
+                let _ = self.events.send(LinkEvent::Plain { info_hash, stream, remote, reserved, place }).await;
+            }
+        }
+    }
+
+    async fn take_in_link(&self, stream: TcpStream, (remote, local): (SocketAddr, Option<IpAddr>), deadline: Instant) {
+        match timeout_at(deadline, self.tls.accept(stream)).await {
             Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
             Ok(Err(error)) => {
                 tracing::debug!(%remote, %error, "no link: the TLS handshake failed");

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use xbt_core::ids::{Fingerprint, TransferId};
+use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
 use xbt_core::signal::Candidate;
 
-use super::{Target, Way};
+use super::{Place, Target, Way};
 
 /// Any byte stream that can be a link.
 pub trait LinkStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -47,6 +47,8 @@ pub enum LinkEvent {
         transfer: TransferId,
         /// The want's peer, whose key is proved.
         peer: Fingerprint,
+        /// It is an introduced device, and none of the transfer's contact.
+        introduced: bool,
         /// The stream, right behind both BitTorrent handshakes.
         stream: BoxedStream,
         /// The way it takes.
@@ -64,8 +66,23 @@ pub enum LinkEvent {
     Failed {
         /// The want's transfer.
         transfer: TransferId,
+        /// The want's peer, if that was introduced.
+        introduced: Option<Fingerprint>,
         /// The last try of each candidate, in the order they were given.
         attempts: Vec<Attempt>,
+    },
+    /// Another BitTorrent program reads a content that is open, without TLS: nobody's key is proved.
+    Plain {
+        /// Which content.
+        info_hash: InfoHash,
+        /// The stream, right behind both BitTorrent handshakes.
+        stream: BoxedStream,
+        /// The other end.
+        remote: SocketAddr,
+        /// The reserved bytes of the other side's BitTorrent handshake (BEP 3).
+        reserved: [u8; 8],
+        /// To be kept as long as the stream.
+        place: Place,
     },
     /// Our own addresses have changed; the new list.
     CandidatesChanged(Vec<Candidate>),
@@ -75,7 +92,8 @@ pub enum LinkEvent {
         /// From where.
         remote: SocketAddr,
         /// A stable code: `unknown-device` (a key that no transfer waits for), `not-granted` (a known key, another
-        /// content), `bad-tls`, `bad-handshake`, `too-slow`, `too-many`, `own-device`.
+        /// content), `not-open` (plain BitTorrent for a content that is not open), `bad-tls`, `bad-handshake`, `too-slow`,
+        /// `too-many`, `own-device`.
         reason: &'static str,
         /// The key that was proved, if it came that far.
         peer: Option<Fingerprint>,
@@ -88,7 +106,9 @@ pub(super) mod reason {
     pub const UNKNOWN_DEVICE: &str = "unknown-device";
     /// A known key that asked for a content which is not granted to it.
     pub const NOT_GRANTED: &str = "not-granted";
-    /// What came inside TLS was no BitTorrent handshake.
+    /// Plain BitTorrent for a content that is not open.
+    pub const NOT_OPEN: &str = "not-open";
+    /// What came, inside TLS or instead of it, was no BitTorrent handshake.
     pub const BAD_HANDSHAKE: &str = "bad-handshake";
     /// The TLS handshake failed: no TLS 1.3, another protocol name, no certificate, or not TLS at all.
     pub const BAD_TLS: &str = "bad-tls";

@@ -171,6 +171,7 @@ mod tests {
         let device = |who: &str| FullJid::new(BareJid::from_normalised(who), "xbt");
         let want = Want {
             transfer: TransferId(1),
+            introduced: false,
             peer: Fingerprint([1; 32]),
             info_hash: InfoHash([0; 20]),
             own: device("alice@example.org"),

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use xbt_core::effect::Want;
-use xbt_core::ids::TransferId;
+use xbt_core::effect::{LinkFor, Want};
 
-/// What is asked for one transfer.
+/// What is asked for one link.
 #[derive(Debug)]
 pub(super) enum Order {
     Want(Box<Want>),
     Unwant,
 }
 
-/// One slot per transfer, in which the latest order replaces an earlier one that was not yet seen. That is what the
-/// orders mean anyway, so nothing is lost, and the box cannot outgrow the list of transfers.
+/// One slot per link of a transfer, in which the latest order replaces an earlier one that was not yet seen. That is what the
+/// orders mean anyway, so nothing is lost, and the box cannot outgrow the list of transfers and of the few devices that are introduced for each.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     slots: Mutex<Slots>,
@@ -24,15 +23,15 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Slots {
-    orders: BTreeMap<TransferId, Order>,
+    orders: BTreeMap<LinkFor, Order>,
     closed: bool,
 }
 
 impl Mailbox {
-    pub fn post(&self, transfer: TransferId, order: Order) {
+    pub fn post(&self, purpose: LinkFor, order: Order) {
         let mut slots = self.lock();
         if !slots.closed {
-            slots.orders.insert(transfer, order);
+            slots.orders.insert(purpose, order);
             self.bell.notify_one();
         }
     }
@@ -42,7 +41,7 @@ impl Mailbox {
         self.bell.notified().await;
     }
 
-    pub fn take(&self) -> BTreeMap<TransferId, Order> {
+    pub fn take(&self) -> BTreeMap<LinkFor, Order> {
         std::mem::take(&mut self.lock().orders)
     }
 

@@ -8,6 +8,7 @@
 //! - `target`, `dial`: what can be tried for a want, and when; `tcp`, `punch`, `socks` and `relay`: how, one for each way;
 //! - `nudge`, `slices`: what a relay needs so that nothing is stuck in it;
 //! - `outside`, `explain`: what routers and servers have told about us, and why there is no link by a way;
+//! - `plain`: who may come without TLS, for contents marked open only;
 //! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
 //! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
 
@@ -30,6 +31,7 @@ mod outbox;
 mod outside;
 mod parking;
 mod permits;
+mod plain;
 mod punch;
 mod punched;
 mod relay;
@@ -51,6 +53,7 @@ pub use event::{Attempt, BoxedStream, LinkEvent, LinkStream};
 pub use explain::most_telling;
 pub use identity::Identity;
 pub use outside::Outside;
+pub use plain::Place;
 pub use punched::Seen;
 pub use relay::{Opening, Reason, Relays};
 pub use start::{LinkConfig, LinkHandle, LinkRoom};

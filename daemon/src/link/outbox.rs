@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use xbt_core::ids::TransferId;
+use xbt_core::effect::LinkFor;
 use xbt_core::signal::Candidate;
 
 use super::LinkEvent;
@@ -12,24 +12,24 @@ use super::event::Refusal;
 /// Refusals that wait; what comes beyond is not told.
 const MOST_REFUSALS: usize = 64;
 
-/// At most one outcome per transfer, one list of candidates, and [`MOST_REFUSALS`].
+/// At most one outcome per link that was wanted, one list of candidates, and [`MOST_REFUSALS`].
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    outcomes: VecDeque<(TransferId, LinkEvent)>,
+    outcomes: VecDeque<(LinkFor, LinkEvent)>,
     candidates: Option<Vec<Candidate>>,
     refusals: VecDeque<Refusal>,
 }
 
 impl Outbox {
-    /// A `Ready` or `Failed`; an earlier one of the same transfer that nobody has taken is void.
-    pub fn outcome(&mut self, transfer: TransferId, event: LinkEvent) {
-        self.forget(transfer);
-        self.outcomes.push_back((transfer, event));
+    /// A `Ready` or `Failed`; an earlier one of the same want that nobody has taken is void.
+    pub fn outcome(&mut self, purpose: LinkFor, event: LinkEvent) {
+        self.forget(purpose);
+        self.outcomes.push_back((purpose, event));
     }
 
-    /// Takes back what was not yet told about a transfer. A link among it is closed.
-    pub fn forget(&mut self, transfer: TransferId) {
-        self.outcomes.retain(|(of, _)| *of != transfer);
+    /// Takes back what was not yet told about a want. A link among it is closed.
+    pub fn forget(&mut self, purpose: LinkFor) {
+        self.outcomes.retain(|(of, _)| *of != purpose);
     }
 
     pub fn candidates(&mut self, list: Vec<Candidate>) {

@@ -6,15 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use xbt_core::ids::BareJid;
 
-/// Dials at once for all contacts.
-const MOST: usize = 32;
-
-/// The same for one contact, however many devices it has and transfers it agreed to: what it names may swallow every
-/// dial for its whole time, and must leave places to others.
-const MOST_OF_CONTACT: usize = 12;
-
-/// Places for dials.
+/// Places for dials, of which one contact never has all, however many devices it has and transfers it agreed to: what it
+/// names may swallow every dial for its whole time.
 pub(super) struct Permits {
+    most_of_contact: usize,
     all: Arc<Semaphore>,
     /// Only contacts for which something is dialled, or waits to be.
     of_contact: Mutex<HashMap<BareJid, Arc<Semaphore>>>,
@@ -26,13 +21,12 @@ pub(super) struct Permit {
     _of_all: OwnedSemaphorePermit,
 }
 
-impl Default for Permits {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(MOST)), of_contact: Mutex::default() }
-    }
-}
-
 impl Permits {
+    /// So many for all contacts, and for one.
+    pub fn new((most, most_of_contact): (usize, usize)) -> Self {
+        Self { most_of_contact, all: Arc::new(Semaphore::new(most)), of_contact: Mutex::default() }
+    }
+
     /// Waits for a place: first among those of the contact, so that whoever waits there is in nobody else's way.
     /// None: never, for nobody closes the semaphores.
     pub async fn acquire(&self, contact: &BareJid) -> Option<Permit> {
@@ -45,7 +39,7 @@ impl Permits {
         // Nothing panics half-way, so a poisoned map is good.
         let mut map = self.of_contact.lock().unwrap_or_else(PoisonError::into_inner);
         map.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        map.entry(contact.clone()).or_insert_with(|| Arc::new(Semaphore::new(MOST_OF_CONTACT))).clone()
+        map.entry(contact.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.most_of_contact))).clone()
     }
 }
 
@@ -63,12 +57,12 @@ mod tests {
 
     #[test]
     fn a_contact_whose_dials_take_for_ever_leaves_places_to_others() {
-        let permits = Permits::default();
+        let permits = Permits::new((5, 2));
         let mut taken: Vec<Permit> = Vec::new();
         while let Some(permit) = permits.acquire(&jid("mallory")).now_or_never() {
             taken.extend(permit);
         }
-        assert_eq!(taken.len(), MOST_OF_CONTACT);
+        assert_eq!(taken.len(), 2);
         let bobs = permits.acquire(&jid("bob")).now_or_never().flatten();
         assert!(bobs.is_some());
         taken.pop();
@@ -77,10 +71,10 @@ mod tests {
 
     #[test]
     fn all_together_are_bounded_and_contacts_without_dials_are_forgotten() {
-        let permits = Permits::default();
+        let permits = Permits::new((5, 2));
         let taken: Vec<_> =
-            (0..4 * MOST).filter_map(|n| permits.acquire(&jid(&n.to_string())).now_or_never().flatten()).collect();
-        assert_eq!(taken.len(), MOST);
+            (0..20).filter_map(|n| permits.acquire(&jid(&n.to_string())).now_or_never().flatten()).collect();
+        assert_eq!(taken.len(), 5);
         drop(taken);
         assert!(permits.acquire(&jid("bob")).now_or_never().is_some());
         assert_eq!(permits.of_contact.lock().unwrap().len(), 1);

@@ -21,8 +21,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::effect::Want;
-use xbt_core::ids::{Fingerprint, TransferId};
+use xbt_core::effect::{LinkFor, Want};
+use xbt_core::ids::Fingerprint;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
@@ -52,7 +52,7 @@ pub(super) struct LinkInfo {
     pub way: Way,
     pub remote: Option<SocketAddr>,
     /// If we dialled: for which want, and which of its targets.
-    pub dialled: Option<(TransferId, Arc<Target>)>,
+    pub dialled: Option<(LinkFor, Arc<Target>)>,
 }
 
 /// An authenticated link.
@@ -68,13 +68,13 @@ pub(super) enum Message {
     /// Somebody was turned away at the door.
     Refused(Refusal),
     /// A target has failed.
-    Tried { transfer: TransferId, round: u64, attempt: Attempt },
+    Tried { purpose: LinkFor, round: u64, attempt: Attempt },
     /// All targets have been tried.
-    RoundOver { transfer: TransferId, round: u64 },
+    RoundOver { purpose: LinkFor, round: u64 },
     /// A parked link has spoken, or ended.
     Heard { link: u64, outcome: Result<(BoxedStream, Handshake), TalkError> },
     /// The exchange of handshakes for a want is over.
-    Talked { transfer: TransferId, talk: u64, info: LinkInfo, outcome: Result<(BoxedStream, Handshake), TalkError> },
+    Talked { purpose: LinkFor, talk: u64, info: LinkInfo, outcome: Result<(BoxedStream, Handshake), TalkError> },
 }
 
 /// What the room is given at the start.
@@ -134,10 +134,10 @@ impl Room {
             let wake = self.next_wake().unwrap_or(now + REMEMBERED);
             tokio::select! {
                 () = mailbox.rung() => {
-                    for (transfer, order) in mailbox.take() {
+                    for (purpose, order) in mailbox.take() {
                         match order {
                             Order::Want(want) => self.want(*want),
-                            Order::Unwant => self.unwant(transfer),
+                            Order::Unwant => self.unwant(purpose),
                         }
                     }
                 }
@@ -173,10 +173,11 @@ impl Room {
 
     fn want(&mut self, want: Want) {
         let now = Instant::now();
+        let purpose = want.purpose();
         let Want { transfer, peer, info_hash, .. } = want;
         tracing::debug!(%transfer, %peer, candidates = want.theirs.candidates.len(), "a link is wanted");
-        self.outbox.forget(transfer);
-        let earlier = self.wants.0.remove(&transfer);
+        self.outbox.forget(purpose);
+        let earlier = self.wants.0.remove(&purpose);
         let mut wanted = Wanted::new(want, self.setup.own, self.setup.ways, now, self.setup.times.want);
         if let Some(earlier) = earlier {
             if earlier.want.peer == peer && earlier.want.info_hash == info_hash {
@@ -192,7 +193,8 @@ impl Room {
                 wanted.note(Attempt { way: target.way(), target: Some(target), code, reason });
             }
             let attempts = self.attempts(&wanted, None);
-            self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts });
+            let LinkFor { transfer, introduced } = purpose;
+            self.outbox.outcome(purpose, LinkEvent::Failed { transfer, introduced, attempts });
             self.close_unless_wanted(peer);
             return;
         }
@@ -207,8 +209,8 @@ impl Room {
             let expecting = self.setup.dialler.clone().expect(wanted.want.clone());
             wanted.expecting = Some(AbortOnDropHandle::new(tokio::spawn(expecting)));
         }
-        self.wants.0.insert(transfer, wanted);
-        self.dial(transfer);
+        self.wants.0.insert(purpose, wanted);
+        self.dial(purpose);
         self.heed(peer);
         self.answer_early(peer);
     }
@@ -221,10 +223,10 @@ impl Room {
         (self.setup.ways == Ways::NONE).then_some(("way-off", "the configuration allows no way"))
     }
 
-    fn unwant(&mut self, transfer: TransferId) {
-        self.outbox.forget(transfer);
-        if let Some(wanted) = self.wants.0.remove(&transfer) {
-            tracing::debug!(%transfer, "the link is no longer wanted");
+    fn unwant(&mut self, purpose: LinkFor) {
+        self.outbox.forget(purpose);
+        if let Some(wanted) = self.wants.0.remove(&purpose) {
+            tracing::debug!(%purpose, "the link is no longer wanted");
             self.close_unless_wanted(wanted.want.peer);
         }
     }
@@ -239,19 +241,19 @@ impl Room {
         match message {
             Message::Arrived(link) => self.arrived(link),
             Message::Refused(refusal) => self.outbox.refusal(refusal),
-            Message::Tried { transfer, round, attempt } => {
-                if let Some(wanted) = self.wants.in_round(transfer, round) {
+            Message::Tried { purpose, round, attempt } => {
+                if let Some(wanted) = self.wants.in_round(purpose, round) {
                     wanted.note(attempt);
                 }
             }
-            Message::RoundOver { transfer, round } => {
+            Message::RoundOver { purpose, round } => {
                 let redial = self.setup.times.redial;
-                if let Some(wanted) = self.wants.in_round(transfer, round) {
+                if let Some(wanted) = self.wants.in_round(purpose, round) {
                     wanted.round_over(Instant::now(), redial);
                 }
             }
             Message::Heard { link, outcome } => self.heard(link, outcome),
-            Message::Talked { transfer, talk, info, outcome } => self.talked(transfer, talk, info, outcome),
+            Message::Talked { purpose, talk, info, outcome } => self.talked(purpose, talk, info, outcome),
         }
     }
 
@@ -297,7 +299,7 @@ impl Room {
         let Some(parked) = self.parking.take(link) else { return };
         match outcome {
             Ok((stream, theirs)) => match self.wants.granting(parked.info.peer, theirs.info_hash) {
-                Some(transfer) => self.answer(transfer, parked.info, stream, theirs),
+                Some(purpose) => self.answer(purpose, parked.info, stream, theirs),
                 None => {
                     let until = parked.until.min(Instant::now() + self.setup.times.early);
                     self.parking.put_back(Parked { state: State::Early(stream, theirs), until, ..parked });
@@ -314,17 +316,17 @@ impl Room {
             State::Early(_, theirs) => Some((parked.id, wants.granting(peer, theirs.info_hash)?)),
             State::Waiting(_) | State::Heeding { .. } => None,
         });
-        let Some((link, transfer)) = found else { return };
+        let Some((link, purpose)) = found else { return };
         if let Some(Parked { info, state: State::Early(stream, theirs), .. }) = self.parking.take(link) {
-            self.answer(transfer, info, stream, theirs);
+            self.answer(purpose, info, stream, theirs);
         }
     }
 
-    fn answer(&mut self, transfer: TransferId, info: LinkInfo, stream: BoxedStream, theirs: Handshake) {
+    fn answer(&mut self, purpose: LinkFor, info: LinkInfo, stream: BoxedStream, theirs: Handshake) {
         let patience = self.setup.times.answer;
         let ours = Handshake::ours(theirs.info_hash, self.setup.peer_id);
         self.talk(
-            transfer,
+            purpose,
             info,
             async move { talk::answer(stream, ours, patience).await.map(|stream| (stream, theirs)) },
         );
@@ -333,7 +335,7 @@ impl Room {
     /// Lets the handshakes for a want go on in a task of their own.
     fn talk(
         &mut self,
-        transfer: TransferId,
+        purpose: LinkFor,
         info: LinkInfo,
         exchange: impl Future<Output = Result<(BoxedStream, Handshake), TalkError>> + Send + 'static,
     ) {
@@ -342,21 +344,21 @@ impl Room {
         let report = self.setup.report.clone();
         let task = tokio::spawn(async move {
             let outcome = exchange.await;
-            let _ = report.send(Message::Talked { transfer, talk, info, outcome }).await;
+            let _ = report.send(Message::Talked { purpose, talk, info, outcome }).await;
         });
-        if let Some(wanted) = self.wants.0.get_mut(&transfer) {
+        if let Some(wanted) = self.wants.0.get_mut(&purpose) {
             wanted.talk = Some((talk, AbortOnDropHandle::new(task)));
         }
     }
 
     fn talked(
         &mut self,
-        transfer: TransferId,
+        purpose: LinkFor,
         talk: u64,
         info: LinkInfo,
         outcome: Result<(BoxedStream, Handshake), TalkError>,
     ) {
-        let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
+        let Some(wanted) = self.wants.0.get_mut(&purpose) else { return };
         if wanted.talk.as_ref().is_none_or(|(current, _)| *current != talk) {
             return;
         }
@@ -365,13 +367,15 @@ impl Room {
             Ok((stream, theirs)) => {
                 let LinkInfo { peer, way, remote, ref dialled } = info;
                 let relay = dialled.as_ref().and_then(|(_, target)| target.relay());
-                tracing::debug!(%transfer, %peer, %way, ?remote, "a link is ready");
-                let wanted = self.wants.0.remove(&transfer);
+                tracing::debug!(%purpose, %peer, %way, ?remote, "a link is ready");
+                let wanted = self.wants.0.remove(&purpose);
                 let attempts = wanted.map(|wanted| self.attempts(&wanted, Some(way))).unwrap_or_default();
                 self.known.insert(peer, Instant::now());
                 let reserved = theirs.reserved;
-                let ready = LinkEvent::Ready { transfer, peer, stream, way, remote, relay, reserved, attempts };
-                self.outbox.outcome(transfer, ready);
+                let (transfer, introduced) = (purpose.transfer, purpose.introduced.is_some());
+                let ready =
+                    LinkEvent::Ready { transfer, peer, introduced, stream, way, remote, relay, reserved, attempts };
+                self.outbox.outcome(purpose, ready);
                 self.close_unless_wanted(peer);
             }
             Err(error) => {

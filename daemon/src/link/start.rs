@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use xbt_core::effect::Want;
-use xbt_core::ids::TransferId;
+use xbt_core::effect::{LinkFor, Want};
+use xbt_core::ids::InfoHash;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
@@ -16,6 +16,7 @@ use super::door::Door;
 use super::interfaces::{interfaces, watch};
 use super::mailbox::{Mailbox, Order};
 use super::outside::Outside;
+use super::plain::Open;
 use super::punch::{Arrived, Punch, Strangers};
 use super::punched::{self, Seen};
 use super::relay::{Relays, Session};
@@ -63,6 +64,7 @@ pub struct LinkHandle {
     strangers: Strangers,
     session: Session,
     changes: watch::Receiver<u64>,
+    open: Open,
 }
 
 impl LinkRoom {
@@ -111,7 +113,16 @@ impl LinkRoom {
         for socket in listeners {
             tasks.spawn(listen::accept(socket, bring.clone()));
         }
-        let door = Door { tls: tls.clone(), own, patience: times.tls, inbox: report.clone() };
+        let open = Open::default();
+        let door = Door {
+            tls: tls.clone(),
+            own,
+            patience: times.tls,
+            open: open.clone(),
+            peer_id,
+            events: events.clone(),
+            inbox: report.clone(),
+        };
         tasks.spawn(door.keep(arriving));
         tasks.spawn(watch(see_interfaces));
         let (bring_links, links) = mpsc::channel(1);
@@ -156,6 +167,7 @@ impl LinkRoom {
             strangers,
             session,
             changes,
+            open,
         };
         Ok((Self { tasks, mailbox, punch }, handle))
     }
@@ -189,15 +201,25 @@ impl Drop for LinkRoom {
 
 impl LinkHandle {
     /// Grants this content to this device, and looks for a link: [`LinkEvent::Ready`] or [`LinkEvent::Failed`] follows.
-    /// Takes the place of an earlier want of the same transfer; an event of that one may already be on its way.
+    /// Takes the place of an earlier want for the same purpose; an event of that one may already be on its way.
     pub fn want(&self, want: Want) {
-        self.mailbox.post(want.transfer, Order::Want(Box::new(want)));
+        self.mailbox.post(want.purpose(), Order::Want(Box::new(want)));
     }
 
     /// Withdraws the grant and stops looking. A link that was handed over is not touched; one that is on its way as
     /// an event may still come.
-    pub fn unwant(&self, transfer: TransferId) {
-        self.mailbox.post(transfer, Order::Unwant);
+    pub fn unwant(&self, purpose: LinkFor) {
+        self.mailbox.post(purpose, Order::Unwant);
+    }
+
+    /// From now on plain BitTorrent is answered for this content: [`LinkEvent::Plain`].
+    pub fn open(&self, info_hash: InfoHash) {
+        self.open.open(info_hash);
+    }
+
+    /// No more. Connections that were handed over are not touched; one that is on its way as an event may still come.
+    pub fn shut(&self, info_hash: InfoHash) {
+        self.open.shut(info_hash);
     }
 
     /// What routers and servers have told about us has changed.

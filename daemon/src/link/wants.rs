@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::effect::Want;
-use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
+use xbt_core::effect::{LinkFor, Want};
+use xbt_core::ids::{Fingerprint, InfoHash};
 use xbt_core::signal::MAX_CANDIDATES;
 use xbt_core::way::Ways;
 
@@ -101,7 +101,7 @@ impl Wanted {
 
 /// All wants without a link. One that has got its link, or has failed, is not in here: its grant is used up.
 #[derive(Default)]
-pub(super) struct Wants(pub BTreeMap<TransferId, Wanted>);
+pub(super) struct Wants(pub BTreeMap<LinkFor, Wanted>);
 
 impl Wants {
     pub fn of_peer(&self, peer: Fingerprint) -> impl Iterator<Item = &Wanted> {
@@ -115,19 +115,19 @@ impl Wants {
     /// The want that grants this content to this device and has no link in hand yet. Whether the link is better than the
     /// one in use is the choosing side's affair: it may take that one for dead, and a contact that would rather have a
     /// worse way could as well end the better one.
-    pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<TransferId> {
-        self.of_peer(peer).find(|w| w.want.info_hash == info_hash && w.talk.is_none()).map(|w| w.want.transfer)
+    pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkFor> {
+        self.of_peer(peer).find(|w| w.want.info_hash == info_hash && w.talk.is_none()).map(|w| w.want.purpose())
     }
 
     /// The want that reports of this round are about; none if it has been replaced or does something else by now.
-    pub fn in_round(&mut self, transfer: TransferId, round: u64) -> Option<&mut Wanted> {
-        self.0.get_mut(&transfer).filter(|w| w.round.as_ref().is_some_and(|(current, _)| *current == round))
+    pub fn in_round(&mut self, purpose: LinkFor, round: u64) -> Option<&mut Wanted> {
+        self.0.get_mut(&purpose).filter(|w| w.round.as_ref().is_some_and(|(current, _)| *current == round))
     }
 
     /// Takes out all whose time is up.
     pub fn take_expired(&mut self, now: Instant) -> Vec<Wanted> {
-        let expired: Vec<TransferId> =
-            self.0.iter().filter(|(_, wanted)| wanted.deadline <= now).map(|(transfer, _)| *transfer).collect();
-        expired.iter().filter_map(|transfer| self.0.remove(transfer)).collect()
+        let expired: Vec<LinkFor> =
+            self.0.iter().filter(|(_, wanted)| wanted.deadline <= now).map(|(purpose, _)| *purpose).collect();
+        expired.iter().filter_map(|purpose| self.0.remove(purpose)).collect()
     }
 }

@@ -1,6 +1,6 @@
-//! The socket file: made private, never taken from a living daemon, removed at the end.
+//! The socket file: made private, never taken from a living daemon, removed at the end; or systemd's, which stays.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
@@ -33,6 +33,12 @@ pub enum RpcError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// What was handed over is no socket of ours.
+    #[error("the socket that systemd hands over cannot be used: {problem}")]
+    Handed {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A daemon listens there.
     #[error("a daemon already listens at {}", .0.display())]
     InUse(PathBuf),
@@ -56,6 +62,7 @@ impl RpcError {
             Self::BadPath(_) => "set 'files.socket' to an absolute path of at most 107 bytes",
             Self::Directory { .. } => "make the directory yourself, or set 'files.socket' to another place",
             Self::UnsafeDirectory { .. } => "give the socket a directory of its own with mode 0700",
+            Self::Handed { .. } => "the socket unit has to name one path, with SocketMode=0600 and DirectoryMode=0700",
             Self::InUse(_) => "stop the other daemon first, or set 'files.socket' to another place",
             Self::NotASocket(_) => "move it away, or set 'files.socket' to another place",
             Self::Socket { .. } => "set 'files.socket' to a place on a local file system",
@@ -63,11 +70,12 @@ impl RpcError {
     }
 }
 
-/// A bound socket that listens. Its file is removed when it, or the server that took it, ends.
+/// A bound socket that listens. Its file is removed when it, or the server that took it, ends; unless it is systemd's.
 #[derive(Debug)]
 pub struct Listener {
     socket: StdListener,
-    file: SocketFile,
+    path: PathBuf,
+    file: Option<SocketFile>,
 }
 
 /// The socket's file and the right to it.
@@ -93,16 +101,15 @@ impl Drop for SocketFile {
 impl Listener {
     /// Where it listens.
     pub fn path(&self) -> &Path {
-        &self.file.path
+        &self.path
     }
 
     /// For the runtime: the socket, and what removes its file when dropped.
-    pub(super) fn into_parts(self) -> Result<(UnixListener, SocketFile), RpcError> {
-        let path = &self.file.path;
+    pub(super) fn into_parts(self) -> Result<(UnixListener, Option<SocketFile>), RpcError> {
         let socket = self.socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(self.socket));
         match socket {
             Ok(socket) => Ok((socket, self.file)),
-            Err(cause) => Err(RpcError::Socket { path: path.clone(), cause }),
+            Err(cause) => Err(RpcError::Socket { path: self.path, cause }),
         }
     }
 }
@@ -125,15 +132,45 @@ pub fn bind(path: &Path) -> Result<Listener, RpcError> {
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     let made = fs::symlink_metadata(path).map_err(failed)?;
     let file = SocketFile { path: path.to_owned(), identity: (made.dev(), made.ino()), _lock: lock };
-    Ok(Listener { socket, file })
+    Ok(Listener { socket, path: path.to_owned(), file: Some(file) })
+}
+
+/// Takes a socket that systemd listens on for us: its file is systemd's to remove, and only has to be as private as our
+/// own would be.
+///
+/// # Errors
+/// [`RpcError`], if others could connect, or put a socket of their own in its place.
+pub fn adopt(socket: StdListener) -> Result<Listener, RpcError> {
+    let unusable = |problem: &str| RpcError::Handed { problem: problem.to_owned() };
+    if !rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false) {
+        return Err(unusable("nobody listens on it"));
+    }
+    let address = socket.local_addr().map_err(|error| unusable(&error.to_string()))?;
+    let path = address.as_pathname().ok_or_else(|| unusable("it has no path"))?.to_owned();
+    let directory = path.parent().filter(|_| path.is_absolute()).ok_or_else(|| unusable("its path is not absolute"))?;
+    let found = fs::metadata(directory).map_err(|cause| RpcError::Directory { path: directory.to_owned(), cause })?;
+    // A system unit's directory is root's, who could do anything anyway.
+    check_directory(directory, &found, &[0, rustix::process::geteuid().as_raw()])?;
+    match fs::symlink_metadata(&path) {
+        Ok(file) if file.mode() & 0o077 != 0 => return Err(unusable("other users may connect to it")),
+        Ok(_) => {}
+        // The directory keeps even us out, and so everybody else.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(cause) => return Err(RpcError::Socket { path, cause }),
+    }
+    Ok(Listener { socket, path, file: None })
 }
 
 fn prepare_directory(path: &Path) -> Result<(), RpcError> {
     let failed = |cause| RpcError::Directory { path: path.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let found = fs::metadata(path).map_err(failed)?;
+    check_directory(path, &found, &[rustix::process::geteuid().as_raw()])
+}
+
+fn check_directory(path: &Path, found: &Metadata, owners: &[u32]) -> Result<(), RpcError> {
     let unsafe_because = |problem| Err(RpcError::UnsafeDirectory { path: path.to_owned(), problem });
-    if found.uid() != rustix::process::geteuid().as_raw() {
+    if !owners.contains(&found.uid()) {
         return unsafe_because("it belongs to another user");
     }
     if found.mode() & 0o022 != 0 {

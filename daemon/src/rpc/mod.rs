@@ -1,5 +1,5 @@
 //! The socket through which programs of the same user drive the daemon: a tarpc server (`xbt-api`) that believes
-//! nothing it is told. [`bind`] owns the socket file, [`serve`] the connections, the driver implements [`Backend`],
+//! nothing it is told. [`bind`] owns the socket file ([`adopt`] takes systemd's), [`serve`] the connections, the driver implements [`Backend`],
 //! [`EventRing`] keeps what `events` tells.
 
 mod backend;
@@ -14,7 +14,7 @@ mod serve;
 mod wire;
 
 pub use backend::Backend;
-pub use listen::{Listener, RpcError, bind};
+pub use listen::{Listener, RpcError, adopt, bind};
 pub use ring::EventRing;
 pub use serve::{Limits, serve, serve_with};
 

@@ -22,6 +22,10 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use xbt_api::{MAX_DEADLINE_S, MAX_REQUEST_FRAME, MAX_RESPONSE_FRAME, XbtRequest, XbtResponse};
 
+/// Bytes of JSON that most transfers and contacts stay below.
+const TRANSFER: usize = 640;
+const CONTACT: usize = 320;
+
 /// tarpc's transport over one connection.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -96,8 +100,9 @@ impl Sink<Response<XbtResponse>> for Wire {
     }
 
     fn start_send(mut self: Pin<&mut Self>, response: Response<XbtResponse>) -> io::Result<()> {
-        let frame = Bytes::from(serde_json::to_vec(&response)?);
-        SinkExt::<Bytes>::start_send_unpin(&mut self.write, frame)
+        let mut frame = Vec::with_capacity(likely_size(&response));
+        serde_json::to_writer(&mut frame, &response)?;
+        SinkExt::<Bytes>::start_send_unpin(&mut self.write, frame.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -108,6 +113,15 @@ impl Sink<Response<XbtResponse>> for Wire {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = SinkExt::<Bytes>::poll_close_unpin(&mut self.write, cx);
         self.limit_stall(cx, poll)
+    }
+}
+
+/// Bytes that an answer will need, about: a long one that outgrows its memory again and again is copied as often.
+fn likely_size(response: &Response<XbtResponse>) -> usize {
+    match &response.message {
+        Ok(XbtResponse::List(Ok(page))) => (page.transfers.len() + 1) * TRANSFER,
+        Ok(XbtResponse::Contacts(Ok(contacts))) => (contacts.len() + 1) * CONTACT,
+        Ok(_) | Err(_) => 1_024,
     }
 }
 

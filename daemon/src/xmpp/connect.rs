@@ -61,13 +61,7 @@ pub(super) async fn log_in(
     tls: &Arc<ClientConfig>,
     preferred: Option<&str>,
 ) -> Result<Fresh, Failure> {
-    let domain = idna::domain_to_ascii(account.domain().as_str())
-        .map_err(|_| Failure::Stubborn(format!("“{}” is not a domain", account.domain())))?;
-    let targets = match (preferred, &config.server) {
-        (Some(host), _) => vec![dns::fixed(host, config.tls)?],
-        (None, Some(server)) => vec![dns::fixed(server, config.tls)?],
-        (None, None) => dns::targets(&domain, config.tls).await?,
-    };
+    let (domain, targets) = targets(config, account, preferred).await?;
     let mut last = Failure::passing("the domain has no server");
     for target in targets {
         tracing::debug!(host = target.host, port = target.port, tls = ?target.tls, "connecting");
@@ -83,6 +77,48 @@ pub(super) async fn log_in(
     Err(last)
 }
 
+/// The account's domain in ASCII, and where it is served.
+async fn targets(
+    config: &SessionConfig,
+    account: &BareJid,
+    preferred: Option<&str>,
+) -> Result<(String, Vec<Target>), Failure> {
+    let domain = idna::domain_to_ascii(account.domain().as_str())
+        .map_err(|_| Failure::Stubborn(format!("“{}” is not a domain", account.domain())))?;
+    let targets = match (preferred, &config.server) {
+        (Some(host), _) => vec![dns::fixed(host, config.tls)?],
+        (None, Some(server)) => vec![dns::fixed(server, config.tls)?],
+        (None, None) => dns::targets(&domain, config.tls).await?,
+    };
+    Ok((domain, targets))
+}
+
+/// An encrypted stream of somebody who has not said who he is, to the first server of the domain that gives one.
+pub(super) async fn open_first(
+    config: &SessionConfig,
+    account: &BareJid,
+    tls: &Arc<ClientConfig>,
+) -> Result<XmppStream<Io>, Failure> {
+    let (domain, targets) = targets(config, account, None).await?;
+    let mut last = Failure::passing("the domain has no server");
+    for target in targets {
+        match open(config, account, &domain, tls, &target).await {
+            Ok(opened) => return Ok(opened.stream),
+            Err(failure @ Failure::Refused(_)) => return Err(failure),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
+/// An encrypted stream before the login.
+struct Opened {
+    stream: XmppStream<Io>,
+    features: StreamFeatures,
+    binding: ChannelBinding,
+    local: Option<IpAddr>,
+}
+
 async fn log_in_at(
     config: &SessionConfig,
     account: &BareJid,
@@ -90,6 +126,23 @@ async fn log_in_at(
     tls: &Arc<ClientConfig>,
     target: &Target,
 ) -> Result<Fresh, Failure> {
+    let Opened { stream, features, binding, local } = open(config, account, domain, tls, target).await?;
+    let stream = prove(config, account, stream, &features, binding).await?;
+    let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
+    let (features, stream) = in_time("features", pending.recv_features()).await?;
+    if !features.can_bind() {
+        return Err(Failure::passing("the server offers no resource binding"));
+    }
+    Ok(Fresh { stream, local, features })
+}
+
+async fn open(
+    config: &SessionConfig,
+    account: &BareJid,
+    domain: &str,
+    tls: &Arc<ClientConfig>,
+    target: &Target,
+) -> Result<Opened, Failure> {
     let tcp = dns::dial(target).await?;
     let local = tcp.local_addr().ok().map(|address| address.ip());
     let tcp = match target.tls {
@@ -103,13 +156,7 @@ async fn log_in_at(
     );
     let pending = pending.await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
-    let stream = prove(config, account, stream, &features, binding).await?;
-    let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
-    let (features, stream) = in_time("features", pending.recv_features()).await?;
-    if !features.can_bind() {
-        return Err(Failure::passing("the server offers no resource binding"));
-    }
-    Ok(Fresh { stream, local, features })
+    Ok(Opened { stream, features, binding, local })
 }
 
 async fn prove(

@@ -1,18 +1,14 @@
 //! Between our elements and the core's words. Everything that comes in is checked here; everything that goes out is
 //! made fit to be sent.
 
-use std::net::SocketAddr;
-
-use tokio_xmpp::jid::Jid;
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
-use xbt_core::signal::{
-    Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, MAX_STREAM_ID, MAX_SYNC_ITEMS,
-    Offer, Proxy, Reach, Refusal, Request, Role, SyncItem, SyncState, Wait,
-};
-use xbt_core::way::Way;
+use xbt_core::signal::{Answer, Condition, MAX_SYNC_ITEMS, Offer, Refusal, Request, Role, SyncItem, SyncState, Wait};
 
 use super::payload as wire;
+use connect::{connect_in, connect_out, introduction_in, introduction_out};
+
+mod connect;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -77,6 +73,7 @@ pub(super) fn request_in(element: Element) -> Result<Request, Invalid> {
             reason: bounded("reason", failed.reason.unwrap_or_default(), MAX_REASON)?,
         },
         wire::Request::Taken(taken) => Request::Taken { id: id_in(&taken.id)? },
+        wire::Request::Introduce(introduce) => Request::Introduce(introduction_in(introduce)?),
         wire::Request::Sync(sync) => Request::Sync(sync_in(sync)?),
     })
 }
@@ -102,7 +99,8 @@ impl Expected {
             | Request::Cancel { .. }
             | Request::Done { .. }
             | Request::Failed { .. }
-            | Request::Taken { .. } => Self::Nothing,
+            | Request::Taken { .. }
+            | Request::Introduce(_) => Self::Nothing,
         }
     }
 }
@@ -170,43 +168,6 @@ fn offer_in(offer: wire::Offer) -> Result<Offer, Invalid> {
     })
 }
 
-fn connect_in(connect: wire::Connect) -> Result<Connect, Invalid> {
-    let candidates = connect.candidates.into_iter().filter_map(|candidate| {
-        let kind = match candidate.kind.as_str() {
-            "host" => CandidateKind::Host,
-            "mapped" => CandidateKind::Mapped,
-            "reflexive" => CandidateKind::Reflexive,
-            // A way that a later version knows; ours are still good.
-            _ => return None,
-        };
-        (candidate.port != 0).then(|| Candidate { kind, address: SocketAddr::new(candidate.ip, candidate.port) })
-    });
-    let stream_id = connect.stream_id.map(|id| bounded("stream-id", id, MAX_STREAM_ID)).transpose()?;
-    let reach = Reach {
-        candidates: candidates.take(MAX_CANDIDATES).collect(),
-        proxies: connect.proxies.into_iter().filter_map(proxy_in).take(MAX_PROXIES).collect(),
-        in_band: connect.in_band.is_some() && stream_id.is_some(),
-        stream_id: stream_id.filter(|id| !id.is_empty()),
-    };
-    Ok(Connect {
-        id: id_in(&connect.id)?,
-        info_hash: connect.info_hash.parse().map_err(|error| Invalid::of("info-hash", error))?,
-        fingerprint: connect.fingerprint.parse().map_err(|error| Invalid::of("fingerprint", error))?,
-        reach,
-        delay: connect.delay.unwrap_or_default(),
-        // An unknown way is one of a later version: there is a link, and ours may be better.
-        better_than: connect.better_than.map(|name| Way::from_name(&name).unwrap_or(Way::InBand)),
-    })
-}
-
-/// A proxy that makes no sense is left out: the others are still good.
-fn proxy_in(proxy: wire::Proxy) -> Option<Proxy> {
-    let wire::Proxy { jid, host, port } = proxy;
-    let sensible = |text: &str| !text.is_empty() && text.len() <= MAX_SERVICE;
-    let is_service = Jid::new(&jid).is_ok_and(|jid| jid.node().is_none());
-    (sensible(&jid) && sensible(&host) && port != 0 && is_service).then_some(Proxy { jid, host, port })
-}
-
 fn sync_in(sync: wire::Sync) -> Result<Vec<SyncItem>, Invalid> {
     if sync.items.len() > MAX_SYNC_ITEMS {
         return Err(Invalid::Malformed(format!("more than {MAX_SYNC_ITEMS} items")));
@@ -263,6 +224,7 @@ pub(super) fn request_out(request: Request) -> Element {
             wire::Failed { id: id.to_string(), reason: Some(sendable(&reason, MAX_REASON)) }.into()
         }
         Request::Taken { id } => wire::Taken { id: id.to_string() }.into(),
+        Request::Introduce(introduction) => introduction_out(introduction).into(),
         Request::Sync(items) => sync_out(items).into(),
     }
 }
@@ -323,34 +285,6 @@ pub(super) fn offer_out(offer: Offer) -> wire::Offer {
         name: sendable(&offer.name, MAX_NAME),
         desc: offer.message.map(|text| sendable(&text, MAX_MESSAGE)),
         fingerprint: offer.fingerprint.to_string(),
-    }
-}
-
-fn connect_out(connect: Connect) -> wire::Connect {
-    let Reach { candidates, proxies, stream_id, in_band } = connect.reach;
-    let candidates = candidates.into_iter().take(MAX_CANDIDATES).map(|candidate| wire::Candidate {
-        kind: match candidate.kind {
-            CandidateKind::Host => "host".to_owned(),
-            CandidateKind::Mapped => "mapped".to_owned(),
-            CandidateKind::Reflexive => "reflexive".to_owned(),
-        },
-        ip: candidate.address.ip(),
-        port: candidate.address.port(),
-    });
-    wire::Connect {
-        id: connect.id.to_string(),
-        info_hash: connect.info_hash.to_string(),
-        fingerprint: connect.fingerprint.to_string(),
-        stream_id,
-        delay: (connect.delay != 0).then_some(connect.delay),
-        better_than: connect.better_than.map(|way| way.to_string()),
-        candidates: candidates.collect(),
-        proxies: proxies
-            .into_iter()
-            .take(MAX_PROXIES)
-            .map(|proxy| wire::Proxy { jid: proxy.jid, host: proxy.host, port: proxy.port })
-            .collect(),
-        in_band: in_band.then_some(wire::InBand),
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Target {
     pub host: String,
     pub port: u16,
     pub tls: Tls,
+    /// DNS says nothing of an XMPP server, so the domain's own host is tried.
+    pub guessed: bool,
 }
 
 /// One SRV record with the kind of TLS that its service name implies.
@@ -53,10 +55,10 @@ pub(super) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
         )
     };
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(Target { host: address.ip().to_string(), port: address.port(), tls });
+        return Ok(Target { host: address.ip().to_string(), port: address.port(), tls, guessed: false });
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Ok(Target { host: ip.to_string(), port: default, tls });
+        return Ok(Target { host: ip.to_string(), port: default, tls, guessed: false });
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().map_err(|_| bad())?),
@@ -66,7 +68,7 @@ pub(super) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
     if host.is_empty() || host.contains([':', '/', ' ', '@']) {
         return Err(bad());
     }
-    Ok(Target { host, port, tls })
+    Ok(Target { host, port, tls, guessed: false })
 }
 
 /// The places where `domain` (in ASCII) is served, best first, at most [`MOST`].
@@ -89,7 +91,7 @@ pub(super) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failu
         }
     };
     if records.is_empty() {
-        return Ok(vec![fixed(domain, tls)?]);
+        return Ok(vec![Target { guessed: true, ..fixed(domain, tls)? }]);
     }
     let targets: Vec<_> = ordered(records, random).into_iter().filter(|t| t.host != ".").take(MOST).collect();
     if targets.is_empty() {
@@ -123,7 +125,7 @@ async fn service(resolver: &TokioResolver, name: &str, domain: &str, tls: Tls) -
         RData::SRV(srv) => Some(Record {
             priority: srv.priority,
             weight: srv.weight,
-            target: Target { host: host_of(&srv.target.to_utf8()), port: srv.port, tls },
+            target: Target { host: host_of(&srv.target.to_utf8()), port: srv.port, tls, guessed: false },
         }),
         _ => None,
     });
@@ -168,7 +170,8 @@ fn ordered(mut records: Vec<Record>, mut random: impl FnMut(u32) -> u32) -> Vec<
 
 /// Reaches one of the addresses of a host: several are tried side by side, staggered, IPv6 and IPv4 in turn.
 pub(super) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
-    let Target { host, port, .. } = target;
+    let Target { host, port, guessed, .. } = target;
+    let no_records = if *guessed { "DNS names no XMPP server for this domain, and " } else { "" };
     let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await;
     let addresses = match found {
         Ok(Ok(addresses)) => interleaved(addresses.collect()),
@@ -183,9 +186,9 @@ pub(super) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
             }
             Ok(stream)
         }
-        Ok(Err(Some(error))) => Err(Failure::passing(format!("{host}:{port} cannot be reached: {error}"))),
+        Ok(Err(Some(error))) => Err(Failure::passing(format!("{no_records}{host}:{port} cannot be reached: {error}"))),
         Ok(Err(None)) => Err(Failure::passing(format!("{host} has no address"))),
-        Err(_) => Err(Failure::passing(format!("{host}:{port} does not answer"))),
+        Err(_) => Err(Failure::passing(format!("{no_records}{host}:{port} does not answer"))),
     }
 }
 
@@ -251,7 +254,7 @@ mod tests {
     use super::*;
 
     fn record(priority: u16, weight: u16, host: &str) -> Record {
-        Record { priority, weight, target: Target { host: host.into(), port: 1, tls: Tls::StartTls } }
+        Record { priority, weight, target: Target { host: host.into(), port: 1, tls: Tls::StartTls, guessed: false } }
     }
 
     fn hosts(targets: Vec<Target>) -> String {

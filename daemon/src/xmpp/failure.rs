@@ -98,13 +98,30 @@ fn is_end(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("invalid eof")
 }
 
+/// Why a certificate is not trusted.
+fn distrust(why: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Error;
+    let text = match why {
+        Error::UnknownIssuer => "nobody whom this computer trusts vouches for the server's certificate",
+        Error::NotValidForName | Error::NotValidForNameContext { .. } => "the server's certificate is for another name",
+        Error::Expired | Error::ExpiredContext { .. } => "the server's certificate has expired",
+        Error::NotValidYet | Error::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet (is this computer's clock right?)"
+        }
+        Error::Revoked => "the server's certificate was revoked",
+        // A foreign enum, and these are rare.
+        other => return format!("the server's certificate is not valid: {other:?}"),
+    };
+    text.to_owned()
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
             Some(rustls::Error::InvalidCertificate(why)) => Self::refused(
                 "bad-certificate",
-                format!("the server's certificate is not valid: {why:?}"),
+                distrust(why),
                 "if the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening",
             ),
             Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)) => Self::Stubborn(

@@ -11,6 +11,7 @@
 //! | `agent` | stanzas and commands to stanzas and events, without I/O |
 //! | `payload`, `convert` | our own elements |
 //! | `relay`, `in_band` | proxies and bytestreams, as links use them |
+//! | `register` | making a new account |
 //! | `session`, `backoff`, `failure` | what happens when, and what is told about it |
 //!
 //! **The log.** The library's logger prints whole stanzas at the level `trace`, those of the login (and so the
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use xbt_core::fault::Fault;
 use xbt_core::ids::BareJid;
 use xbt_core::session::{SessionCommand, SessionEvent};
 
@@ -45,6 +47,7 @@ mod jid;
 mod login;
 mod payload;
 mod probe;
+mod register;
 mod relay;
 mod session;
 mod sm;
@@ -152,6 +155,23 @@ impl Session {
             task.abort();
         }
     }
+}
+
+/// Makes the account of `config`, with its password, where the server lets anybody do that (XEP-0077). Within a minute
+/// or so; nothing is tried twice.
+///
+/// # Errors
+/// Why there is no account now, with a code: `account-exists`, `registration-closed`, `registration-form`,
+/// `registration-refused`, or as for a login.
+pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
+    register::register(config).await.map_err(|failure| match failure {
+        failure::Failure::Refused(failure::Refused { code, reason, hint }) => Fault::new(code, reason, hint),
+        other @ (failure::Failure::Passing(_) | failure::Failure::Stubborn(_) | failure::Failure::Elsewhere(_)) => {
+            let hint =
+                "check what stands behind the @ and your network; if the server has another name, give it as `server`";
+            Fault::new("server-unreachable", other.to_string(), hint)
+        }
+    })
 }
 
 /// Sends commands to a session, and asks it for relays.

@@ -49,7 +49,7 @@ pub(super) struct Offer {
 
 impl MessagePayload for Offer {}
 
-/// `<candidate/>` of a `<connect/>`
+/// `<candidate/>` of a `<connect/>` or an `<introduce/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "candidate")]
 pub(super) struct Candidate {
@@ -94,12 +94,28 @@ pub(super) struct Connect {
     pub delay: Option<u32>,
     #[xml(attribute(default, name = "better-than"))]
     pub better_than: Option<String>,
+    #[xml(attribute(default))]
+    pub introduce: Option<String>,
     #[xml(child(n = ..))]
     pub candidates: Vec<Candidate>,
     #[xml(child(n = ..))]
     pub proxies: Vec<Proxy>,
     #[xml(child(default))]
     pub in_band: Option<InBand>,
+}
+
+/// `<introduce/>`
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "introduce")]
+pub(super) struct Introduce {
+    #[xml(attribute)]
+    pub id: String,
+    #[xml(attribute = "info-hash")]
+    pub info_hash: String,
+    #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
+    pub fingerprint: String,
+    #[xml(child(n = ..))]
+    pub candidates: Vec<Candidate>,
 }
 
 /// `<decline/>`
@@ -184,6 +200,8 @@ pub(super) enum Request {
     Failed(Failed),
     #[xml(transparent)]
     Taken(Taken),
+    #[xml(transparent)]
+    Introduce(Introduce),
     #[xml(transparent)]
     Sync(Sync),
 }

@@ -1,18 +1,20 @@
 //! The one place that owns the memory for pieces on their way in.
 //!
-//! Invariant: buffers handed out and not yet dropped never exceed [`LIMIT`] bytes together, except that one
-//! buffer is always granted when none is out. A piece holds its buffer from its assignment to a link until it is
-//! verified and written. Buffers are reused, because fresh memory costs a page fault for every 4 KiB.
+//! Invariant: buffers handed out and kept for reuse never exceed [`LIMIT`] bytes together, except that one buffer is
+//! always granted when none is out. A piece holds its buffer from its assignment to a link until it is verified and
+//! written. Buffers are reused, because fresh memory costs a page fault for every 4 KiB.
+//!
+//! They are mapped from the system, not allocated: what several threads allocate and free in pieces of some MiB, the C
+//! library keeps in a heap for each of them. A content of 10 GiB then took 165 MiB, and most of that stayed.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use memmap2::MmapMut;
 use tokio::sync::watch;
 
 /// Bytes of piece buffers in all contents together.
 pub(crate) const LIMIT: usize = 32 << 20;
-/// Bytes kept for reuse while nothing needs them.
-const SPARE: usize = 12 << 20;
 
 pub(crate) struct Budget {
     pool: Mutex<Pool>,
@@ -21,9 +23,26 @@ pub(crate) struct Budget {
 
 #[derive(Default)]
 struct Pool {
+    /// Bytes of the buffers that are out.
     used: usize,
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Memory>,
+    /// Bytes of those.
     spare_bytes: usize,
+}
+
+impl Pool {
+    /// Makes room for `len` further bytes. Spare buffers of a size that nobody wants now go first.
+    fn make_room(&mut self, len: usize) -> bool {
+        if self.used > 0 && self.used + len > LIMIT {
+            return false;
+        }
+        while self.used + self.spare_bytes + len > LIMIT
+            && let Some(memory) = self.spare.pop()
+        {
+            self.spare_bytes -= memory.len();
+        }
+        true
+    }
 }
 
 impl Budget {
@@ -34,19 +53,23 @@ impl Budget {
     /// A buffer of `len` bytes with any content, or `None` when it would exceed the limit.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Option<Buffer> {
         let mut pool = self.lock();
-        if pool.used > 0 && pool.used + len > LIMIT {
-            return None;
-        }
-        pool.used += len;
-        let reused = pool.spare.iter().position(|spare| spare.capacity() >= len && spare.capacity() <= len * 2);
-        let mut bytes = match reused {
-            Some(at) => pool.spare.swap_remove(at),
-            None => Vec::new(),
+        let fits = |spare: &Memory| spare.len() >= len && spare.len() <= len * 2;
+        let reused = pool.spare.iter().position(fits).map(|at| pool.spare.swap_remove(at));
+        let memory = match reused {
+            Some(memory) => {
+                pool.spare_bytes -= memory.len();
+                if pool.used > 0 && pool.used + memory.len() > LIMIT {
+                    // A little too large for what is left.
+                    return None;
+                }
+                memory
+            }
+            None if pool.make_room(len) => Memory::new(len),
+            None => return None,
         };
-        pool.spare_bytes -= bytes.capacity();
+        pool.used += memory.len();
         drop(pool);
-        bytes.resize(len, 0);
-        Some(Buffer { bytes, budget: self.clone() })
+        Some(Buffer { memory, len, budget: self.clone() })
     }
 
     /// Changes whenever a buffer comes back.
@@ -63,12 +86,12 @@ impl Budget {
         }
     }
 
-    fn give_back(&self, bytes: Vec<u8>) {
+    fn give_back(&self, memory: Memory) {
         let mut pool = self.lock();
-        pool.used -= bytes.len();
-        if pool.spare_bytes + bytes.capacity() <= SPARE {
-            pool.spare_bytes += bytes.capacity();
-            pool.spare.push(bytes);
+        pool.used -= memory.len();
+        if pool.used + pool.spare_bytes + memory.len() <= LIMIT {
+            pool.spare_bytes += memory.len();
+            pool.spare.push(memory);
         }
         drop(pool);
         self.freed.send_modify(|count| *count = count.wrapping_add(1));
@@ -79,28 +102,57 @@ impl Budget {
     }
 }
 
+/// See the module.
+enum Memory {
+    Mapped(MmapMut),
+    /// Where the system maps nothing more, and nothing at all while a buffer is given back.
+    Allocated(Vec<u8>),
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        MmapMut::map_anon(len).map_or_else(|_| Self::Allocated(vec![0; len]), Self::Mapped)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Mapped(bytes) => bytes.len(),
+            Self::Allocated(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// Bytes that count against the budget until dropped.
 pub(crate) struct Buffer {
-    bytes: Vec<u8>,
+    memory: Memory,
+    len: usize,
     budget: Arc<Budget>,
 }
 
 impl Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        let bytes: &[u8] = match &self.memory {
+            Memory::Mapped(bytes) => bytes,
+            Memory::Allocated(bytes) => bytes,
+        };
+        bytes.get(..self.len).unwrap_or_default()
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        let bytes: &mut [u8] = match &mut self.memory {
+            Memory::Mapped(bytes) => bytes,
+            Memory::Allocated(bytes) => bytes,
+        };
+        bytes.get_mut(..self.len).unwrap_or_default()
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.budget.give_back(std::mem::take(&mut self.bytes));
+        self.budget.give_back(std::mem::replace(&mut self.memory, Memory::Allocated(Vec::new())));
     }
 }
 
@@ -122,5 +174,22 @@ mod tests {
         assert!(freed.has_changed().unwrap());
         freed.mark_unchanged();
         assert_eq!(budget.take(100).unwrap().len(), 100);
+    }
+
+    #[test]
+    fn what_is_kept_for_reuse_counts_and_makes_way_for_other_sizes() {
+        const MIB: usize = 1 << 20;
+        let budget = Budget::new();
+        let kept = || budget.lock().spare_bytes;
+        drop((0..8).map(|_| budget.take(4 * MIB).unwrap()).collect::<Vec<_>>());
+        assert_eq!(kept(), LIMIT);
+        let last = budget.take(3 * MIB).unwrap();
+        assert_eq!((last.len(), kept()), (3 * MIB, LIMIT - 4 * MIB), "one that is little larger does");
+        let small: Vec<_> = (0..28).map(|_| budget.take(MIB).unwrap()).collect();
+        assert_eq!((kept(), budget.take(1).is_none()), (0, true));
+        drop((last, small));
+        assert_eq!(kept(), LIMIT);
+        budget.trim();
+        assert_eq!(kept(), 0);
     }
 }

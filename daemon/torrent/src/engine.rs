@@ -180,10 +180,11 @@ impl Engine {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         reserved: [u8; 8],
     ) {
-        self.attach_to(None, key, tag, Box::new(stream), reserved);
+        self.attach_to((None, None), key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach`], and the group's limits hold for the link too.
+    /// Like [`Self::attach`], and the group's limits hold for the link too. A group whose links were closed three times
+    /// for wrong data gets no further one to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
     pub fn attach_in_group(
         &self,
         group: Group,
@@ -192,12 +193,25 @@ impl Engine {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         reserved: [u8; 8],
     ) {
-        self.attach_to(Some(group), key, tag, Box::new(stream), reserved);
+        self.attach_to((Some(group), Some(group)), key, tag, Box::new(stream), reserved);
+    }
+
+    /// Like [`Self::attach_in_group`], but who brings the data is somebody else: the limits of `group` hold for the link,
+    /// and wrong data is held against `blamed` alone.
+    pub fn attach_introduced(
+        &self,
+        (group, blamed): (Group, Group),
+        key: ContentKey,
+        tag: LinkTag,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        reserved: [u8; 8],
+    ) {
+        self.attach_to((Some(group), Some(blamed)), key, tag, Box::new(stream), reserved);
     }
 
     fn attach_to(
         &self,
-        group: Option<Group>,
+        (group, blamed): (Option<Group>, Option<Group>),
         key: ContentKey,
         tag: LinkTag,
         stream: Box<dyn Stream>,
@@ -212,7 +226,7 @@ impl Engine {
                 group: group.map(|group| registry.group(group)),
                 content: registry.content_limits(key),
             };
-            let attach = Attach { tag, stream, reserved, cancel, limits };
+            let attach = Attach { tag, group: blamed, stream, reserved, cancel, limits };
             match registry.contents.get(&key) {
                 Some(content) => content.send(Command::Attach(attach)).is_err(),
                 None => true,

@@ -139,6 +139,32 @@ mod tests {
         }
     }
 
+    /// Bytes that one mover gets through in some seconds of a clock that the test moves.
+    async fn moved(limiter: &Limiter, time: Duration) -> u64 {
+        let (start, mut moved) = (Instant::now(), 0);
+        while start.elapsed() < time {
+            let slice = limiter.slice().unwrap();
+            if let Some(ticket) = limiter.charge(slice as usize) {
+                limiter.settled(ticket).await;
+            }
+            moved += slice;
+        }
+        moved
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn from_1_kib_a_second_to_a_fast_line_the_bytes_are_those_of_the_limit_to_within_2_percent() {
+        for rate in [1 << 10, 1_000, 100 << 10, 1 << 20, 12_345_678, 100 << 20, 1 << 30, 10 << 30] {
+            let limiter = Limiter::new(rate);
+            let bytes = moved(&limiter, Duration::from_secs(20)).await;
+            assert!(bytes.abs_diff(rate * 20) <= rate * 20 / 50, "{bytes} at {rate}");
+            // After a pause there is a burst of an eighth of a second, and no more.
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            let bytes = moved(&limiter, Duration::from_secs(10)).await;
+            assert!(bytes.abs_diff(rate * 10) <= rate / 4, "{bytes} at {rate} after a pause");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_change_counts_at_once_for_those_who_wait() {
         let limiter = std::sync::Arc::new(Limiter::new(1));

@@ -3,6 +3,8 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::Stat;
+
 /// Size, time of last change of the data (ns since 1970) and identity of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -20,6 +22,18 @@ impl Stamp {
             mtime_ns: seconds.saturating_add(metadata.mtime_nsec()),
             ino: metadata.ino(),
             dev: metadata.dev(),
+        }
+    }
+
+    /// The same from the system's own answer.
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+    pub(crate) fn of_stat(stat: &Stat) -> Self {
+        let seconds = (stat.st_mtime as i64).saturating_mul(1_000_000_000);
+        Self {
+            size: stat.st_size as u64,
+            mtime_ns: seconds.saturating_add(stat.st_mtime_nsec as i64),
+            ino: stat.st_ino as u64,
+            dev: stat.st_dev as u64,
         }
     }
 

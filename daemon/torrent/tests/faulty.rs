@@ -7,7 +7,7 @@ use common::*;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
-use xbt_torrent::{CloseReason, LinkTag, Prepared};
+use xbt_torrent::{CloseReason, Group, LinkTag, Prepared};
 
 /// A fetch that has begun with the faulty source alone, so that nobody can say it was spared.
 struct Trial {
@@ -120,5 +120,67 @@ async fn a_source_that_drops_in_mid_block() {
     peer.stream.write_all(&sent).await.unwrap();
     drop(peer);
     assert!(matches!(node.closed(link).await, CloseReason::Ended | CloseReason::Io(_)));
+    arrives(&honest, &mut node, &bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_floods_with_messages_that_say_nothing() {
+    let Trial { honest, mut node, mut peer, bytes, .. } = Trial::new().await;
+    tokio::spawn(async move {
+        for number in 0u32.. {
+            // A piece that it has said it has, interest and none, a message nobody knows, a keep-alive.
+            let messages: [(u8, &[u8]); 4] = [
+                (4, &(number % 16).to_be_bytes()),
+                (2 + (number % 2) as u8, &[]),
+                (200, &[0; 1024]),
+                (20, b"\x63noise"),
+            ];
+            for (id, payload) in messages {
+                peer.send(id, payload).await;
+            }
+            if peer.stream.write_all(&[0; 4]).await.is_err() {
+                break;
+            }
+        }
+    });
+    arrives(&honest, &mut node, &bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_floods_with_requests() {
+    let Trial { honest, mut node, mut peer, link, bytes, .. } = Trial::new().await;
+    tokio::spawn(async move {
+        for number in 0u32.. {
+            // Of what is here and what is not, and it never reads an answer.
+            let request = [number % 16, number / 16 % 16 * 16384, 16384].map(u32::to_be_bytes).concat();
+            peer.send(6, &request).await;
+        }
+    });
+    arrives(&honest, &mut node, &bytes).await;
+    assert!(matches!(node.closed(link).await, CloseReason::Protocol(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_comes_back_with_corrupt_blocks_is_banned_for_the_content_until_a_person_resumes() {
+    let Trial { honest, mut node, prepared, bytes, .. } = Trial::new().await;
+    let liar = Group(666);
+    for strike in 1..=4 {
+        let (peer, link) = Peer::attach_in(liar, &node);
+        let lies = |_: u32, block: &mut Vec<u8>| block[7] ^= 1;
+        let serving = tokio::spawn(peer.serve(prepared.clone(), bytes.clone(), lies));
+        assert_eq!(node.closed(link).await, CloseReason::Corrupt, "{strike}");
+        serving.await.unwrap();
+    }
+    let before = node.downloaded();
+    let (mut peer, link) = Peer::attach_in(liar, &node);
+    assert_eq!(node.closed(link).await, CloseReason::Corrupt);
+    assert_eq!(peer.receive().await, None, "it is not even greeted");
+    assert_eq!(node.downloaded(), before);
+    let (mut other, _) = Peer::attach_in(Group(1), &node);
+    assert!(other.receive().await.is_some(), "others are");
+    node.engine.resume(KEY);
+    let (mut peer, _) = Peer::attach_in(liar, &node);
+    assert!(peer.receive().await.is_some());
+    drop((peer, other));
     arrives(&honest, &mut node, &bytes).await;
 }

@@ -1,10 +1,13 @@
-//! With other people's BitTorrent programs, in both directions: plain TCP, as for contents open to everybody.
+//! With other people's BitTorrent programs, in both directions: plain TCP, as for contents open to everybody. Which program
+//! is tried with what stands in `docs/interoperability.md`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod common;
 use common::plain::{self, Program, dial, free_port, listen, tracker};
 use common::*;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use xbt_torrent::{Prepared, Sources};
 
@@ -43,35 +46,85 @@ async fn open(node: &mut Node, path: PathBuf) -> Prepared {
     prepared
 }
 
-/// A sender with the folder and a file, and where it listens.
-async fn sender(single: bool) -> (Node, Prepared, PathBuf) {
+/// What is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// One file.
+    File,
+    /// A folder, see [`folder`].
+    Folder,
+    /// A folder with two files.
+    Two,
+}
+
+fn make(node: &Node, shape: Shape) -> PathBuf {
+    match shape {
+        Shape::File => write(&node.path("out/film.mkv"), &noise(5_000_003, 9)),
+        Shape::Folder => folder(node),
+        Shape::Two => {
+            let root = node.path("out/Two files");
+            write(&root.join("large.bin"), &noise(3_000_001, 4));
+            write(&root.join("zz"), &noise(400_000, 5));
+            root
+        }
+    }
+}
+
+/// A sender with what it sends.
+async fn sender(shape: Shape) -> (Node, Prepared, PathBuf) {
     let mut a = Node::new();
-    let root = if single { write(&a.path("out/film.mkv"), &noise(5_000_003, 9)) } else { folder(&a) };
+    let root = make(&a, shape);
     let prepared = open(&mut a, root.clone()).await;
     (a, prepared, root)
 }
 
+/// What lies at a path, a file or a folder: its files by their names below it.
+fn held(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    if path.is_dir() { tree(path) } else { BTreeMap::from([(PathBuf::new(), std::fs::read(path).unwrap())]) }
+}
+
+/// Waits until a program has put what was sent into a folder.
+async fn arrived(to: &Path, root: &Path, ought: BTreeMap<PathBuf, Vec<u8>>) {
+    let at = to.join(root.file_name().unwrap());
+    let equal = async {
+        while !at.exists() || held(&at) != ought {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, equal).await.unwrap_or_else(|_| {
+        let is = if at.exists() { held(&at) } else { BTreeMap::new() };
+        let is: Vec<_> = is.iter().map(|(path, bytes)| (path, bytes.len())).collect();
+        panic!("not what was sent: {is:?}")
+    });
+}
+
+/// Everything that a program which seeds is tried with: shapes, and piece lengths as no program of ours makes them.
+const SEEDED: [(Shape, u32); 4] =
+    [(Shape::File, 48 << 10), (Shape::Folder, 16 << 10), (Shape::Folder, 48 << 10), (Shape::Folder, 1 << 20)];
+
+/// Fetches from a program that seeds, as if it had been offered.
+async fn fetched(node: &mut Node, offered: &Prepared, port: u16, root: &Path) {
+    node.fetch(offered);
+    dial(&node.engine, offered.info_hash, port).await;
+    assert!(held(&node.completed().await) == held(root));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn libtorrent_fetches_from_us_by_a_magnet_link() {
-    for single in [false, true] {
-        let (a, prepared, root) = sender(single).await;
+    for shape in [Shape::File, Shape::Folder] {
+        let (a, prepared, root) = sender(shape).await;
         let port = listen(&a.engine, prepared.info_hash).await.port().to_string();
         let to = a.path("theirs");
         let magnet = plain::magnet(&prepared);
         let mut program = Program::start(PYTHON, &[LIBTORRENT, "get", &magnet, to.to_str().unwrap(), &port]);
         program.line().await;
         assert_eq!(program.line().await, "done");
-        let got = to.join(root.file_name().unwrap());
-        if single {
-            assert!(std::fs::read(got).unwrap() == std::fs::read(root).unwrap());
-        } else {
-            plain::until_equal(&got, tree(&root)).await;
-        }
+        arrived(&to, &root, held(&root)).await;
     }
 }
 
 /// Lets libtorrent make a torrent, and reads it as we would have been offered it.
-async fn made_by_libtorrent(node: &Node, root: &std::path::Path, piece_length: u32) -> (PathBuf, Prepared) {
+async fn made_by_libtorrent(node: &Node, root: &Path, piece_length: u32) -> (PathBuf, Prepared) {
     let torrent = node.path("made.torrent");
     let arguments = [LIBTORRENT, "make", root.to_str().unwrap(), &piece_length.to_string(), torrent.to_str().unwrap()];
     Program::start(PYTHON, &arguments).drain().ended().await;
@@ -114,45 +167,44 @@ impl Offered {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn we_fetch_from_libtorrent_with_its_metadata_and_odd_pieces() {
-    for piece_length in [16 << 10, 3 * (16 << 10), 1 << 20] {
+    for (shape, piece_length) in SEEDED {
         let mut b = Node::new();
-        let root = folder(&b);
+        let root = make(&b, shape);
         let (torrent, offered) = made_by_libtorrent(&b, &root, piece_length).await;
         let (torrent, parent) = (torrent.to_str().unwrap(), root.parent().unwrap().to_str().unwrap());
         let mut program = Program::start(PYTHON, &[LIBTORRENT, "seed", torrent, parent]);
         let port = program.line().await.parse().unwrap();
-        b.fetch(&offered);
-        dial(&b.engine, offered.info_hash, port).await;
-        assert!(tree(&b.completed().await) == tree(&root));
+        fetched(&mut b, &offered, port, &root).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aria2_fetches_from_us_by_a_magnet_link() {
-    let (a, prepared, root) = sender(false).await;
-    let url = tracker(listen(&a.engine, prepared.info_hash).await).await;
-    let to = a.path("theirs");
-    let magnet = plain::magnet(&prepared);
-    let (dir, port, tracker) = (to.to_str().unwrap(), free_port().to_string(), format!("--bt-tracker={url}"));
-    let own = ["--seed-time=0", "--dir", dir, "--listen-port", &port, &tracker, &magnet];
-    Program::start("aria2c", &[&ARIA[..], &own].concat()).drain().ended().await;
-    plain::until_equal(&to.join(root.file_name().unwrap()), tree(&root)).await;
+    for shape in [Shape::File, Shape::Folder] {
+        let (a, prepared, root) = sender(shape).await;
+        let url = tracker(listen(&a.engine, prepared.info_hash).await).await;
+        let to = a.path("theirs");
+        let magnet = plain::magnet(&prepared);
+        let (dir, port, tracker) = (to.to_str().unwrap(), free_port().to_string(), format!("--bt-tracker={url}"));
+        let own = ["--seed-time=0", "--dir", dir, "--listen-port", &port, &tracker, &magnet];
+        Program::start("aria2c", &[&ARIA[..], &own].concat()).drain().ended().await;
+        arrived(&to, &root, held(&root)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn we_fetch_from_aria2() {
-    let (mut a, prepared, root) = sender(false).await;
-    a.engine.shutdown().await;
-    a.events.close();
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
-    let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
-    let own = ["--seed-ratio=0.0", "--check-integrity=true", "--dir", dir, "--listen-port"];
-    let _program =
-        Program::start("aria2c", &[&ARIA[..], &own, &[&port.to_string(), torrent.to_str().unwrap()]].concat()).drain();
-    let mut b = Node::new();
-    b.fetch(&prepared);
-    dial(&b.engine, prepared.info_hash, port).await;
-    assert!(tree(&b.completed().await) == tree(&root));
+async fn we_fetch_from_aria2_with_its_metadata_and_odd_pieces() {
+    for (shape, piece_length) in SEEDED {
+        let mut b = Node::new();
+        let root = make(&b, shape);
+        let (torrent, offered) = made_by_libtorrent(&b, &root, piece_length).await;
+        let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
+        let own = ["--seed-ratio=0.0", "--check-integrity=true", "--dir", dir, "--listen-port"];
+        let port_text = port.to_string();
+        let arguments = [&ARIA[..], &own, &[&port_text, torrent.to_str().unwrap()]].concat();
+        let _program = Program::start("aria2c", &arguments).drain();
+        fetched(&mut b, &offered, port, &root).await;
+    }
 }
 
 /// Transmission takes no peers on 127.0.0.1 from trackers, but lets them come.
@@ -169,79 +221,76 @@ fn transmission(node: &Node, torrent: &str, dir: &str, port: u16) -> plain::Runn
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transmission_fetches_from_us() {
-    let (a, prepared, root) = sender(false).await;
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
-    let (to, port) = (a.path("theirs"), free_port());
-    let _program = transmission(&a, torrent.to_str().unwrap(), to.to_str().unwrap(), port);
-    dial(&a.engine, prepared.info_hash, port).await;
-    let mut ought = tree(&root);
-    // It makes no files without a byte when it fetches.
-    ought.retain(|_, bytes| !bytes.is_empty());
-    plain::until_equal(&to.join(root.file_name().unwrap()), ought).await;
+    for shape in [Shape::File, Shape::Folder] {
+        let (a, prepared, root) = sender(shape).await;
+        let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
+        let (to, port) = (a.path("theirs"), free_port());
+        let _program = transmission(&a, torrent.to_str().unwrap(), to.to_str().unwrap(), port);
+        dial(&a.engine, prepared.info_hash, port).await;
+        let mut ought = held(&root);
+        // It makes no files without a byte when it fetches.
+        ought.retain(|_, bytes| !bytes.is_empty());
+        arrived(&to, &root, ought).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn we_fetch_from_transmission() {
-    let (a, prepared, root) = sender(false).await;
-    a.engine.shutdown().await;
-    let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
-    let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
-    let _program = transmission(&a, torrent.to_str().unwrap(), dir, port);
-    let mut b = Node::new();
-    b.fetch(&prepared);
-    dial(&b.engine, prepared.info_hash, port).await;
-    assert!(tree(&b.completed().await) == tree(&root));
+async fn we_fetch_from_transmission_with_its_metadata_and_odd_pieces() {
+    for (shape, piece_length) in SEEDED {
+        let mut b = Node::new();
+        let root = make(&b, shape);
+        let (torrent, offered) = made_by_libtorrent(&b, &root, piece_length).await;
+        let (dir, port) = (root.parent().unwrap().to_str().unwrap(), free_port());
+        let _program = transmission(&b, torrent.to_str().unwrap(), dir, port);
+        fetched(&mut b, &offered, port, &root).await;
+    }
 }
 
-const CRATETORRENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/cratetorrent");
+const CRATETORRENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/cratetorrent/Cargo.toml");
 
-/// Built in its own target folder, with a lock file of its own.
+/// Built beside us, with a lock file of its own; `make test` has done it before.
 async fn cratetorrent() -> String {
-    let manifest = format!("{CRATETORRENT}/Cargo.toml");
-    let target = format!("{CRATETORRENT}/target");
-    let build = ["build", "--locked", "--quiet", "--manifest-path", &manifest, "--target-dir", &target];
-    let built = tokio::process::Command::new("cargo").args(build).status().await.unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers");
+    let target = target.to_str().unwrap();
+    let build = ["build", "--locked", "--quiet", "--manifest-path", CRATETORRENT, "--target-dir", target];
+    let built = tokio::process::Command::new(env!("CARGO")).args(build).status().await.unwrap();
     assert!(built.success());
     format!("{target}/debug/xbt-peer-cratetorrent")
 }
 
-/// What it can take: it wants files that hold something.
-async fn one_file() -> (Node, Prepared, PathBuf) {
-    let (a, prepared, root) = sender(true).await;
-    write(&a.path("f.torrent"), &plain::torrent(&prepared));
-    (a, prepared, root)
-}
-
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "builds an old tree of crates: asked for with `--ignored`"]
 async fn cratetorrent_fetches_from_us() {
     let program = cratetorrent().await;
-    let (a, prepared, root) = one_file().await;
-    let address = listen(&a.engine, prepared.info_hash).await.to_string();
-    let (torrent, to) = (a.path("f.torrent"), a.path("theirs"));
-    std::fs::create_dir_all(&to).unwrap();
-    let arguments = ["get", torrent.to_str().unwrap(), to.to_str().unwrap(), &address];
-    Program::start(&program, &arguments).drain().ended().await;
-    assert!(std::fs::read(to.join("film.mkv")).unwrap() == std::fs::read(root).unwrap());
+    for shape in [Shape::File, Shape::Two] {
+        let (a, prepared, root) = sender(shape).await;
+        let address = listen(&a.engine, prepared.info_hash).await.to_string();
+        let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
+        let to = a.path("theirs");
+        std::fs::create_dir_all(&to).unwrap();
+        let arguments = ["get", torrent.to_str().unwrap(), to.to_str().unwrap(), &address];
+        Program::start(&program, &arguments).drain().ended().await;
+        arrived(&to, &root, held(&root)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "builds an old tree of crates: asked for with `--ignored`"]
-async fn we_fetch_from_cratetorrent() {
+async fn we_fetch_from_cratetorrent_with_odd_pieces() {
     let program = cratetorrent().await;
-    let (a, prepared, root) = one_file().await;
-    a.engine.shutdown().await;
-    let (port, torrent, dir) = (free_port(), a.path("f.torrent"), root.parent().unwrap());
-    let address = format!("127.0.0.1:{port}");
-    let arguments = ["seed", torrent.to_str().unwrap(), dir.to_str().unwrap(), &address];
-    let mut program = Program::start(&program, &arguments);
-    assert_eq!(program.line().await, "ready");
-    let _program = program.drain();
-    let mut b = Node::new();
-    let mut fetch = b.offered(&prepared);
-    // It does not tell metadata.
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
-    dial(&b.engine, prepared.info_hash, port).await;
-    assert!(std::fs::read(b.completed().await).unwrap() == std::fs::read(root).unwrap());
+    // Single files only: of a folder it seeds it answers no request.
+    for (shape, piece_length) in [(Shape::File, 16 << 10), (Shape::File, 48 << 10)] {
+        let mut b = Node::new();
+        let root = make(&b, shape);
+        let (torrent, offered) = made_by_libtorrent(&b, &root, piece_length).await;
+        let port = free_port();
+        let (torrent, dir) = (torrent.to_str().unwrap(), root.parent().unwrap().to_str().unwrap());
+        let mut program = Program::start(&program, &["seed", torrent, dir, &format!("127.0.0.1:{port}")]);
+        assert_eq!(program.line().await, "ready");
+        let _program = program.drain();
+        let mut fetch = b.offered(&offered);
+        // It does not tell metadata.
+        fetch.info = Some(offered.info.clone());
+        b.engine.fetch(KEY, fetch);
+        dial(&b.engine, offered.info_hash, port).await;
+        assert!(held(&b.completed().await) == held(&root));
+    }
 }

@@ -158,3 +158,72 @@ async fn an_incomplete_peer_is_not_told_of_pieces_that_it_has_until_all_are_here
     assert_eq!(told[..4], [4, 5, 6, 7], "first what it lacks");
     assert_eq!(told.len(), 8, "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_over_from_a_silent_source_at_the_end_is_cancelled_there() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let bytes = noise(2 << 20, 1);
+    let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
+    let mut fetch = b.offered(&prepared);
+    fetch.info = Some(prepared.info.clone());
+    b.engine.fetch(KEY, fetch);
+    let (mut silent, _) = Peer::attach(&b);
+    silent.greet(&prepared).await;
+    let first = silent.request().await.unwrap();
+    join(&a, &b);
+    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    let (mut asked, mut cancelled) = (vec![first], Vec::new());
+    let word = |payload: &[u8], at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+    let mut listen = async || {
+        while cancelled.len() < asked.len() {
+            match silent.receive().await.unwrap() {
+                (6, p) => asked.push([word(&p, 0), word(&p, 4), word(&p, 8)]),
+                (8, p) => cancelled.push([word(&p, 0), word(&p, 4), word(&p, 8)]),
+                _ => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), listen()).await.expect("everything is taken back");
+    asked.sort_unstable();
+    cancelled.sort_unstable();
+    assert_eq!(asked, cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_shows_everything_to_the_first_receiver_and_a_few_pieces_at_a_time_to_the_next() {
+    let mut a = Node::new();
+    let bytes = noise(16 << 20, 1);
+    a.seed(&write(&a.path("f"), &bytes)).await;
+    let (mut first, _) = Peer::attach(&a);
+    loop {
+        let (id, payload) = first.receive().await.unwrap();
+        if id == 5 {
+            assert_eq!(payload, [0xff; 8]);
+            break;
+        }
+    }
+    let (mut second, _) = Peer::attach(&a);
+    second.send(2, &[]).await;
+    let mut shown = Vec::new();
+    // What is shown at once, then nothing more for a second.
+    while let Ok(Some((id, payload))) = timeout(Duration::from_secs(1), second.receive()).await {
+        assert_ne!(id, 5, "everything is shown");
+        if id == 4 {
+            shown.push(u32::from_be_bytes(payload[..4].try_into().unwrap()));
+        }
+    }
+    assert!((2..=8).contains(&shown.len()), "{shown:?}");
+    // It has taken them: it is shown others.
+    for piece in &shown {
+        second.send(4, &piece.to_be_bytes()).await;
+    }
+    let next = async {
+        loop {
+            if let (4, payload) = second.receive().await.unwrap() {
+                return u32::from_be_bytes(payload[..4].try_into().unwrap());
+            }
+        }
+    };
+    let next = timeout(Duration::from_secs(4), next).await.expect("more is shown");
+    assert!(!shown.contains(&next));
+}

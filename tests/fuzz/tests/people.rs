@@ -102,13 +102,18 @@ fn configuration_holds(bytes: &[u8]) {
     };
     let files = &config.files;
     let paths = [
-        Some(&files.download_dir),
         files.state_dir.as_ref(),
         files.socket.as_ref(),
         password,
         config.account.ca_file.as_ref(),
     ];
     assert!(paths.iter().flatten().all(|path| path.is_absolute()));
+    let folders = config.rules.iter().filter_map(|rule| rule.folder.as_ref());
+    assert!(folders.chain([&files.download_dir]).all(|folder| folder.above().starts_with('/')));
+    assert!(config.rules.iter().all(|rule| rule.who.iter().all(|who| !who.trim().is_empty())));
+    assert!(config.schedules.iter().all(|s| s.days != 0 && s.days < 128 && s.from < 1_440 && s.to <= 1_440 && s.from != s.to));
+    let commands = [&config.hooks.on_offer, &config.hooks.on_complete];
+    assert!(commands.into_iter().flatten().all(|command| !command.is_empty()));
     let network = &config.network;
     for list in [&network.listen, &network.advertise] {
         assert!(list.len() <= 16 && list.iter().collect::<HashSet<_>>().len() == list.len());

@@ -144,6 +144,7 @@ fn many(stage: &Stage) -> Result<(), Box<dyn Error>> {
                     name: None,
                     message: None,
                     expire_s: None,
+                    open: false,
                 })
                 .await?;
         }

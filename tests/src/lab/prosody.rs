@@ -73,24 +73,6 @@ VirtualHost "{domain}"
     )
 }
 
-/// What is not the log's own words: the stanzas of `mod_stanza_debug`, also those of several lines.
-pub(super) fn stanzas(log: &str) -> String {
-    let mut found = String::new();
-    let mut inside = false;
-    for line in log.lines() {
-        if let Some((_, stanza)) = line.split_once("\tRECV: ").or_else(|| line.split_once("\tSEND: ")) {
-            inside = true;
-            found.push_str(stanza);
-        } else if line.split('\t').nth(1).is_some_and(|level| matches!(level, "debug" | "info" | "warn" | "error")) {
-            inside = false;
-        } else if inside {
-            found.push_str(line);
-        }
-        found.push('\n');
-    }
-    found
-}
-
 /// The text of `/etc/hosts` for everybody.
 pub(super) fn hosts() -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");
@@ -102,15 +84,4 @@ pub(super) fn hosts() -> String {
     }
     text.push_str(&format!("{} stun.test\n", public_v4(super::server::STUN)));
     text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn only_stanzas_are_found_and_they_are_whole() {
-        let log = "Nov 22 21:00:00 c2s1\tinfo\tClient at 11.0.0.11\nNov 22 21:00:00 c2s1\tdebug\tRECV: <iq>\nmore\n\
-                   Nov 22 21:00:00 c2s1\tdebug\tReceived[c2s]: <iq>\nNov 22 21:00:00 c2s1\tdebug\tSEND: <a/>\n";
-        let found: String = super::stanzas(log).split_whitespace().collect();
-        assert_eq!(found, "<iq>more<a/>");
-    }
 }

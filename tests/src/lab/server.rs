@@ -127,7 +127,7 @@ impl Server {
     /// Everything that went through it in clear text, both directions. Prosody only.
     pub fn stanzas(&self) -> String {
         assert!(self.kind == ServerKind::Prosody, "only Prosody writes stanzas down");
-        prosody::stanzas(&read_log(&self.log_file()))
+        crate::prosody::stanzas(&read_log(&self.log_file()))
     }
 
     /// Its whole log.

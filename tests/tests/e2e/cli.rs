@@ -121,6 +121,12 @@ fn a_name_stands_for_a_contact_only_where_it_is_unambiguous() {
     alice.ctl.sees(&jid("bob"));
     let source = text(&stage.file("a.bin", 10)).to_owned();
     assert_eq!(alice.ctl.json(&["send", "Bob", &source])["contact"], jid("bob"));
+    assert_eq!(alice.ctl.json(&["send", "bOB", &source])["contact"], jid("bob"), "in any case");
+    for more in [&[][..], &["--dry-run"]] {
+        let slip = alice.ctl.fails(&[&["send", "Bbo", &source], more].concat(), 1);
+        assert_eq!(slip.code, "unknown-contact");
+        assert!(slip.hint.starts_with("did you mean Bob?"), "{slip:?}");
+    }
     alice.ctl.ok(&["contacts", "add", &jid("mallory"), "--name", "Bob"]);
     wait::until("both are called Bob", wait::SOON, || {
         let contacts = alice.ctl.json(&["contacts"]);

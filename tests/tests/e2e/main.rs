@@ -6,21 +6,26 @@
 
 mod cli;
 mod crash;
+mod desktop;
 mod devices;
 mod fire;
 mod harness;
+mod installed;
+mod introduce;
 mod intruder;
 mod limit;
+mod open;
 mod packaging;
 mod people;
 mod queue;
 mod reach;
 mod readme;
 mod refusals;
+mod rules;
 mod server;
 mod setup;
 mod source;
 mod space;
 mod startup;
-mod terminal;
+mod systemd;
 mod transfer;

@@ -2,9 +2,8 @@
 
 use xbt_tests::content::MIB;
 use xbt_tests::daemon::jid;
+use xbt_tests::terminal::Terminal;
 use xbt_tests::{Stage, wait};
-
-use crate::terminal::Terminal;
 
 #[test]
 fn top_shows_what_moves_obeys_keys_and_gives_the_terminal_back() {

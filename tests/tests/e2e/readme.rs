@@ -6,9 +6,8 @@ use std::path::Path;
 use xbt_tests::content::MIB;
 use xbt_tests::ctl::text;
 use xbt_tests::stage::password;
+use xbt_tests::terminal::Terminal;
 use xbt_tests::{Daemon, Stage};
-
-use crate::terminal::Terminal;
 
 /// What the test cannot run: it needs another machine, an installation or root.
 const ELSEWHERE: &[&str] = &["make deb", "make install PREFIX=", "xbtctl setup", "make demo", "make test"];

@@ -10,9 +10,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use xbt_tests::ctl::text;
 use xbt_tests::stage::password;
+use xbt_tests::terminal::Terminal;
 use xbt_tests::{Daemon, Stage};
-
-use crate::terminal::Terminal;
 
 /// A home without a configuration.
 fn newcomer(stage: &Stage) -> Daemon {
@@ -98,6 +97,7 @@ fn a_server_that_is_not_there_and_one_of_another_domain_are_told_apart() {
     let args = ["setup", "--jid", "alice@localhost", "--server", &server, "--json"];
     let untrusted = error(&with_password(alice.ctl.command(&args), &password("alice")));
     assert_eq!(untrusted["code"], "bad-certificate");
+    assert!(untrusted["message"].as_str().unwrap().contains("nobody whom this computer trusts"), "{untrusted}");
     assert!(!alice.home().join(".config/xbt").exists());
 }
 
@@ -134,6 +134,8 @@ fn on_a_terminal_everything_is_asked_the_password_is_hidden_and_a_slip_can_be_me
     seat.shows("Another server", 1);
     seat.types(&format!("{}\n", stage.prosody.address()));
     seat.shows("refused the password", 1);
+    seat.shows("Is there no such account yet?", 1);
+    seat.types("n\n");
     seat.shows("Password of alice@localhost", 2);
     seat.types(&format!("{}\n", password("alice")));
     seat.shows("Next:", 1);
@@ -230,4 +232,90 @@ fn the_password_goes_to_the_secret_service_where_there_is_one_and_the_daemon_fin
     fs::write(alice.config_file(), config.replace("\"secret-tool ", &format!("\"{} ", tool.display()))).unwrap();
     alice.start();
     alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+}
+
+#[test]
+fn a_new_account_is_made_where_the_server_lets_people_do_that_and_the_daemon_comes_online_with_it() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    stage.prosody.let_people_register();
+    stage.prosody.start();
+    let mut alice = newcomer(&stage);
+    let (ca, server) = (stage.prosody.ca_file(), stage.prosody.address());
+    let base = ["setup", "--register", "--ca-file", text(&ca), "--server", &server, "--no-unit", "--json"];
+    let args = |jid| [&base[..], &["--jid", jid]].concat();
+    let done = with_password(alice.ctl.command(&args("newcomer@localhost")), "a brand new secret");
+    assert!(done.status.success(), "{done:?}");
+    alice.start();
+    alice.ctl.connection_becomes("online", xbt_tests::wait::SOON);
+    assert_eq!(alice.ctl.status()["jid"], "newcomer@localhost");
+    // Somebody has that name already: nothing is written, nothing of theirs is changed.
+    fs::remove_dir_all(alice.home().join(".config/xbt")).unwrap();
+    let taken = with_password(alice.ctl.command(&args("bob@localhost")), "mine now");
+    assert_eq!((taken.status.code(), &error(&taken)["code"]), (Some(1), &"account-exists".into()));
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn a_server_that_makes_no_accounts_for_people_is_told_as_that() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let done = with_password(setup(&stage, &alice, &["--register", "--json"]), "a brand new secret");
+    let told = error(&done);
+    assert_eq!((done.status.code(), &told["code"]), (Some(1), &"registration-closed".into()), "{told}");
+    assert!(told["hint"].as_str().unwrap().contains("web page"), "{told}");
+    assert!(!alice.home().join(".config/xbt").exists());
+}
+
+#[test]
+fn on_a_terminal_an_unknown_account_can_be_made_on_the_way() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    stage.prosody.let_people_register();
+    stage.prosody.start();
+    let alice = newcomer(&stage);
+    let (ca, server) = (text(&stage.prosody.ca_file()).to_owned(), stage.prosody.address());
+    let mut seat = Terminal::run(&alice.ctl.command(&["setup", "--ca-file", &ca, "--server", &server]));
+    seat.shows("Your XMPP address", 1);
+    seat.types("frank@localhost\n");
+    seat.shows("Password of frank@localhost", 1);
+    seat.types("open-sesame\n");
+    seat.shows("Is there no such account yet?", 1);
+    seat.types("y\n");
+    seat.shows("The password again", 1);
+    seat.types("open-sesame\n");
+    seat.shows("has made the account frank@localhost", 1);
+    seat.shows("frank@localhost can log in", 1);
+    seat.shows("Next:", 1);
+    let (code, screen) = seat.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("open-sesame"), "{screen}");
+}
+
+#[test]
+fn a_real_keyring_keeps_the_password_and_the_daemon_logs_in_with_it() {
+    let stage = Stage::new();
+    let alice = newcomer(&stage);
+    let folder = alice.home().join("run");
+    // A bus and a keyring of its own; the keyring has no window in which it could ask for anything.
+    let script = "printf unlock | gnome-keyring-daemon --unlock --components=secrets \
+                  --control-directory=\"$XDG_RUNTIME_DIR/keyring\" >&2 && \"$XBTCTL\" \"$@\" && exec \"$XBTD\" --try-login";
+    let plain = setup(&stage, &alice, &["--json", "--keep", "secret-service", "--password-stdin"]);
+    let mut seat = Command::new("dbus-run-session");
+    seat.args(["--", "sh", "-c", script, "sh"]).args(plain.get_args()).current_dir(alice.home()).env_clear();
+    seat.env("PATH", std::env::var_os("PATH").unwrap()).envs(alice.env()).env("XDG_DATA_HOME", folder.join("data"));
+    seat.env("XBTCTL", xbt_tests::programs::xbtctl()).env("XBTD", xbt_tests::programs::xbtd());
+    seat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let password = password("alice");
+    // The keyring daemon has a standard input of its own.
+    let mut child = seat.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let said: Vec<Value> =
+        String::from_utf8(done.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said[0]["password"], "secret-service");
+    assert_eq!(said[1]["ok"], true, "{said:?}");
+    assert!(!alice.home().join(".config/xbt/password").exists());
+    assert!(!fs::read_to_string(alice.config_file()).unwrap().contains(&password));
 }

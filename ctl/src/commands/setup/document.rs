@@ -40,13 +40,16 @@ impl Document {
             ("server", self.server.clone()),
             ("tls", self.tls.clone()),
             ("ca_file", self.ca_file.clone()),
-            ("download_dir", self.download_dir.clone()),
+            // In that value a brace begins a word, unless it is written twice.
+            ("download_dir", self.download_dir.as_ref().map(|dir| dir.replace('{', "{{").replace('}', "}}"))),
         ]);
         let mut text = String::new();
         for line in EXAMPLE.lines() {
             let key = line.trim_start_matches(['#', ' ']).split_once(" = ").map_or("", |(key, _)| key);
-            match settings.iter().find(|(name, _)| *name == key) {
-                Some((key, Some(value))) => text += &format!("{key} = {}", quoted(value)),
+            // Once: the sections for rules have keys of the same names further below.
+            let said = settings.iter().position(|(name, _)| *name == key).map(|at| settings.swap_remove(at));
+            match said {
+                Some((key, Some(value))) => text += &format!("{key} = {}", quoted(&value)),
                 Some((_, None)) if !line.starts_with('#') => text += &format!("# {line}"),
                 Some((_, None)) | None => text += line,
             }
@@ -150,6 +153,7 @@ mod tests {
             "[files]",
             "[network]",
             "[accept]",
+            "[hooks]",
         ];
         assert_eq!(settings(&text), expected);
         assert_eq!(text.lines().count(), EXAMPLE.lines().count());
@@ -161,7 +165,7 @@ mod tests {
             server: Some("[::1]:5222".into()),
             tls: Some("direct".into()),
             ca_file: Some("/own \"ca\".pem".into()),
-            download_dir: Some("/home/a/Téléchargements".into()),
+            download_dir: Some("/home/a/{Téléchargements}".into()),
             ..alice()
         };
         let text = document.text(&Place::SecretService { jid: "alice@example.net".into() });
@@ -173,9 +177,10 @@ mod tests {
             "tls = \"direct\"",
             "ca_file = \"/own \\\"ca\\\".pem\"",
             "[files]",
-            "download_dir = \"/home/a/Téléchargements\"",
+            "download_dir = \"/home/a/{{Téléchargements}}\"",
             "[network]",
             "[accept]",
+            "[hooks]",
         ];
         assert_eq!(settings(&text), expected);
     }

@@ -1,4 +1,4 @@
-//! One login with what the person gave, done by the daemon's own program.
+//! One login, or a new account, with what the person gave: done by the daemon's own program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,19 @@ use super::document::{self, Document};
 use super::password;
 use crate::failure::Failure;
 
-/// The daemon gives up after a minute by itself.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The daemon gives up by itself: after a minute, or two for a new account.
+const PATIENCE: Duration = Duration::from_secs(150);
 
-/// What `xbtd --try-login` prints.
+/// What is to be done with the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// See whether it lets us in.
+    LogIn,
+    /// Make it.
+    Register,
+}
+
+/// What `xbtd --try-login` and `--register` print.
 #[derive(Debug, Deserialize)]
 struct Report {
     ok: bool,
@@ -50,20 +59,24 @@ impl Trial {
         Ok(trial)
     }
 
-    /// Whether the login works: the account's address as the daemon writes it, or why not.
-    pub async fn run(&self, daemon: &Path) -> Result<Result<String, ApiError>, Failure> {
+    /// Whether it works: the account's address as the daemon writes it, or why not.
+    pub async fn run(&self, daemon: &Path, attempt: Attempt) -> Result<Result<String, ApiError>, Failure> {
         let failed = |what: String| {
             let hint = "install xbtctl and xbtd of the same version, or go on without the login: --no-login";
             Failure::refused(codes::LOCAL_IO, what, hint)
         };
         let mut command = Command::new(daemon);
-        command.arg("--try-login").arg("--config").arg(&self.config);
+        command.arg(match attempt {
+            Attempt::LogIn => "--try-login",
+            Attempt::Register => "--register",
+        });
+        command.arg("--config").arg(&self.config);
         command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await;
-        let output = output.map_err(|_| failed("the login was not decided in time".to_owned()))?;
+        let output = output.map_err(|_| failed("the server did not decide in time".to_owned()))?;
         let output = output.map_err(|error| failed(format!("{} cannot be run: {error}", daemon.display())))?;
         let report: Report = serde_json::from_slice(&output.stdout)
-            .map_err(|_| failed(format!("{} does not know how to try a login", daemon.display())))?;
+            .map_err(|_| failed(format!("{} does not know how to do that", daemon.display())))?;
         // The configuration is a passing one, so its name and line would mislead.
         let prefix = self.config.display().to_string();
         let message = match report.message.strip_prefix(&prefix) {

@@ -11,7 +11,7 @@ use serde_json::json;
 use xbt_api::{ApiError, codes};
 
 use self::document::Document;
-use self::login::Trial;
+use self::login::{Attempt, Trial};
 use self::password::Store;
 use super::Context;
 use crate::ask;
@@ -28,6 +28,10 @@ pub struct Args {
     /// Your XMPP address, such as alice@example.org
     #[arg(long)]
     jid: Option<String>,
+
+    /// Make a new account of that address at its server, if the server lets people do that
+    #[arg(long, conflicts_with = "no_login")]
+    register: bool,
 
     /// Read the password from the first line of standard input
     #[arg(long)]
@@ -146,12 +150,23 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
     let daemon = if args.no_login { None } else { Some(login::find_daemon()?) };
     let mut tries = 0;
     let mut password = ask_password(args, &document.jid).await?;
+    let Some(daemon) = &daemon else { return Ok(password) };
+    let mut new = args.register;
+    if new && asks {
+        again(&password).await?;
+    }
     loop {
         tries += 1;
-        let Some(daemon) = &daemon else { return Ok(password) };
         let host = document.jid.split_once('@').map_or("", |(_, domain)| domain);
         context.out.note(&format!("Logging in at {} …", document.server.as_deref().unwrap_or(host)));
-        let error = match Trial::prepare(document, &password)?.run(daemon).await? {
+        let attempt = if new { Attempt::Register } else { Attempt::LogIn };
+        let error = match Trial::prepare(document, &password)?.run(daemon, attempt).await? {
+            Ok(jid) if new => {
+                let tick = context.out.paint(Tone::Good, "✓");
+                context.out.remark(&format!("{tick} The server has made the account {}.", clean(&jid)))?;
+                new = false;
+                continue;
+            }
             Ok(jid) => {
                 context.out.remark(&format!("{} {} can log in.", context.out.paint(Tone::Good, "✓"), clean(&jid)))?;
                 document.jid = jid;
@@ -174,9 +189,20 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
                 return Err(Failure::refused(&error.code, "no login", hint));
             }
             document.server = Some(server);
+        } else if ask::yes("Is there no such account yet? Make it now, with this password?").await? {
+            again(&password).await?;
+            new = true;
         } else {
             password = ask_password(args, &document.jid).await?;
         }
+    }
+}
+
+/// A new password is typed twice: a slip would lock the person out.
+async fn again(password: &str) -> Result<(), Failure> {
+    match ask::hidden("The password again: ").await? == password {
+        true => Ok(()),
+        false => Err(Failure::refused("password-bad", "the two passwords differ", "nothing was done; try again")),
     }
 }
 
@@ -233,7 +259,9 @@ fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path
 /// What the daemon says about a login, or its configuration.
 fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
     let hint = match code {
-        "wrong-password" => "check the address and the password; does a chat program log in with them?",
+        "wrong-password" => {
+            "check the address and the password; does a chat program log in with them? --register makes a new account"
+        }
         "server-unreachable" => {
             "check what stands behind the @ and your network; if the server has another name, give it with --server"
         }

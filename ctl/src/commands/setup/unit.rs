@@ -67,6 +67,8 @@ pub async fn offer(context: &Context, leave: bool, yes: bool, elsewhere: bool) -
     if !(yes || ask::is_possible() && !context.out.json && ask::yes_unless_no(question).await?) {
         return Ok(alone);
     }
+    // A program may have used the socket before there was a configuration, too often for systemd.
+    systemctl(&["reset-failed", "xbtd.service", "xbtd.socket"]).await;
     let enabled = systemctl(&["enable", "xbtd.service"]).await && systemctl(&["restart", "xbtd.service"]).await;
     match (enabled, active) {
         (true, true) => Ok(Started::Restarted),

@@ -175,7 +175,10 @@ fn draw_transfers(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint
     let table = Table::new(shown, widths)
         .header(heading.style(paint.tone(Tone::Strong)))
         .block(block)
-        .row_highlight_style(Style::default().add_modifier(Modifier::REVERSED));
+        // Reversed colours would be a patchwork.
+        .row_highlight_style(
+            Style::default().fg(Color::Reset).remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED),
+        );
     let mut state = TableState::default().with_selected(Some(selected - first));
     frame.render_stateful_widget(table, area, &mut state);
 }

@@ -78,8 +78,10 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
         expires: None,
         uploaded: 0,
         downloaded: 0,
+        introduced: 0,
         limits: Default::default(),
         priority: Default::default(),
+        magnet: Some("magnet:?xt=urn:btih:00".into()),
     };
     let json = serde_json::to_value(&details).unwrap();
     assert_eq!(json["id"], 7);

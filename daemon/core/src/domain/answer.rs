@@ -1,5 +1,7 @@
 //! What a person does with an offer: accept or decline.
 
+use std::collections::BTreeMap;
+
 use crate::domain::Domain;
 use crate::domain::command::{has_ended, wrong_state};
 use crate::domain::view::bytes;
@@ -10,8 +12,8 @@ use crate::input::Destination;
 use crate::transfer::{End, Incoming, Side, Transfer};
 
 impl Domain {
-    pub(super) fn accept(&mut self, ids: Vec<TransferId>, destination: Destination) -> Result<Reply, Fault> {
-        let ids = self.checked(&ids, |t| match (&t.side, t.end()) {
+    pub(super) fn accept(&mut self, ids: Vec<TransferId>, destinations: Vec<Destination>) -> Result<Reply, Fault> {
+        self.checked(&ids, |t| match (&t.side, t.end()) {
             (Side::Out { .. }, _) => Err(is_a_send(t)),
             (Side::In { .. }, Some(end)) => Err(has_ended(t, end, "it cannot be accepted any more")),
             (Side::In { state: Incoming::Offered, .. }, None) => Ok(()),
@@ -19,20 +21,28 @@ impl Domain {
                 Err(wrong_state(t, "has been accepted already", format!("'xbtctl show {}' says how it goes", t.id)))
             }
         })?;
-        self.has_room(&ids, &destination)?;
-        for id in &ids {
-            self.take(*id, &destination.folder);
+        let takes: BTreeMap<TransferId, Destination> = ids.into_iter().zip(destinations).collect();
+        for destination in takes.values() {
+            self.has_room(&takes, destination)?;
         }
-        Ok(Reply::Transfers(ids))
+        for (id, destination) in &takes {
+            self.take(*id, destination);
+        }
+        Ok(Reply::Transfers(takes.into_keys().collect()))
     }
 
-    /// What is accepted must fit beside what is already on its way into the same folder.
-    fn has_room(&self, ids: &[TransferId], destination: &Destination) -> Result<(), Fault> {
+    /// What is accepted must fit beside what is already on its way onto the same disk.
+    fn has_room(&self, takes: &BTreeMap<TransferId, Destination>, destination: &Destination) -> Result<(), Fault> {
         let free = destination.free.clone()?;
         let size = |t: &Transfer| t.facts.as_ref().map_or(0, |f| f.size);
-        let asked = ids.iter().filter_map(|id| self.transfers.get(id)).fold(0u64, |sum, t| sum.saturating_add(size(t)));
+        let beside = |other: &&Destination| other.folder == destination.folder || is_same(other.disk, destination.disk);
+        let asked = takes.iter().filter(|(_, other)| beside(other)).filter_map(|(id, _)| self.transfers.get(id));
+        let asked = asked.fold(0u64, |sum, t| sum.saturating_add(size(t)));
+        let disk = |t: &Transfer| self.live.get(&t.id).and_then(|live| live.disk);
         let coming = self.transfers.values().filter(|t| match &t.side {
-            Side::In { folder: Some(folder), .. } => *folder == destination.folder && t.end().is_none(),
+            Side::In { folder: Some(folder), .. } => {
+                t.end().is_none() && (*folder == destination.folder || is_same(disk(t), destination.disk))
+            }
             Side::In { .. } | Side::Out { .. } => false,
         });
         // Sparse files take their space only as pieces arrive, so what is still missing is not in `free`.
@@ -49,17 +59,18 @@ impl Domain {
         Err(Fault::new("no-space", message, "make room, or choose another folder with --to"))
     }
 
-    fn take(&mut self, id: TransferId, folder: &str) {
+    fn take(&mut self, id: TransferId, destination: &Destination) {
         let now = self.now.wall;
         let Some(transfer) = self.change(id) else { return };
         if let Side::In { state, folder: to, .. } = &mut transfer.side {
             *state = Incoming::Connecting;
-            *to = Some(folder.to_owned());
+            *to = Some(destination.folder.clone());
         }
         transfer.note(now, "connecting", Some("accepted here".into()));
         if let Some(transfer) = self.transfers.get(&id) {
             self.index.answered(transfer);
         }
+        self.live(id).disk = destination.disk;
         self.fetch(id);
         self.seek_link(id);
     }
@@ -106,6 +117,11 @@ fn fetch_command(transfer: &Transfer) -> Option<TorrentCommand> {
         name: transfer.name.clone(),
         folder: folder.clone(),
     })
+}
+
+/// Both are known, and the same.
+fn is_same(one: Option<u64>, other: Option<u64>) -> bool {
+    one.is_some() && one == other
 }
 
 fn is_a_send(transfer: &Transfer) -> Fault {

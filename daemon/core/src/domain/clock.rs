@@ -13,6 +13,8 @@ pub(super) enum Timer {
     Seek(TransferId),
     /// Look for a better way than the one in use.
     Better(TransferId),
+    /// Try again to get links with introduced devices.
+    Introduced(TransferId),
     /// The offer may have lapsed.
     Expire(TransferId),
     /// The contact has had time to show an xbt device.
@@ -21,6 +23,8 @@ pub(super) enum Timer {
     Confirm(FullJid),
     /// Requests to this device were put off.
     Outbox(FullJid),
+    /// Another schedule may hold.
+    Schedule,
 }
 
 /// The timers in the order of their moments.
@@ -48,7 +52,7 @@ impl Timers {
 }
 
 /// The longest that a moment on the wall clock is waited for without looking at that clock again.
-const WALL_CHECK: i64 = 3_600_000;
+pub(super) const WALL_CHECK: i64 = 3_600_000;
 
 impl Domain {
     pub(super) fn run_timers(&mut self) {
@@ -56,10 +60,12 @@ impl Domain {
             match timer {
                 Timer::Seek(id) => self.seek_when_due(id),
                 Timer::Better(id) => self.better_when_due(id),
+                Timer::Introduced(id) => self.introduced_when_due(id),
                 Timer::Expire(id) => self.expire_when_due(id),
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
                 Timer::Confirm(device) => self.confirm_when_due(&device),
                 Timer::Outbox(device) => self.outbox_when_due(&device),
+                Timer::Schedule => self.schedule_when_due(),
             }
         }
     }

@@ -14,10 +14,8 @@ type Result<T> = std::result::Result<T, Fault>;
 impl Domain {
     pub(super) fn command(&mut self, call: CallId, command: Command) {
         let reply = match command {
-            Command::Send { contacts, paths, name, provisional_name, message, expire_ms } => {
-                self.send(contacts, paths, name, provisional_name, message, expire_ms)
-            }
-            Command::Accept { ids, destination } => self.accept(ids, destination),
+            Command::Send(send) => self.send(send),
+            Command::Accept { ids, destinations } => self.accept(ids, destinations),
             Command::Decline { ids, message } => self.decline(ids, message),
             Command::Cancel(ids) => self.cancel(ids),
             Command::Pause(ids) => self.pause(ids),
@@ -30,6 +28,7 @@ impl Domain {
             Command::ContactRemove(jid) => self.contact_remove(jid),
             Command::ContactAllow(jid) => self.contact_allow(jid),
             Command::ContactDeny(jid) => self.contact_deny(jid),
+            Command::DevicesSeen(contact) => Ok(self.devices_seen(&contact)),
             Command::DeviceVerified { contact, fingerprint } => self.device_verified(contact, fingerprint),
         };
         self.push(Effect::Reply(call, reply));

@@ -93,6 +93,7 @@ impl Domain {
 
     fn our_connect(&mut self, id: TransferId) -> Option<Connect> {
         let reach = self.our_reach(id)?;
+        let introduce = self.wants_introductions(id) && reach.candidates.iter().any(Candidate::is_tcp);
         let transfer = self.transfers.get(&id)?;
         Some(Connect {
             id: transfer.offer,
@@ -101,12 +102,13 @@ impl Domain {
             reach,
             delay: 0,
             better_than: None,
+            introduce,
         })
     }
 
     /// What a device with which a link was agreed is told about us: only ways that the person allows. This is the
     /// one place where an address of ours goes to a contact.
-    fn our_reach(&mut self, id: TransferId) -> Option<Reach> {
+    pub(super) fn our_reach(&mut self, id: TransferId) -> Option<Reach> {
         let ways = self.settings.ways;
         let size = self.transfers.get(&id)?.facts.as_ref()?.size;
         let in_band = ways.in_band && size <= self.settings.in_band_max_size;
@@ -123,7 +125,7 @@ impl Domain {
     }
 
     /// As the server knows this device now, or last did.
-    fn own_device(&self) -> FullJid {
+    pub(super) fn own_device(&self) -> FullJid {
         match &self.connection {
             Connection::Online { device, .. } => device.clone(),
             Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
@@ -159,6 +161,7 @@ impl Domain {
         let peer = Peer { resource: from.resource.clone(), fingerprint: connect.fingerprint };
         self.may_connect(id, &peer)?;
         self.agree(id, peer.clone());
+        self.note_introducible(id, &connect);
         let Some(transfer) = self.transfers.get(&id) else { return Err(gone()) };
         if transfer.paused.by_us {
             return Err(Refusal::wait(Wait::Paused, format!("paused by {}", self.settings.account)));
@@ -256,7 +259,8 @@ impl Domain {
         }
         let peer = peer.fingerprint;
         let own = self.own_device();
-        let want = Want { transfer: id, peer, info_hash, own, device, theirs, ours, delay, better_than };
+        let introduced = false;
+        let want = Want { transfer: id, peer, introduced, info_hash, own, device, theirs, ours, delay, better_than };
         self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
     }
 
@@ -290,6 +294,7 @@ impl Domain {
             return self.granted_in_vain(id, "the other device's key is not verified");
         }
         self.agree(id, peer.clone());
+        self.note_introducible(id, &connect);
         let Some(ours) = self.our_reach(id) else { return };
         let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
@@ -338,6 +343,7 @@ impl Domain {
     /// The person on the other side paused it. Who paused asks for the link again; we ask now and then in case we missed that.
     fn told_to_wait(&mut self, id: TransferId) {
         let now = self.now.wall;
+        self.leave_introduced(id);
         let Some(transfer) = self.change(id) else { return };
         if !transfer.paused.by_contact {
             transfer.paused.by_contact = true;

@@ -4,7 +4,8 @@ use crate::domain::Domain;
 use crate::domain::outbox::Subject;
 use crate::effect::{Data, Effect, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{FullJid, OfferId, TransferId};
+use crate::hook::Hook;
+use crate::ids::{ContentId, FullJid, OfferId, TransferId};
 use crate::signal::Request;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
@@ -46,24 +47,27 @@ impl Domain {
         }
         self.offer_over(id);
         self.drop_link(id);
+        self.part_introduced(id);
         if incoming {
             let data = if done { Data::Keep } else { Data::Delete };
             self.push(Effect::Torrent(TorrentCommand::Forget(content, data)));
         } else {
-            self.release_content(id);
+            self.release_content(content);
         }
         self.next_turn(id);
+        if done {
+            self.run_hook(id, Hook::Complete);
+        }
     }
 
     /// Stops what nobody needs of a sent content any more.
-    fn release_content(&mut self, id: TransferId) {
-        let Some(content) = self.transfers.get(&id).map(|t| t.content) else { return };
+    pub(super) fn release_content(&mut self, content: ContentId) {
         let open = self.transfers_of(content, |t| t.end().is_none());
         if open.is_empty() {
             self.push(Effect::Torrent(TorrentCommand::CancelPrepare(content)));
         }
         let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
-        let needed = |t: &Transfer| t.agreed() || preparing(t);
+        let needed = |t: &Transfer| t.agreed() || preparing(t) || self.keeps_open(t);
         if !open.iter().any(|other| self.transfers.get(other).is_some_and(needed)) {
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
         }
@@ -153,6 +157,7 @@ impl Domain {
     /// The link, if there is one, is closed, and the grant withdrawn.
     pub(super) fn drop_link(&mut self, id: TransferId) {
         self.leave_line(id);
+        self.leave_introduced(id);
         let granted = self.ungrant(id);
         let live = self.live(id);
         let link = live.link;
@@ -164,7 +169,7 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
         }
         if granted {
-            self.push(Effect::Link(LinkCommand::Unwant(id)));
+            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
         }
     }
 

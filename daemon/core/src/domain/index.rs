@@ -1,4 +1,4 @@
-//! Ways to find transfers without looking at all of them. Holds only rows of the configured account.
+//! Ways to find transfers without looking at all of them. Holds only rows of the configured account, unless it says otherwise.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -55,6 +55,8 @@ pub(super) struct Index {
     /// The sends to a contact that we gave up after a device had taken them, and of which that device has not yet said
     /// how they stand there: it may have had everything.
     pub(super) unsure: Sets<BareJid>,
+    /// What has ended, of all accounts: only for lists, which show the last few.
+    pub(super) over: BTreeSet<TransferId>,
 }
 
 impl Index {
@@ -67,6 +69,7 @@ impl Index {
                 self.incoming.insert(transfer.contact.clone(), transfer.id);
             }
         }
+        self.note_over(transfer);
         self.note_vain(transfer);
         self.note_unsure(transfer);
         if matches!(transfer.side, Side::In { state: Incoming::Offered, .. }) {
@@ -84,6 +87,7 @@ impl Index {
         self.answered(transfer);
         self.open.remove(&transfer.contact, transfer.id);
         self.incoming.remove(&transfer.contact, transfer.id);
+        self.note_over(transfer);
         self.note_vain(transfer);
         self.note_unsure(transfer);
     }
@@ -94,6 +98,13 @@ impl Index {
             self.unsure.insert(transfer.contact.clone(), transfer.id);
         } else {
             self.unsure.remove(&transfer.contact, transfer.id);
+        }
+    }
+
+    /// Nothing else of a row of another account is noted.
+    pub(super) fn note_over(&mut self, transfer: &Transfer) {
+        if transfer.end().is_some() {
+            self.over.insert(transfer.id);
         }
     }
 
@@ -113,6 +124,7 @@ impl Index {
     /// The row is gone.
     pub(super) fn removed(&mut self, transfer: &Transfer) {
         self.ended(transfer);
+        self.over.remove(&transfer.id);
         self.vain.remove(&transfer.contact, transfer.id);
         self.unsure.remove(&transfer.contact, transfer.id);
         self.content.remove(&transfer.content, transfer.id);

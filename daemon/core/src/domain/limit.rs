@@ -7,6 +7,7 @@ use crate::effect::{Effect, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, TransferId};
 use crate::rate::{Priority, RateChange};
+use crate::transfer::Transfer;
 
 impl Domain {
     /// The engine limits contents, so all open sends of one content have the same limits and priority: those who share
@@ -35,8 +36,9 @@ impl Domain {
                 }
             }
             // What is not open yet hears of it when it is opened.
-            if let Some(agreed) = sharing.iter().find(|id| self.transfers.get(*id).is_some_and(|t| t.agreed())) {
-                self.limit_content(*agreed);
+            let runs = |t: &Transfer| t.agreed() || self.keeps_open(t);
+            if let Some(running) = sharing.iter().find(|id| self.transfers.get(*id).is_some_and(runs)) {
+                self.limit_content(*running);
             }
             changed.extend(sharing);
         }
@@ -63,8 +65,7 @@ impl Domain {
 
     /// For everything together, until the configuration is taken over again.
     pub(super) fn limit_all(&mut self, change: RateChange) -> Reply {
-        self.settings.limits = self.settings.limits.changed(change);
-        self.push(Effect::Torrent(TorrentCommand::LimitAll(self.settings.limits)));
+        self.limit_by_hand(change);
         Reply::Done
     }
 

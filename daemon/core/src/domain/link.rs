@@ -52,6 +52,7 @@ impl Domain {
         let state = transfer.state_name();
         transfer.note(now, state, Some(format!("link {way}")));
         self.look_for_better(id);
+        self.introduce(id);
         if self.ended_early.contains(&link) {
             self.link_closed(link, "it was closed at once".into());
         }
@@ -72,6 +73,9 @@ impl Domain {
 
     /// A link has ended.
     pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
+        if self.introduced_closed(link) {
+            return;
+        }
         let Some(id) = self.links.remove(&link) else {
             if self.ended_early.len() >= ENDED_EARLY {
                 self.ended_early.pop_front();
@@ -86,7 +90,7 @@ impl Domain {
         let renewed = std::mem::take(&mut live.renewed);
         if !renewed {
             self.ungrant(id);
-            self.push(Effect::Link(LinkCommand::Unwant(id)));
+            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
         }
         if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
             return;

@@ -1,9 +1,13 @@
 //! What is known of a transfer only while the daemon runs: progress, link, rate, retries.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::domain::turns::Pair;
 use crate::effect::LinkTag;
+use crate::ids::{Fingerprint, TransferId};
 use crate::input::Attempt;
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
+use crate::signal::Candidate;
 use crate::time::Mono;
 use crate::way::Way;
 
@@ -35,6 +39,8 @@ struct Meter {
 
 /// Shorter spans say little about a rate, in milliseconds.
 const SPAN: u64 = 200;
+/// Nothing is said before so many milliseconds: pieces that began together end together, so the first ones come in one heap.
+const FIRST: u64 = 1_000;
 /// After so many milliseconds without news nothing moves.
 const STALE: u64 = 3_000;
 /// How fast the average follows, in milliseconds.
@@ -47,7 +53,7 @@ impl Meter {
             return;
         };
         let span = now.since(then);
-        if span < SPAN {
+        if span < if self.rate == 0.0 { FIRST } else { SPAN } {
             return;
         }
         let current = (bytes - before) as f64 * 1000.0 / span as f64;
@@ -136,16 +142,43 @@ pub(super) struct Live {
     pub(super) backoff: Backoff,
     /// When that is.
     pub(super) seek_at: Option<Mono>,
+    /// The disk that it goes to, if it was accepted since the daemon started.
+    pub(super) disk: Option<u64>,
     /// How often the other side has asked for a link lately.
     pub(super) asked: Asked,
     /// The last word of the other side on why it does not take the offer or the link now.
     pub(super) refusal: Option<String>,
     /// It waits for one of the links with the device that has this key.
     pub(super) turn: Option<Pair>,
+    /// Where others who receive the same from us may be told that the receiver is, if it allows that.
+    pub(super) introducible: Vec<Candidate>,
+    /// Other sends of ours whose receivers were introduced to this one's.
+    pub(super) introduced_to: BTreeSet<TransferId>,
+    /// Devices that were introduced to us, at most [`INTRODUCED_PER_TRANSFER`](crate::limits::INTRODUCED_PER_TRANSFER).
+    pub(super) introduced: BTreeMap<Fingerprint, Introduced>,
+    /// How often we were told of some lately.
+    pub(super) told_of: Asked,
     /// Payload bytes over earlier links, sent and received.
     past: (u64, u64),
     /// Payload bytes over the present link.
     present: (u64, u64),
+}
+
+/// A device that was introduced to us.
+#[derive(Debug, Default)]
+pub(super) struct Introduced {
+    /// Where it may be reached.
+    pub(super) candidates: Vec<Candidate>,
+    /// The link room looks for a link.
+    pub(super) wanted: bool,
+    /// The link that the engine has.
+    pub(super) link: Option<LinkTag>,
+    /// Links that came to nothing or were lost, since one was good for something.
+    pub(super) failures: u32,
+    /// For the next try to get a link.
+    pub(super) seek_at: Option<Mono>,
+    /// Payload bytes over the present link, sent and received.
+    pub(super) present: (u64, u64),
 }
 
 impl Live {
@@ -159,6 +192,12 @@ impl Live {
     pub(super) fn moved(&mut self, uploaded: u64, downloaded: u64) {
         self.stalled &= self.present == (uploaded, downloaded);
         self.present = (uploaded, downloaded);
+    }
+
+    /// Bytes went over a link with an introduced device.
+    pub(super) fn moved_beside(&mut self, uploaded: u64, downloaded: u64) {
+        self.past.0 += uploaded;
+        self.past.1 += downloaded;
     }
 
     /// The present link is gone.
@@ -182,6 +221,7 @@ impl Live {
             attempts: self.attempts.clone(),
             uploaded: self.past.0 + self.present.0,
             downloaded: self.past.1 + self.present.1,
+            introduced: self.introduced.values().filter(|known| known.link.is_some()).count(),
         }
     }
 }
@@ -203,4 +243,6 @@ pub struct LiveView {
     pub uploaded: u64,
     /// Payload bytes received since the daemon started.
     pub downloaded: u64,
+    /// Links with other recipients, as the sender has introduced them to us.
+    pub introduced: usize,
 }

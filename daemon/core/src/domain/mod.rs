@@ -7,12 +7,18 @@ mod command;
 mod connect;
 mod ending;
 mod forget;
+mod hook;
 mod index;
+mod introduce;
+mod introduced;
 mod limit;
 mod link;
 mod live;
+mod open;
 mod outbox;
+mod pace;
 mod request;
+mod rules;
 mod send;
 mod session;
 mod sync;
@@ -28,9 +34,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, OfferId, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::rate::RateChange;
 use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Token};
@@ -38,12 +43,15 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
 use clock::Timers;
-use index::Index;
+use index::{Index, Sets};
 use live::Live;
 use outbox::Outbox;
-use turns::Turns;
+use pace::Pace;
+use turns::{Pair, Turns};
 
 pub use live::LiveView;
+pub use pace::PaceView;
+pub use rules::Ruling;
 pub use view::{ContactView, DeviceView};
 
 /// Everything the store kept, as it comes back at start.
@@ -89,6 +97,8 @@ pub struct Domain {
     /// Their keys, oldest first: the oldest go when there are too many.
     buried: VecDeque<OfferKey>,
     contents: BTreeMap<ContentId, Content>,
+    /// The contents that the link room has been told are open.
+    open: BTreeMap<ContentId, InfoHash>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<(BareJid, Fingerprint), Device>,
     /// Devices at which a blocked key speaks now, in the place of a trusted one.
@@ -106,9 +116,14 @@ pub struct Domain {
     /// Devices whose offers are looked at once more in a moment.
     confirming: BTreeSet<FullJid>,
     links: HashMap<LinkTag, TransferId>,
+    /// Links with devices that were introduced to us.
+    introduced_links: HashMap<LinkTag, (TransferId, Fingerprint)>,
+    /// The transfers for which each device was introduced, by who introduced it.
+    introduced: Sets<Pair>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
     timers: Timers,
+    pace: Pace,
     next_token: u64,
     /// Of the input that is being handled.
     now: Now,
@@ -127,6 +142,7 @@ impl Domain {
         let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
         let mut index = Index::default();
         rows.transfers.iter().filter(|t| ours(&t.account)).for_each(|t| index.add(t));
+        rows.transfers.iter().for_each(|t| index.note_over(t));
         let mut tombstones: Vec<_> = rows.tombstones.into_iter().filter(|t| ours(&t.account)).collect();
         tombstones.sort_by_key(|t| t.at);
         let tombstone_key = |t: &Tombstone| (t.contact.clone(), t.offer, t.direction);
@@ -145,6 +161,7 @@ impl Domain {
             tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
             transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
+            open: BTreeMap::new(),
             contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
             devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
             seized: BTreeSet::new(),
@@ -156,8 +173,11 @@ impl Domain {
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
             links: HashMap::new(),
+            introduced_links: HashMap::new(),
+            introduced: Sets::default(),
             ended_early: VecDeque::new(),
             timers: Timers::default(),
+            pace: Pace::default(),
             next_token: 0,
             now: Now::default(),
             dirty: BTreeMap::new(),
@@ -178,12 +198,17 @@ impl Domain {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
+            Input::Hook { transfer, hook, outcome } => self.hook_ended(transfer, hook, outcome),
+            Input::Link(LinkEvent::IntroducedUp { transfer, peer, link }) => self.introduced_up(transfer, peer, link),
+            Input::Link(LinkEvent::IntroducedFailed { transfer, peer }) => self.introduced_failed(transfer, peer),
             Input::Tick => {}
             Input::Settings(settings) => self.reconfigure(settings),
         }
+        self.keep_pace();
         self.run_timers();
         self.pump_outbox();
         self.forget_vain();
+        self.open_and_shut();
         self.collect()
     }
 
@@ -191,7 +216,8 @@ impl Domain {
     fn reconfigure(&mut self, settings: Settings) {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
-        self.limit_all(RateChange::default());
+        self.limit_as_configured();
+        self.introductions_allowed();
     }
 
     /// When [`Input::Tick`] is wanted next.

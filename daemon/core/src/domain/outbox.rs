@@ -22,17 +22,20 @@ use tray::{Class, Entry, Gate, Stage, Tray};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Subject {
     Transfer(TransferId),
+    /// To the receiver of the first transfer, about the one of the second.
+    Introduction(TransferId, TransferId),
     /// One page of a `sync`.
     Sync(u32),
     /// An offer that has no row here (any more), or whose end is told once more.
     Gone(OfferId),
 }
 
-/// What is asked. Offers and connects are made when they are sent, from the state as it is then.
+/// What is asked. Offers, connects and introductions are made when they are sent, from the state as it is then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Offer,
     Connect,
+    Introduce,
     /// Decline, cancel, done, failed, taken: complete in itself, also when the transfer is removed meanwhile.
     Notice(Request),
     Sync(Vec<SyncItem>),
@@ -134,7 +137,7 @@ impl Outbox {
             (Subject::Transfer(id), Some(Entry { ask: Ask::Connect, stage, .. })) => {
                 (*stage == Stage::InFlight(*token)).then_some(*id)
             }
-            (Subject::Transfer(_) | Subject::Sync(_) | Subject::Gone(_), _) => None,
+            (Subject::Transfer(_) | Subject::Introduction(..) | Subject::Sync(_) | Subject::Gone(_), _) => None,
         })
     }
 
@@ -172,7 +175,8 @@ impl Domain {
             (Ask::Connect, Subject::Transfer(id)) => self.make_connect(id, device),
             (Ask::Notice(request), _) => Some(request),
             (Ask::Sync(items), _) => Some(Request::Sync(items)),
-            (Ask::Offer | Ask::Connect, Subject::Sync(_) | Subject::Gone(_)) => None,
+            (Ask::Introduce, Subject::Introduction(to, about)) => self.make_introduction(to, about),
+            (Ask::Offer | Ask::Connect | Ask::Introduce, _) => None,
         };
         let token = self.token();
         let Some(tray) = self.outbox.trays.get_mut(device) else { return };
@@ -231,8 +235,8 @@ impl Domain {
             (Ask::Offer, Subject::Transfer(id)) => self.offer_answered(id, &device, outcome),
             (Ask::Connect, Subject::Transfer(id)) => self.connect_answered(id, &device, outcome),
             (Ask::Sync(asked), _) => self.sync_answered(&device, &asked, outcome),
-            // A notice has arrived, or the other side cannot use it: both are the end of it.
-            (Ask::Notice(_), _) | (Ask::Offer | Ask::Connect, Subject::Sync(_) | Subject::Gone(_)) => {}
+            // A notice or an introduction has arrived, or the other side cannot use it: both are the end of it.
+            (Ask::Notice(_) | Ask::Introduce, _) | (Ask::Offer | Ask::Connect, _) => {}
         }
     }
 

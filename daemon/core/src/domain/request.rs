@@ -6,7 +6,8 @@ use crate::domain::outbox::Subject;
 use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
-use crate::ids::{BareJid, FullJid, OfferId, TransferId};
+use crate::hook::Hook;
+use crate::ids::{FullJid, OfferId, TransferId};
 use crate::limits::{FILES, MESSAGE, METADATA, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT};
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
@@ -46,6 +47,7 @@ impl Domain {
             Request::Done { id } => self.done(from, id),
             Request::Failed { id, reason } => self.failed(from, id, &within(&reason)),
             Request::Taken { id } => self.taken(from, id),
+            Request::Introduce(introduction) => self.introduced(from, introduction),
             Request::Sync(items) => self.sync_requested(from, items),
         }
     }
@@ -93,7 +95,7 @@ impl Domain {
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
         let id = self.new_transfer_id();
-        let content = Content { id: self.new_content(), paths: Vec::new(), name: None };
+        let content = Content { id: self.new_content(), paths: Vec::new(), name: None, open: false };
         self.persist(Persist::Counters(self.counters));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {
@@ -119,6 +121,7 @@ impl Domain {
             paused: Paused::default(),
             limits: Default::default(),
             priority: Default::default(),
+            hook_due: false,
             expires: offer.expires.map(Wall),
             created: self.now.wall,
             updated: self.now.wall,
@@ -128,20 +131,7 @@ impl Domain {
         self.add_transfer(transfer);
         self.watch_expiry(id);
         self.confirm_soon(from);
-        if self.accepts_by_rule(&from.bare, offer.size.max(u64::from(offer.metadata_size))) {
-            self.push(Effect::AutoAccept(id));
-        }
-    }
-
-    /// The standing rules of the configuration.
-    ///
-    /// `size` is that of the files, or of the metadata where that is more.
-    pub(super) fn accepts_by_rule(&self, contact: &BareJid, size: u64) -> bool {
-        let known = self.contacts.get(contact);
-        let groups = known.map(|c| c.groups.as_slice()).unwrap_or_default();
-        let named = |who: &String| who == contact.as_str() || groups.contains(who);
-        let allowed = known.is_some_and(|c| c.allowed) || self.settings.accept_from.iter().any(named);
-        allowed && size <= self.settings.accept_max_size
+        self.rule_on(id);
     }
 
     fn declined(&mut self, from: &FullJid, offer: OfferId, message: Option<String>) -> Answered {
@@ -201,6 +191,7 @@ impl Domain {
                 transfer.note(now, "done", Some(format!("{from} had received and verified it before")));
             }
             self.end_is_settled(id);
+            self.run_hook(id, Hook::Complete);
         } else if self.is_open(id) {
             let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
             self.live(id).done_bytes = size;

@@ -7,6 +7,7 @@ use crate::domain::view::bytes;
 use crate::effect::{Data, Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, FullJid, OfferId, TransferId};
+use crate::input::NewSend;
 use crate::limits::{DEVICES_PER_CONTACT, MESSAGE, NAME, RECIPIENTS};
 use crate::session::SessionCommand;
 use crate::signal::{Offer, Outcome, Request};
@@ -17,15 +18,8 @@ use crate::transfer::{Content, Facts, Outgoing, Paused, Side, Transfer};
 const COURTESY_DELAY: u64 = 10_000;
 
 impl Domain {
-    pub(super) fn send(
-        &mut self,
-        contacts: Vec<BareJid>,
-        paths: Vec<String>,
-        name: Option<String>,
-        provisional_name: String,
-        message: Option<String>,
-        expire_ms: Option<u64>,
-    ) -> Result<Reply, Fault> {
+    pub(super) fn send(&mut self, send: NewSend) -> Result<Reply, Fault> {
+        let NewSend { contacts, paths, name, provisional_name, message, expire_ms, open } = send;
         let mut recipients = Vec::new();
         for contact in contacts {
             self.may_send_to(&contact)?;
@@ -46,7 +40,10 @@ impl Domain {
         }
         too_long("name", name.as_deref().unwrap_or(&provisional_name), NAME)?;
         too_long("message", message.as_deref().unwrap_or_default(), MESSAGE)?;
-        let content = Content { id: self.new_content(), paths, name };
+        if open {
+            self.can_be_reached()?;
+        }
+        let content = Content { id: self.new_content(), paths, name, open };
         let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
         let ids = recipients
             .into_iter()
@@ -111,6 +108,7 @@ impl Domain {
             paused: Paused::default(),
             limits: Default::default(),
             priority: Default::default(),
+            hook_due: false,
             expires,
             created: self.now.wall,
             updated: self.now.wall,
@@ -259,17 +257,21 @@ impl Domain {
         }
         let now = self.now.wall;
         let Some(offer) = self.transfers.get(&id).and_then(|t| self.offer_of(t)) else { return };
+        let magnet = self.transfers.get(&id).and_then(|t| self.magnet(t));
         let Some(transfer) = self.change(id) else { return };
         if let Side::Out { courtesy, .. } = &mut transfer.side {
             *courtesy = true;
         }
         transfer.note(now, "courtesy-message", None);
-        let text = format!(
+        let mut text = format!(
             "I would like to send you \"{}\" ({}) with xbt, which hands files over from machine to machine. \
              If you run xbt on this account, it will offer it to you.",
             offer.name,
             bytes(offer.size)
         );
+        if let Some(magnet) = magnet {
+            text += &format!(" Or fetch it with any BitTorrent program: {magnet}");
+        }
         let to = transfer.contact.clone();
         self.push(Effect::Session(SessionCommand::Courtesy { to, text, offer }));
     }

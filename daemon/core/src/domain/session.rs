@@ -146,6 +146,7 @@ impl Domain {
             if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
                 self.live(id).backoff.reset();
                 self.seek_soon(id);
+                self.introduce(id);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::effect::{Effect, Event, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{ContentId, TransferId};
 use crate::input::TorrentEvent;
-use crate::transfer::{Direction, End, Facts, Incoming, Outgoing, Side, Transfer};
+use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
 /// Faults of the engine that the person can mend, so that `resume` goes on.
 const MENDABLE: [&str; 2] = ["disk-full", "destination-unwritable"];
@@ -29,7 +29,9 @@ impl Domain {
                 }
             }
             TorrentEvent::PeerProgress { link, has, uploaded, downloaded } => {
-                let Some(id) = self.links.get(&link).copied() else { return };
+                let Some(id) = self.links.get(&link).copied() else {
+                    return self.introduced_moved(link, uploaded, downloaded);
+                };
                 self.live(id).moved(uploaded, downloaded);
                 if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::Out) {
                     self.progress(id, has);
@@ -77,6 +79,8 @@ impl Domain {
     /// The rows are back: what was unfinished is taken up again.
     pub(super) fn started(&mut self) {
         self.limit_contacts_at_start();
+        self.open_at_start();
+        self.hooks_at_start();
         let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
         let open: Vec<TransferId> = ours.map(|t| t.id).collect();
         let mut preparing: Vec<ContentId> = Vec::new();
@@ -88,12 +92,7 @@ impl Domain {
                 Side::Out { state: Outgoing::Preparing, .. } if !preparing.contains(&transfer.content) => {
                     preparing.push(transfer.content);
                 }
-                Side::In { state: Incoming::Offered, .. } => {
-                    let size = transfer.facts.as_ref().map_or(u64::MAX, Facts::cost);
-                    if self.accepts_by_rule(&transfer.contact, size) {
-                        self.push(Effect::AutoAccept(id));
-                    }
-                }
+                Side::In { state: Incoming::Offered, .. } => self.rule_on_again(id),
                 Side::In { state: Incoming::Connecting, .. } => {
                     let (held, content) = (transfer.paused.by_us, transfer.content);
                     self.fetch(id);

@@ -33,9 +33,12 @@ impl Domain {
             return verdict(trust);
         }
         let blocked = self.contacts.get(&device.bare).is_some_and(|c| c.verified);
-        if self.devices_of(&device.bare).count() >= DEVICES_PER_CONTACT {
+        let known = self.devices_of(&device.bare).count();
+        if known >= DEVICES_PER_CONTACT {
             return Verdict::Blocked;
         }
+        // The first key of a contact is nothing to be alarmed at: there was nothing to compare it with.
+        let another = known > 0 || blocked;
         let row = Device {
             account: self.settings.account.clone(),
             contact: device.bare.clone(),
@@ -43,12 +46,13 @@ impl Domain {
             resource: device.resource.clone(),
             first_seen: self.now.wall,
             trust: if blocked { Trust::Blocked } else { Trust::Blind },
+            unseen: another,
         };
         let trust = row.trust;
         self.persist(Persist::Device(row.clone()));
         self.devices.insert(key, row);
         self.speaks_from(device, fingerprint, trust);
-        self.push(Effect::Emit(Event::NewDevice { contact: device.bare.clone(), fingerprint, blocked }));
+        self.push(Effect::Emit(Event::NewDevice { contact: device.bare.clone(), fingerprint, another, blocked }));
         verdict(trust)
     }
 
@@ -105,12 +109,34 @@ impl Domain {
         self.seized.remove(device);
     }
 
+    /// The person has looked at the contact's keys; compared or not, they are no news any more.
+    pub(super) fn devices_seen(&mut self, contact: &BareJid) -> Reply {
+        let unseen: Vec<Device> = self.devices_of(contact).filter(|d| d.unseen).cloned().collect();
+        if !unseen.is_empty() {
+            self.push(Effect::Emit(Event::Contact(contact.clone())));
+        }
+        for device in unseen {
+            let row = Device { unseen: false, ..device };
+            self.devices.insert((contact.clone(), row.fingerprint), row.clone());
+            self.persist(Persist::Device(row));
+        }
+        Reply::Done
+    }
+
+    /// Contacts with keys that the person has not looked at, and that came after others were known.
+    pub fn unseen_keys(&self) -> Vec<BareJid> {
+        let mut contacts: Vec<_> = self.devices.values().filter(|d| d.unseen).map(|d| d.contact.clone()).collect();
+        contacts.dedup();
+        contacts
+    }
+
     pub(super) fn device_verified(&mut self, contact: BareJid, fingerprint: Fingerprint) -> Result<Reply, Fault> {
         let Some(device) = self.devices.get_mut(&(contact.clone(), fingerprint)) else {
             let hint = "a device is known once it has offered or taken something";
             return Err(Fault::new("no-device", format!("{contact} has no device with this key"), hint));
         };
         device.trust = Trust::Verified;
+        device.unseen = false;
         let row = device.clone();
         let place = FullJid::new(contact.clone(), row.resource.clone());
         self.seized.remove(&place);

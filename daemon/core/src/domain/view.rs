@@ -40,6 +40,11 @@ impl Domain {
         self.transfers.values()
     }
 
+    /// Those that have ended, as [`Self::transfers`].
+    pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
+        self.index.over.iter().filter_map(|id| self.transfers.get(id))
+    }
+
     /// Those with higher numbers than this one; the first number is 1.
     pub fn transfers_after(&self, id: TransferId) -> impl Iterator<Item = &Transfer> {
         self.transfers.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, transfer)| transfer)
@@ -62,9 +67,10 @@ impl Domain {
         view
     }
 
-    /// The transfer that a link is for, as long as that link is its present one.
+    /// The transfer that a link is for, as long as that link is its present one, or one with an introduced device.
     pub fn transfer_of_link(&self, link: LinkTag) -> Option<&Transfer> {
-        self.links.get(&link).and_then(|id| self.transfers.get(id))
+        let introduced = || self.introduced_links.get(&link).map(|(id, _)| id);
+        self.links.get(&link).or_else(introduced).and_then(|id| self.transfers.get(id))
     }
 
     /// Whether anything has a link now.
@@ -160,6 +166,11 @@ impl Domain {
             }
         }
         let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
+        let devices = self.xbt_devices(jid);
+        if !devices.is_empty() && devices.iter().all(|device| self.is_blocked(device)) {
+            let text = format!("the key of {jid} is new and blocked; compare it: 'xbtctl contacts verify {jid}'");
+            return Why::new("key-blocked", text);
+        }
         if online.contains(&true) {
             let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.as_deref());
             let refusal = refusal.filter(|text| !text.is_empty()).or_else(|| self.outbox.refusal(jid));

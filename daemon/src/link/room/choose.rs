@@ -1,7 +1,7 @@
 //! What time brings: choosing a link, dialling again, giving up.
 
 use tokio::time::Instant;
-use xbt_core::ids::TransferId;
+use xbt_core::effect::LinkFor;
 
 use super::super::event::reason;
 use super::super::handshake::Handshake;
@@ -23,24 +23,24 @@ impl Room {
         }
         let wants = &self.wants;
         self.known.retain(|peer, last| wants.any(*peer) || *last + REMEMBERED > now);
-        let transfers: Vec<TransferId> = self.wants.0.keys().copied().collect();
-        for transfer in transfers {
-            if let Some((link, at)) = self.choice(transfer)
+        let purposes: Vec<LinkFor> = self.wants.0.keys().copied().collect();
+        for purpose in purposes {
+            if let Some((link, at)) = self.choice(purpose)
                 && at <= now
             {
-                self.speak(transfer, link);
+                self.speak(purpose, link);
             }
-            if self.redial_at(transfer).is_some_and(|at| at <= now) {
-                self.dial(transfer);
+            if self.redial_at(purpose).is_some_and(|at| at <= now) {
+                self.dial(purpose);
             }
         }
     }
 
     /// When [`Self::settle`] has something to do if nothing happens before.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        let wants = self.wants.0.iter().flat_map(|(transfer, wanted)| {
-            let choice = self.choice(*transfer).map(|(_, at)| at);
-            [Some(wanted.deadline), choice, self.redial_at(*transfer)]
+        let wants = self.wants.0.iter().flat_map(|(purpose, wanted)| {
+            let choice = self.choice(*purpose).map(|(_, at)| at);
+            [Some(wanted.deadline), choice, self.redial_at(*purpose)]
         });
         let parked = self.parking.iter().map(|parked| parked.until);
         wants.flatten().chain(parked).min()
@@ -48,8 +48,8 @@ impl Room {
 
     /// The link that we would take for a want, and when: at once if no better way can be hoped for, else after a
     /// short wait for one. None if it is not ours to choose, or there is nothing to choose from.
-    fn choice(&self, transfer: TransferId) -> Option<(u64, Instant)> {
-        let wanted = self.wants.0.get(&transfer)?;
+    fn choice(&self, purpose: LinkFor) -> Option<(u64, Instant)> {
+        let wanted = self.wants.0.get(&purpose)?;
         let peer = wanted.want.peer;
         if wanted.talk.is_some() || !self.speaks_to(peer) {
             return None;
@@ -71,17 +71,17 @@ impl Room {
         self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).filter(|way| wanted.takes(*way)).min()
     }
 
-    fn speak(&mut self, transfer: TransferId, link: u64) {
-        let Some(info_hash) = self.wants.0.get(&transfer).map(|wanted| wanted.want.info_hash) else { return };
+    fn speak(&mut self, purpose: LinkFor, link: u64) {
+        let Some(info_hash) = self.wants.0.get(&purpose).map(|wanted| wanted.want.info_hash) else { return };
         if let Some(Parked { info, state: State::Waiting(stream), .. }) = self.parking.take(link) {
             let ours = Handshake::ours(info_hash, self.setup.peer_id);
-            self.talk(transfer, info, talk::speak(stream, ours, self.setup.times.answer));
+            self.talk(purpose, info, talk::speak(stream, ours, self.setup.times.answer));
         }
     }
 
     /// When a want dials again: not while a round or a talk is under way, nor while its peer has a link for each want.
-    fn redial_at(&self, transfer: TransferId) -> Option<Instant> {
-        let wanted = self.wants.0.get(&transfer).filter(|wanted| wanted.round.is_none() && wanted.talk.is_none())?;
+    fn redial_at(&self, purpose: LinkFor) -> Option<Instant> {
+        let wanted = self.wants.0.get(&purpose).filter(|wanted| wanted.round.is_none() && wanted.talk.is_none())?;
         let at = wanted.redial_at?;
         let peer = wanted.want.peer;
         let open = self.wants.of_peer(peer).filter(|wanted| wanted.talk.is_none()).count();
@@ -89,10 +89,15 @@ impl Room {
     }
 
     fn give_up(&mut self, wanted: Wanted) {
-        let (transfer, peer) = (wanted.want.transfer, wanted.want.peer);
+        let (purpose, peer) = (wanted.want.purpose(), wanted.want.peer);
+        let LinkFor { transfer, introduced } = purpose;
         let attempts = self.attempts(&wanted, wanted.want.better_than);
-        tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
-        self.outbox.outcome(transfer, LinkEvent::Failed { transfer, attempts });
+        if introduced.is_some() {
+            tracing::debug!(%purpose, tried = attempts.len(), "no link with an introduced device in time");
+        } else {
+            tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
+        }
+        self.outbox.outcome(purpose, LinkEvent::Failed { transfer, introduced, attempts });
         self.close_unless_wanted(peer);
     }
 

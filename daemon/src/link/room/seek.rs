@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::ids::TransferId;
+use xbt_core::effect::LinkFor;
 
 use super::super::address::{Ourselves, candidates};
 use super::super::dial::Round;
@@ -15,8 +15,8 @@ use super::{Room, Setup};
 
 impl Room {
     /// Begins a round of dials.
-    pub(super) fn dial(&mut self, transfer: TransferId) {
-        let Some(wanted) = self.wants.0.get_mut(&transfer) else { return };
+    pub(super) fn dial(&mut self, purpose: LinkFor) {
+        let Some(wanted) = self.wants.0.get_mut(&purpose) else { return };
         wanted.redial_at = None;
         let peer = wanted.want.peer;
         let mut targets = Vec::new();

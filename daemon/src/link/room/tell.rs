@@ -19,9 +19,9 @@ impl Room {
     /// A link ended before it was taken: kept with the target if we dialled, told if what came was no BitTorrent.
     pub(super) fn lost(&mut self, info: &LinkInfo, error: &TalkError) {
         tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link came to nothing");
-        if let Some((transfer, target)) = &info.dialled {
+        if let Some((purpose, target)) = &info.dialled {
             let (now, redial) = (Instant::now(), self.setup.times.redial);
-            if let Some(wanted) = self.wants.0.get_mut(transfer)
+            if let Some(wanted) = self.wants.0.get_mut(purpose)
                 && wanted.targets.contains(target)
             {
                 let (target, reason) = (Some(Target::clone(target)), format!("{target} {error}"));

@@ -4,9 +4,11 @@
 
 mod address;
 mod identity;
+mod introduced;
 mod listening;
 mod order;
 mod parking;
+mod plain;
 mod refusing;
 mod relay;
 mod strangers;
@@ -76,6 +78,7 @@ fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candida
     Want {
         transfer,
         peer,
+        introduced: false,
         info_hash,
         own: FullJid::new(BareJid::from_normalised("alice@example.org"), "xbt"),
         device: FullJid::new(BareJid::from_normalised("bob@example.org"), "xbt"),
@@ -150,6 +153,7 @@ impl Device {
                 }
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Failed { attempts, .. } => panic!("no link: {attempts:?}"),
+                LinkEvent::Plain { .. } => panic!("nothing is open"),
             }
         }
     }
@@ -157,9 +161,9 @@ impl Device {
     async fn failed(&mut self) -> (TransferId, Vec<Attempt>) {
         loop {
             match self.event().await {
-                LinkEvent::Failed { transfer, attempts } => return (transfer, attempts),
+                LinkEvent::Failed { transfer, attempts, .. } => return (transfer, attempts),
                 LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
-                LinkEvent::Ready { .. } => panic!("a link where none may be"),
+                LinkEvent::Ready { .. } | LinkEvent::Plain { .. } => panic!("a link where none may be"),
             }
         }
     }
@@ -169,7 +173,9 @@ impl Device {
             match self.event().await {
                 LinkEvent::Refused { reason, peer, .. } => return (reason, peer),
                 LinkEvent::CandidatesChanged(_) => {}
-                other @ (LinkEvent::Ready { .. } | LinkEvent::Failed { .. }) => panic!("not refused: {other:?}"),
+                other @ (LinkEvent::Ready { .. } | LinkEvent::Failed { .. } | LinkEvent::Plain { .. }) => {
+                    panic!("not refused: {other:?}")
+                }
             }
         }
     }

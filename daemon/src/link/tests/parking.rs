@@ -56,15 +56,18 @@ fn an_order_replaces_the_one_before_it_and_none_is_lost() {
     let mailbox = Arc::new(Mailbox::default());
     let want = |transfer| want_of(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
     for transfer in 0..1000 {
-        mailbox.post(TransferId(transfer), Order::Want(Box::new(want(transfer))));
-        mailbox.post(TransferId(transfer), Order::Unwant);
+        mailbox.post(TransferId(transfer).into(), Order::Want(Box::new(want(transfer))));
+        mailbox.post(TransferId(transfer).into(), Order::Unwant);
     }
-    mailbox.post(TransferId(7), Order::Want(Box::new(want(7))));
+    mailbox.post(TransferId(7).into(), Order::Want(Box::new(want(7))));
     let orders = mailbox.take();
     assert_eq!(orders.len(), 1000);
-    assert!(matches!(orders[&TransferId(7)], Order::Want(_)) && matches!(orders[&TransferId(8)], Order::Unwant));
+    assert!(
+        matches!(orders[&TransferId(7).into()], Order::Want(_))
+            && matches!(orders[&TransferId(8).into()], Order::Unwant)
+    );
     mailbox.close();
-    mailbox.post(TransferId(7), Order::Unwant);
+    mailbox.post(TransferId(7).into(), Order::Unwant);
     assert!(mailbox.take().is_empty());
 }
 
@@ -76,8 +79,8 @@ fn refusals_that_nobody_takes_are_told_once_each_and_64_in_all() {
         outbox.refusal(refusal(format!("10.0.{}.{}:{}", n / 200, n % 200, n + 1)));
         outbox.refusal(refusal("192.0.2.1:1".to_owned()));
     }
-    let failed = LinkEvent::Failed { transfer: TransferId(1), attempts: Vec::new() };
-    outbox.outcome(TransferId(1), failed);
+    let failed = LinkEvent::Failed { transfer: TransferId(1), introduced: None, attempts: Vec::new() };
+    outbox.outcome(TransferId(1).into(), failed);
     assert!(matches!(outbox.next(), Some(LinkEvent::Failed { .. })));
     assert_eq!(std::iter::from_fn(|| outbox.next()).count(), 64);
     assert!(outbox.is_empty());

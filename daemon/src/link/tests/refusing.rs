@@ -78,7 +78,7 @@ async fn nothing_is_dialled_or_granted_any_more_after_unwant() {
     let dead = tokio::net::TcpListener::bind(V4).await.unwrap();
     large.want(1, &small, HOLIDAY, vec![host(dead.local_addr().unwrap())]);
     let (mut dialled, _) = timeout(PATIENCE, dead.accept()).await.unwrap().unwrap();
-    large.handle.unwant(TransferId(1));
+    large.handle.unwant(TransferId(1).into());
     // The dial in progress ends: what comes after its greeting is the end of the stream.
     let mut greeting = Vec::new();
     timeout(PATIENCE, dialled.read_to_end(&mut greeting)).await.unwrap().unwrap();

@@ -187,7 +187,7 @@ async fn who_speaks_no_tls_13_or_no_xbt_or_shows_no_key_is_refused() {
 async fn what_is_not_tls_is_refused_and_what_is_silent_is_not_waited_for() {
     let mut device = Device::start(new_identity(), config(&[V6]));
     let mut garbage = TcpStream::connect(device.address()).await.unwrap();
-    garbage.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(device.refused().await, ("bad-tls", None));
     let mut silent = TcpStream::connect(device.address()).await.unwrap();
     assert_eq!(device.refused().await, ("too-slow", None));
@@ -267,7 +267,7 @@ async fn unwant_closes_the_links_that_waited() {
     // Half a handshake, so that it is certainly being listened to.
     stream.write_all(&[0x13; 30]).await.unwrap();
     assert!(timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err());
-    large.handle.unwant(transfer);
+    large.handle.unwant(transfer.into());
     is_closed_without_a_byte(&mut stream).await;
 }
 

@@ -102,6 +102,7 @@ fn contact(jid: &str) -> Contact {
         devices: vec![],
         trust: Trust::Blind,
         allowed: false,
+        ruling: None,
         limits: Default::default(),
     }
 }
@@ -151,7 +152,10 @@ impl Backend for Fake {
             upload_rate: 0,
             download_rate: 0,
             limits: Default::default(),
+            pace: Some(xbt_api::Pace { by: xbt_api::LimitsBy::Configuration, schedule: None, until: None }),
+            new_keys: Vec::new(),
             links: 0,
+            open: xbt_api::Open::default(),
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
@@ -179,7 +183,8 @@ impl Backend for Fake {
         let transfers = self.transfers.lock().unwrap();
         let after = query.after_id.unwrap_or(0);
         let matching: Vec<_> = transfers.iter().filter(|transfer| transfer.id > after).cloned().collect();
-        Ok(ListPage { more: matching.len() > limit, transfers: matching.into_iter().take(limit).collect() })
+        let more = matching.len() > limit;
+        Ok(ListPage { more, transfers: matching.into_iter().take(limit).collect(), new_keys: Vec::new() })
     }
 
     async fn show(&self, id: u64) -> Result<TransferDetails, ApiError> {
@@ -197,8 +202,10 @@ impl Backend for Fake {
             expires: None,
             uploaded: 0,
             downloaded: 0,
+            introduced: 0,
             limits: Default::default(),
             priority: Default::default(),
+            magnet: None,
         })
     }
 
@@ -274,6 +281,8 @@ impl Backend for Fake {
                 fingerprint: "cd".repeat(32),
                 safety_number: "12345 67890".into(),
                 verified: false,
+                blocked: false,
+                unseen: false,
             }],
             trust: Trust::Blind,
         })

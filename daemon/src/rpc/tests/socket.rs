@@ -1,13 +1,14 @@
 //! The socket file.
 
 use std::fs::{self, Permissions};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
 use xbt_api::{Client, ClientError, Unreachable};
 
 use super::fake::Server;
-use crate::rpc::{Limits, RpcError, bind};
+use crate::rpc::{Limits, RpcError, adopt, bind};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -126,4 +127,42 @@ except (BrokenPipeError, ConnectionResetError):
     };
     assert_eq!(run(65_534).await.unwrap().stdout, b"0\n");
     assert_eq!(run(0).await.unwrap().stdout, b"4\n");
+}
+
+#[test]
+fn a_socket_of_systemd_is_taken_as_it_is_and_its_file_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xbtd.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let listener = adopt(socket).unwrap();
+    assert_eq!(listener.path(), path);
+    // Nobody binds a second one beside it.
+    assert!(matches!(bind(&path), Err(RpcError::InUse(_))));
+    drop(listener);
+    assert!(path.exists());
+}
+
+#[test]
+fn a_socket_of_systemd_that_others_could_use_or_replace_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xbtd.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    for (file, folder) in [(0o660, 0o700), (0o666, 0o700), (0o600, 0o770), (0o600, 0o777)] {
+        fs::set_permissions(&path, Permissions::from_mode(file)).unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(folder)).unwrap();
+        let error = adopt(socket.try_clone().unwrap()).unwrap_err();
+        assert!(matches!(error, RpcError::Handed { .. } | RpcError::UnsafeDirectory { .. }), "{error}");
+        assert!(!error.hint().is_empty());
+    }
+}
+
+#[test]
+fn what_systemd_hands_over_has_to_listen_at_a_path() {
+    let (connected, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    let not_listening = UnixListener::from(std::os::fd::OwnedFd::from(connected));
+    assert!(matches!(adopt(not_listening), Err(RpcError::Handed { .. })));
+    let name = SocketAddr::from_abstract_name(format!("xbt-{}", std::process::id())).unwrap();
+    let without_path = UnixListener::bind_addr(&name).unwrap();
+    assert!(matches!(adopt(without_path), Err(RpcError::Handed { .. })));
 }

@@ -57,6 +57,7 @@ fn transfer(id: u64) -> Transfer {
         // Those of rows from before there were limits.
         limits: RateLimits::default(),
         priority: Priority::Normal,
+        hook_due: false,
         expires: Some(Wall(i64::MAX)),
         created: Wall(1_790_000_000_000),
         updated: Wall(-1),
@@ -76,7 +77,12 @@ fn tombstone(n: u64) -> Tombstone {
 }
 
 fn content(id: u64) -> Content {
-    Content { id: ContentId(id), paths: vec!["/home/a/holiday".to_owned()], name: Some("holiday".to_owned()) }
+    Content {
+        id: ContentId(id),
+        paths: vec!["/home/a/holiday".to_owned()],
+        name: Some("holiday".to_owned()),
+        open: false,
+    }
 }
 
 fn contact(name: &str) -> Contact {
@@ -98,6 +104,7 @@ fn device(n: u8) -> Device {
         resource,
         first_seen: Wall(9),
         trust: Trust::Blind,
+        unseen: false,
     }
 }
 

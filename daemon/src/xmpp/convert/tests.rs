@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use tokio_xmpp::parsers::iq::Iq;
 use xbt_core::ids::{Fingerprint, InfoHash, OfferId};
+use xbt_core::signal::{Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, Proxy, Reach};
+use xbt_core::way::Way;
 
 use super::*;
 
@@ -42,7 +44,13 @@ pub(in crate::xmpp) fn connect() -> Connect {
         },
         delay: 40,
         better_than: Some(Way::Proxy65),
+        introduce: true,
     }
+}
+
+fn introduction() -> Introduction {
+    let Connect { id, info_hash, fingerprint, reach, .. } = connect();
+    Introduction { id, info_hash, fingerprint, candidates: reach.candidates }
 }
 
 pub(in crate::xmpp) fn requests() -> Vec<Request> {
@@ -52,13 +60,21 @@ pub(in crate::xmpp) fn requests() -> Vec<Request> {
         Request::Offer(offer()),
         Request::Offer(Offer { expires: None, message: None, ..offer() }),
         Request::Connect(connect()),
-        Request::Connect(Connect { reach: Reach::default(), delay: 0, better_than: None, ..connect() }),
+        Request::Connect(Connect {
+            reach: Reach::default(),
+            delay: 0,
+            better_than: None,
+            introduce: false,
+            ..connect()
+        }),
         Request::Decline { id, message: Some("no, thanks".into()) },
         Request::Decline { id, message: None },
         Request::Cancel { id },
         Request::Done { id },
         Request::Failed { id, reason: "disk full".into() },
         Request::Taken { id },
+        Request::Introduce(introduction()),
+        Request::Introduce(Introduction { candidates: Vec::new(), ..introduction() }),
         Request::Sync(vec![item(Role::Sender, SyncState::Open), item(Role::Receiver, SyncState::Unknown)]),
         Request::Sync(vec![]),
     ]
@@ -110,6 +126,35 @@ fn an_offer_looks_as_the_specification_says() {
     );
     let same: Element = expected.parse().unwrap();
     assert_eq!(xml.parse::<Element>().unwrap(), same);
+}
+
+#[test]
+fn only_a_plain_yes_lets_others_know_where_somebody_is() {
+    for (said, expected) in
+        [("introduce='true'", true), ("introduce='1'", true), ("introduce='yes'", false), ("", false)]
+    {
+        let xml = format!("<connect id='{ID}' info-hash='{HASH}' {said}><fingerprint>{KEY}</fingerprint></connect>");
+        let Ok(Request::Connect(connect)) = parsed(&xml) else { panic!("{said}") };
+        assert_eq!(connect.introduce, expected, "{said}");
+    }
+}
+
+#[test]
+fn an_introduction_is_bounded_and_what_is_unknown_in_it_is_left_out() {
+    let candidate = |kind: &str, port: u16| format!("<candidate kind='{kind}' ip='192.0.2.1' port='{port}'/>");
+    let many: String = (1..=40).map(|port| candidate("host", port)).collect();
+    let odd = candidate("carrier-pigeon", 1) + &candidate("host", 0);
+    let xml = |id: &str, inside: &str| {
+        format!(
+            "<introduce id='{id}' info-hash='{HASH}' more='x'><fingerprint>{KEY}</fingerprint>{inside}<x/></introduce>"
+        )
+    };
+    let Ok(Request::Introduce(introduction)) = parsed(&xml(ID, &(odd + &many))) else { panic!("it is good") };
+    assert_eq!(introduction.candidates.len(), MAX_CANDIDATES);
+    assert!(introduction.candidates.iter().all(|c| c.address.port() != 0));
+    assert!(matches!(parsed(&xml("1", "")), Err(Invalid::Malformed(_))));
+    let no_key = format!("<introduce id='{ID}' info-hash='{HASH}'/>");
+    assert!(matches!(parsed(&no_key), Err(Invalid::Malformed(_))));
 }
 
 #[test]

@@ -56,6 +56,6 @@ fn every_example_is_understood_and_every_request_has_one() {
     }
     requests.sort();
     requests.dedup();
-    assert_eq!(requests, ["cancel", "connect", "decline", "done", "failed", "offer", "sync", "taken"]);
-    assert_eq!(results, 3);
+    assert_eq!(requests, ["cancel", "connect", "decline", "done", "failed", "introduce", "offer", "sync", "taken"]);
+    assert_eq!(results, 4);
 }

@@ -16,7 +16,7 @@ use crate::limits::LinkLimits;
 use crate::metainfo::Metainfo;
 use crate::piece::PieceBuf;
 use crate::store::Store;
-use crate::{ContentKey, LinkTag};
+use crate::{ContentKey, Group, LinkTag};
 
 /// Any byte stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -32,6 +32,7 @@ pub(crate) struct View {
 /// A stream waiting to become a link.
 pub(crate) struct Attach {
     pub(crate) tag: LinkTag,
+    pub(crate) group: Option<Group>,
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) reserved: [u8; 8],
     pub(crate) cancel: CancellationToken,

@@ -161,4 +161,24 @@ mod tests {
         }
         assert_eq!(piece_length(100 << 40).unwrap_err().code, codes::TOO_LARGE);
     }
+    #[test]
+    fn hashing_tells_how_far_it_is_and_ends_in_the_middle_when_it_is_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let size = 8u64 << 30; // a hole: nothing of it is on the disk
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        let sources = Sources { paths: vec![path], ..Sources::default() };
+        let (stop, done, total) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        let result = std::thread::scope(|scope| {
+            let preparing = scope.spawn(|| prepare(&sources, &stop, &done, &total));
+            while done.load(Ordering::Relaxed) == 0 && !preparing.is_finished() {
+                std::thread::yield_now();
+            }
+            stop.store(true, Ordering::Relaxed);
+            preparing.join().unwrap()
+        });
+        assert_eq!(result.unwrap_err().code, codes::CANCELLED);
+        let (done, total) = (done.into_inner(), total.into_inner());
+        assert!(0 < done && done < total && total == size, "{done} of {total}");
+    }
 }

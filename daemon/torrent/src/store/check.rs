@@ -91,3 +91,34 @@ pub(crate) fn verify(meta: &Metainfo, store: &Store, claimed: &[u32], stop: &Ato
     debug_assert!(checked.is_ok());
     have.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use std::sync::Condvar;
+    use std::time::Duration;
+
+    #[test]
+    fn all_cores_work_at_once_and_everything_is_done_once() {
+        let cores = std::thread::available_parallelism().unwrap().get().min(MAX_THREADS);
+        let (there, all) = (Mutex::new(0), Condvar::new());
+        let done = Mutex::new(Vec::new());
+        on_all_cores(cores * 3, &AtomicBool::new(false), |number, _| {
+            done.lock().unwrap().push(number);
+            if number < cores {
+                *there.lock().unwrap() += 1;
+                all.notify_all();
+                let (_here, late) = all
+                    .wait_timeout_while(there.lock().unwrap(), Duration::from_secs(30), |there| *there < cores)
+                    .unwrap();
+                assert!(!late.timed_out(), "a core has nothing to do");
+            }
+            Ok(())
+        })
+        .unwrap();
+        let mut done = done.into_inner().unwrap();
+        done.sort_unstable();
+        assert!(done.into_iter().eq(0..cores * 3));
+    }
+}

@@ -7,13 +7,13 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Handles, read_slots};
@@ -78,9 +78,10 @@ impl PartialFiles {
 
     /// Writes one piece's bytes, one write per file they lie in.
     pub(crate) fn write(&self, offset: u64, mut bytes: &[u8]) -> Result<(), EngineError> {
+        let mut folders = LastFolder::default();
         for segment in self.meta.segments(offset, bytes.len()) {
             let (head, rest) = bytes.split_at(segment.len);
-            let file = self.file(segment.file).map_err(|error| self.error(error))?;
+            let file = self.file(segment.file, &mut folders).map_err(|error| self.error(error))?;
             file.write_all_at(head, segment.offset).map_err(|error| self.error(error))?;
             bytes = rest;
         }
@@ -88,7 +89,7 @@ impl PartialFiles {
     }
 
     pub(super) fn read(&self, index: usize, offset: u64, slots: &mut [&mut [u8]]) -> Result<(), EngineError> {
-        let file = self.file(index).map_err(|error| self.error(error))?;
+        let file = self.file(index, &mut LastFolder::default()).map_err(|error| self.error(error))?;
         read_slots(&file, offset, slots).map_err(|error| self.error(error))?;
         if let Some(stamp) = self.finished.get().and_then(|stamps| stamps.get(index)) {
             let now = file.metadata().map_err(|error| self.error(error))?;
@@ -102,17 +103,28 @@ impl PartialFiles {
     /// Whether a file is there with its full size, without making it.
     pub(crate) fn is_there(&self, index: usize) -> bool {
         let Some(span) = self.meta.files.get(index) else { return false };
-        let folder = match &self.root {
-            Root::File(file) => return file.metadata().is_ok_and(|now| now.size() == span.len),
-            Root::Folder(folder) => folder,
-        };
-        let Ok((folder, name)) = descend(folder, &span.path, false) else { return false };
-        let stat = rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
-        let there = stat.is_ok_and(|stat| stat.st_size as u64 == span.len);
+        let stamp = self.stamp(index, &mut LastFolder::default());
+        let there = stamp.is_ok_and(|stamp| stamp.size == span.len);
         if there {
             self.saw(index);
         }
         there
+    }
+
+    /// The file as it is now, reached by its path, without making it.
+    fn stamp<'a>(&'a self, index: usize, folders: &mut LastFolder<'a>) -> Result<Stamp, Errno> {
+        let span = self.meta.files.get(index).ok_or(Errno::NOENT)?;
+        let stat = match &self.root {
+            Root::File(file) => rustix::fs::fstat(file)?,
+            Root::Folder(root) => {
+                let (folder, name) = folders.of(root, &span.path, false)?;
+                rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?
+            }
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Stamp::of_stat(&stat)),
+            _ => Err(Errno::NOENT),
+        }
     }
 
     fn saw(&self, index: usize) {
@@ -133,18 +145,21 @@ impl PartialFiles {
 
     /// Makes every file that holds no byte, checks that all are distinct, and puts everything on the disk.
     pub(crate) fn finish(&self) -> Result<(), EngineError> {
-        let mut seen = HashSet::new();
+        let (mut seen, mut folders) = (HashSet::new(), LastFolder::default());
         let mut stamps = Vec::with_capacity(self.meta.files.len());
         for (index, span) in self.meta.files.iter().enumerate() {
             // Only what holds no byte may be made here: anything else would be made of zeros.
-            if span.len > 0 && !self.is_there(index) {
+            if span.len == 0 {
+                self.file(index, &mut folders).map_err(|error| self.error(error))?;
+            }
+            let stamp = self.stamp(index, &mut folders).map_err(|error| self.error(error.into()))?;
+            if stamp.size != span.len {
                 return Err(self.tampered());
             }
-            let file = self.file(index).map_err(|error| self.error(error))?;
             if self.meta.files.len() < SYNC_ALL_FROM {
+                let file = self.file(index, &mut folders).map_err(|error| self.error(error))?;
                 file.sync_all().map_err(|error| self.error(error))?;
             }
-            let stamp = Stamp::of(&file.metadata().map_err(|error| self.error(error))?);
             // Two names for one file: a file system that ignores case. One has overwritten the other.
             if !seen.insert(stamp.ino) {
                 return Err(EngineError::new(
@@ -167,10 +182,10 @@ impl PartialFiles {
         Ok(())
     }
 
-    fn file(&self, index: usize) -> io::Result<Arc<File>> {
-        let folder = match &self.root {
+    fn file<'a>(&'a self, index: usize, folders: &mut LastFolder<'a>) -> io::Result<Arc<File>> {
+        let root = match &self.root {
             Root::File(file) => return Ok(file.clone()),
-            Root::Folder(folder) => folder,
+            Root::Folder(root) => root,
         };
         if let Some(file) = self.handles.get(index) {
             return Ok(file);
@@ -179,12 +194,12 @@ impl PartialFiles {
         // Once complete nothing is ever made again either: what the person deleted stays deleted.
         let finished = self.finished.get().is_some();
         let make = !finished && !self.seen.get(index).is_some_and(|seen| seen.load(Ordering::Relaxed));
-        let (folder, name) = descend(folder, &span.path, make)?;
+        let (folder, name) = folders.of(root, &span.path, make)?;
         let file = if make {
-            Arc::new(open_file(&folder, Path::new(name), &self.meta, index)?.0)
+            Arc::new(open_file(folder, Path::new(name), &self.meta, index)?.0)
         } else {
             let access = if finished { OFlags::RDONLY } else { OFlags::RDWR };
-            Arc::new(File::from(rustix::fs::openat(&folder, name, access | FILE, Mode::empty())?))
+            Arc::new(File::from(rustix::fs::openat(folder, name, access | FILE, Mode::empty())?))
         };
         self.saw(index);
         self.handles.put(index, file.clone());
@@ -216,29 +231,47 @@ impl PartialFiles {
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// The open folder that holds the last component of `path`, and that component.
-fn descend<'a>(root: &OwnedFd, path: &'a str, make: bool) -> Result<(OwnedFd, &'a str), Errno> {
-    let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
-    let mut folder = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
-    for component in folders.into_iter().flat_map(|folders| folders.split('/')) {
-        if make {
-            match rustix::fs::mkdirat(&folder, component, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        folder = rustix::fs::openat(&folder, component, FOLDER, Mode::empty())?;
+/// The folder that was reached last: neighbours mostly share it. Kept for one piece of work only, so that what happens to
+/// the folder meanwhile shows in the next.
+#[derive(Default)]
+struct LastFolder<'a>(Option<(&'a str, OwnedFd)>);
+
+impl<'a> LastFolder<'a> {
+    /// The open folder that holds the last component of `path`, and that component.
+    fn of<'p: 'a>(&mut self, root: &'p OwnedFd, path: &'p str, make: bool) -> Result<(BorrowedFd<'_>, &'p str), Errno> {
+        let Some((folders, name)) = path.rsplit_once('/') else { return Ok((root.as_fd(), path)) };
+        let fd = match self.0.take() {
+            Some((known, fd)) if known == folders => fd,
+            Some(_) | None => descend(root, folders, make)?,
+        };
+        let (_, fd) = self.0.insert((folders, fd));
+        Ok((OwnedFd::as_fd(fd), name))
     }
-    Ok((folder, name))
+}
+
+/// Opens a folder below the root, component by component.
+fn descend(root: &OwnedFd, folders: &str, make: bool) -> Result<OwnedFd, Errno> {
+    let mut open: Option<OwnedFd> = None;
+    for component in folders.split('/') {
+        let inside = open.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        let folder = match rustix::fs::openat(inside, component, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) if make => {
+                match rustix::fs::mkdirat(inside, component, Mode::from_raw_mode(0o777)) {
+                    // Another job may have been faster.
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error),
+                }
+                rustix::fs::openat(inside, component, FOLDER, Mode::empty())
+            }
+            opened => opened,
+        };
+        open = Some(folder?);
+    }
+    open.ok_or(Errno::NOENT)
 }
 
 /// Opens a file of ours for reading and writing, or makes it exclusively, with its full size and no blocks yet.
-fn open_file(
-    folder: impl std::os::fd::AsFd,
-    name: &Path,
-    meta: &Metainfo,
-    index: usize,
-) -> Result<(File, bool), Errno> {
+fn open_file(folder: impl AsFd, name: &Path, meta: &Metainfo, index: usize) -> Result<(File, bool), Errno> {
     let len = meta.files.get(index).map_or(0, |span| span.len);
     let make = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
     let open = || rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty());

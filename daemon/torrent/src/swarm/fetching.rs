@@ -197,6 +197,9 @@ impl Swarm {
     fn drop_guilty(&mut self, guilty: &[LinkTag]) {
         for tag in guilty {
             if let Some(peer) = self.peers.get_mut(tag) {
+                if !peer.banned {
+                    self.culprits.strike(peer.group);
+                }
                 (peer.hungry, peer.banned) = (0, true);
                 self.close(*tag, CloseReason::Corrupt);
             }

@@ -37,7 +37,7 @@ use jobs::Done;
 use levels::Levels;
 use peer::Peer;
 use pieces::Pieces;
-use suspects::Suspects;
+use suspects::{Culprits, Suspects};
 
 /// Reports that may wait.
 const INBOX: usize = 256;
@@ -101,6 +101,7 @@ struct Swarm {
     teller: Option<(LinkTag, Instant)>,
     /// Of pieces that were wrong and have not come right.
     suspects: HashMap<u32, Suspects>,
+    culprits: Culprits,
     saving: jobs::Saving,
     sweeping: bool,
     /// Links that came while a seed was being opened.
@@ -162,6 +163,7 @@ impl Swarm {
             freed,
             teller: None,
             suspects: HashMap::new(),
+            culprits: Culprits::default(),
             saving: jobs::Saving::default(),
             sweeping: false,
             waiting: Vec::new(),
@@ -210,6 +212,7 @@ impl Swarm {
             Command::Attach(attach) => self.attach(attach).await,
             Command::Pause => self.halt(CloseReason::Paused).await,
             Command::Resume => {
+                self.culprits.forgive();
                 if matches!(self.phase, Phase::Halted(_)) && self.role.is_some() {
                     self.open(None);
                 }

@@ -165,6 +165,7 @@ impl Swarm {
             }
             Err(Some(error)) => self.fail(error).await,
             Err(None) => {
+                self.culprits.strike(self.peers.get(&tag).and_then(|peer| peer.group));
                 self.close(tag, CloseReason::Corrupt);
                 self.teller = None;
                 self.seek_metadata().await;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::choke::{SLOTS, Turn};
 use super::showing::Shown;
 use super::{Phase, Swarm};
+use crate::Group;
 use crate::bitfield::Bitfield;
 use crate::event::CloseReason;
 use crate::link::{self, Attach, Order, Start};
@@ -19,6 +20,7 @@ const MAX_LINKS: usize = 64;
 
 /// A link as the swarm sees it.
 pub(super) struct Peer {
+    pub(super) group: Option<Group>,
     pub(super) orders: mpsc::UnboundedSender<Order>,
     pub(super) has: Option<Bitfield>,
     /// What it was shown of what we have; `None`: all.
@@ -48,6 +50,7 @@ impl Swarm {
     pub(super) async fn attach(&mut self, attach: Attach) {
         let refusal = match &self.phase {
             Phase::Halted(reason) => Some(reason.clone()),
+            _ if self.culprits.is_banned(attach.group) => Some(CloseReason::Corrupt),
             _ if self.peers.len() + self.waiting.len() >= MAX_LINKS => Some(CloseReason::TooMany),
             Phase::Opening | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
         };
@@ -66,6 +69,7 @@ impl Swarm {
         let (orders, receiver) = mpsc::unbounded_channel();
         let (have, shown) = self.first_shown();
         let peer = Peer {
+            group: attach.group,
             orders,
             has: None,
             shown,

@@ -195,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn among_equally_rare_pieces_chance_decides() {
+        let all = Bitfield::full(200);
+        let picked: std::collections::HashSet<u32> = (1..20)
+            .map(|seed| {
+                let mut pieces = Pieces::new(Bitfield::empty(200), seed * 7919);
+                pieces.counted(all.iter());
+                // Twenty are rarer than the others, and the first ones are here.
+                pieces.counted((0..200).filter(|piece| piece % 10 != 7));
+                (0..4).for_each(|piece| pieces.assign(piece, LinkTag(9)));
+                pieces.pick(&all, true, &mut None).unwrap()
+            })
+            .collect();
+        assert!(picked.iter().all(|piece| piece % 10 == 7), "{picked:?}");
+        assert!(picked.len() > 5, "{picked:?}");
+    }
+
+    #[test]
     fn the_first_pieces_come_in_order_and_then_a_run_from_anywhere() {
         let all = Bitfield::full(200);
         let starts: std::collections::HashSet<u32> = (1..20)

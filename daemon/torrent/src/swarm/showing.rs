@@ -15,7 +15,8 @@ use crate::LinkTag;
 use crate::bitfield::Bitfield;
 use crate::link::Order;
 
-/// Bytes shown and not yet taken, at most; and of a small content one part in so many.
+/// Bytes shown to one and not yet taken, at most; and of a small content one part in so many, for all receivers together:
+/// what is shown to one and taken late is, near the end, shown to another too, and sent twice.
 const OPEN: (u64, u64) = (8 << 20, 16);
 /// Who has taken nothing for so long is shown everything.
 const SILENT: Duration = Duration::from_secs(5);
@@ -87,11 +88,12 @@ impl Swarm {
 
     /// Shows a receiver further pieces, if it has taken most of what it was shown.
     pub(super) fn show_more(&mut self, tag: LinkTag) {
+        let receivers = self.incomplete().max(1) as u64;
         let (Some(spread), Some(view), Some(peer)) = (&mut self.spread, &self.view, self.peers.get_mut(&tag)) else {
             return;
         };
         let (Some(shown), Some(has)) = (&mut peer.shown, &peer.has) else { return };
-        let bytes = OPEN.0.min(view.meta.size / OPEN.1);
+        let bytes = OPEN.0.min(view.meta.size / OPEN.1 / receivers);
         let most = (bytes / view.meta.piece_len(0).max(1) as u64).max(OPEN_PIECES);
         let mut state = self.shared.random() | 1;
         let mut random = || {

@@ -1,9 +1,11 @@
-//! Who sent what of a piece that was wrong.
+//! Who sent what of a piece that was wrong, and who did so again and again.
+
+use std::collections::HashMap;
 
 use sha1::{Digest, Sha1};
 
-use crate::LinkTag;
 use crate::piece::PieceBuf;
+use crate::{Group, LinkTag};
 
 /// The senders of a wrong piece's blocks, and what each sent, in short.
 #[derive(Clone)]
@@ -23,6 +25,31 @@ impl Suspects {
         guilty.sort_unstable();
         guilty.dedup();
         guilty
+    }
+}
+
+/// How often a group's links may bring wrong data. A flipped bit in somebody's memory is no lie, so not once.
+const STRIKES: u32 = 3;
+/// Groups that are remembered, at most; a content has far fewer.
+const MOST: usize = 1024;
+
+/// Whose links were closed for wrong data, and how often.
+#[derive(Default)]
+pub(super) struct Culprits(HashMap<Group, u32>);
+
+impl Culprits {
+    pub(super) fn strike(&mut self, group: Option<Group>) {
+        if let Some(group) = group.filter(|group| self.0.len() < MOST || self.0.contains_key(group)) {
+            *self.0.entry(group).or_default() += 1;
+        }
+    }
+
+    pub(super) fn is_banned(&self, group: Option<Group>) -> bool {
+        group.and_then(|group| self.0.get(&group)).is_some_and(|strikes| *strikes >= STRIKES)
+    }
+
+    pub(super) fn forgive(&mut self) {
+        self.0.clear();
     }
 }
 

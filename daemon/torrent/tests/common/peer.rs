@@ -1,7 +1,7 @@
 //! A peer played by hand.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use xbt_torrent::{LinkTag, Prepared, handshake::OUR_RESERVED};
+use xbt_torrent::{Group, LinkTag, Prepared, handshake::OUR_RESERVED};
 
 use super::{KEY, Node, tag};
 
@@ -24,6 +24,14 @@ impl Peer {
         let (ours, stream) = tokio::io::duplex(1 << 20);
         let tag = tag();
         node.engine.attach(KEY, tag, ours, OUR_RESERVED);
+        (Self { stream }, tag)
+    }
+
+    /// As one of a group.
+    pub fn attach_in(group: Group, node: &Node) -> (Self, LinkTag) {
+        let (ours, stream) = tokio::io::duplex(1 << 20);
+        let tag = tag();
+        node.engine.attach_in_group(group, KEY, tag, ours, OUR_RESERVED);
         (Self { stream }, tag)
     }
 

@@ -1,8 +1,6 @@
 //! Plain BitTorrent over TCP, as for contents that are open to everybody: what a caller of the engine does for it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -136,18 +134,4 @@ impl Running {
         let status = timeout(super::PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
         assert!(status.success(), "{status}");
     }
-}
-
-/// Waits until a folder holds what it should.
-pub async fn until_equal(is: &Path, ought: BTreeMap<PathBuf, Vec<u8>>) {
-    let equal = async {
-        while !is.exists() || super::tree(is) != ought {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    timeout(super::PATIENCE, equal).await.unwrap_or_else(|_| {
-        let is = if is.exists() { super::tree(is) } else { BTreeMap::new() };
-        let is: Vec<_> = is.iter().map(|(path, bytes)| (path, bytes.len())).collect();
-        panic!("not what was sent: {is:?}")
-    });
 }

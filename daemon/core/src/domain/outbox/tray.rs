@@ -121,7 +121,7 @@ impl Ask {
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Offer => Class::Offer,
-            Self::Connect | Self::Notice(_) | Self::Sync(_) => Class::Urgent,
+            Self::Connect | Self::Introduce | Self::Notice(_) | Self::Sync(_) => Class::Urgent,
         }
     }
 }

@@ -70,6 +70,8 @@ pub fn check(world: &World) {
             assert!(*content >= 1);
         }
         assert!(device.domain.live_is_bounded(), "what only lives in memory is bounded");
+        let ended = device.domain.transfers().filter(|t| t.end().is_some());
+        assert!(device.domain.ended().eq(ended), "what has ended is found without a look at the rest");
     }
     let open = |(node, id): (Node, TransferId)| world.at(node).domain.transfer(id).is_some_and(Transfer::linked);
     assert!(world.links.values().all(|l| l.ends.iter().all(|end| open((end.0, end.1)))), "a link nobody needs");

@@ -245,7 +245,7 @@ fn a_look_for_a_better_way_that_crosses_a_stall_brings_a_link_by_any_way() {
     let fingerprint = world.at(a.0).settings.fingerprint;
     let better_than = Some(Way::Proxy65);
     asked_again(&mut world, b.0, ("alice", "a1"), &Connect { fingerprint, better_than, ..ours });
-    assert_eq!(world.at(b.0).grants[&b.1].better_than, None);
+    assert_eq!(world.at(b.0).grants[&b.1.into()].better_than, None);
 }
 
 #[test]

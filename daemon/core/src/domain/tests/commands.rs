@@ -7,13 +7,13 @@ use crate::input::{Command, Destination};
 use crate::transfer::{Direction, Transfer};
 
 fn destination() -> Destination {
-    Destination { folder: "/home/downloads".into(), free: Ok(u64::MAX) }
+    Destination { folder: "/home/downloads".into(), free: Ok(u64::MAX), disk: None }
 }
 
 fn commands(ids: &[TransferId]) -> Vec<(&'static str, Command)> {
     let ids = ids.to_vec();
     vec![
-        ("accept", Command::Accept { ids: ids.clone(), destination: destination() }),
+        ("accept", Command::Accept { ids: ids.clone(), destinations: vec![destination(); ids.len()] }),
         ("decline", Command::Decline { ids: ids.clone(), message: None }),
         ("cancel", Command::Cancel(ids.clone())),
         ("pause", Command::Pause(ids.clone())),
@@ -147,8 +147,8 @@ fn a_number_given_twice_counts_once() {
 fn a_folder_that_cannot_be_used_is_told_and_nothing_is_accepted() {
     let (mut world, _, (bob, got)) = offered(4);
     let fault = crate::fault::Fault::new("destination-unwritable", "it is read-only", "choose another one");
-    let destination = Destination { folder: "/".into(), free: Err(fault.clone()) };
-    let reply = world.command(bob, Command::Accept { ids: vec![got], destination });
+    let destination = Destination { folder: "/".into(), free: Err(fault.clone()), disk: None };
+    let reply = world.command(bob, Command::Accept { ids: vec![got], destinations: vec![destination] });
     assert_eq!(reply, Err(fault));
     assert_eq!(world.state(bob, got), "offered");
 }

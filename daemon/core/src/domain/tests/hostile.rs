@@ -117,8 +117,15 @@ fn claim(world: &mut World, bob: Node, number: u128, fingerprint: Fingerprint) -
     asks(world, bob, ("mallory", "m1"), Request::Offer(offer)).unwrap();
     let row = world.list(bob).last().map(|t| t.id).unwrap();
     world.accept(bob, row).unwrap();
-    let connect =
-        Connect { id, info_hash, fingerprint, reach: crate::signal::Reach::default(), delay: 0, better_than: None };
+    let connect = Connect {
+        id,
+        info_hash,
+        fingerprint,
+        reach: crate::signal::Reach::default(),
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
     asks(world, bob, ("mallory", "m1"), Request::Connect(connect)).unwrap();
     row
 }

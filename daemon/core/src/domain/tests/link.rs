@@ -177,13 +177,13 @@ fn a_grant_for_the_next_link_outlives_the_late_end_of_the_last() {
     let (_, link) = world.links.pop_first().unwrap();
     let [here, there] = link.ends.map(|end| end.3);
     let closed = |link| Input::Torrent(crate::input::TorrentEvent::LinkClosed { link, reason: "reset".into() });
-    let number = world.at(a.0).grants[&a.1].number;
+    let number = world.at(a.0).grants[&a.1.into()].number;
     world.handle(b.0, closed(there));
-    while world.at(a.0).grants[&a.1].number == number {
+    while world.at(a.0).grants[&a.1.into()].number == number {
         world.pass(1);
     }
     world.handle(a.0, closed(here));
-    assert!(world.at(a.0).grants.contains_key(&a.1), "the grant is for the next link");
+    assert!(world.at(a.0).grants.contains_key(&a.1.into()), "the grant is for the next link");
     world.pass(900);
     assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("done", "done"));
 }

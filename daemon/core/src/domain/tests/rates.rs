@@ -93,7 +93,7 @@ fn limits_for_everything_hold_until_the_configuration_is_taken_over() {
     world.command(alice, Command::LimitAll(RateChange { up: Some(1), down: Some(2) })).unwrap();
     world.command(alice, Command::LimitAll(RateChange { up: None, down: Some(3) })).unwrap();
     assert_eq!(world.at(alice).engine.all, RateLimits { up: 1, down: 3 });
-    assert_eq!(world.at(alice).domain.settings().limits, RateLimits { up: 1, down: 3 });
+    assert_eq!(world.at(alice).domain.pace().limits, RateLimits { up: 1, down: 3 });
     let settings =
         crate::settings::Settings { limits: RateLimits { up: 9, down: 0 }, ..world.at(alice).settings.clone() };
     world.handle(alice, Input::Settings(settings));

@@ -26,7 +26,7 @@ fn refusal(answer: &SessionCommand) -> Option<Condition> {
 fn a_new_device_is_accepted_and_announced_before_verification() {
     let (world, (alice, _), (bob, _)) = offered(1);
     let fingerprint = world.at(alice).settings.fingerprint;
-    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: false };
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: false, blocked: false };
     assert_eq!(world.at(bob).news.iter().filter(|n| **n == news).count(), 1);
     assert_eq!(world.at(bob).store.devices[&(jid("alice"), fingerprint)].trust, Trust::Blind);
 }
@@ -43,13 +43,50 @@ fn after_verification_offers_of_an_unknown_key_are_refused_until_it_is_verified_
     assert_eq!(world.list(bob).len(), 1, "nothing of the new device");
     assert_eq!(world.why(other, sent), Some("refused"));
     let fingerprint = world.at(other).settings.fingerprint;
-    let news = Event::NewDevice { contact: jid("alice"), fingerprint, blocked: true };
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: true, blocked: true };
     assert!(world.at(bob).news.contains(&news));
     verify(&mut world, bob, "alice", other);
     world.restart(other);
     world.login(other);
     world.settle();
     assert_eq!((world.list(bob).len(), world.state(other, sent)), (2, "offered"));
+}
+
+#[test]
+fn a_second_key_is_unseen_until_the_person_looks_and_the_first_never_was() {
+    let (mut world, _, (bob, _)) = offered(21);
+    assert!(world.at(bob).domain.unseen_keys().is_empty());
+    let other = world.device("alice", "a2");
+    world.login(other);
+    world.pass(1_000);
+    world.send(other, &["bob"]);
+    world.pass(5_000);
+    let fingerprint = world.at(other).settings.fingerprint;
+    let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: true, blocked: false };
+    assert!(world.at(bob).news.contains(&news));
+    world.restart(bob);
+    assert_eq!(world.at(bob).domain.unseen_keys(), [jid("alice")], "also after a restart");
+    world.command(bob, Command::DevicesSeen(jid("alice"))).unwrap();
+    world.restart(bob);
+    assert!(world.at(bob).domain.unseen_keys().is_empty());
+}
+
+#[test]
+fn a_send_to_a_blocked_key_says_so() {
+    let (mut world, (alice, _), (bob, _)) = offered(22);
+    verify(&mut world, bob, "alice", alice);
+    world.logout(alice);
+    let other = world.device("alice", "a2");
+    world.login(other);
+    world.pass(1_000);
+    world.send(other, &["bob"]);
+    world.pass(5_000);
+    let sent = world.send(bob, &["alice"])[0];
+    world.pass(5_000);
+    assert_eq!(world.why(bob, sent), Some("key-blocked"));
+    verify(&mut world, bob, "alice", other);
+    world.pass(5_000);
+    assert_eq!(world.state(bob, sent), "offered");
 }
 
 #[test]
@@ -100,8 +137,15 @@ fn a_connect_for_another_content_or_of_another_contact_gets_no_address() {
     let id = world.transfer(alice, sent).offer;
     let info_hash = offer_of(&world, alice).info_hash;
     let fingerprint = world.at(bob).settings.fingerprint;
-    let connect =
-        Connect { id, info_hash, fingerprint, reach: crate::signal::Reach::default(), delay: 0, better_than: None };
+    let connect = Connect {
+        id,
+        info_hash,
+        fingerprint,
+        reach: crate::signal::Reach::default(),
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
     let answer = ask(&mut world, alice, "carol", "c1", Request::Connect(connect.clone()));
     assert_eq!(refusal(&answer), Some(Condition::ItemNotFound));
     let wrong = Connect { info_hash: crate::ids::InfoHash([9; 20]), ..connect };
@@ -115,8 +159,15 @@ fn the_sender_gets_no_link_before_the_person_has_accepted() {
     let (mut world, (alice, _), (bob, _)) = offered(6);
     let offer = offer_of(&world, alice);
     let (id, info_hash, fingerprint) = (offer.id, offer.info_hash, offer.fingerprint);
-    let connect =
-        Connect { id, info_hash, fingerprint, reach: crate::signal::Reach::default(), delay: 0, better_than: None };
+    let connect = Connect {
+        id,
+        info_hash,
+        fingerprint,
+        reach: crate::signal::Reach::default(),
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
     let answer = ask(&mut world, bob, "alice", "a1", Request::Connect(connect));
     assert_eq!(refusal(&answer), Some(Condition::Forbidden));
     assert!(world.at(bob).grants.is_empty());

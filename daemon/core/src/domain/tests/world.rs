@@ -8,8 +8,9 @@ pub mod xmpp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Domain;
-use crate::effect::{CallId, Effect, Event as News, LinkTag, Persist, Reply};
+use crate::effect::{CallId, Effect, Event as News, LinkFor, LinkTag, Persist, Reply};
 use crate::fault::Fault;
+use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::input::Input;
 use crate::settings::{Settings, Subscriptions};
@@ -56,9 +57,9 @@ pub enum Event {
     /// Nobody has answered a request.
     Unanswered { id: u64 },
     /// Two grants that fit become a link.
-    Join { a: (Node, TransferId), b: (Node, TransferId) },
+    Join { a: (Node, LinkFor), b: (Node, LinkFor) },
     /// A grant has found nobody.
-    GiveUp { node: Node, transfer: TransferId, grant: u64 },
+    GiveUp { node: Node, purpose: LinkFor, grant: u64 },
     /// A link carries the next part.
     Carry { link: u64 },
 }
@@ -75,9 +76,11 @@ pub struct Device {
     /// Counts the sessions.
     pub session: u64,
     pub engine: Engine,
-    pub grants: BTreeMap<TransferId, Grant>,
+    pub grants: BTreeMap<LinkFor, Grant>,
     pub replies: HashMap<CallId, Result<Reply, Fault>>,
     pub news: Vec<News>,
+    /// The person's commands that should run.
+    pub hooks: Vec<(TransferId, crate::hook::Hook)>,
     pub sent: Vec<crate::session::SessionCommand>,
     /// Requests that were handed in and must be answered once.
     pub asked: BTreeMap<Token, u64>,
@@ -161,11 +164,16 @@ impl World {
             fingerprint: Fingerprint([node.0 as u8 + 1; 32]),
             accept_from: Vec::new(),
             accept_max_size: u64::MAX,
+            rules: Vec::new(),
+            folder: FolderPattern::plain("/home/downloads"),
             subscriptions: Subscriptions::Ask,
             courtesy_message: true,
             ways: Ways::ALL,
+            introduce: true,
             in_band_max_size: 1 << 20,
             limits: Default::default(),
+            schedules: Vec::new(),
+            hooks: Default::default(),
         };
         let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0));
         self.devices.push(Device {
@@ -179,6 +187,7 @@ impl World {
             grants: BTreeMap::new(),
             replies: HashMap::new(),
             news: Vec::new(),
+            hooks: Vec::new(),
             sent: Vec::new(),
             asked: BTreeMap::new(),
             crash: false,
@@ -228,7 +237,7 @@ impl World {
     }
 
     pub fn clock(&self, node: Node) -> Now {
-        Now { wall: Wall(EPOCH + self.now as i64 + self.skew[node.0]), mono: Mono(self.now) }
+        Now { wall: Wall(EPOCH + self.now as i64 + self.skew[node.0]), mono: Mono(self.now), zone: Default::default() }
     }
 
     /// Hands an input in at once.
@@ -280,6 +289,7 @@ impl World {
                 assert!(before.is_none(), "a call is replied to once");
             }
             Effect::AutoAccept(id) => drop(self.accept(node, id)),
+            Effect::Hook(id, hook) => self.at_mut(node).hooks.push((id, hook)),
         }
     }
 
@@ -306,7 +316,7 @@ impl World {
             Event::Request { id } => self.arrive(id),
             Event::Unanswered { id } => self.unanswered(id),
             Event::Join { a, b } => self.join(a, b),
-            Event::GiveUp { node, transfer, grant } => self.give_up(node, transfer, grant),
+            Event::GiveUp { node, purpose, grant } => self.give_up(node, purpose, grant),
             Event::Carry { link } => self.carry(link),
         }
     }

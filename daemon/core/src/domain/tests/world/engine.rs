@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effect::{Data, LinkCommand, LinkTag, TorrentCommand, Want};
+use crate::effect::{Data, LinkCommand, LinkFor, LinkTag, TorrentCommand, Want};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
@@ -37,6 +37,8 @@ pub struct Engine {
     pub limited: BTreeMap<ContentId, (RateLimits, Priority)>,
     pub contacts: BTreeMap<BareJid, RateLimits>,
     pub all: RateLimits,
+    /// What the link room answers plain BitTorrent for.
+    pub open: BTreeSet<InfoHash>,
 }
 
 impl Engine {
@@ -46,6 +48,7 @@ impl Engine {
         self.preparing.clear();
         self.limited.clear();
         self.contacts.clear();
+        self.open.clear();
     }
 }
 
@@ -60,9 +63,11 @@ pub struct Grant {
     pub better_than: Option<Way>,
 }
 
-/// The ends of a link: the sender's first.
+/// The ends of a link: the sender's first, if there is one.
 pub struct Link {
     pub ends: [(Node, TransferId, ContentId, LinkTag); 2],
+    /// Both ends receive.
+    pub introduced: bool,
     /// Nothing comes through.
     pub stalled: bool,
 }
@@ -129,41 +134,50 @@ impl World {
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
             LinkCommand::Want(want) => {
-                let Want { transfer, peer, info_hash, theirs, better_than, .. } = *want;
+                let purpose = want.purpose();
+                let Want { peer, info_hash, theirs, better_than, .. } = *want;
                 assert!(theirs.candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
                 let grant = Grant { peer, info_hash, number, fresh: true, better_than };
-                self.at_mut(node).grants.insert(transfer, grant);
-                self.later(GRANT, Event::GiveUp { node, transfer, grant: number });
-                if let Some(other) = self.counterpart(node, transfer) {
+                self.at_mut(node).grants.insert(purpose, grant);
+                self.later(GRANT, Event::GiveUp { node, purpose, grant: number });
+                if let Some(other) = self.counterpart(node, purpose) {
                     let wait = 20 + self.random.below(50);
-                    self.later(wait, Event::Join { a: (node, transfer), b: other });
+                    self.later(wait, Event::Join { a: (node, purpose), b: other });
                 }
             }
-            LinkCommand::Unwant(transfer) => drop(self.at_mut(node).grants.remove(&transfer)),
+            LinkCommand::Unwant(purpose) => drop(self.at_mut(node).grants.remove(&purpose)),
+            LinkCommand::Open(info_hash) => {
+                let engine = &mut self.at_mut(node).engine;
+                assert!(engine.open.insert(info_hash), "opened twice");
+                assert!(!engine.seeds.is_empty(), "what is open is served");
+            }
+            LinkCommand::Shut(info_hash) => assert!(self.at_mut(node).engine.open.remove(&info_hash), "shut twice"),
         }
     }
 
-    fn counterpart(&self, node: Node, transfer: TransferId) -> Option<(Node, TransferId)> {
+    fn counterpart(&self, node: Node, purpose: LinkFor) -> Option<(Node, LinkFor)> {
         let me = self.at(node);
-        let mine = me.grants.get(&transfer)?;
-        let direction = me.domain.transfer(transfer)?.direction();
+        let mine = me.grants.get(&purpose)?;
+        let direction = me.domain.transfer(purpose.transfer)?.direction();
         let other = self.devices.iter().position(|d| d.settings.fingerprint == mine.peer)?;
-        let fits = |(id, theirs): (&TransferId, &Grant)| {
+        let fits = |(id, theirs): (&LinkFor, &Grant)| {
             let fits = theirs.peer == me.settings.fingerprint && theirs.info_hash == mine.info_hash;
-            let across = self.devices[other].domain.transfer(*id).is_some_and(|t| t.direction() != direction);
-            (fits && across).then_some((Node(other), *id))
+            let theirs = self.devices[other].domain.transfer(id.transfer).map(|t| t.direction());
+            let introduced = purpose.introduced.is_some();
+            let across = theirs.is_some_and(|t| (t != direction) != introduced);
+            (fits && across && id.introduced.is_some() == introduced).then_some((Node(other), *id))
         };
         self.devices[other].grants.iter().find_map(fits)
     }
 
-    pub fn join(&mut self, a: (Node, TransferId), b: (Node, TransferId)) {
-        let fresh = |(node, id): (Node, TransferId)| self.at(node).grants.get(&id).map(|g| g.fresh);
+    pub fn join(&mut self, a: (Node, LinkFor), b: (Node, LinkFor)) {
+        let fresh = |(node, id): (Node, LinkFor)| self.at(node).grants.get(&id).map(|g| g.fresh);
         let (Some(one), Some(two)) = (fresh(a), fresh(b)) else { return };
         if !(one || two) || self.faults.no_links || self.counterpart(a.0, a.1) != Some(b) {
             return;
         }
-        let takes = |(node, id): (Node, TransferId), way: &Way| {
+        let takes = |(node, id): (Node, LinkFor), way: &Way| {
             self.at(node).grants.get(&id).is_none_or(|g| g.better_than.is_none_or(|in_use| *way < in_use))
         };
         let ways: Vec<Way> = self.ways.iter().copied().filter(|way| takes(a, way) && takes(b, way)).collect();
@@ -171,17 +185,26 @@ impl World {
             return;
         }
         let way = ways[self.random.below(ways.len() as u64) as usize];
-        let sends = self.transfer(a.0, a.1).direction() == Direction::Out;
-        let ends = if sends { [a, b] } else { [b, a] };
-        let ends = ends.map(|(node, id)| (node, id, self.transfer(node, id).content, tag(self.count())));
-        for (node, transfer, _, link) in ends {
-            self.at_mut(node).grants.get_mut(&transfer).unwrap().fresh = false;
-            let up = LinkEvent::Up { transfer, link, way, relay: None, attempts: Vec::new() };
+        let sends = self.transfer(a.0, a.1.transfer).direction() == Direction::Out;
+        let purposes = if sends { [a, b] } else { [b, a] };
+        let introduced = a.1.introduced.is_some();
+        let ends = purposes.map(|(node, LinkFor { transfer, .. })| {
+            (node, transfer, self.transfer(node, transfer).content, tag(self.count()))
+        });
+        for ((node, transfer, _, link), (_, purpose)) in ends.into_iter().zip(purposes) {
+            self.at_mut(node).grants.get_mut(&purpose).unwrap().fresh = false;
+            let up = match purpose.introduced {
+                Some(peer) => {
+                    self.at_mut(node).grants.remove(&purpose);
+                    LinkEvent::IntroducedUp { transfer, peer, link }
+                }
+                None => LinkEvent::Up { transfer, link, way, relay: None, attempts: Vec::new() },
+            };
             let wait = self.random.below(30);
             self.input_later(node, wait, Input::Link(up));
         }
         let number = self.count();
-        let between = |l: &&Link| l.ends.iter().all(|end| end.0 == a.0 || end.0 == b.0);
+        let between = |l: &&Link| !l.introduced && l.ends.iter().all(|end| end.0 == a.0 || end.0 == b.0);
         let transfers: BTreeSet<_> = self
             .links
             .values()
@@ -190,17 +213,21 @@ impl World {
             .chain([(ends[0].0, ends[0].1)])
             .collect();
         // One more while the end of another is on its way.
-        assert!(transfers.len() <= LINKS_PER_DEVICE, "{} links between two devices", transfers.len());
-        self.links.insert(number, Link { ends, stalled: false });
+        assert!(introduced || transfers.len() <= LINKS_PER_DEVICE, "{} links between two devices", transfers.len());
+        self.links.insert(number, Link { ends, introduced, stalled: false });
         self.later(self.pace, Event::Carry { link: number });
     }
 
-    pub fn give_up(&mut self, node: Node, transfer: TransferId, number: u64) {
-        let found = self.at(node).grants.get(&transfer).is_some_and(|g| g.number == number && g.fresh);
+    pub fn give_up(&mut self, node: Node, purpose: LinkFor, number: u64) {
+        let LinkFor { transfer, introduced } = purpose;
+        let found = self.at(node).grants.get(&purpose).is_some_and(|g| g.number == number && g.fresh);
         if !found {
             return;
         }
-        self.at_mut(node).grants.remove(&transfer);
+        self.at_mut(node).grants.remove(&purpose);
+        if let Some(peer) = introduced {
+            return self.handle(node, Input::Link(LinkEvent::IntroducedFailed { transfer, peer }));
+        }
         let attempts = vec![Attempt { way: Way::DirectTcp6, reason: "nobody answered".into() }];
         self.handle(node, Input::Link(LinkEvent::Failed { transfer, attempts }));
     }
@@ -208,10 +235,14 @@ impl World {
     pub fn carry(&mut self, number: u64) {
         let Some(link) = self.links.get(&number) else { return };
         let [(from, _, sent, out_tag), (to, _, received, in_tag)] = link.ends;
-        let stalled = link.stalled;
+        let (stalled, introduced, ends) = (link.stalled, link.introduced, link.ends);
         self.later(self.pace, Event::Carry { link: number });
         if stalled {
             return;
+        }
+        if introduced {
+            self.share(ends[0], ends[1]);
+            return self.share(ends[1], ends[0]);
         }
         let seeds = self.at(from).engine.seeds.contains(&sent);
         let receiver = &mut self.at_mut(to).engine;
@@ -228,16 +259,40 @@ impl World {
         self.handle(to, Input::Torrent(TorrentEvent::Progress { content: received, verified }));
         let there = TorrentEvent::PeerProgress { link: out_tag, has: verified, uploaded: verified, downloaded: 0 };
         self.handle(from, Input::Torrent(there));
-        if verified == size {
-            let engine = &mut self.at_mut(to).engine;
-            *engine.complete.entry(received).or_default() += 1;
-            engine.partial.remove(&received);
-            engine.fetches.remove(&received);
-            let path = format!("{folder}/{received}");
-            self.handle(to, Input::Torrent(TorrentEvent::Completed { content: received, path }));
-        }
+        self.complete_if_whole(to, received, (verified, size), &folder);
         let here = TorrentEvent::PeerProgress { link: in_tag, has: size, uploaded: 0, downloaded: verified };
         self.handle(to, Input::Torrent(here));
+    }
+
+    fn complete_if_whole(&mut self, to: Node, content: ContentId, (verified, size): (u64, u64), folder: &str) {
+        if verified == size {
+            let engine = &mut self.at_mut(to).engine;
+            *engine.complete.entry(content).or_default() += 1;
+            engine.partial.remove(&content);
+            engine.fetches.remove(&content);
+            let path = format!("{folder}/{content}");
+            self.handle(to, Input::Torrent(TorrentEvent::Completed { content, path }));
+        }
+    }
+
+    /// One receiver passes on what another lacks.
+    fn share(&mut self, giver: (Node, TransferId, ContentId, LinkTag), taker: (Node, TransferId, ContentId, LinkTag)) {
+        let there = self.at(giver.0).engine.partial.get(&giver.2).copied();
+        let whole = self.at(giver.0).engine.complete.contains_key(&giver.2).then_some(u64::MAX);
+        let (node, _, content, link) = taker;
+        let engine = &mut self.at_mut(node).engine;
+        let Some(fetch) = engine.fetches.get(&content).filter(|f| !f.paused && !engine.disk_full) else { return };
+        let (size, folder) = (fetch.facts.size, fetch.folder.clone());
+        let verified = engine.partial.entry(content).or_default();
+        let more = (*verified + size.div_ceil(4)).min(size).min(there.or(whole).unwrap_or(0));
+        if more <= *verified {
+            return;
+        }
+        *verified = more;
+        self.handle(node, Input::Torrent(TorrentEvent::Progress { content, verified: more }));
+        let here = TorrentEvent::PeerProgress { link, has: more, uploaded: 0, downloaded: more };
+        self.handle(node, Input::Torrent(here));
+        self.complete_if_whole(node, content, (more, size), &folder);
     }
 
     /// A link ends, and both ends hear of it, each in its own time.

@@ -3,7 +3,7 @@
 use crate::effect::{CallId, Reply};
 use crate::fault::Fault;
 use crate::ids::TransferId;
-use crate::input::{Command, Destination, Input};
+use crate::input::{Command, Destination, Input, NewSend};
 use crate::transfer::Transfer;
 
 use super::{Node, World, jid};
@@ -19,15 +19,12 @@ impl World {
     }
 
     pub fn send_file(&mut self, node: Node, path: &str, to: &[&str], expire_ms: Option<u64>) -> Result<Reply, Fault> {
-        let command = Command::Send {
-            contacts: to.iter().map(|name| jid(name)).collect(),
-            paths: vec![path.to_owned()],
-            name: None,
-            provisional_name: path.to_owned(),
-            message: None,
-            expire_ms,
-        };
-        self.command(node, command)
+        self.command(node, Command::Send(NewSend { expire_ms, ..new_send(path, to) }))
+    }
+
+    /// The same, marked open.
+    pub fn send_open(&mut self, node: Node, path: &str, to: &[&str]) -> Result<Reply, Fault> {
+        self.command(node, Command::Send(NewSend { open: true, ..new_send(path, to) }))
     }
 
     /// A new file each time.
@@ -40,8 +37,8 @@ impl World {
     }
 
     pub fn accept_into(&mut self, node: Node, id: TransferId, free: u64) -> Result<Reply, Fault> {
-        let destination = Destination { folder: "/home/downloads".into(), free: Ok(free) };
-        self.command(node, Command::Accept { ids: vec![id], destination })
+        let destination = Destination { folder: "/home/downloads".into(), free: Ok(free), disk: None };
+        self.command(node, Command::Accept { ids: vec![id], destinations: vec![destination] })
     }
 
     pub fn accept(&mut self, node: Node, id: TransferId) -> Result<Reply, Fault> {
@@ -102,6 +99,15 @@ impl World {
             self.pass(10);
         }
         panic!("{state} is never reached: {:#?}", self.transfer(node, id));
+    }
+}
+
+fn new_send(path: &str, to: &[&str]) -> NewSend {
+    NewSend {
+        contacts: to.iter().map(|name| jid(name)).collect(),
+        paths: vec![path.to_owned()],
+        provisional_name: path.to_owned(),
+        ..NewSend::default()
     }
 }
 

@@ -4,8 +4,8 @@ use crate::effect::Effect;
 use crate::ids::FullJid;
 use crate::input::Input;
 use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent, Subscription};
-use crate::signal::{Answer, Condition, Connect, Outcome, Refusal, Request, Token};
-use crate::transfer::Transfer;
+use crate::signal::{Answer, Candidate, Condition, Connect, Introduction, Outcome, Refusal, Request, Token};
+use crate::transfer::{Direction, Peer, Transfer};
 
 use super::{Event, Node, World, jid};
 
@@ -159,6 +159,9 @@ impl World {
         if let Request::Connect(connect) = &request {
             self.may_know_addresses(node, &to, connect);
         }
+        if let Request::Introduce(introduction) = &request {
+            self.may_be_introduced(node, &to, introduction);
+        }
         let id = self.count();
         let (asker, session) = (node, self.at(node).session);
         self.pending.insert(id, Pending { asker, session, token, to: to.clone(), request });
@@ -187,6 +190,24 @@ impl World {
                 && t.peer().is_some_and(|p| p.resource == to.resource)
         };
         assert!(self.at(node).domain.transfers().any(agreed), "addresses are told to {to}");
+    }
+
+    /// Of others a device is told only what they allowed, and only where both receive the same.
+    fn may_be_introduced(&self, node: Node, to: &FullJid, introduction: &Introduction) {
+        let serves = |t: &Transfer, who: &dyn Fn(&Peer) -> bool| {
+            let same = t.facts.as_ref().is_some_and(|f| f.info_hash == introduction.info_hash);
+            same && t.linked() && t.direction() == Direction::Out && t.peer().is_some_and(who)
+        };
+        let all = || self.at(node).domain.transfers();
+        assert!(
+            all().any(|t| t.offer == introduction.id
+                && t.contact == to.bare
+                && serves(t, &|p| p.resource == to.resource))
+        );
+        assert!(all().any(|t| serves(t, &|p| p.fingerprint == introduction.fingerprint)), "{introduction:?}");
+        let other = self.devices.iter().find(|d| d.settings.fingerprint == introduction.fingerprint).unwrap();
+        assert!(other.settings.introduce && self.at(node).settings.introduce, "nobody is told of who does not want it");
+        assert!(!introduction.candidates.is_empty() && introduction.candidates.iter().all(Candidate::is_tcp));
     }
 
     fn delay(&mut self, from: Node, to: Option<Node>) -> u64 {

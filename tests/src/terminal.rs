@@ -1,14 +1,17 @@
 //! A program on a terminal, as a person sits before it: `script` (util-linux) makes the terminal.
 
 use std::io::{Read, Write};
+
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::wait;
 use rustix::process::{Pid, Signal, kill_process};
-use xbt_tests::wait;
 
+/// Lines of a terminal that nobody gave a size.
 const LINES: u16 = 30;
+/// Columns of a terminal that nobody gave a size.
 const COLUMNS: u16 = 120;
 
 /// A program with a terminal of its own.
@@ -16,13 +19,20 @@ pub struct Terminal {
     child: Child,
     keys: Option<ChildStdin>,
     written: Arc<Mutex<Vec<u8>>>,
+    lines: u16,
+    columns: u16,
 }
 
 impl Terminal {
     /// Starts a command with its folder and its environment. Its words must need no quoting.
     pub fn run(command: &Command) -> Self {
+        Self::sized(command, LINES, COLUMNS)
+    }
+
+    /// Like [`Self::run`], on a terminal of `lines` and `columns`.
+    pub fn sized(command: &Command, lines: u16, columns: u16) -> Self {
         // `script` gives a terminal of no size.
-        let mut line = format!("stty rows {LINES} cols {COLUMNS}; ");
+        let mut line = format!("stty rows {lines} cols {columns}; ");
         line += &command.get_program().to_string_lossy();
         for word in command.get_args() {
             line += &format!(" {}", word.to_string_lossy());
@@ -30,7 +40,7 @@ impl Terminal {
         let mut script = Command::new("script");
         script.args(["-qefc", &line, "/dev/null"]).env_clear();
         script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        script.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        script.env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
         if let Some(folder) = command.get_current_dir() {
             script.current_dir(folder);
         }
@@ -44,7 +54,7 @@ impl Terminal {
                 kept.lock().unwrap().extend(&bytes[..read]);
             }
         });
-        Self { keys: child.stdin.take(), child, written }
+        Self { keys: child.stdin.take(), child, written, lines, columns }
     }
 
     /// All that was written to the terminal so far.
@@ -54,9 +64,14 @@ impl Terminal {
 
     /// What a person sees now.
     pub fn sight(&self) -> String {
-        let mut terminal = vt100::Parser::new(LINES, COLUMNS, 0);
+        self.cells().contents()
+    }
+
+    /// The same with colours.
+    pub fn cells(&self) -> vt100::Screen {
+        let mut terminal = vt100::Parser::new(self.lines, self.columns, 0);
         terminal.process(&self.written.lock().unwrap());
-        terminal.screen().contents()
+        terminal.screen().clone()
     }
 
     /// Waits until a person can see something.

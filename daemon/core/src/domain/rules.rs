@@ -1,0 +1,76 @@
+//! What the standing rules say about an offer, and where it goes.
+
+use crate::domain::Domain;
+use crate::effect::Effect;
+use crate::folder::FolderPattern;
+use crate::hook::Hook;
+use crate::ids::{BareJid, TransferId};
+use crate::rule::{Accept, Rule, names};
+use crate::transfer::{End, Facts, Incoming, Side};
+
+/// What the rules say about the offers of a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling<'a> {
+    /// The place of the rule that fits, in the configuration's list.
+    pub rule: Option<usize>,
+    /// What becomes of an offer up to that size.
+    pub accept: Accept,
+    /// Bytes up to which `Always` counts; larger offers are asked about.
+    pub max_size: u64,
+    /// Where it goes unless the person names a folder.
+    pub folder: &'a FolderPattern,
+}
+
+impl Ruling<'_> {
+    /// What becomes of an offer. `size` is that of the files, or of the metadata where that is more.
+    pub fn of(&self, size: u64) -> Accept {
+        match self.accept {
+            Accept::Always if size > self.max_size => Accept::Ask,
+            other => other,
+        }
+    }
+}
+
+impl Domain {
+    /// The first rule that fits the contact, and for what it leaves open the settings for everybody.
+    pub fn ruling(&self, contact: &BareJid) -> Ruling<'_> {
+        let known = self.contacts.get(contact);
+        let rule = self.settings.rules.iter().position(|rule| rule.fits(contact, known));
+        let said = rule.and_then(|at| self.settings.rules.get(at));
+        let allowed = known.is_some_and(|c| c.allowed) || names(&self.settings.accept_from, contact, known);
+        let usual = if allowed { Accept::Always } else { Accept::Ask };
+        Ruling {
+            rule,
+            accept: said.and_then(|rule| rule.accept).unwrap_or(usual),
+            max_size: said.and_then(|rule| rule.max_size).unwrap_or(self.settings.accept_max_size),
+            folder: said.and_then(|rule: &Rule| rule.folder.as_ref()).unwrap_or(&self.settings.folder),
+        }
+    }
+
+    /// What becomes of the offer by the rules.
+    pub fn ruled(&self, contact: &BareJid, facts: Option<&Facts>) -> Accept {
+        self.ruling(contact).of(facts.map_or(u64::MAX, Facts::cost))
+    }
+
+    /// A new offer: the rules decide, or the person is asked.
+    pub(super) fn rule_on(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        match self.ruled(&transfer.contact, transfer.facts.as_ref()) {
+            Accept::Always => {
+                self.run_hook(id, Hook::Offer);
+                self.push(Effect::AutoAccept(id));
+            }
+            Accept::Ask => self.run_hook(id, Hook::Offer),
+            Accept::Never => self.finish(id, End::Declined { message: None }, Some("declined by a rule".into())),
+        }
+    }
+
+    /// An offer that nobody has answered when the daemon starts: what it would be accepted by may be new.
+    pub(super) fn rule_on_again(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let asked = matches!(transfer.side, Side::In { state: Incoming::Offered, .. });
+        if asked && self.ruled(&transfer.contact, transfer.facts.as_ref()) == Accept::Always {
+            self.push(Effect::AutoAccept(id));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The daemon as a whole, as far as no server is needed.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::{Config, Daemon, needs_restart, server_ports};
+use crate::supervisor::Supervisor;
+
+#[test]
+fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |network: &str| {
+        let file = folder.path().join("xbtd.toml");
+        std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
+        Config::load(&file).unwrap()
+    };
+    let usual = config("");
+    let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
+    assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
+    assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
+}
+
+#[test]
+fn contacts_cannot_have_us_dial_a_server_of_our_own() {
+    assert!([5222, 5223, 5269].iter().all(|port| server_ports(None).contains(port)));
+    assert!(server_ports(Some(15222)).contains(&15222));
+}
+
+/// The fake manager bears a second of silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_of_life_end_while_the_driver_hangs_although_everything_else_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket) = (folder.path().join("xbtd.toml"), folder.path().join("run/xbtd.sock"));
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (state, downloads) = (at("state"), at("downloads"));
+    let files = format!("state_dir = \"{state}\"\ndownload_dir = \"{downloads}\"\nsocket = \"{}\"", socket.display());
+    let network = "listen = [\"127.0.0.1:0\"]\nmap_port = false";
+    std::fs::write(&file, format!("[account]\njid = \"alice@localhost\"\n[files]\n{files}\n[network]\n{network}\n"))
+        .unwrap();
+    let (sender, heard) = mpsc::channel();
+    let tell = move |state: &sd_notify::NotifyState<'_>| sender.send(state.to_string()).unwrap_or_default();
+    let limit = Duration::from_secs(1);
+    let daemon = Daemon::start(file, None, Supervisor::new(Some(Box::new(tell)), Some(limit))).await.unwrap();
+    let sign = |patience: Duration| {
+        let end = std::time::Instant::now() + patience;
+        let left = || end.saturating_duration_since(std::time::Instant::now());
+        std::iter::from_fn(|| heard.recv_timeout(left()).ok()).any(|notice| notice == "WATCHDOG=1")
+    };
+    let soon = Duration::from_secs(30);
+    assert!(sign(soon) && sign(soon), "while nothing happens");
+    let (go, gone) = mpsc::channel();
+    let handle = daemon.handle.clone();
+    let hung = tokio::spawn(async move { handle.hang(gone).await });
+    // The hang comes within the inbox's next turn; what was told before that is still heard.
+    let client = xbt_api::Client::connect(&socket).await.unwrap();
+    let stuck = tokio::time::timeout(limit, client.status()).await;
+    assert!(stuck.is_err(), "the driver hangs");
+    let _ = heard.try_iter().count();
+    assert!(!sign(2 * limit), "a hung loop is silent");
+    // The socket is served by others.
+    xbt_api::Client::connect(&socket).await.unwrap();
+    go.send(()).unwrap();
+    hung.await.unwrap().unwrap();
+    assert!(sign(soon), "and lives again");
+    daemon.stop().await;
+}

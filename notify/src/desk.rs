@@ -1,0 +1,334 @@
+//! Which notifications there should be: rules without a bus, a daemon or a clock.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use xbt_api::{ApiError, Direction, Event, EventKind, State, Transfer};
+
+use crate::note::{Action, Key, Note};
+use crate::words;
+
+/// Most offers that have a notification each; the others share one.
+const MOST_OFFERS: usize = 3;
+
+/// Most progress notifications at a time.
+const MOST_PROGRESS: usize = 3;
+
+/// A transfer that is over sooner has no progress notification.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// At most so many ends of transfers are told one by one within [`BURST`]; the others are counted together.
+const MOST_ENDED: usize = 4;
+
+/// See [`MOST_ENDED`].
+const BURST: Duration = Duration::from_secs(10);
+
+/// How many told ends can still be pressed.
+const KEPT_ENDED: usize = 32;
+
+/// How many transfers are remembered; the oldest are forgotten first.
+const MOST_SEEN: usize = 4_096;
+
+/// How many sentences about devices are shown at a time.
+const MOST_DEVICES: usize = 3;
+
+/// What is known of a transfer.
+#[derive(Debug)]
+struct Seen {
+    transfer: Transfer,
+    /// Since when it moves.
+    moving: Option<Instant>,
+    /// The person has closed its offer, or answered it.
+    answered: bool,
+    /// The person has closed its progress.
+    muted: bool,
+    /// Why it could not be accepted.
+    trouble: Option<ApiError>,
+}
+
+/// The key of a device is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// The bare JID of the contact, if it could be found out.
+    pub contact: Option<String>,
+    /// No other key of this contact is known: nothing has changed.
+    pub first: bool,
+    /// The daemon refuses it.
+    pub blocked: bool,
+    /// What the daemon says.
+    pub text: String,
+}
+
+/// What pressing something means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Accept an offer.
+    Accept(u64),
+    /// Decline an offer.
+    Decline(u64),
+    /// Show a received file or folder to the person.
+    Open(PathBuf),
+}
+
+/// Everything that may be shown.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// Nothing that ended before the first look is told.
+    looked: bool,
+    /// Nothing with a higher number has been seen.
+    highest: u64,
+    seen: BTreeMap<u64, Seen>,
+    names: HashMap<String, String>,
+    /// Told ends, oldest first.
+    ended: VecDeque<(u64, Instant, Note)>,
+    /// Ends that are only counted: well, badly.
+    counted: (u64, u64),
+    devices: VecDeque<NewKey>,
+    first_device: Option<String>,
+    more_devices: u64,
+    notice: Option<String>,
+}
+
+impl Desk {
+    /// Names of contacts by their addresses.
+    pub fn names(&mut self, names: HashMap<String, String>) {
+        self.names = names;
+    }
+
+    /// All open transfers, and some that have ended: at the beginning, and whenever events were missed.
+    pub fn look(&mut self, transfers: Vec<Transfer>, now: Instant) {
+        let (first, highest) = (!self.looked, self.highest);
+        let listed: std::collections::HashSet<u64> = transfers.iter().map(|transfer| transfer.id).collect();
+        // What was open and is not on the list any more has ended long ago, or was removed.
+        self.seen.retain(|id, seen| seen.transfer.state.has_ended() || listed.contains(id));
+        for transfer in transfers {
+            let since = self.seen.contains_key(&transfer.id) || transfer.id > highest;
+            if transfer.state.has_ended() && (first || !since) {
+                self.highest = self.highest.max(transfer.id);
+            } else {
+                self.transfer(transfer, now);
+            }
+        }
+        self.looked = true;
+    }
+
+    /// Something happened.
+    pub fn event(&mut self, event: Event, now: Instant) {
+        match (event.kind, event.transfer) {
+            (EventKind::Transfer, Some(transfer)) => self.transfer(transfer, now),
+            (EventKind::Notice, _) => self.notice = Some(event.text),
+            // Of devices more is told: see `device`.
+            (
+                EventKind::Transfer
+                | EventKind::Removed
+                | EventKind::Connection
+                | EventKind::Contact
+                | EventKind::Device,
+                _,
+            ) => {}
+        }
+    }
+
+    /// A device has a new key.
+    pub fn device(&mut self, key: NewKey) {
+        if let (true, Some(contact)) = (key.first, &key.contact) {
+            self.first_device = Some(contact.clone());
+            return;
+        }
+        self.devices.push_back(key);
+        if self.devices.len() > MOST_DEVICES {
+            self.devices.pop_front();
+            self.more_devices = self.more_devices.saturating_add(1);
+        }
+    }
+
+    fn transfer(&mut self, transfer: Transfer, now: Instant) {
+        let id = transfer.id;
+        self.highest = self.highest.max(id);
+        let before = self.seen.get(&id).map(|seen| seen.transfer.state);
+        if before.is_some_and(State::has_ended) {
+            return;
+        }
+        let moves = transfer.state == State::Receiving && !transfer.paused;
+        if transfer.state.has_ended() {
+            self.end(&transfer, before, now);
+        }
+        let seen = self.seen.entry(id).or_insert_with(|| Seen {
+            transfer: transfer.clone(),
+            moving: None,
+            answered: false,
+            muted: false,
+            trouble: None,
+        });
+        seen.transfer = transfer;
+        seen.moving = moves.then(|| seen.moving.unwrap_or(now));
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_first();
+        }
+    }
+
+    /// Tells how it ended, if that is news for the person.
+    fn end(&mut self, transfer: &Transfer, before: Option<State>, now: Instant) {
+        let who = self.who(&transfer.contact);
+        let moved = matches!(before, Some(State::Connecting | State::Sending | State::Receiving));
+        let note = match (transfer.state, transfer.direction) {
+            (State::Done, _) => words::done(transfer, who),
+            (State::Failed, _) => words::failed(transfer, who),
+            (State::Declined, Direction::Out) => words::declined(transfer, who),
+            (State::Expired, Direction::Out) => words::expired(transfer, who),
+            (State::Cancelled, _) if moved => words::cancelled(transfer, who),
+            // Done by the person, or an offer that is simply not there any more.
+            (State::Declined | State::Expired | State::Cancelled | State::Elsewhere, _) => return,
+            (
+                State::Preparing
+                | State::Queued
+                | State::Offered
+                | State::Connecting
+                | State::Sending
+                | State::Receiving,
+                _,
+            ) => return,
+        };
+        let recent = self.ended.iter().filter(|(_, at, _)| now.duration_since(*at) < BURST).count();
+        if recent >= MOST_ENDED {
+            let count = if transfer.state == State::Done { &mut self.counted.0 } else { &mut self.counted.1 };
+            *count = count.saturating_add(1);
+            return;
+        }
+        self.ended.push_back((transfer.id, now, note));
+        if self.ended.len() > KEPT_ENDED {
+            self.ended.pop_front();
+        }
+    }
+
+    fn who<'a>(&'a self, jid: &'a str) -> &'a str {
+        self.names.get(jid).map_or(jid, String::as_str)
+    }
+
+    /// The notifications that there should be now.
+    pub fn wanted(&self, now: Instant) -> BTreeMap<Key, Note> {
+        let mut wanted = BTreeMap::new();
+        let (own, others) = self.offers();
+        for seen in own {
+            let note = words::offer(&seen.transfer, self.who(&seen.transfer.contact), seen.trouble.as_ref());
+            wanted.insert(Key::Transfer(seen.transfer.id), note);
+        }
+        if !others.is_empty() {
+            let some: Vec<_> = others.iter().take(MOST_OFFERS).map(|seen| &seen.transfer).collect();
+            let some: Vec<_> = some.into_iter().map(|transfer| (transfer, self.who(&transfer.contact))).collect();
+            wanted.insert(Key::Offers, words::offers(others.len(), &some));
+        }
+        let moving = self.seen.values().filter(|seen| {
+            !seen.muted && seen.moving.is_some_and(|since| now.saturating_duration_since(since) >= SHORT)
+        });
+        for seen in moving.take(MOST_PROGRESS) {
+            let note = words::progress(&seen.transfer, self.who(&seen.transfer.contact));
+            wanted.insert(Key::Transfer(seen.transfer.id), note);
+        }
+        for (id, _, note) in &self.ended {
+            wanted.insert(Key::Transfer(*id), note.clone());
+        }
+        if self.counted != (0, 0) {
+            wanted.insert(Key::Ended, words::ended(self.counted.0, self.counted.1));
+        }
+        if !self.devices.is_empty() {
+            let keys: Vec<_> =
+                self.devices.iter().map(|key| (key, key.contact.as_deref().map(|contact| self.who(contact)))).collect();
+            wanted.insert(Key::Devices, words::devices(&keys, self.more_devices));
+        }
+        if let Some(contact) = &self.first_device {
+            wanted.insert(Key::FirstDevice, words::first_device(contact, self.who(contact)));
+        }
+        if let Some(text) = &self.notice {
+            wanted.insert(Key::Notice, words::notice(text));
+        }
+        wanted
+    }
+
+    /// The open offers: those with a notification each, and the others.
+    fn offers(&self) -> (Vec<&Seen>, Vec<&Seen>) {
+        let open = |seen: &&Seen| {
+            seen.transfer.state == State::Offered && seen.transfer.direction == Direction::In && !seen.answered
+        };
+        let mut own: Vec<_> = self.seen.values().filter(open).collect();
+        let others = own.split_off(own.len().min(MOST_OFFERS));
+        (own, others)
+    }
+
+    /// Whether something may be due later without anything happening.
+    pub fn waits(&self) -> bool {
+        self.seen.values().any(|seen| seen.moving.is_some())
+    }
+
+    /// The person has pressed something.
+    pub fn pressed(&mut self, key: Key, action: Action) -> Option<Deed> {
+        let Key::Transfer(id) = key else { return None };
+        let seen = self.seen.get_mut(&id)?;
+        let open = seen.transfer.state == State::Offered && seen.transfer.direction == Direction::In;
+        match action {
+            Action::Accept | Action::Decline if !open || seen.answered => None,
+            Action::Accept => {
+                seen.answered = true;
+                Some(Deed::Accept(id))
+            }
+            Action::Decline => {
+                seen.answered = true;
+                Some(Deed::Decline(id))
+            }
+            Action::Open if seen.transfer.state == State::Done && seen.transfer.direction == Direction::In => {
+                seen.transfer.path.clone().map(|path| Deed::Open(path.into()))
+            }
+            Action::Open => None,
+        }
+    }
+
+    /// What the person has pressed could not be done.
+    pub fn refused(&mut self, id: u64, error: ApiError) {
+        if let Some(seen) = self.seen.get_mut(&id) {
+            seen.answered = false;
+            seen.trouble = Some(error);
+        }
+    }
+
+    /// The person, or the server, has closed a notification.
+    pub fn closed(&mut self, key: Key) {
+        match key {
+            Key::Transfer(id) => {
+                self.ended.retain(|(ended, _, _)| *ended != id);
+                if let Some(seen) = self.seen.get_mut(&id) {
+                    match seen.transfer.state {
+                        State::Offered => seen.answered = true,
+                        State::Connecting | State::Receiving => seen.muted = true,
+                        State::Preparing | State::Queued | State::Sending => {}
+                        State::Done
+                        | State::Declined
+                        | State::Cancelled
+                        | State::Expired
+                        | State::Elsewhere
+                        | State::Failed => {}
+                    }
+                }
+            }
+            Key::Offers => {
+                let (_, others) = self.offers();
+                let others: Vec<_> = others.iter().map(|seen| seen.transfer.id).collect();
+                for id in others {
+                    if let Some(seen) = self.seen.get_mut(&id) {
+                        seen.answered = true;
+                    }
+                }
+            }
+            Key::Ended => self.counted = (0, 0),
+            Key::Devices => {
+                self.devices.clear();
+                self.more_devices = 0;
+            }
+            Key::FirstDevice => self.first_device = None,
+            Key::Notice => self.notice = None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

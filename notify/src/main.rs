@@ -1,0 +1,232 @@
+//! `xbt-notify`: notifications of the desktop about what `xbtd` does. The daemon itself knows no desktop.
+//!
+//! [`desk`] holds the rules (which notifications there should be), [`words`] what they say, [`board`] what is shown of
+//! them. [`follow`] listens to the daemon, [`bus`] speaks with the notification server.
+
+mod board;
+mod bus;
+mod desk;
+mod follow;
+mod note;
+mod open;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use xbt_api::{ApiError, Client};
+
+use crate::board::{Board, Step};
+use crate::bus::{Bus, BusError, Signal};
+use crate::desk::{Deed, Desk};
+use crate::follow::News;
+use crate::note::{Abilities, Action, Note};
+
+/// What may wait to be taken in; the daemon remembers more than that.
+const QUEUE: usize = 64;
+
+/// While something may be due without anything happening, it is looked for this often.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Between two attempts while there is no notification server: the bus may try to start one each time.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Shows notifications about transfers, with buttons to accept and decline
+#[derive(Debug, Parser)]
+#[command(name = "xbt-notify", version)]
+struct Args {
+    /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock]
+    #[arg(long, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH", value_parser = path())]
+    socket: Option<PathBuf>,
+}
+
+/// Any path, also an empty one: an empty XBT_SOCKET means the same as none.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let socket = args.socket.filter(|path| !path.as_os_str().is_empty()).or_else(xbt_api::default_socket);
+    let Some(socket) = socket else {
+        return failed("the daemon's socket is not known", "give it with --socket or XBT_SOCKET");
+    };
+    // Nothing here needs more than one thread.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the program cannot start: {error}"), ""),
+    };
+    match runtime.block_on(run(socket)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // As wished: there is one.
+        Err(BusError::Second) => {
+            eprintln!("{}", BusError::Second);
+            ExitCode::SUCCESS
+        }
+        Err(error @ BusError::Session(_)) => {
+            failed(&error.to_string(), "start it in a graphical session, where DBUS_SESSION_BUS_ADDRESS is set")
+        }
+    }
+}
+
+fn failed(message: &str, hint: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+async fn run(socket: PathBuf) -> Result<(), BusError> {
+    let mut bus = Bus::open().await?;
+    let (sender, mut inbox) = mpsc::channel(QUEUE);
+    tokio::spawn(follow::follow(socket, sender));
+    let (refuse, mut refusals) = mpsc::channel(QUEUE);
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminated), Ok(mut interrupted)) = signals else { return Ok(()) };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut teller =
+        Teller { desk: Desk::default(), board: Board::default(), abilities: None, retry: None, client: None, refuse };
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => break,
+            _ = interrupted.recv() => break,
+            said = bus.next() => match said {
+                Some(said) => teller.said(&bus, said).await,
+                None => return Ok(()),
+            },
+            Some((id, error)) = refusals.recv() => teller.desk.refused(id, error),
+            Some(news) = inbox.recv() => {
+                teller.news(news);
+                // All that came meanwhile is one change on the screen.
+                while let Ok(news) = inbox.try_recv() {
+                    teller.news(news);
+                }
+            }
+            _ = tick.tick(), if teller.waits() => {}
+        }
+        teller.tell(&bus).await;
+    }
+    for id in teller.board.lasting() {
+        bus.close(id).await;
+    }
+    Ok(())
+}
+
+/// Everything that is known, between daemon and desktop.
+struct Teller {
+    desk: Desk,
+    board: Board,
+    /// `None`: the notification server has not been asked yet, or is not there.
+    abilities: Option<Abilities>,
+    /// Not before this time, unless a server appears.
+    retry: Option<Instant>,
+    client: Option<Client>,
+    refuse: mpsc::Sender<(u64, ApiError)>,
+}
+
+impl Teller {
+    fn news(&mut self, news: News) {
+        let now = Instant::now();
+        match news {
+            News::Connected(client) => self.client = Some(client),
+            News::Gone => self.client = None,
+            News::Look(transfers) => self.desk.look(transfers, now),
+            News::Names(names) => self.desk.names(names),
+            News::Device(key) => self.desk.device(key),
+            News::Event(event) => self.desk.event(*event, now),
+        }
+    }
+
+    async fn said(&mut self, bus: &Bus, said: Signal) {
+        match said {
+            Signal::Changed => {
+                self.abilities = None;
+                self.retry = None;
+                self.board.gone();
+            }
+            Signal::Closed(id) => {
+                if let Some(key) = self.board.closed(id) {
+                    self.desk.closed(key);
+                }
+            }
+            Signal::Pressed(id, action) => {
+                let Some((key, action)) = self.board.key(id).zip(Action::from_key(&action)) else { return };
+                match self.desk.pressed(key, action) {
+                    Some(Deed::Open(path)) => open::folder(bus, &path).await,
+                    Some(deed @ (Deed::Accept(_) | Deed::Decline(_))) => self.answer(deed),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Tells the daemon what the person has pressed; at most one such call for each offer.
+    fn answer(&mut self, deed: Deed) {
+        let (client, refuse) = (self.client.clone(), self.refuse.clone());
+        tokio::spawn(async move {
+            let (id, result) = match (deed, client) {
+                (Deed::Accept(id), Some(client)) => (id, client.accept(vec![id], None).await),
+                (Deed::Decline(id), Some(client)) => (id, client.decline(vec![id], None).await),
+                (Deed::Accept(id) | Deed::Decline(id), None) => {
+                    let error = ApiError::new(
+                        xbt_api::codes::DAEMON_UNREACHABLE,
+                        "the daemon does not run",
+                        "start it with 'systemctl --user start xbtd', then answer again",
+                    );
+                    let _ = refuse.send((id, error)).await;
+                    return;
+                }
+                (Deed::Open(_), _) => return,
+            };
+            if let Err(error) = result {
+                let _ = refuse.send((id, error.into())).await;
+            }
+        });
+    }
+
+    /// Whether something may be due without anything happening.
+    fn waits(&self) -> bool {
+        self.retry.is_some() || self.board.holds_back() || self.desk.waits()
+    }
+
+    /// Brings what is shown up to date.
+    async fn tell(&mut self, bus: &Bus) {
+        let now = Instant::now();
+        if self.retry.is_some_and(|retry| now < retry) {
+            return;
+        }
+        self.retry = None;
+        for step in self.board.plan(&self.desk.wanted(now), now) {
+            match step {
+                Step::Close(id) => bus.close(id).await,
+                Step::Show(key, note, replaces) => match self.show(bus, &note, replaces).await {
+                    Ok(id) => self.board.shows(key, *note, id, now),
+                    Err(error) => {
+                        eprintln!("xbt-notify: the notification server cannot be used: {error}");
+                        self.abilities = None;
+                        self.retry = Some(now + RETRY);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn show(&mut self, bus: &Bus, note: &Note, replaces: u32) -> zbus::Result<u32> {
+        let abilities = match self.abilities {
+            Some(abilities) => abilities,
+            // Only now, because a server may be started by being asked.
+            None => *self.abilities.insert(bus.abilities().await?),
+        };
+        bus.show(note, replaces, abilities).await
+    }
+}
