@@ -1,4 +1,4 @@
-//! What the tests of this crate draw.
+//! What the tests of this crate draw, and what its fake daemon tells.
 
 use std::collections::BTreeMap;
 

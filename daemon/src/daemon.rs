@@ -20,7 +20,7 @@ use xbt_torrent::{Engine, EngineConfig};
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
-use crate::reach::Reach;
+use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
@@ -42,7 +42,7 @@ pub struct Daemon {
     driver: JoinHandle<()>,
     engine: Engine,
     links: LinkRoom,
-    reach: Option<Reach>,
+    mapped_port: Option<MappedPort>,
     session: Option<Session>,
     session_events: mpsc::Sender<SessionEvent>,
     stop_rpc: oneshot::Sender<()>,
@@ -82,7 +82,7 @@ impl Daemon {
         })
         .map_err(|e| Fault::new(e.code, e.message, e.hint))?;
         let (links, link_handle, link_events) = start_links(identity, &config, &mut store, engine.peer_id()).await?;
-        let reach = start_reach(&config, &mut store, &link_handle)?;
+        let mapped_port = map_port(&config, &mut store, &link_handle)?;
         let (session_events, session_inbox) = mpsc::channel(EVENTS);
 
         let ring = Arc::new(EventRing::new(event_start()));
@@ -92,7 +92,7 @@ impl Daemon {
             store,
             engine: engine.clone(),
             links: link_handle,
-            mapping: reach.as_ref().map(Reach::state),
+            mapping: mapped_port.as_ref().map(MappedPort::state),
             advertise: config.network.advertise.clone(),
             session: None,
             ring,
@@ -127,7 +127,7 @@ impl Daemon {
             driver,
             engine,
             links,
-            reach,
+            mapped_port,
             session: None,
             session_events,
             stop_rpc,
@@ -200,12 +200,12 @@ impl Daemon {
                 session.close().await;
             }
         };
-        let reach = async {
-            if let Some(reach) = self.reach {
-                reach.close().await;
+        let mapped_port = async {
+            if let Some(mapped_port) = self.mapped_port {
+                mapped_port.close().await;
             }
         };
-        let _ = tokio::join!(driver, session, reach, self.engine.shutdown());
+        let _ = tokio::join!(driver, session, mapped_port, self.engine.shutdown());
         self.links.close().await;
         let _ = timeout(DRIVER_STOP, self.rpc).await;
     }
@@ -324,7 +324,7 @@ fn server_ports(configured: Option<u16>) -> Vec<u16> {
 }
 
 /// Asks routers for our port, unless the person does not want it or nothing is listened on.
-fn start_reach(config: &Config, store: &mut Store, links: &LinkHandle) -> Result<Option<Reach>, Fault> {
+fn map_port(config: &Config, store: &mut Store, links: &LinkHandle) -> Result<Option<MappedPort>, Fault> {
     const KEY: &str = "mapping-nonce";
     let wanted = config.network.map_port && config.network.ways.contains(&Way::Mapped);
     if !wanted || links.port().is_none() {
@@ -337,7 +337,7 @@ fn start_reach(config: &Config, store: &mut Store, links: &LinkHandle) -> Result
     }
     let mut nonce = [0; 12];
     nonce.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
-    Ok(Some(Reach::start(links.clone(), nonce)))
+    Ok(Some(MappedPort::start(links.clone(), nonce)))
 }
 
 /// Event numbers of this run are above those of all earlier ones.

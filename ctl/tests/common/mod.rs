@@ -1,24 +1,24 @@
 //! A daemon that is only a list, and the real `xbtctl` against it.
 #![allow(dead_code)]
 
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::{StreamExt, future};
 use tarpc::context::Context;
-use tarpc::server::{BaseChannel, Channel};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_serde::formats::Json;
 use xbt_api::{
-    ApiError, Connection, Contact, Counts, DeviceVerification, Direction, Event, EventKind, Events, Hello, LimitChange,
-    Limits, ListPage, ListQuery, METHODS, PROTOCOL, Priority, SendRequest, State, Status, Subscription, Transfer,
-    TransferDetails, Trust, Verification, Why, Xbt,
+    ApiError, Connection, Contact, DeviceVerification, Event, EventKind, Events, Hello, LimitChange, Limits, ListPage,
+    ListQuery, METHODS, PROTOCOL, Priority, SendRequest, State, Status, Transfer, TransferDetails, Trust, Verification,
+    Why, Xbt,
 };
+
+#[path = "../../src/sample.rs"]
+mod sample;
+
+mod bench;
+
+pub use bench::{Bench, finish};
+pub use sample::transfer;
 
 /// What the fake daemon knows and was told.
 #[derive(Default)]
@@ -46,44 +46,9 @@ pub struct FakeDaemon {
     happened: watch::Sender<u64>,
 }
 
-pub fn transfer(id: u64, state: State) -> Transfer {
-    Transfer {
-        id,
-        direction: Direction::Out,
-        contact: "bob@example.org".into(),
-        name: "holiday".into(),
-        files: 12,
-        size: 1_288_490_188,
-        state,
-        paused: false,
-        done_bytes: 0,
-        rate: 0,
-        eta_s: None,
-        info_hash: None,
-        way: None,
-        message: None,
-        why: None,
-        error: None,
-        path: None,
-        created: "2026-01-31T12:00:00Z".into(),
-        updated: "2026-01-31T12:00:00Z".into(),
-    }
-}
-
-pub fn contact(jid: &str) -> Contact {
-    Contact {
-        jid: jid.into(),
-        name: Some("Bob".into()),
-        subscription: Subscription::Both,
-        groups: vec!["friends".into()],
-        online: true,
-        xbt: true,
-        devices: vec![],
-        trust: Trust::Blind,
-        allowed: true,
-        ruling: None,
-        limits: Default::default(),
-    }
+/// Somebody who may send without asking.
+fn bob(jid: &str) -> Contact {
+    Contact { groups: vec!["friends".into()], allowed: true, ..sample::contact(jid, "Bob") }
 }
 
 fn limited(change: LimitChange) -> Limits {
@@ -148,26 +113,9 @@ impl Xbt for FakeDaemon {
         Ok(Status {
             connection: Connection::Refused,
             connection_error: Some(ApiError::new("wrong-password", "the server refused the password", "change it")),
-            retry_in_s: None,
-            jid: "alice@example.org".into(),
-            device: Some("alice@example.org/xbt-1f2e".into()),
-            fingerprint: None,
-            listen: vec!["192.0.2.1:51413".into()],
-            mapped: vec![],
-            version: "0.1.0".into(),
-            uptime_s: 3_700,
-            upload_rate: 1_024,
-            download_rate: 0,
-            limits: Default::default(),
-            pace: None,
             new_keys: self.world.lock().unwrap().new_keys.clone(),
-            links: 1,
             open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
-            counts: Counts { total: 3, active: 1, ..Counts::default() },
-            refused: Default::default(),
-            state_error: None,
-            network: None,
-            folders: None,
+            ..sample::status()
         })
     }
 
@@ -283,12 +231,12 @@ impl Xbt for FakeDaemon {
 
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {
         self.allowed()?;
-        Ok(vec![contact("bob@example.org")])
+        Ok(vec![bob("bob@example.org")])
     }
 
     async fn contact_add(self, _: Context, jid: String, _name: Option<String>) -> Result<Contact, ApiError> {
         self.allowed()?;
-        Ok(contact(&jid))
+        Ok(bob(&jid))
     }
 
     async fn contact_remove(self, _: Context, _jid: String) -> Result<(), ApiError> {
@@ -297,17 +245,17 @@ impl Xbt for FakeDaemon {
 
     async fn contact_allow(self, _: Context, jid: String) -> Result<Contact, ApiError> {
         self.allowed()?;
-        Ok(contact(&jid))
+        Ok(bob(&jid))
     }
 
     async fn contact_deny(self, _: Context, jid: String) -> Result<Contact, ApiError> {
         self.allowed()?;
-        Ok(contact(&jid))
+        Ok(bob(&jid))
     }
 
     async fn contact_limit(self, _: Context, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
         self.allowed()?;
-        Ok(Contact { limits: limited(limits), ..contact(&jid) })
+        Ok(Contact { limits: limited(limits), ..bob(&jid) })
     }
 
     async fn contact_verify(self, _: Context, jid: String) -> Result<Verification, ApiError> {
@@ -327,7 +275,7 @@ impl Xbt for FakeDaemon {
         if safety_number != "12345 67890" {
             return Err(ApiError::new("safety-number-mismatch", "the numbers differ", "do not trust this contact yet"));
         }
-        Ok(contact(&jid))
+        Ok(bob(&jid))
     }
 
     async fn events(self, _: Context, after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError> {
@@ -343,99 +291,5 @@ impl Xbt for FakeDaemon {
         }
         let events: Vec<_> = world.events.iter().filter(|event| event.seq > after).cloned().collect();
         Ok(Events { seq: world.events.len() as u64, lagged: false, events })
-    }
-}
-
-/// A running fake daemon and a home of its own.
-pub struct Bench {
-    pub dir: TempDir,
-    pub daemon: FakeDaemon,
-    server: JoinHandle<()>,
-}
-
-/// What a run of `xbtctl` gave.
-pub struct Ran {
-    pub status: ExitStatus,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or(-1)
-    }
-
-    /// Standard output as one JSON value.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
-    }
-
-    /// The error on standard error.
-    pub fn json_error(&self) -> serde_json::Value {
-        let value: serde_json::Value =
-            serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {}", self.err));
-        value["error"].clone()
-    }
-}
-
-impl Bench {
-    pub async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let daemon = FakeDaemon { world: Arc::default(), happened: watch::Sender::new(0) };
-        let socket = dir.path().join("xbtd.sock");
-        let incoming = tarpc::serde_transport::unix::listen(&socket, Json::default).await.unwrap();
-        let server = tokio::spawn({
-            let daemon = daemon.clone();
-            incoming.filter_map(|connection| future::ready(connection.ok())).for_each_concurrent(
-                None,
-                move |transport| {
-                    let calls = BaseChannel::with_defaults(transport).execute(daemon.clone().serve());
-                    calls.for_each_concurrent(None, |call| call)
-                },
-            )
-        });
-        Self { dir, daemon, server }
-    }
-
-    pub fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.daemon.world.lock().unwrap()
-    }
-
-    pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("xbtd.sock")
-    }
-
-    /// The daemon goes, connections and all.
-    pub fn kill_daemon(&self) {
-        self.server.abort();
-    }
-
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xbtctl"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("XBT_SOCKET", self.socket())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
-    }
-
-    pub async fn run(&self, arguments: &[&str]) -> Ran {
-        finish(self.command(arguments).spawn().unwrap()).await
-    }
-}
-
-pub async fn finish(child: Child) -> Ran {
-    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
-    let output = output.expect("xbtctl does not end").unwrap();
-    Ran {
-        status: output.status,
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
     }
 }

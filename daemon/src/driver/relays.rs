@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-
 use xbt_core::ids::FullJid;
 use xbt_core::session::{Connection, Facilities};
 use xbt_core::signal::Proxy;
@@ -23,12 +22,11 @@ impl Driver {
         self.rooms.session = Some(session);
     }
 
-    /// What our server does for links also tells how others see us.
+    /// What our server does for links.
     pub(super) fn server_offers(&mut self, facilities: &Facilities) {
         self.offers = Some(facilities.clone());
         self.rooms.links.outside(|outside| {
             outside.stun.clone_from(&facilities.stun);
-            outside.external = facilities.external;
             outside.asked = true;
         });
     }
@@ -45,9 +43,8 @@ impl Driver {
 
     /// The computer has other addresses: the session finds out whether its connection still stands.
     pub(super) fn network_changed(&self) {
-        if let Some(session) = self.rooms.session.clone() {
-            // The session may be busy; the driver does not wait for it.
-            tokio::spawn(async move { session.network_changed().await });
+        if let Some(session) = &self.rooms.session {
+            session.network_changed();
         }
     }
 }

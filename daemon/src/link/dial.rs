@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::effect::Want;
 use xbt_core::ids::Fingerprint;
 
 use super::address::Ourselves;
+use super::permits::Permits;
 use super::punch::{Expectation, Punch};
 use super::relay::{self, Reason, Session};
 use super::room::{Link, LinkInfo, Message};
@@ -26,10 +27,11 @@ use super::{Attempt, BoxedStream, Times, Way, punched, tcp};
 /// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
 const MOST_OF_WANT: usize = 4;
 
-/// Dials at once for all wants, likewise; and of these for devices that were introduced to us: no transfer waits for them,
-/// so they must not keep others waiting.
-const MOST: usize = 32;
-const MOST_INTRODUCED: usize = 16;
+/// Dials at once for all wants, likewise; and of these for one contact.
+const MOST: (usize, usize) = (32, 12);
+
+/// The same for devices that were introduced to us: no transfer waits for them, so they must not keep others waiting.
+const MOST_INTRODUCED: (usize, usize) = (16, 6);
 
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
 const LEAST_CONNECT: Duration = Duration::from_secs(3);
@@ -41,19 +43,19 @@ pub(super) struct Dialler {
     times: Times,
     session: Session,
     punch: Option<Punch>,
-    permits: Permits,
+    places: Places,
     inbox: mpsc::Sender<Message>,
 }
 
-/// So many dials may go on at once.
-struct Permits {
-    addresses: Semaphore,
-    introduced: Semaphore,
-    others: Semaphore,
+/// Where dials of each kind have their places.
+struct Places {
+    addresses: Permits,
+    introduced: Permits,
+    others: Permits,
 }
 
-impl Permits {
-    fn of(&self, want: &Want, target: &Target) -> &Semaphore {
+impl Places {
+    fn of(&self, want: &Want, target: &Target) -> &Permits {
         match (target.is_address(), want.introduced) {
             (true, false) => &self.addresses,
             (true, true) => &self.introduced,
@@ -101,12 +103,12 @@ impl Dialler {
         punch: Option<Punch>,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        let permits = Permits {
-            addresses: Semaphore::new(MOST),
-            introduced: Semaphore::new(MOST_INTRODUCED),
-            others: Semaphore::new(MOST),
+        let places = Places {
+            addresses: Permits::new(MOST),
+            introduced: Permits::new(MOST_INTRODUCED),
+            others: Permits::new(MOST),
         };
-        Self { own, tls, times, session, punch, permits, inbox }
+        Self { own, tls, times, session, punch, places, inbox }
     }
 
     /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
@@ -193,7 +195,7 @@ impl Dialler {
     }
 
     async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let _permit = self.permits.of(&want, &target).acquire().await;
+        let _permit = self.places.of(&want, &target).acquire(&want.device.bare).await;
         let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
         let opened = match &target {
             Target::Address(candidate) => {

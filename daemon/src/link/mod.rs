@@ -30,6 +30,7 @@ mod nudge;
 mod outbox;
 mod outside;
 mod parking;
+mod permits;
 mod plain;
 mod punch;
 mod punched;

@@ -1,6 +1,6 @@
 //! What others see of us: what routers and servers have told.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use xbt_core::session::StunServer;
 
@@ -13,8 +13,6 @@ pub struct Outside {
     pub unmapped: Option<String>,
     /// STUN servers that our XMPP server names.
     pub stun: Vec<StunServer>,
-    /// The address from which our XMPP server sees us.
-    pub external: Option<IpAddr>,
     /// Whether our XMPP server has told yet what it does for links.
     pub asked: bool,
 }

@@ -166,8 +166,20 @@ async fn families(servers: &[StunServer]) -> Vec<Vec<SocketAddr>> {
             Err(_) => tracing::debug!(host = %server.host, "a STUN server was not found in time"),
         }
     }
+    found.retain(|server| is_asked(*server));
     let (v6, v4): (Vec<SocketAddr>, Vec<SocketAddr>) = found.into_iter().partition(SocketAddr::is_ipv6);
     [v6, v4].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+/// Whether a STUN server may be there. Our own XMPP server chooses these addresses, and a home's or company's own may
+/// well name one on our network; but what only this computer hears, or more than one, tells nobody where we are.
+fn is_asked(server: SocketAddr) -> bool {
+    let ip = server.ip().to_canonical();
+    let of_many = match ip {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local() || v4.octets()[0] == 0,
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    server.port() != 0 && !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || of_many)
 }
 
 #[cfg(test)]
@@ -203,6 +215,29 @@ mod tests {
         tokio::select! {
             () = looking => panic!("it ends with the daemon only"),
             () = twice => {}
+        }
+    }
+
+    #[test]
+    fn a_server_may_name_stun_servers_on_our_network_but_none_on_this_computer_or_of_nobody() {
+        let is_asked = |address: &str| is_asked(address.parse().unwrap());
+        for address in ["192.0.2.1:3478", "192.168.1.1:3478", "10.0.0.1:3478", "[2001:db8::1]:3478", "[fd00::1]:1"] {
+            assert!(is_asked(address), "{address}");
+        }
+        for address in [
+            "127.0.0.1:3478",
+            "[::ffff:127.0.0.1]:3478",
+            "[::1]:3478",
+            "0.0.0.0:3478",
+            "0.1.2.3:3478",
+            "224.0.0.1:3478",
+            "255.255.255.255:3478",
+            "169.254.0.1:3478",
+            "[ff02::1]:3478",
+            "[fe80::1]:3478",
+            "192.0.2.1:0",
+        ] {
+            assert!(!is_asked(address), "{address}");
         }
     }
 

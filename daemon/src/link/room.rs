@@ -88,7 +88,6 @@ pub(super) struct Setup {
     pub dialler: Arc<Dialler>,
     pub report: mpsc::Sender<Message>,
     pub candidates: watch::Sender<Vec<Candidate>>,
-    pub interfaces: Vec<Interface>,
     pub changes: watch::Sender<u64>,
 }
 
@@ -144,8 +143,7 @@ impl Room {
                 }
                 Some(message) = inbox.recv() => self.take(message),
                 Ok(()) = interfaces.changed() => {
-                    self.setup.interfaces = interfaces.borrow_and_update().clone();
-                    self.setup.ourselves.interfaces.clone_from(&self.setup.interfaces);
+                    self.setup.ourselves.interfaces.clone_from(&interfaces.borrow_and_update());
                     self.reached_otherwise();
                     self.setup.changes.send_modify(|count| *count += 1);
                 }

@@ -101,7 +101,6 @@ impl LinkRoom {
         let first = candidates(&listening, &found, &advertise, nothing, ways);
         let (tell_candidates, candidates) = watch::channel(first);
         let ourselves = Ourselves { listening: listening.clone(), interfaces: found.clone(), forbidden_ports };
-        let interfaces = found.clone();
         let (see_interfaces, seen_interfaces) = watch::channel(found);
         // Full: tasks wait with what they report, and the door with letting in.
         let (report, inbox) = mpsc::channel(INBOX);
@@ -135,7 +134,6 @@ impl LinkRoom {
         let (count_changes, changes) = watch::channel(0);
         let session = Session::default();
         let dialler = Arc::new(Dialler::new(own, tls, times, session.clone(), punch.clone(), report.clone()));
-        let candidates_of = tell_candidates;
         let setup = Setup {
             own,
             peer_id,
@@ -145,8 +143,7 @@ impl LinkRoom {
             times,
             dialler,
             report,
-            candidates: candidates_of,
-            interfaces,
+            candidates: tell_candidates,
             changes: count_changes,
         };
         tasks.spawn(Room::new(setup).live(

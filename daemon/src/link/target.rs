@@ -1,6 +1,7 @@
 //! What can be tried for a want.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -126,7 +127,9 @@ pub(super) fn targets(
     if ways.in_band && ours.in_band && theirs.in_band {
         targets.push(Target::InBand);
     }
-    targets.retain(|target| better_than.is_none_or(|in_use| target.way() < in_use));
+    let mut seen = HashSet::new();
+    // What is told twice, or leads to the same proxy as we know it, is one target.
+    targets.retain(|target| better_than.is_none_or(|in_use| target.way() < in_use) && seen.insert(target.clone()));
     targets
 }
 
@@ -212,6 +215,17 @@ mod tests {
         theirs.proxies[0].host = "198.51.100.66".into();
         let found = targets((LARGE, SMALL), (&ours, &theirs), Ways::ALL, None);
         assert!(found.contains(&Target::Proxy { proxy: proxy("both"), ours: false }), "{found:?}");
+    }
+
+    #[test]
+    fn a_proxy_that_a_contact_tells_again_and_again_is_met_once() {
+        let (ours, mut theirs) = (reach(Vec::new(), &["both"]), reach(Vec::new(), &["both", "both", "a", "a"]));
+        theirs.proxies[1].host = "198.51.100.66".into();
+        for (own, peer) in [(SMALL, LARGE), (LARGE, SMALL)] {
+            let found = targets((own, peer), (&ours, &theirs), Ways::ALL, None);
+            let proxies = found.iter().filter(|target| target.way() == Way::Proxy65).count();
+            assert_eq!(proxies, 2, "{found:?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,9 @@ impl Wants {
         self.of_peer(peer).next().is_some()
     }
 
-    /// The want that grants this content to this device and has no link in hand yet.
+    /// The want that grants this content to this device and has no link in hand yet. Whether the link is better than the
+    /// one in use is the choosing side's affair: it may take that one for dead, and a contact that would rather have a
+    /// worse way could as well end the better one.
     pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkFor> {
         self.of_peer(peer).find(|w| w.want.info_hash == info_hash && w.talk.is_none()).map(|w| w.want.purpose())
     }

@@ -19,9 +19,10 @@
 //! logs no password and no content of messages.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use xbt_core::fault::Fault;
 use xbt_core::ids::BareJid;
@@ -140,9 +141,10 @@ impl Session {
     /// Must be called inside a tokio runtime.
     pub fn start(config: SessionConfig, events: mpsc::Sender<SessionEvent>) -> (Self, SessionHandle) {
         let (stop, stopped) = oneshot::channel();
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        let task = tokio::spawn(session::run(config, events, inbox, stopped));
-        (Self { stop, task }, SessionHandle { orders: commands })
+        let (orders, inbox) = mpsc::channel(COMMANDS);
+        let network = Arc::new(Notify::new());
+        let task = tokio::spawn(session::run(config, events, (inbox, network.clone()), stopped));
+        (Self { stop, task }, SessionHandle { orders, network })
     }
 
     /// Tells the contacts and the server that we go, within two seconds.
@@ -176,6 +178,8 @@ pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
     orders: mpsc::Sender<Order>,
+    /// Rung when the computer has other addresses.
+    network: Arc<Notify>,
 }
 
 impl SessionHandle {

@@ -39,12 +39,13 @@ impl Probe {
         Ok(())
     }
 
-    /// Something came from the server.
+    /// Something came from the server, or it took what it had held up.
     pub(super) fn heard(&mut self) {
         self.alarm = None;
     }
 
-    /// To be called when nothing has come, and only then: what waits to be read is a sign of life.
+    /// To be called when nothing has come, and only then: what waits to be read is a sign of life. Where nothing is read
+    /// because too much waits to be written, also what is taken is one.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
         let rang = self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
         if rang { Err(Lost::from_io(&io::ErrorKind::TimedOut.into())) } else { Ok(()) }

@@ -74,8 +74,6 @@ pub(super) enum Order {
     OpenInBand { device: FullJid, stream_id: String, reply: Reply<InBandStream> },
     /// A bytestream that a device opens is to be taken.
     ExpectInBand { device: FullJid, stream_id: String, reply: Reply<InBandStream> },
-    /// The computer has other addresses now.
-    NetworkChanged,
 }
 
 impl SessionHandle {
@@ -101,7 +99,8 @@ impl SessionHandle {
         }
     }
 
-    /// Opens an in-band bytestream (XEP-0047) with a device. At most four are open at once, of either direction.
+    /// Opens an in-band bytestream (XEP-0047) with a device. At most six are open at once, of either direction, and two
+    /// with one contact.
     ///
     /// # Errors
     /// Also when the device does not expect it.
@@ -114,15 +113,17 @@ impl SessionHandle {
     /// seconds too early is not.
     ///
     /// # Errors
-    /// When the stream to the server is lost meanwhile, or too much is expected (16).
+    /// When the stream to the server is lost meanwhile, or too much is expected (16 streams, 4 of one contact).
     pub async fn expect_in_band(&self, device: FullJid, stream_id: String) -> Result<InBandStream, RelayError> {
         self.ask(|reply| Order::ExpectInBand { device, stream_id, reply }).await
     }
 
     /// The addresses of this computer have changed: the session finds out within five seconds whether its connection
     /// still stands, and does not wait out a pause before the next attempt. Cheap; may be called for every change.
-    pub async fn network_changed(&self) {
-        self.order(Order::NetworkChanged).await;
+    ///
+    /// Does not wait, and is heard however much else waits for the session: a dead connection is what fills its queue.
+    pub fn network_changed(&self) {
+        self.network.notify_one();
     }
 
     async fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, RelayError> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::presence::Presence;
@@ -35,6 +35,8 @@ struct Ends {
     orders: mpsc::Receiver<Order>,
     /// Whether there may be more orders.
     open: bool,
+    /// Rung when the computer has other addresses.
+    network: Arc<Notify>,
     /// Resolves when the session is to end, also when its owner is gone.
     stop: oneshot::Receiver<()>,
 }
@@ -43,10 +45,10 @@ struct Ends {
 pub(super) async fn run(
     config: SessionConfig,
     events: mpsc::Sender<SessionEvent>,
-    orders: mpsc::Receiver<Order>,
+    (orders, network): (mpsc::Receiver<Order>, Arc<Notify>),
     stop: oneshot::Receiver<()>,
 ) {
-    let ends = Ends { events, orders, open: true, stop };
+    let ends = Ends { events, orders, open: true, network, stop };
     let Stopped = match address::from_bare(&config.jid) {
         Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
         Ok(_) | Err(_) => {
@@ -248,14 +250,14 @@ impl Session {
                     deliver(permit, &mut self.agent)?;
                 }
                 order = self.ends.orders.recv(), if self.ends.open && room && wire.has_room() => match order {
-                    Some(Order::NetworkChanged) => {
-                        if let Err(lost) = wire.check() {
-                            return Ok(lost);
-                        }
-                    }
                     Some(order) => self.agent.do_order(order, Instant::now()),
                     None => self.ends.open = false,
                 },
+                () = self.ends.network.notified() => {
+                    if let Err(lost) = wire.check() {
+                        return Ok(lost);
+                    }
+                }
                 () = bell.notified() => {}
                 incoming = wire.next(), if room => match incoming {
                     Ok(Incoming::Stanza(stanza)) => self.agent.stanza(*stanza, Instant::now()),
@@ -286,13 +288,13 @@ impl Session {
                     deliver(permit, &mut self.agent)?;
                 }
                 order = self.ends.orders.recv(), if self.ends.open && room => match order {
-                    Some(Order::NetworkChanged) => {
-                        let now = Instant::now();
-                        hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
-                    }
                     Some(order) => self.agent.do_order_offline(order),
                     None => self.ends.open = false,
                 },
+                () = self.ends.network.notified() => {
+                    let now = Instant::now();
+                    hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
+                }
                 now = due(deadline), if deadline.is_some() => self.agent.expire(now),
             }
         }

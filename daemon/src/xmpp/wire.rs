@@ -258,16 +258,11 @@ impl Wire {
                 return Poll::Ready(Err(lost));
             }
             if !self.has_room() {
-                // Woken by the writer, or by the alarm.
-                return Poll::Pending;
+                // Nothing is read now, so that the server takes bytes must do for a sign of life.
+                return self.poll_probe(cx);
             }
             let element = match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Pending => {
-                    return match self.probe.poll(cx) {
-                        Ok(()) => Poll::Pending,
-                        Err(lost) => Poll::Ready(Err(lost)),
-                    };
-                }
+                Poll::Pending => return self.poll_probe(cx),
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(Lost::from_io(&io::ErrorKind::UnexpectedEof.into())));
                 }
@@ -278,6 +273,13 @@ impl Wire {
                 Ok(None) => {}
                 Err(lost) => return Poll::Ready(Err(lost)),
             }
+        }
+    }
+
+    fn poll_probe<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Lost>> {
+        match self.probe.poll(cx) {
+            Ok(()) => Poll::Pending,
+            Err(lost) => Poll::Ready(Err(lost)),
         }
     }
 
@@ -334,10 +336,16 @@ impl Wire {
 
     /// Writes as much as the connection takes.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        let before = self.waiting.len() + self.later.len();
         let done = self.poll_drain(cx)?;
         if done {
             self.stalled = None;
             return Ok(());
+        }
+        // What was full has taken something: there is somebody who makes room.
+        if self.stalled.is_some() && self.waiting.len() + self.later.len() < before {
+            self.stalled = None;
+            self.probe.heard();
         }
         let alarm = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED)));
         match alarm.as_mut().poll(cx) {

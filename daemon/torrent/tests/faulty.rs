@@ -1,7 +1,7 @@
 //! One honest source and one that is not: the content arrives all the same.
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod common;
-use common::peer::{PIECE, Peer};
+use common::peer::{Peer, block};
 use common::*;
 
 use std::time::{Duration, Instant};
@@ -24,17 +24,10 @@ impl Trial {
         let (mut honest, node) = (Node::new(), Node::new());
         let bytes = noise(4 << 20, 11);
         let prepared = honest.seed(&write(&honest.path("f"), &bytes)).await;
-        let mut fetch = node.offered(&prepared);
-        fetch.info = Some(prepared.info.clone());
-        node.engine.fetch(KEY, fetch);
+        node.fetch_known(&prepared);
         let (mut peer, link) = Peer::attach(&node);
         peer.greet(&prepared).await;
         Self { honest, node, prepared, bytes, peer, link }
-    }
-
-    fn block(&self, [piece, begin, len]: [u32; 3]) -> Vec<u8> {
-        let at = piece as usize * PIECE + begin as usize;
-        [&piece.to_be_bytes(), &begin.to_be_bytes(), &self.bytes[at..at + len as usize]].concat()
     }
 }
 
@@ -44,7 +37,7 @@ async fn arrives(honest: &Node, node: &mut Node, bytes: &[u8]) {
     let begun = Instant::now();
     honest.engine.attach(KEY, tag(), near, xbt_torrent::handshake::OUR_RESERVED);
     node.engine.attach(KEY, tag(), far, xbt_torrent::handshake::OUR_RESERVED);
-    assert!(std::fs::read(node.completed().await).unwrap() == bytes);
+    node.arrives(bytes).await;
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
@@ -53,8 +46,7 @@ async fn a_source_that_stalls_in_the_middle() {
     let mut trial = Trial::new().await;
     for _ in 0..40 {
         let request = trial.peer.request().await.unwrap();
-        let block = trial.block(request);
-        trial.peer.send(7, &block).await;
+        trial.peer.give(&trial.bytes, request).await;
     }
     arrives(&trial.honest, &mut trial.node, &trial.bytes).await;
     trial.node.engine.detach(trial.link);
@@ -111,7 +103,7 @@ async fn a_source_that_sends_corrupt_blocks() {
     let mut trial = Trial::new().await;
     loop {
         let Some(request) = trial.peer.request().await else { break };
-        let mut block = trial.block(request);
+        let mut block = block(&trial.bytes, request);
         block[100] ^= u8::from(request[0] == 3 && request[1] == 0);
         trial.peer.send(7, &block).await;
     }
@@ -122,11 +114,9 @@ async fn a_source_that_sends_corrupt_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_drops_in_mid_block() {
     let Trial { honest, mut node, mut peer, link, bytes, .. } = Trial::new().await;
-    let [piece, begin, len] = peer.request().await.unwrap();
-    let head = [len + 9].map(u32::to_be_bytes).concat();
-    let at = piece as usize * PIECE + begin as usize;
-    let half = &bytes[at..at + len as usize / 2];
-    let sent = [&head[..], &[7], &piece.to_be_bytes(), &begin.to_be_bytes(), half].concat();
+    let block = block(&bytes, peer.request().await.unwrap());
+    let head = (block.len() as u32 + 1).to_be_bytes();
+    let sent = [&head[..], &[7], &block[..block.len() / 2]].concat();
     peer.stream.write_all(&sent).await.unwrap();
     drop(peer);
     assert!(matches!(node.closed(link).await, CloseReason::Ended | CloseReason::Io(_)));

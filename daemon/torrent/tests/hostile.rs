@@ -27,7 +27,7 @@ async fn a_peer_that_sends_wrong_data_is_closed_and_nothing_wrong_is_kept() {
     assert_eq!(b.closed(at_b).await, CloseReason::Corrupt);
     serving.await.unwrap();
     join(&a, &b);
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn an_honest_foreign_peer_is_understood_whatever_its_message_ids() {
     b.fetch(&prepared);
     let (peer, _) = Peer::attach(&b);
     tokio::spawn(peer.serve(prepared, bytes.clone(), |_, _| ()));
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +163,7 @@ async fn broken_frames_and_impossible_messages_end_only_their_link() {
         peer.stream.write_all(&message).await.unwrap();
     }
     tokio::spawn(peer.serve(prepared, bytes.clone(), |_, _| ()));
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

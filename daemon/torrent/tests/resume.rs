@@ -47,8 +47,7 @@ async fn finish(a: &mut Node, b: &mut Node, prepared: &xbt_torrent::Prepared) ->
     let (_, at_b) = join(a, b);
     let path = b.completed().await;
     assert!(std::fs::read(&path).unwrap() == noise(SIZE, 9));
-    b.engine.detach(at_b);
-    b.closed(at_b).await;
+    b.detach(at_b).await;
     b.downloaded()
 }
 

@@ -31,19 +31,15 @@ async fn silence_after_a_request_is_told_once_and_again_only_after_data() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(1 << 20, 1);
     let prepared = a.prepare(&[write(&a.path("f"), &bytes)]).await.unwrap();
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (mut peer, at_b) = Peer::attach(&b);
     peer.greet(&prepared).await;
-    let [piece, begin, len] = peer.request().await.unwrap();
+    let request = peer.request().await.unwrap();
     let asked = Instant::now();
     stalled(&mut b, at_b).await;
     assert!(asked.elapsed() > Duration::from_millis(3500), "{:?}", asked.elapsed());
     assert_eq!(stalls_within(&mut b, Duration::from_secs(5)).await, 0, "the same stall");
-    let at = piece as usize * peer::PIECE + begin as usize;
-    let block = &bytes[at..at + len as usize];
-    peer.send(7, &[&piece.to_be_bytes(), &begin.to_be_bytes(), block].concat()).await;
+    peer.give(&bytes, request).await;
     stalled(&mut b, at_b).await;
 }
 
@@ -92,15 +88,13 @@ async fn what_a_silent_link_was_asked_for_comes_over_another_one() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(4 << 20, 8);
     let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (mut silent, _) = Peer::attach(&b);
     silent.greet(&prepared).await;
     silent.request().await.unwrap();
     let begun = Instant::now();
     join(&a, &b);
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
@@ -113,14 +107,12 @@ async fn a_link_takes_over_from_another_one_to_the_same_device_without_loss() {
     let (_, relayed) = join(&a, &b);
     b.verified(2 << 20).await;
     let (_, better) = join(&a, &b);
-    b.engine.detach(relayed);
-    b.closed(relayed).await;
+    b.detach(relayed).await;
     a.engine.set_limits(0, 0);
     let begun = Instant::now();
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
     assert!(begun.elapsed() < Duration::from_secs(4), "nothing waited for the old link: {:?}", begun.elapsed());
-    b.engine.detach(better);
-    b.closed(better).await;
+    b.detach(better).await;
     // What was under way on the old link when it went: less than its window of a second or two.
     assert!(b.downloaded() <= prepared.size + (1 << 20), "{} of {}", b.downloaded(), prepared.size);
 }
@@ -130,17 +122,14 @@ async fn blocks_of_a_half_done_piece_are_not_asked_for_again_on_the_next_link() 
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(peer::PIECE, 9);
     let prepared = a.prepare(&[write(&a.path("f"), &bytes)]).await.unwrap();
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (mut old, at_b) = Peer::attach(&b);
     old.greet(&prepared).await;
     let mut given = Vec::new();
     for _ in 0..5 {
-        let [piece, begin, len] = old.request().await.unwrap();
-        let block = &bytes[begin as usize..(begin + len) as usize];
-        old.send(7, &[&piece.to_be_bytes(), &begin.to_be_bytes(), block].concat()).await;
-        given.push(begin);
+        let request = old.request().await.unwrap();
+        old.give(&bytes, request).await;
+        given.push(request[1]);
     }
     let downloaded = |event: &Event| match event {
         Event::PeerProgress { downloaded, .. } => (*downloaded >= 5 * 16384).then_some(()),

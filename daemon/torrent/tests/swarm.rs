@@ -1,7 +1,7 @@
 //! Several links of one content: who gives what to whom.
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod common;
-use common::peer::{PIECE, Peer};
+use common::peer::{PIECE, Peer, block};
 use common::*;
 
 use std::collections::HashMap;
@@ -9,12 +9,6 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use xbt_torrent::{CloseReason, Event};
-
-/// A block as `piece` sends it.
-fn block(bytes: &[u8], [piece, begin, len]: [u32; 3]) -> Vec<u8> {
-    let at = piece as usize * PIECE + begin as usize;
-    [&piece.to_be_bytes(), &begin.to_be_bytes(), &bytes[at..at + len as usize]].concat()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_source_does_not_hold_up_the_end() {
@@ -30,15 +24,14 @@ async fn a_slow_source_does_not_hold_up_the_end() {
         while let Some(request) = slow.request().await {
             // 40 KiB/s: what it was asked for at first would take half a minute.
             tokio::time::sleep(Duration::from_millis(400)).await;
-            slow.send(7, &block(&served, request)).await;
+            slow.give(&served, request).await;
         }
     });
     let begun = Instant::now();
     join(&a, &b);
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    b.engine.detach(at_b);
-    b.closed(at_b).await;
+    b.detach(at_b).await;
     assert!(b.downloaded() < prepared.size + (1 << 20), "nothing is fetched twice: {}", b.downloaded());
 }
 
@@ -47,9 +40,7 @@ async fn who_sent_the_wrong_block_of_a_shared_piece_is_found_and_dropped() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(PIECE, 3);
     let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (mut liar, at_liar) = Peer::attach(&b);
     liar.greet(&prepared).await;
     for number in 0..5 {
@@ -59,7 +50,7 @@ async fn who_sent_the_wrong_block_of_a_shared_piece_is_found_and_dropped() {
     }
     // It goes silent, so the rest comes from the honest one.
     let (_, at_honest) = join(&a, &b);
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
     assert_eq!(b.closed(at_liar).await, CloseReason::Corrupt);
     let closed = |event: &Event| matches!(event, Event::LinkClosed { tag, .. } if *tag == at_honest);
     assert!(!b.past.iter().any(closed));
@@ -118,20 +109,12 @@ async fn one_to_many_sends_little_more_than_once() {
         }
     }
     for receiver in &mut receivers {
-        let path = receiver.completed().await;
-        assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+        receiver.arrives(&std::fs::read(&source).unwrap()).await;
     }
     for link in links {
-        a.engine.detach(link);
-        a.closed(link).await;
+        a.detach(link).await;
     }
-    let mut sent = HashMap::new();
-    for event in &a.past {
-        if let Event::PeerProgress { tag, uploaded, .. } = event {
-            sent.insert(*tag, *uploaded);
-        }
-    }
-    let sent: u64 = sent.values().sum();
+    let sent = a.uploaded();
     println!("sent {sent} of {}", prepared.size);
     assert!(sent < prepared.size * 8 / 5, "sent {sent} of {}", prepared.size);
 }
@@ -147,8 +130,7 @@ async fn receivers_who_do_not_know_each_other_each_get_everything() {
         join(&a, receiver);
     }
     for receiver in &mut receivers {
-        let path = receiver.completed().await;
-        assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+        receiver.arrives(&std::fs::read(&source).unwrap()).await;
     }
 }
 
@@ -156,9 +138,7 @@ async fn receivers_who_do_not_know_each_other_each_get_everything() {
 async fn an_incomplete_peer_is_not_told_of_pieces_that_it_has_until_all_are_here() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let prepared = a.seed(&write(&a.path("f"), &noise(2 << 20, 1))).await;
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (mut peer, _) = Peer::attach(&b);
     peer.send(5, &[0xf0]).await;
     peer.send(2, &[]).await;

@@ -121,11 +121,9 @@ async fn two_links_at_once_share_the_work_and_waste_little() {
     let prepared = a.seed(&source).await;
     b.fetch(&prepared);
     let links = [join(&a, &b), join(&a, &b)];
-    let path = b.completed().await;
-    assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+    b.arrives(&std::fs::read(&source).unwrap()).await;
     for (_, at_b) in links {
-        b.engine.detach(at_b);
-        b.closed(at_b).await;
+        b.detach(at_b).await;
     }
     assert!(b.downloaded() < prepared.size * 11 / 10, "{} of {}", b.downloaded(), prepared.size);
 }
@@ -141,10 +139,8 @@ async fn a_fetch_goes_on_over_another_link_when_one_breaks() {
     a.engine.detach(at_a);
     b.closed(at_b).await;
     let (_, at_b) = join(&a, &b);
-    let path = b.completed().await;
-    assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
-    b.engine.detach(at_b);
-    b.closed(at_b).await;
+    b.arrives(&std::fs::read(&source).unwrap()).await;
+    b.detach(at_b).await;
     assert!(b.downloaded() <= prepared.size + (1 << 20), "what was begun is not fetched twice");
 }
 
@@ -162,20 +158,12 @@ async fn receivers_help_each_other_so_the_sender_sends_little_more_than_once() {
     let [one, two] = &receivers;
     join(one, two);
     for receiver in &mut receivers {
-        let path = receiver.completed().await;
-        assert!(std::fs::read(&path).unwrap() == std::fs::read(&source).unwrap());
+        receiver.arrives(&std::fs::read(&source).unwrap()).await;
     }
     for link in links {
-        a.engine.detach(link);
-        a.closed(link).await;
+        a.detach(link).await;
     }
-    let mut sent = std::collections::HashMap::new();
-    for event in &a.past {
-        if let Event::PeerProgress { tag, uploaded, .. } = event {
-            sent.insert(*tag, *uploaded);
-        }
-    }
-    let sent: u64 = sent.values().sum();
+    let sent = a.uploaded();
     assert!(sent < prepared.size * 3 / 2, "sent {sent} of {}", prepared.size);
 }
 
@@ -222,9 +210,7 @@ async fn a_prepared_content_is_seeded_after_a_restart_and_names_can_be_given() {
     let stored = prepared.to_bytes();
     a.restart();
     a.engine.seed(KEY, xbt_torrent::Prepared::from_bytes(&stored).unwrap());
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     join(&a, &b);
     assert_eq!(b.completed().await, b.destination().join("dump.sql"));
 }
@@ -249,9 +235,7 @@ async fn a_link_that_answers_nothing_does_not_hold_pieces_for_ever() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(4 << 20, 8);
     let prepared = a.seed(&write(&a.path("f"), &bytes)).await;
-    let mut fetch = b.offered(&prepared);
-    fetch.info = Some(prepared.info.clone());
-    b.engine.fetch(KEY, fetch);
+    b.fetch_known(&prepared);
     let (ours, mut far) = tokio::io::duplex(1 << 20);
     b.engine.attach(KEY, tag(), ours, [0; 8]);
     // All pieces, and unchoked: then silence.
@@ -265,7 +249,7 @@ async fn a_link_that_answers_nothing_does_not_hold_pieces_for_ever() {
         assert!(request[3] == 1, "no extension messages to who does not speak them: {request:?}");
     }
     join(&a, &b);
-    assert!(std::fs::read(b.completed().await).unwrap() == bytes);
+    b.arrives(&bytes).await;
     drop(far);
 }
 
@@ -312,7 +296,6 @@ async fn a_dropped_engine_stops_and_saves() {
     b.fetch(&prepared);
     let (_, at_b) = join(&a, &b);
     b.completed().await;
-    b.engine.detach(at_b);
-    b.closed(at_b).await;
+    b.detach(at_b).await;
     assert!(b.downloaded() <= prepared.size - verified);
 }

@@ -148,15 +148,16 @@ impl Domain {
 
     /// What was tried, within its bound, with what only the rules know.
     pub(super) fn explained(&self, id: TransferId, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
-        attempts.truncate(ATTEMPTS);
         let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |facts| facts.size);
         let limit = self.settings.in_band_max_size;
         if self.settings.ways.in_band && size > limit {
             let (size, limit) = (bytes(size), bytes(limit));
             let reason = format!("{size} are too much to go through the XMPP server (in_band_max_size is {limit})");
             attempts.retain(|attempt| attempt.way != Way::InBand);
+            attempts.truncate(ATTEMPTS - 1);
             attempts.push(Attempt { way: Way::InBand, reason });
         }
+        attempts.truncate(ATTEMPTS);
         attempts
     }
 }

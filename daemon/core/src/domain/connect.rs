@@ -288,17 +288,24 @@ impl Domain {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let same = transfer.facts.as_ref().is_some_and(|f| f.info_hash == connect.info_hash);
         let Some(peer) = transfer.peer().filter(|p| same && p.fingerprint == connect.fingerprint).cloned() else {
-            let reason = "the other device answered with a key or content that was not agreed";
-            return self.seek_again(id, Some(reason.into()));
+            return self.granted_in_vain(id, "the other device answered with a key or content that was not agreed");
         };
         if self.meet(device, connect.fingerprint) == Verdict::Blocked {
-            return self.seek_again(id, Some("the other device's key is not verified".into()));
+            return self.granted_in_vain(id, "the other device's key is not verified");
         }
         self.agree(id, peer.clone());
         self.note_introducible(id, &connect);
         let Some(ours) = self.our_reach(id) else { return };
         let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
+    }
+
+    /// The other device would have a link, and we not with it: a present one stays.
+    fn granted_in_vain(&mut self, id: TransferId, reason: &str) {
+        match self.in_use(id) {
+            Some(_) => self.nothing_better(id, Vec::new()),
+            None => self.seek_again(id, Some(reason.to_owned())),
+        }
     }
 
     fn connect_refused(&mut self, id: TransferId, device: &FullJid, refusal: Refusal) {

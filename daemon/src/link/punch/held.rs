@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use quinn::{Connection, ConnectionError};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use xbt_core::ids::Fingerprint;
 
 use super::Arrived;
+use super::rules::{BETWEEN_LOOKS, SILENT};
 use super::stream::Streams;
 use super::wire::{Admitted, Gate};
 use crate::link::tls::Tls;
@@ -52,6 +53,8 @@ struct Live {
     connection: Connection,
     streams: Streams,
     since: Instant,
+    /// When something has come over it.
+    heard: Instant,
 }
 
 #[derive(Default)]
@@ -113,10 +116,10 @@ impl Held {
         self.changes.subscribe()
     }
 
-    /// The connection with a device, if there is one.
+    /// The connection with a device, if there is one on which something comes.
     pub fn connection(&self, peer: Fingerprint) -> Option<(Connection, Streams)> {
         let peers = self.peers();
-        let live = peers.get(&peer)?.newest()?;
+        let live = peers.get(&peer)?.newest().filter(|live| live.heard.elapsed() < SILENT)?;
         Some((live.connection.clone(), live.streams.clone()))
     }
 
@@ -165,13 +168,16 @@ impl Held {
         for live in &held.live {
             live.connection.close(closing::REPLACED, b"replaced");
         }
-        held.live.push(Live { connection: connection.clone(), streams: streams.clone(), since: Instant::now() });
+        let now = Instant::now();
+        held.live.push(Live { connection: connection.clone(), streams: streams.clone(), since: now, heard: now });
         true
     }
 
     /// Hands over what the other side opens, until the connection ends.
     async fn serve(self: Arc<Self>, peer: Fingerprint, connection: Connection, streams: Streams, admitted: Admitted) {
         let mut open = streams.watch();
+        let listening = self.listen(peer, &connection);
+        tokio::pin!(listening);
         loop {
             let idle = no_streams(&mut open, self.idle);
             tokio::select! {
@@ -183,6 +189,7 @@ impl Held {
                         break;
                     }
                 }
+                () = &mut listening => {}
                 () = idle => {
                     connection.close(closing::IDLE, b"idle");
                     break;
@@ -198,6 +205,21 @@ impl Held {
             tracing::debug!(%peer, %reason, "a connection over UDP has ended");
         }
         self.forget(peer, &connection);
+    }
+
+    /// Notes when something comes; never ends.
+    async fn listen(&self, peer: Fingerprint, connection: &Connection) {
+        let mut received = 0;
+        loop {
+            let now = connection.stats().udp_rx.datagrams;
+            if std::mem::replace(&mut received, now) != now {
+                let mut peers = self.peers();
+                let all = peers.get_mut(&peer).into_iter().flat_map(|held| &mut held.live);
+                let same = |live: &&mut Live| live.connection.stable_id() == connection.stable_id();
+                all.filter(same).for_each(|live| live.heard = Instant::now());
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     fn forget(&self, peer: Fingerprint, connection: &Connection) {

@@ -30,6 +30,14 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// `KEEP_ALIVE`, and its time starts anew with the first unanswered word: at most 12 s from the cut to its notice.
 const SILENCE: Duration = Duration::from_secs(9);
 
+/// Who hears nothing speaks after [`KEEP_ALIVE`] and is answered at once: a connection on which nothing has come for this
+/// time is not relied on, although it may not be dead yet. Without that, every link to a device whose hole has closed
+/// would be tried in vain until [`SILENCE`] is over, and relays not at all.
+pub(super) const SILENT: Duration = Duration::from_millis(4_500);
+
+/// From one look whether something has come to the next.
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// Far below every router's UDP timeout (RFC 4787, section 4.3: 2 min; found: 30 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 

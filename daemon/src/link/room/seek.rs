@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 use xbt_core::effect::LinkFor;
 
-use super::super::address::candidates;
+use super::super::address::{Ourselves, candidates};
 use super::super::dial::Round;
 use super::super::explain::{self, Known};
 use super::super::target::Target;
@@ -61,8 +61,8 @@ impl Room {
 
     /// The interfaces, or what is seen of us from outside, are not as before.
     pub(super) fn reached_otherwise(&mut self) {
-        let Setup { ourselves, interfaces, advertise, ways, .. } = &self.setup;
-        let told = candidates(&ourselves.listening, interfaces, advertise, (&self.outside, &self.seen), *ways);
+        let Setup { ourselves: Ourselves { listening, interfaces, .. }, advertise, ways, .. } = &self.setup;
+        let told = candidates(listening, interfaces, advertise, (&self.outside, &self.seen), *ways);
         if *self.setup.candidates.borrow() != told {
             tracing::info!(count = told.len(), "our own addresses have changed");
             self.setup.candidates.send_replace(told.clone());

@@ -287,6 +287,25 @@ async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
 }
 
 #[tokio::test]
+async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
+    let (small, large) = two_identities();
+    let mut small = Device::start(small, config(&[V4]));
+    let mut dead = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    // As if it were an answer: nobody has asked yet.
+    dead.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    dead.shutdown().await.unwrap();
+    drop(dead);
+    let peer = large.fingerprint();
+    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
+    let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
+    let mut asked = [0; 68];
+    timeout(PATIENCE, good.read_exact(&mut asked)).await.unwrap().unwrap();
+    good.write_all(&asked).await.unwrap();
+    small.ready().await;
+}
+
+#[tokio::test]
 async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
     let (small, large) = two_identities();
     let patient = Times { better: Duration::from_secs(1), ..times() };
@@ -321,4 +340,17 @@ async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     let mut more = [0; 4];
     small.ready().await.stream.read_exact(&mut more).await.unwrap();
     assert_eq!(&more, b"more");
+}
+
+#[tokio::test]
+async fn who_does_not_choose_takes_the_link_that_is_spoken_on_even_if_it_is_no_better() {
+    let (small, large) = two_identities();
+    let mut large = Device::start(large, config(&[V4]));
+    let better_than = Some(Way::DirectTcp6);
+    let want = Want { better_than, ..want_of(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new()) };
+    large.handle.want(want);
+    // The chooser takes the link in use for dead, and has no other way than this one.
+    let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
+    stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
+    assert_eq!(large.ready().await.way, Way::DirectTcp4);
 }

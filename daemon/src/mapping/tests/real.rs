@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Speaks, at_home, start, start_as};
+use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Running, Speaks, at_home, start, start_as};
 use crate::mapping::grant::Ask;
 use crate::mapping::{MappingState, Protocol, pcp, route};
 
 const ALL: Speaks = Speaks { upnp: true, nat_pmp: true, pcp: true };
+const UPNP: Speaks = Speaks { upnp: true, nat_pmp: false, pcp: false };
 
 fn is_mapped(state: &MappingState) -> bool {
     !state.mapped.is_empty()
+}
+
+/// Starts the router and a mapper, and waits for the mapping of our port.
+async fn mapped_by(lab: &mut Lab, speaks: Speaks, more: &str) -> (Running, MappingState) {
+    lab.start_router(speaks, more);
+    let mut running = start(true, &[]);
+    let state = running.until("a mapping", is_mapped).await;
+    (running, state)
 }
 
 /// The router grants by this protocol, the mapping is in its rules, and at the end is not.
 fn maps_by(speaks: Speaks, protocol: Protocol) {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        lab.start_router(speaks, "");
-        let mut running = start(true, &[]);
-        let state = running.until("a mapping", is_mapped).await;
+        let (running, state) = mapped_by(lab, speaks, "").await;
         assert_eq!(state.mapped.len(), 1);
         assert_eq!(state.mapped[0].protocol, protocol);
         assert_eq!(state.mapped[0].external, format!("{OUTSIDE}:{PORT}").parse().unwrap());
@@ -49,16 +56,14 @@ fn a_router_without_pcp_maps_by_nat_pmp() {
 
 #[test]
 fn a_router_with_upnp_alone_maps_by_upnp() {
-    maps_by(Speaks { upnp: true, nat_pmp: false, pcp: false }, Protocol::Upnp);
+    maps_by(UPNP, Protocol::Upnp);
 }
 
 #[test]
 fn a_router_of_the_first_version_of_upnp_maps_too() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        lab.start_router(Speaks { upnp: true, nat_pmp: false, pcp: false }, "force_igd_desc_v1=yes");
-        let mut running = start(true, &[]);
-        let state = running.until("a mapping", is_mapped).await;
+        let (running, state) = mapped_by(lab, UPNP, "force_igd_desc_v1=yes").await;
         assert_eq!(state.mapped[0].protocol, Protocol::Upnp);
         running.mapper.close().await;
         assert!(!lab.forwards(PORT), "{}", lab.rules());
@@ -75,7 +80,7 @@ fn a_router_that_appears_later_is_found_within_thirty_seconds() {
         let advice = state.advice(PORT).unwrap();
         assert!(advice.starts_with("the router at 192.168.77.1 does not answer to UPnP, NAT-PMP or PCP"), "{advice}");
         // UPnP alone: nothing announces it in a way that we hear.
-        lab.start_router(Speaks { upnp: true, nat_pmp: false, pcp: false }, "");
+        lab.start_router(UPNP, "");
         let began = Instant::now();
         running.until("a mapping", is_mapped).await;
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
@@ -87,9 +92,7 @@ fn a_router_that_appears_later_is_found_within_thirty_seconds() {
 fn a_mapping_that_a_restarted_router_forgot_is_back_when_it_announces_itself() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        lab.start_router(ALL, "");
-        let mut running = start(true, &[]);
-        running.until("a mapping", is_mapped).await;
+        let (running, _) = mapped_by(lab, ALL, "").await;
         lab.break_router();
         assert!(!lab.forwards(PORT));
         lab.start_router(ALL, "");
@@ -103,13 +106,10 @@ fn a_mapping_that_a_restarted_router_forgot_is_back_when_it_announces_itself() {
 fn a_mapping_by_upnp_is_found_again_when_the_network_changes() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        let upnp = Speaks { upnp: true, nat_pmp: false, pcp: false };
-        lab.start_router(upnp, "");
-        let mut running = start(true, &[]);
-        running.until("a mapping", is_mapped).await;
+        let (mut running, _) = mapped_by(lab, UPNP, "").await;
         // Its service has another port from now on.
         lab.break_router();
-        lab.start_router(upnp, "");
+        lab.start_router(UPNP, "");
         running.network.send_modify(|count| *count += 1);
         // That closing takes it away is tested above: here the router may still be answering when it is seen.
         lab.until_forwards(PORT, true).await;
@@ -121,9 +121,7 @@ fn a_mapping_by_upnp_is_found_again_when_the_network_changes() {
 fn a_router_that_is_gone_is_told_as_silent() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        lab.start_router(ALL, "");
-        let mut running = start(true, &[]);
-        running.until("a mapping", is_mapped).await;
+        let (mut running, _) = mapped_by(lab, ALL, "").await;
         lab.break_router();
         running.network.send_modify(|count| *count += 1);
         let state = running.until("silence", |state| state.mapped.is_empty() && state.failures.len() == 3).await;
@@ -186,8 +184,7 @@ fn a_router_whose_rules_forbid_it_is_told_as_that() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
         // By UPnP alone: asked by PCP, miniupnpd tries all ports before it says so.
-        let upnp = Speaks { upnp: true, nat_pmp: false, pcp: false };
-        lab.start_router(upnp, "deny 0-65535 192.168.77.2/32 0-65535");
+        lab.start_router(UPNP, "deny 0-65535 192.168.77.2/32 0-65535");
         let mut running = start(true, &[]);
         let is_forbidden = |state: &MappingState| state.failures.iter().any(|failure| failure.code == "not-authorised");
         let state = running.until("word that it is forbidden", is_forbidden).await;
@@ -206,7 +203,7 @@ fn pcp_opens_a_pinhole_for_our_ipv6_address() {
 
 #[test]
 fn upnp_opens_a_pinhole_for_our_ipv6_address() {
-    pinhole(Speaks { upnp: true, nat_pmp: false, pcp: false }, Protocol::Upnp);
+    pinhole(UPNP, Protocol::Upnp);
 }
 
 fn pinhole(speaks: Speaks, protocol: Protocol) {
@@ -229,9 +226,7 @@ fn a_pinhole_of_an_address_that_we_have_no_more_is_removed() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
         lab.route_ipv6();
-        lab.start_router(ALL, "");
-        let mut running = start(true, &[]);
-        running.until("a mapping", is_mapped).await;
+        let (mut running, _) = mapped_by(lab, ALL, "").await;
         running.mapper.set_ipv6(vec![OWN6.parse().unwrap()]);
         running.until("a pinhole", |state| state.mapped.len() == 2).await;
         assert!(lab.lets_in_ipv6() && lab.forwards(PORT), "{}", lab.rules());
@@ -247,9 +242,7 @@ fn a_pinhole_of_an_address_that_we_have_no_more_is_removed() {
 fn a_mapping_outlives_its_lifetime() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
-        lab.start_router(ALL, "min_lifetime=60\nmax_lifetime=120");
-        let mut running = start(true, &[]);
-        running.until("a mapping", is_mapped).await;
+        let (running, _) = mapped_by(lab, ALL, "min_lifetime=60\nmax_lifetime=120").await;
         let end = Instant::now() + Duration::from_secs(150);
         while Instant::now() < end {
             assert!(lab.forwards(PORT), "{}", lab.rules());

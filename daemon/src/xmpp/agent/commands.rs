@@ -25,8 +25,6 @@ impl Agent {
             }
             Order::OpenInBand { device, stream_id, reply } => self.open_in_band(&device, stream_id, reply, now),
             Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
-            // The session's affair.
-            Order::NetworkChanged => {}
         }
     }
 
@@ -38,7 +36,6 @@ impl Agent {
             Order::OpenInBand { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
             // The stream may be resumed, and the device's request with it.
             Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
-            Order::NetworkChanged => {}
         }
     }
 

@@ -24,13 +24,17 @@ use super::{Agent, Purpose, Sent, address};
 
 mod incoming;
 
-/// Streams that are open or being opened.
-pub(super) const MOST: usize = 4;
+/// Streams that are open or being opened, of all contacts and of one: whatever one does with its own, there is a place
+/// for others.
+pub(super) const MOST: usize = 6;
+const MOST_OF_ONE: usize = 2;
 
-/// Streams that are expected.
-pub(super) const MOST_EXPECTED: usize = 16;
+/// Streams that are expected, likewise.
+const MOST_EXPECTED: usize = 16;
+const MOST_EXPECTED_OF_ONE: usize = 4;
 
-/// Blocks without an acknowledgement, of one stream and of all. A block of 4096 bytes is some 5.7 kB of XML.
+/// Blocks without an acknowledgement, of one contact and of all: one that acknowledges nothing does not hold up the
+/// others. A block of 4096 bytes is some 5.7 kB of XML.
 const MOST_UNACKED_OF_ONE: usize = 2;
 const MOST_UNACKED: usize = 3;
 
@@ -121,8 +125,15 @@ impl InBand {
         self.next
     }
 
-    fn is_full(&self) -> bool {
-        self.streams.len() + self.opening.len() >= MOST
+    /// Whether there is a place for a further stream with this device.
+    fn has_place(&self, peer: &jid::FullJid) -> bool {
+        let peers = || self.streams.values().map(|s| &s.peer).chain(self.opening.values().map(|o| &o.peer));
+        peers().count() < MOST && peers().filter(|other| is_same_contact(other, peer)).count() < MOST_OF_ONE
+    }
+
+    /// Blocks of all streams with this contact that are not acknowledged yet.
+    fn unacked_of(&self, peer: &jid::FullJid) -> usize {
+        self.streams.values().filter(|stream| is_same_contact(&stream.peer, peer)).map(|stream| stream.unacked).sum()
     }
 
     fn find(&self, peer: &jid::FullJid, sid: &str) -> Option<u64> {
@@ -198,7 +209,7 @@ impl Agent {
             Err(_) => Err(RelayError::BadName(to.to_string())),
             Ok(_) if sid.is_empty() || sid.len() > MAX_STREAM_ID => Err(RelayError::BadName(sid.clone())),
             Ok(peer) if self.in_band.knows(&peer, &sid) => Err(RelayError::BadName(sid.clone())),
-            Ok(_) if self.in_band.is_full() => Err(RelayError::TooMany),
+            Ok(peer) if !self.in_band.has_place(&peer) => Err(RelayError::TooMany),
             Ok(peer) => Ok(peer),
         };
         match outcome {
@@ -254,7 +265,8 @@ impl Agent {
             Ok(peer) if !sid.is_empty() && sid.len() <= MAX_STREAM_ID => peer,
             Ok(_) | Err(_) => return drop(reply.send(Err(RelayError::BadName(sid)))),
         };
-        if self.in_band.expected.len() >= MOST_EXPECTED {
+        let of_one = self.in_band.expected.iter().filter(|expected| is_same_contact(&expected.peer, &peer)).count();
+        if self.in_band.expected.len() >= MOST_EXPECTED || of_one >= MOST_EXPECTED_OF_ONE {
             return drop(reply.send(Err(RelayError::TooMany)));
         }
         self.in_band.expected.push(Expected { peer: peer.clone(), sid: sid.clone(), reply });
@@ -333,8 +345,10 @@ impl Agent {
         let mut order: Vec<u64> = self.in_band.streams.keys().copied().collect();
         order.sort_by_key(|number| (*number <= last, *number));
         for number in order {
+            let Some(peer) = self.in_band.streams.get(&number).map(|stream| &stream.peer) else { continue };
+            let of_one = self.in_band.unacked_of(peer);
             let Some(stream) = self.in_band.streams.get_mut(&number) else { continue };
-            if stream.unacked >= stream.window {
+            if stream.unacked >= stream.window || of_one >= MOST_UNACKED_OF_ONE {
                 continue;
             }
             // A part of a block goes out only if nothing is under way (RFC 896): small writes make large blocks.
@@ -392,6 +406,10 @@ impl Agent {
     fn send_close(&mut self, peer: jid::FullJid, sid: String, now: Instant) {
         self.ask(Some(peer.into()), None, Some(xml::Close { sid }.into()), Purpose::Close, now);
     }
+}
+
+fn is_same_contact(one: &jid::FullJid, other: &jid::FullJid) -> bool {
+    one.node() == other.node() && one.domain() == other.domain()
 }
 
 /// What a refusal says, for people.

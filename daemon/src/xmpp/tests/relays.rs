@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use xbt_core::ids::FullJid;
-use xbt_core::session::{Connection, SessionEvent};
+use xbt_core::session::{Connection, SessionCommand, SessionEvent};
 use xbt_core::signal::{Answer, Outcome, Request};
 
 use super::super::InBandStream;
@@ -126,7 +126,7 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     config.server = Some(format!("127.0.0.1:{}", wire.port));
     let (mut alice, _) = Client::online(config).await;
     // One that stands is kept: the answer to the question is in front of the one to this order.
-    alice.handle.network_changed().await;
+    alice.handle.network_changed();
     alice
         .handle
         .send(xbt_core::session::SessionCommand::Request {
@@ -138,13 +138,44 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     alice.outcome(1).await;
     wire.freeze();
     let frozen = Instant::now();
-    alice.handle.network_changed().await;
+    alice.handle.network_changed();
     alice.until_offline().await;
     assert!(frozen.elapsed() < Duration::from_secs(25), "{:?}", frozen.elapsed());
     let offline = |event: &&SessionEvent| matches!(event, SessionEvent::Connection(Connection::Offline { .. }));
     assert_eq!(alice.seen.iter().filter(offline).count(), 1);
     wire.cut();
     alice.until_online(true).await;
+    alice.session.close().await;
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_noticed_soon_however_much_waits_to_be_written() {
+    let prosody = Prosody::start(&["alice"], &[]);
+    let wire = Proxy::to(prosody.starttls).await;
+    let mut config = prosody.config("alice", "xbt-a");
+    config.server = Some(format!("127.0.0.1:{}", wire.port));
+    let (mut alice, _) = Client::online(config).await;
+    wire.freeze();
+    let frozen = Instant::now();
+    // More than the system takes, and then more than the session and its handle do.
+    let to = super::super::parse_bare("nobody@localhost").unwrap();
+    let text = "x".repeat(4_000);
+    let mut full = 0;
+    while full < 20 && frozen.elapsed() < SOON {
+        let courtesy = SessionCommand::Courtesy { to: to.clone(), text: text.clone(), offer: offer() };
+        match alice.handle.try_send(courtesy) {
+            Ok(()) => full = 0,
+            Err(_) => {
+                full += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+    assert_eq!(full, 20, "its queue is full");
+    let asked = Instant::now();
+    alice.handle.network_changed();
+    alice.until_offline().await;
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     alice.session.close().await;
 }
 
@@ -165,7 +196,7 @@ async fn a_pause_before_the_next_attempt_ends_when_the_network_has_changed() {
     let since = Instant::now();
     // More than one change, as it happens, makes not more than one attempt.
     for _ in 0..3 {
-        alice.handle.network_changed().await;
+        alice.handle.network_changed();
     }
     alice.until(|event| matches!(event, SessionEvent::Connection(Connection::Connecting)).then_some(())).await;
     assert!(since.elapsed() < pause, "{:?}", since.elapsed());

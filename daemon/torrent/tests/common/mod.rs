@@ -4,7 +4,7 @@
 pub mod peer;
 pub mod plain;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -112,6 +112,16 @@ impl Node {
         self.engine.fetch(KEY, self.offered(prepared));
     }
 
+    /// The same with the metadata in hand, so that data is asked for at once.
+    pub fn fetch_known(&self, prepared: &Prepared) {
+        self.engine.fetch(KEY, Fetch { info: Some(prepared.info.clone()), ..self.offered(prepared) });
+    }
+
+    /// Waits for the whole content, one file, and compares it.
+    pub async fn arrives(&mut self, bytes: &[u8]) {
+        assert!(std::fs::read(self.completed().await).unwrap() == bytes, "other bytes than were sent");
+    }
+
     pub async fn completed(&mut self) -> PathBuf {
         self.wait("completed", |event| match event {
             Event::Completed { path, .. } => Some(path.clone()),
@@ -141,6 +151,12 @@ impl Node {
         }
     }
 
+    /// Takes a link away, and waits until all that it brought is told.
+    pub async fn detach(&mut self, tag: LinkTag) -> CloseReason {
+        self.engine.detach(tag);
+        self.closed(tag).await
+    }
+
     pub async fn verified(&mut self, at_least: u64) -> u64 {
         self.wait("progress", |event| match event {
             Event::Progress { verified, .. } if *verified >= at_least => Some(*verified),
@@ -152,13 +168,20 @@ impl Node {
 
     /// Payload bytes received on links, by the last word of each link.
     pub fn downloaded(&self) -> u64 {
-        let mut links = std::collections::HashMap::new();
-        for event in &self.past {
-            if let Event::PeerProgress { tag, downloaded, .. } = event {
-                links.insert(*tag, *downloaded);
-            }
-        }
-        links.values().sum()
+        self.moved().values().map(|(_, downloaded)| downloaded).sum()
+    }
+
+    /// Payload bytes sent on links, likewise.
+    pub fn uploaded(&self) -> u64 {
+        self.moved().values().map(|(uploaded, _)| uploaded).sum()
+    }
+
+    fn moved(&self) -> HashMap<LinkTag, (u64, u64)> {
+        let of_link = |event: &Event| match event {
+            Event::PeerProgress { tag, uploaded, downloaded, .. } => Some((*tag, (*uploaded, *downloaded))),
+            _ => None,
+        };
+        self.past.iter().filter_map(of_link).collect()
     }
 }
 

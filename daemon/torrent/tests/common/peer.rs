@@ -8,6 +8,12 @@ use super::{KEY, Node, tag};
 /// The piece length of contents of a few MiB.
 pub const PIECE: usize = 256 << 10;
 
+/// A block as `piece` sends it.
+pub fn block(bytes: &[u8], [piece, begin, len]: [u32; 3]) -> Vec<u8> {
+    let at = piece as usize * PIECE + begin as usize;
+    [&piece.to_be_bytes(), &begin.to_be_bytes(), &bytes[at..at + len as usize]].concat()
+}
+
 /// A peer played by hand.
 pub struct Peer {
     pub stream: DuplexStream,
@@ -35,6 +41,11 @@ impl Peer {
         message.extend_from_slice(payload);
         // The node may have closed already, which is what some tests want.
         let _ = self.stream.write_all(&message).await;
+    }
+
+    /// Answers a request out of the content's bytes.
+    pub async fn give(&mut self, bytes: &[u8], request: [u32; 3]) {
+        self.send(7, &block(bytes, request)).await;
     }
 
     pub async fn receive(&mut self) -> Option<(u8, Vec<u8>)> {

@@ -6,13 +6,17 @@ use super::restart::ask;
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
 use crate::effect::LinkTag;
-use crate::ids::TransferId;
+use crate::ids::{Fingerprint, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent};
+use crate::limits::ATTEMPTS;
 use crate::session::{Facilities, SessionCommand, SessionEvent};
-use crate::signal::{Candidate, CandidateKind, Connect, Proxy, Request, Wait};
+use crate::signal::{Answer, Candidate, CandidateKind, Connect, Outcome, Proxy, Request, Wait};
 use crate::way::{Way, Ways};
 
 type End = (Node, TransferId);
+
+/// Within it the receiver has looked for a better way, and once more after that.
+const FIRST_LOOKS: u64 = 25_000;
 
 /// Alice sends to Bob, slowly, over this way.
 fn sending_by(way: Way) -> (World, End, End) {
@@ -242,4 +246,43 @@ fn a_look_for_a_better_way_that_crosses_a_stall_brings_a_link_by_any_way() {
     let better_than = Some(Way::Proxy65);
     asked_again(&mut world, b.0, ("alice", "a1"), &Connect { fingerprint, better_than, ..ours });
     assert_eq!(world.at(b.0).grants[&b.1.into()].better_than, None);
+}
+
+#[test]
+fn a_look_for_a_better_way_that_is_answered_with_what_was_not_agreed_ends_and_the_link_stays() {
+    let (mut world, a, b) = sending_by(Way::Proxy65);
+    let fingerprint = world.at(a.0).settings.fingerprint;
+    world.faults.lose = 100;
+    for (key, content) in [(Fingerprint([9; 32]), None), (fingerprint, Some(InfoHash([9; 20])))] {
+        let sent = world.at(b.0).sent.len();
+        let asked = |command: &SessionCommand| match command {
+            SessionCommand::Request { token, request: Request::Connect(connect), .. } => {
+                Some((*token, connect.clone()))
+            }
+            _ => None,
+        };
+        world.pass(FIRST_LOOKS);
+        let (token, ours) = world.at(b.0).sent[sent..].iter().find_map(asked).unwrap();
+        assert!(world.at(b.0).domain.live[&b.1].seeking.is_some());
+        let info_hash = content.unwrap_or(ours.info_hash);
+        let outcome = Outcome::Answered(Answer::Connect(Connect { fingerprint: key, info_hash, ..ours }));
+        world.handle(b.0, Input::Session(SessionEvent::Answered { token, outcome }));
+        let live = &world.at(b.0).domain.live[&b.1];
+        assert!(live.seeking.is_none() && live.seek_at.is_none(), "it is still sought: {live:?}");
+        assert_eq!((way(&world, b), world.state(b.0, b.1)), (Some(Way::Proxy65), "receiving"));
+    }
+}
+
+#[test]
+fn what_is_remembered_of_attempts_stays_within_its_bound() {
+    let (mut world, _, b) = offered_of((1 << 20) + 1);
+    world.faults.no_links = true;
+    world.accept(b.0, b.1).unwrap();
+    world.pass(1_000);
+    let attempt = crate::input::Attempt { way: Way::DirectTcp6, reason: "nobody answered".into() };
+    let failed = LinkEvent::Failed { transfer: b.1, attempts: vec![attempt; 2 * ATTEMPTS] };
+    world.handle(b.0, Input::Link(failed));
+    let attempts = world.at(b.0).domain.live_view(b.1, world.clock(b.0).mono).attempts;
+    assert_eq!(attempts.len(), ATTEMPTS);
+    assert!(attempts.iter().any(|attempt| attempt.way == Way::InBand), "also why it does not go through the server");
 }

@@ -1,5 +1,7 @@
 //! Which connection comes about, and which does not.
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::*;
 
 /// Something that only the two ends of one connection know.
@@ -199,4 +201,40 @@ async fn a_dropped_device_gives_its_port_back_and_says_farewell() {
     drop((small, _ours));
     assert!(timeout(Duration::from_secs(5), theirs.read_u8()).await.expect("at once").is_err());
     until("the port is free", || std::net::UdpSocket::bind(address).is_ok()).await;
+}
+
+/// Passes datagrams between two devices that both know it as the other one, until dropped.
+async fn between(a: &Device, b: &Device) -> (SocketAddr, AbortOnDropHandle<()>) {
+    let socket = tokio::net::UdpSocket::bind(V4).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let (a, b) = (a.punch.local()[0], b.punch.local()[0]);
+    let task = tokio::spawn(async move {
+        let mut bytes = [0; 2000];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            let _ = socket.send_to(&bytes[..length], if from == a { b } else { a }).await;
+        }
+    });
+    (address, AbortOnDropHandle::new(task))
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_any_more_is_soon_not_opened_links_on() {
+    let (small, mut large) = pair(&[V4]);
+    let (address, passing) = between(&small, &large).await;
+    let at = [address];
+    let (one, other) = tokio::join!(
+        small.punch.connect(large.fingerprint, &at, PATIENCE),
+        large.punch.connect(small.fingerprint, &at, PATIENCE),
+    );
+    one.and(other).unwrap();
+    let _ours = small.say(&large, b"hello").await;
+    let _theirs = large.arrived().await;
+    // A quiet one is no dead one.
+    tokio::time::sleep(rules::SILENT).await;
+    assert!(small.punch.is_connected(large.fingerprint) && large.punch.is_connected(small.fingerprint));
+    drop(passing);
+    let cut = std::time::Instant::now();
+    until("no connection", || !small.punch.is_connected(large.fingerprint)).await;
+    assert!(cut.elapsed() < Duration::from_secs(6), "{:?}", cut.elapsed());
+    assert!(small.punch.open(large.fingerprint).await.is_none());
 }

@@ -65,7 +65,7 @@ impl Agent {
     /// Takes a stream that is expected.
     pub(super) fn accept(&mut self, peer: jid::FullJid, id: String, open: xml::Open) {
         let block = usize::try_from(open.block_size).unwrap_or(usize::MAX);
-        if self.in_band.is_full() || block > MOST_BLOCK {
+        if !self.in_band.has_place(&peer) || block > MOST_BLOCK {
             // The one who opens then asks for smaller blocks, or gives up.
             return self.refuse_in_band(&peer, id, ErrorType::Modify, DefinedCondition::ResourceConstraint);
         }

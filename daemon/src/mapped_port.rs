@@ -2,20 +2,21 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use xbt_core::signal::{Candidate, CandidateKind};
 
 use crate::link::LinkHandle;
 use crate::mapping::{Mapper, MapperConfig, MappingState};
 
 /// Keeps our port mapped and the link room informed, until closed.
-pub struct Reach {
-    stop: watch::Sender<bool>,
+pub struct MappedPort {
+    stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
     state: watch::Receiver<MappingState>,
 }
 
-impl Reach {
+impl MappedPort {
     /// Has the router map the port that links are taken on. `nonce` says to the router that we are the same as before.
     pub fn start(links: LinkHandle, nonce: [u8; 12]) -> Self {
         let port = links.port().unwrap_or(0);
@@ -23,12 +24,12 @@ impl Reach {
         let config = MapperConfig {
             port,
             ipv4: listens(false),
-            ipv6: if listens(true) { global_ipv6(&links) } else { Vec::new() },
+            ipv6: if listens(true) { global_ipv6(&links.candidates()) } else { Vec::new() },
             description: "xbt".to_owned(),
             nonce: Some(nonce),
         };
         let (mapper, state) = Mapper::start(config, links.network_changes());
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(inform(links, mapper, state.clone(), port, stopped));
         Self { stop, task, state }
     }
@@ -40,7 +41,7 @@ impl Reach {
 
     /// Removes the mappings, within two seconds.
     pub async fn close(self) {
-        self.stop.send_replace(true);
+        drop(self.stop);
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the port mappings were not removed");
         }
@@ -52,7 +53,7 @@ async fn inform(
     mapper: Mapper,
     mut state: watch::Receiver<MappingState>,
     port: u16,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: oneshot::Receiver<()>,
 ) {
     let mut changes = links.network_changes();
     loop {
@@ -65,22 +66,43 @@ async fn inform(
         }
         tokio::select! {
             Ok(()) = state.changed() => {}
-            Ok(()) = changes.changed() => mapper.set_ipv6(global_ipv6(&links)),
-            _ = stopped.changed() => break,
+            Ok(()) = changes.changed() => mapper.set_ipv6(global_ipv6(&links.candidates())),
+            _ = &mut stopped => break,
         }
     }
     mapper.close().await;
 }
 
-/// Addresses for which a router may open a pinhole.
-fn global_ipv6(links: &LinkHandle) -> Vec<Ipv6Addr> {
-    let ips = links.candidates().into_iter().map(|candidate| candidate.address.ip());
-    let global = |ip| match ip {
+/// Our own addresses for which a router may open a pinhole; those that routers have told are theirs to know.
+fn global_ipv6(candidates: &[Candidate]) -> Vec<Ipv6Addr> {
+    let global = |candidate: &Candidate| match candidate.address.ip() {
         IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_loopback() => Some(v6),
         IpAddr::V6(_) | IpAddr::V4(_) => None,
     };
-    let mut found: Vec<Ipv6Addr> = ips.filter_map(global).collect();
+    let own = candidates.iter().filter(|candidate| candidate.kind == CandidateKind::Host);
+    let mut found: Vec<Ipv6Addr> = own.filter_map(global).collect();
     found.sort_unstable();
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn pinholes_are_asked_for_addresses_of_this_computer_only() {
+        let candidate = |kind, address: &str| Candidate { kind, address: address.parse().unwrap() };
+        let candidates = [
+            candidate(CandidateKind::Host, "[2001:db8::1]:5000"),
+            candidate(CandidateKind::Host, "[2001:db8::1]:5001"),
+            candidate(CandidateKind::Host, "[fd00::1]:5000"),
+            candidate(CandidateKind::Host, "192.0.2.1:5000"),
+            candidate(CandidateKind::Mapped, "[2001:db8::2]:5000"),
+            candidate(CandidateKind::Reflexive, "[2001:db8::3]:5000"),
+        ];
+        assert_eq!(global_ipv6(&candidates), ["2001:db8::1".parse::<Ipv6Addr>().unwrap()]);
+    }
 }
