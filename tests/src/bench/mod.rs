@@ -20,9 +20,16 @@ pub struct Content {
     pub path: PathBuf,
     /// Its bytes.
     pub size: u64,
+    /// The starts of the names of those who hand it over; empty: everybody.
+    pub only: &'static [&'static str],
 }
 
 impl Content {
+    /// Whether a program takes part with this one; not everybody with all.
+    pub fn takes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|start| name.starts_with(start))
+    }
+
     /// Length of a piece, for programs that have to be told: between 32 KiB and 4 MiB, about 1500 pieces.
     pub fn piece(&self) -> u64 {
         (self.size / 1500).next_power_of_two().clamp(32 << 10, 4 << 20)
@@ -60,11 +67,6 @@ impl Cost {
 pub trait Contestant {
     /// How the report calls it.
     fn name(&self) -> &'static str;
-
-    /// Whether it takes part with this content; those that would need minutes do not.
-    fn takes(&self, _content: &Content) -> bool {
-        true
-    }
 
     /// Hands it over into an empty folder.
     fn hand_over(&mut self, content: &Content, into: &Path) -> Took;

@@ -17,10 +17,10 @@ const RECEIVERS: [usize; 4] = [1, 2, 4, 8];
 
 pub(super) fn run(effort: Effort) -> Value {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let size = if effort.quick { 40 * MIB } else { 128 * MIB };
+    let size = if effort.quick { 40 * MIB } else { 64 * MIB };
     let path = folder.path().join("shared");
     content::file(&path, size, 3);
-    let content = Content { label: "shared", path, size };
+    let content = Content { label: "shared", path, size, only: &[] };
     let rounds = effort.rounds.min(3);
     let (mut rows, mut json) = (Vec::new(), Vec::new());
     let whole = |receivers: usize| one_to_many(receivers, size, RATE).times();

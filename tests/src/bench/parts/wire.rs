@@ -21,7 +21,7 @@ pub(super) fn run(effort: Effort) -> Value {
         let path = stage.file("counted.bin", *size);
         let mut xbt = Xbt::on(stage);
         let before = net.bytes();
-        xbt.hand_over(&Content { label, path, size: *size }, "/".as_ref());
+        xbt.hand_over(&Content { label, path, size: *size, only: &[] }, "/".as_ref());
         let times = (net.bytes() - before) as f64 / *size as f64;
         rows.push(vec![(*label).to_owned(), format!("{times:.4}")]);
         json.push(json!({ "bytes": size, "wire_per_byte": times }));
@@ -45,7 +45,7 @@ fn memory(effort: Effort) -> Value {
     let mut xbt = Xbt::on(stage);
     let resident = |field: &str, xbt: &Xbt| xbt.daemons().map(|daemon| xbt::memory(daemon, field) as f64 / MIB as f64);
     let idle = resident("VmRSS", &xbt);
-    let took = xbt.hand_over(&Content { label, path, size }, "/".as_ref());
+    let took = xbt.hand_over(&Content { label, path, size, only: &[] }, "/".as_ref());
     let peak = resident("VmHWM", &xbt);
     let row = |what: String, values: [f64; 2]| vec![what, format!("{:.0}", values[0]), format!("{:.0}", values[1])];
     let rows = [row("idle".into(), idle), row(format!("most while {label} moved"), peak)];

@@ -23,7 +23,7 @@ pub(super) fn run(effort: Effort) -> Value {
     for (label, size) in [("256 KiB", MIB / 4), ("16 MiB", 16 * MIB)] {
         let path = folder.path().join(format!("x{size}"));
         content::file(&path, size, size);
-        let content = Content { label, path, size };
+        let content = Content { label, path, size, only: &[] };
         let took = |xbt: &mut Xbt| {
             let took = xbt.hand_over(&content, folder.path());
             took.moved + took.prepare.unwrap_or_default()
