@@ -85,10 +85,11 @@ deb: ## a Debian package, in TARGET/debian
 	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	config/debian/build.sh $(PROGRAMS) $(TARGET)/debian
 
-bench: setup ## how fast the engine alone and all of xbt are on this machine (release build)
+bench: setup ## xbt beside everything people use, on this machine (release build); ONLY=files,xmpp,… QUICK=1
 	$(CARGO) build --release --workspace
-	$(CARGO) build --release -p xbt-torrent --example loopback
-	XBT_LOG=info $(TARGET)/release/bench
+	$(CARGO) build --release -p xbt-torrent --example peer
+	CARGO="$(CARGO)" tests/bench/setup.sh $(abspath $(TARGET))
+	XBT_LOG=info ONLY=$(ONLY) QUICK=$(QUICK) $(TARGET)/release/bench $(TARGET)/bench
 
 soak: setup ## random schedules, kills, stops, floods, full disks and power cuts with new seeds, for SOAK_MINUTES
 	$(CARGO) build --workspace

@@ -8,6 +8,7 @@
 //! conditions ([`wait::until`]) and takes its ports from the kernel.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test harness fails by panicking")]
 
+pub mod bench;
 pub mod certs;
 pub mod chat;
 pub mod clock;
