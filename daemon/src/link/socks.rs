@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use xbt_core::ids::FullJid;
@@ -122,7 +122,7 @@ fn refused(proxy: &Proxy, error: &io::Error) -> Reason {
 }
 
 /// The exchange of RFC 1928, sections 3 to 6. Reads not one byte more than the replies have.
-async fn agree(stream: &mut TcpStream, name: &str) -> io::Result<()> {
+pub(super) async fn agree(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), name: &str) -> io::Result<()> {
     stream.write_all(&[VERSION, 1, NO_AUTHENTICATION]).await?;
     let mut chosen = [0; 2];
     stream.read_exact(&mut chosen).await?;
@@ -144,7 +144,7 @@ async fn agree(stream: &mut TcpStream, name: &str) -> io::Result<()> {
 }
 
 /// The address at the end of a reply, of which nothing is needed.
-async fn pass_address(stream: &mut TcpStream, kind: u8) -> io::Result<()> {
+async fn pass_address(stream: &mut (impl AsyncRead + Unpin), kind: u8) -> io::Result<()> {
     let length = match kind {
         1 => 4,
         NAME => usize::from(stream.read_u8().await?),

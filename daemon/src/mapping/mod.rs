@@ -21,6 +21,9 @@
 
 mod announce;
 mod external;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod keeper;
 mod message;

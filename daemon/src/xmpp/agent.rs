@@ -39,6 +39,8 @@ mod tests;
 
 use devices::Devices;
 use facilities::Finder;
+#[cfg(feature = "fuzzing")]
+pub(super) use facilities::read as facilities_in;
 use in_band::InBand;
 use rate::Rates;
 use roster::Roster;

@@ -2,9 +2,11 @@
 
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::StanzaError;
+use xbt_core::session::Facilities;
 use xbt_core::signal::{Answer, Refusal, Request};
 
-use super::{convert, guard};
+use super::payload::in_band;
+use super::{agent, convert, guard};
 
 /// Deepest element that the filter lets through.
 pub const MAX_DEPTH: usize = guard::MAX_DEPTH;
@@ -57,4 +59,22 @@ pub fn refusal(element: Element) -> Option<Refusal> {
 /// Writes an error.
 pub fn put_refusal(refusal: Refusal) -> String {
     String::from(&Element::from(convert::refusal_out(refusal)))
+}
+
+/// Reads an element of an in-band bytestream and writes it again, with the bytes that it carries; none if it is none.
+pub fn in_band(element: &Element) -> Option<(String, Vec<u8>)> {
+    if let Ok(data) = in_band::Data::try_from(element.clone()) {
+        let bytes = data.data.clone();
+        return Some((String::from(&Element::from(data)), bytes));
+    }
+    if let Ok(open) = in_band::Open::try_from(element.clone()) {
+        return Some((String::from(&Element::from(open)), Vec::new()));
+    }
+    let close = in_band::Close::try_from(element.clone()).ok()?;
+    Some((String::from(&Element::from(close)), Vec::new()))
+}
+
+/// What a server says that it does for links.
+pub fn facilities(element: &Element) -> Facilities {
+    agent::facilities_in(element)
 }

@@ -38,6 +38,11 @@ const XML: &[&str] = &[
 const SIGNAL: &[&str] = &[
     "<item xmlns='urn:x-xbt:0' id='0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d' role='sender' state='open'/>",
     "<candidate xmlns='urn:x-xbt:0' kind='host' ip='::1' port='1'/>",
+    "<candidate xmlns='urn:x-xbt:0' kind='reflexive' ip='192.0.2.1' port='0'/>",
+    "<proxy xmlns='urn:x-xbt:0' jid='p' host='h' port='1'/>",
+    "<in-band xmlns='urn:x-xbt:0'/>",
+    "stream-id='s' ",
+    "better-than='in-band' ",
     "<name>n</name>",
     "<desc>d</desc>",
     "kind='btih' ",

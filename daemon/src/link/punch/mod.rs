@@ -163,3 +163,13 @@ impl Punch {
         let _ = timeout(FAREWELL, quiet).await;
     }
 }
+
+/// The address in a datagram that answers a question of ours, for [`crate::link::fuzzing`].
+#[cfg(feature = "fuzzing")]
+pub(super) fn seen(datagram: &[u8]) -> Option<SocketAddr> {
+    stun::answered(datagram)?;
+    match stun::read(datagram) {
+        stun::Answer::Seen(address) => Some(address),
+        stun::Answer::Refused(_) | stun::Answer::Nonsense => None,
+    }
+}

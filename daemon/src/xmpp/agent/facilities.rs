@@ -212,3 +212,15 @@ fn external(answer: Element, older: bool) -> Option<IpAddr> {
     let ip = text.trim().parse::<IpAddr>().ok()?.to_canonical();
     (!ip.is_unspecified() && !ip.is_multicast()).then_some(ip)
 }
+
+/// What an answer to any of the questions says, for [`crate::xmpp::fuzzing`].
+#[cfg(feature = "fuzzing")]
+pub(in crate::xmpp) fn read(element: &Element) -> Facilities {
+    let query = bytestreams::Query::try_from(element.clone()).ok();
+    let services = services::Services::try_from(element.clone()).ok();
+    Facilities {
+        proxies: query.into_iter().flat_map(|query| query.hosts).filter_map(proxy).collect(),
+        stun: services.into_iter().flat_map(|services| services.services).filter_map(stun).collect(),
+        external: external(element.clone(), false).or_else(|| external(element.clone(), true)),
+    }
+}

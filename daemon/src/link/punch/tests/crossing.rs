@@ -230,11 +230,14 @@ async fn a_connection_on_which_nothing_comes_any_more_is_soon_not_opened_links_o
     let _ours = small.say(&large, b"hello").await;
     let _theirs = large.arrived().await;
     // A quiet one is no dead one.
-    tokio::time::sleep(rules::SILENT).await;
-    assert!(small.punch.is_connected(large.fingerprint) && large.punch.is_connected(small.fingerprint));
+    let quiet = std::time::Instant::now();
+    while quiet.elapsed() < 2 * rules::SILENT {
+        assert!(small.punch.is_connected(large.fingerprint) && large.punch.is_connected(small.fingerprint));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop(passing);
     let cut = std::time::Instant::now();
     until("no connection", || !small.punch.is_connected(large.fingerprint)).await;
-    assert!(cut.elapsed() < Duration::from_secs(6), "{:?}", cut.elapsed());
+    assert!(cut.elapsed() < Duration::from_secs(7), "{:?}", cut.elapsed());
     assert!(small.punch.open(large.fingerprint).await.is_none());
 }
