@@ -67,7 +67,7 @@ impl Desktop {
         desktop
     }
 
-    /// Starts a notification server. What a click of the left mouse button chooses is set by [`Self::chooses`].
+    /// Starts a notification server.
     pub fn serve(&mut self) {
         let menu = self.folder.join("menu");
         let chosen = self.folder.join("chosen");
