@@ -109,6 +109,10 @@ fn distrust(why: &rustls::CertificateError) -> String {
             "the server's certificate is not valid yet (is this computer's clock right?)"
         }
         Error::Revoked => "the server's certificate was revoked",
+        // What many make by hand (`openssl req -x509`); rustls has no variant for it, only what webpki calls it.
+        Error::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the server's certificate was made for an authority and not for a server (basicConstraints CA:TRUE)"
+        }
         // A foreign enum, and these are rare.
         other => return format!("the server's certificate is not valid: {other:?}"),
     };
@@ -218,5 +222,27 @@ mod tests {
         }
         let rubbish = io::Error::new(io::ErrorKind::InvalidData, "invalid syntax");
         assert!(!Lost::from_io(&rubbish).resumable);
+    }
+
+    #[test]
+    fn a_certificate_of_an_authority_is_told_in_plain_words() {
+        let params = |authority| {
+            let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.is_ca = authority;
+            params
+        };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = params(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)).self_signed(&key).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let name = "localhost".try_into().unwrap();
+        let now = rustls::pki_types::UnixTime::now();
+        let refused =
+            rustls::client::danger::ServerCertVerifier::verify_server_cert(&*verifier, own.der(), &[], &name, &[], now);
+        let Err(rustls::Error::InvalidCertificate(why)) = refused else { unreachable!("it is refused: {refused:?}") };
+        assert!(distrust(&why).contains("made for an authority"), "{}", distrust(&why));
     }
 }
