@@ -56,7 +56,7 @@ fn the_manager_hears_when_the_daemon_is_ready_what_moves_and_that_it_lives() {
     let waiting = format!("STATUS=online as {}; 1 waiting for {}", jid("alice"), jid("bob"));
     manager.hears("who is waited for", SOON, |notice| notice == waiting);
     let bob = stage.person("bob").with("accept.from", vec![jid("alice")]).online();
-    manager.hears("that it moves", SOON, |notice| notice.contains("; 1 sending at ") && notice.ends_with("KiB/s"));
+    manager.hears("that it moves", SOON, |notice| notice.contains("; 1 sending at ") && notice.ends_with("iB/s"));
     alice.ctl.run(&["cancel", &id.to_string()]);
     manager.hears("that nothing moves", SOON, |notice| notice == format!("STATUS=online as {}", jid("alice")));
     // Nothing happens any more: only the signs of life go on, one per second.
