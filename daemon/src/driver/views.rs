@@ -5,6 +5,7 @@ use xbt_api as api;
 use xbt_core::Domain;
 use xbt_core::contact::Trust;
 use xbt_core::domain::{ContactView, PaceView, Ruling};
+use xbt_core::effect::Gone;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, Fingerprint};
 use xbt_core::input::Attempt;
@@ -111,6 +112,12 @@ pub(super) fn transfer(domain: &Domain, transfer: &Transfer, now: Mono) -> api::
         created: time(transfer.created),
         updated: time(transfer.updated),
     }
+}
+
+/// A transfer that was removed, as it last was.
+pub(super) fn gone(domain: &Domain, gone: &Gone, now: Mono) -> api::Transfer {
+    let view = transfer(domain, &gone.transfer, now);
+    api::Transfer { done_bytes: gone.done_bytes, path: view.path.or_else(|| gone.source.clone()), ..view }
 }
 
 fn path(domain: &Domain, transfer: &Transfer) -> Option<String> {
