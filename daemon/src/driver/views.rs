@@ -237,13 +237,17 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
     }
 }
 
-fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
+pub(super) fn accept(accept: Accept) -> api::Accept {
+    match accept {
+        Accept::Always => api::Accept::Always,
+        Accept::Ask => api::Accept::Ask,
+        Accept::Never => api::Accept::Never,
+    }
+}
+
+pub(super) fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
     api::Ruling {
-        accept: match ruling.accept {
-            Accept::Always => api::Accept::Always,
-            Accept::Ask => api::Accept::Ask,
-            Accept::Never => api::Accept::Never,
-        },
+        accept: accept(ruling.accept),
         max_size: ruling.max_size,
         folder: ruling.folder.to_string(),
         rule: ruling.rule.map(|at| at as u64 + 1),
