@@ -142,7 +142,7 @@ impl Backend for DriverHandle {
     async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {
         let mut contacts = Vec::new();
         for contact in request.contacts {
-            contacts.push(self.resolve(contact).await?);
+            contacts.push(self.look(move |driver| driver.recipient(&contact)).await??);
         }
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
