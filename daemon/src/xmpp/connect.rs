@@ -21,6 +21,7 @@ use super::dns::{self, Target};
 use super::failure::Failure;
 use super::guard::Guard;
 use super::login::{self, Identity};
+use super::prompt::Prompt;
 use super::tls::{self, Io};
 use super::{SessionConfig, Silence, Tls};
 
@@ -182,7 +183,7 @@ fn header(account: &BareJid) -> StreamHeader<'_> {
 
 /// Asks for encryption (RFC 6120, section 5).
 async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Result<TcpStream, Failure> {
-    let io = BufStream::new(Guard::new(tcp));
+    let io = BufStream::new(Guard::new(Prompt::new(tcp)));
     let pending = initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(silence)).await?;
     let (features, mut stream): (_, XmppStream<_>) = pending.recv_features().await?;
     if !features.can_starttls() {
@@ -196,7 +197,9 @@ async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Resul
     let answer = stream.next().await.ok_or_else(|| Failure::passing("the server closed the connection"))?;
     match answer.and_then(|element| element.into_read_error())? {
         // What came in plain text behind it is dropped with the buffer (CVE-2011-0411).
-        XmppStreamElement::Starttls(starttls::Nonza::Proceed(_)) => Ok(stream.into_inner().into_inner().into_inner()),
+        XmppStreamElement::Starttls(starttls::Nonza::Proceed(_)) => {
+            Ok(stream.into_inner().into_inner().into_inner().into_inner())
+        }
         XmppStreamElement::StreamError(error) => Err(Failure::from_stream_error(&error.0)),
         _ => Err(Failure::passing("the server refused to encrypt")),
     }

@@ -47,6 +47,7 @@ mod jid;
 mod login;
 mod payload;
 mod probe;
+mod prompt;
 mod register;
 mod relay;
 mod session;

@@ -14,6 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::failure::Failure;
 use super::guard::Guard;
+use super::prompt::Prompt;
 
 /// What carries the XML of a connection: encrypted, filtered, buffered.
 pub(super) type Io = Box<dyn tokio_xmpp::connect::AsyncReadAndWrite + Send + 'static>;
@@ -81,7 +82,7 @@ pub(super) async fn encrypt(
 ) -> Result<(Io, ChannelBinding), Failure> {
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
-    let handshake = TlsConnector::from(config.clone()).connect(name, tcp);
+    let handshake = TlsConnector::from(config.clone()).connect(name, Prompt::new(tcp));
     let stream = tokio::time::timeout(HANDSHAKE, handshake)
         .await
         .map_err(|_| Failure::passing("the server did not complete the TLS handshake in time"))??;
@@ -90,7 +91,7 @@ pub(super) async fn encrypt(
 }
 
 /// `tls-exporter` (RFC 9266) needs TLS 1.3; the older kinds of binding are not worth their problems.
-fn binding(stream: &TlsStream<TcpStream>) -> ChannelBinding {
+fn binding(stream: &TlsStream<Prompt>) -> ChannelBinding {
     let connection = stream.get_ref().1;
     if connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
         return ChannelBinding::None;

@@ -88,7 +88,9 @@ impl Domain {
             return None;
         }
         let delay = self.outbox.delay(device).min(MAX_DELAY);
-        self.our_connect(id).map(|ours| Request::Connect(Connect { delay, better_than, ..ours }))
+        let ours = self.our_connect(id)?;
+        self.let_in_ahead(id, device);
+        Some(Request::Connect(Connect { delay, better_than, ..ours }))
     }
 
     fn our_connect(&mut self, id: TransferId) -> Option<Connect> {
@@ -250,6 +252,7 @@ impl Domain {
         self.leave_line(id);
         let live = self.live(id);
         live.renewed = live.link.is_some();
+        live.ahead = None;
         live.seek_at = None;
         live.seeking = None;
         live.refusal = None;
@@ -266,6 +269,9 @@ impl Domain {
 
     /// What became of our `connect`.
     pub(super) fn connect_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
+        if !matches!(outcome, Outcome::Answered(Answer::Connect(_))) {
+            self.shut_out_ahead(id);
+        }
         let open = |t: &Transfer| t.end().is_none() && !t.paused.by_us && self.wants_link(t);
         if !self.transfers.get(&id).is_some_and(open) {
             return self.next_turn(id);
@@ -288,9 +294,11 @@ impl Domain {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let same = transfer.facts.as_ref().is_some_and(|f| f.info_hash == connect.info_hash);
         let Some(peer) = transfer.peer().filter(|p| same && p.fingerprint == connect.fingerprint).cloned() else {
+            self.shut_out_ahead(id);
             return self.granted_in_vain(id, "the other device answered with a key or content that was not agreed");
         };
         if self.meet(device, connect.fingerprint) == Verdict::Blocked {
+            self.shut_out_ahead(id);
             return self.granted_in_vain(id, "the other device's key is not verified");
         }
         self.agree(id, peer.clone());

@@ -23,6 +23,7 @@ impl Domain {
         attempts: Vec<Attempt>,
     ) {
         let now = self.now.wall;
+        self.take_up_ahead(id);
         let wanted = self.transfers.get(&id).is_some_and(|t| t.agreed() && !t.paused.by_us);
         if !wanted || self.live(id).granted.is_none() {
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
@@ -64,6 +65,9 @@ impl Domain {
         let linked = self.transfers.get(&id).is_none_or(Transfer::linked);
         if linked {
             return self.nothing_better(id, attempts);
+        }
+        if self.live(id).ahead.take().is_some() {
+            return; // our `connect` has not been answered yet: nothing has been tried
         }
         self.ungrant(id);
         self.live(id).attempts = attempts;

@@ -125,6 +125,9 @@ pub(super) struct Live {
     pub(super) relay: Option<String>,
     /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
     pub(super) granted: Option<Pair>,
+    /// A device with this key is let in by the link room although it has not answered our `connect` yet. It counts as one
+    /// of the links of the pair only when there is a link, so that it is in no other request's way.
+    pub(super) ahead: Option<Fingerprint>,
     /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
     pub(super) renewed: bool,
     /// What was tried in vain for the present or the next link.

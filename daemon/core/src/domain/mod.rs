@@ -1,5 +1,6 @@
 //! The domain: one owner of all state, told what happened, answering with effects.
 
+mod ahead;
 mod answer;
 mod better;
 mod clock;

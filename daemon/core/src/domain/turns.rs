@@ -47,7 +47,8 @@ impl Domain {
         if let Some(live) = self.live.get_mut(&id) {
             live.stream_id = None;
         }
-        self.take_back(id)
+        let ahead = self.live.get_mut(&id).and_then(|live| live.ahead.take());
+        self.take_back(id) || ahead.is_some()
     }
 
     fn take_back(&mut self, id: TransferId) -> bool {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Effort;
 use crate::bench::median;
 use crate::bench::programs::Watch;
+use crate::bench::programs::xbt::server_reads_again;
 use crate::bench::report::{seconds, table};
 use crate::ctl::{id, text};
 use crate::daemon::jid;
@@ -23,6 +24,7 @@ pub(super) fn run(effort: Effort) -> Value {
     for round in 0..times {
         let name = format!("note-{round}");
         let source = stage.file(&name, 64 << 10);
+        server_reads_again();
         let begun = Instant::now();
         let sent = alice.ctl.send(&jid("bob"), &source);
         let mut offer = 0;
@@ -31,6 +33,7 @@ pub(super) fn run(effort: Effort) -> Value {
             event["transfer"]["name"] == name.as_str() && event["transfer"]["state"] == "offered"
         });
         offered.push((shown - begun).as_secs_f64());
+        server_reads_again();
         let begun = Instant::now();
         bob.ctl.accept(offer);
         first.push((at_bob.until(offer, |state| state == "receiving" || state == "done") - begun).as_secs_f64());
@@ -42,6 +45,7 @@ pub(super) fn run(effort: Effort) -> Value {
     alice.ctl.sees(&jid("bob"));
     for round in 0..times {
         let source = stage.file(&format!("short-{round}"), 1024);
+        server_reads_again();
         let begun = Instant::now();
         let ran =
             alice.ctl.spawn(&["send", &jid("bob"), text(&source), "--wait", "--json"]).ends_within(crate::wait::LONG);

@@ -54,8 +54,7 @@ pub(super) fn run(effort: Effort) -> Value {
     }
     let listed = resident(&alice);
     let idle = Duration::from_secs(if effort.quick { 5 } else { 60 });
-    thread::sleep(Duration::from_secs(5)); // what a login brings with it is over
-    let before = ticks(&alice);
+    let before = quiet(&alice);
     thread::sleep(idle);
     let used = ticks(&alice) - before;
     rows.push(vec!["memory after the lists".into(), format!("{listed:.0} MiB")]);
@@ -100,9 +99,23 @@ fn queue(alice: &Daemon, source: &str, many: usize) {
 
 fn answered(daemon: &Daemon, args: &[&str]) -> f64 {
     let begun = Instant::now();
-    let done = daemon.ctl.command(args).stdout(Stdio::null()).status();
+    let done = daemon.ctl.command(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(done.is_ok_and(|status| status.success()), "xbtctl {args:?} answers");
     begun.elapsed().as_secs_f64()
+}
+
+/// The server goes on with what a login brings (it asks each contact's server): until nothing has come of that for 5 s.
+fn quiet(daemon: &Daemon) -> u64 {
+    let begun = Instant::now();
+    let mut used = ticks(daemon);
+    loop {
+        thread::sleep(Duration::from_secs(5));
+        let now = ticks(daemon);
+        if now == used || begun.elapsed() > LONG {
+            return now;
+        }
+        used = now;
+    }
 }
 
 fn resident(daemon: &Daemon) -> f64 {

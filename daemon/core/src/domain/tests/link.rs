@@ -230,3 +230,31 @@ fn only_four_links_stand_between_two_devices_and_the_others_go_in_turn() {
         assert!(world.states(bob).iter().all(|s| *s == "done"));
     }
 }
+
+#[test]
+fn the_receiver_lets_the_sender_in_before_its_answer_has_arrived() {
+    for seed in 0..20 {
+        let (mut world, (alice, sent), (bob, got)) = offered(seed);
+        world.accept(bob, got).unwrap();
+        world.faults.lose = 100; // from now on, and so no answer to what Bob has asked
+        world.pass(1_000);
+        assert!(matches!(world.state(bob, got), "receiving" | "done"), "{}", world.state(bob, got));
+        world.faults.lose = 0;
+        world.settle();
+        assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
+        assert!(world.at(alice).grants.is_empty() && world.at(bob).grants.is_empty());
+    }
+}
+
+#[test]
+fn who_is_let_in_before_the_answer_is_so_no_more_once_the_answer_is_no() {
+    let (mut world, (alice, sent), (bob, got)) = offered(1);
+    world.accept(bob, got).unwrap();
+    assert_eq!(world.at(bob).grants.len(), 1, "the request is out");
+    world.pause(alice, sent).unwrap();
+    world.pass(1_000);
+    assert_eq!(world.at(alice).grants.len() + world.at(bob).grants.len(), 0);
+    world.resume(alice, sent).unwrap();
+    world.settle();
+    assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
+}
