@@ -385,10 +385,8 @@ impl Agent {
     }
 
     fn sent_at(&self, block: &Sent) -> Option<Instant> {
-        match block.purpose {
-            Purpose::Block { number, sent } if self.in_band.streams.contains_key(&number) => Some(sent),
-            _ => None,
-        }
+        let Purpose::Block { number, sent } = block.purpose else { return None };
+        self.in_band.streams.contains_key(&number).then_some(sent)
     }
 
     fn block(&mut self, to: Jid, payload: Element, number: u64, now: Instant) -> Stanza {
