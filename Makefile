@@ -50,7 +50,7 @@ install: ## release programs, user units, example configuration, manual and comp
 
 # The programs are there already, in PROGRAMS.
 install-files:
-	install -d $(bin) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
+	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
 	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
 	install -m 644 docs/configuration.md $(share)/doc/xbt/configuration.md
@@ -59,6 +59,7 @@ install-files:
 	install -m 644 systemd/xbtd.socket $(units)
 	$(PROGRAMS)/xbtctl man --dir $(share)/man/man1
 	install -m 644 docs/man/xbtd.1 $(share)/man/man1
+	install -m 644 docs/man/xbtd.toml.5 $(share)/man/man5
 	@$(MAKE) --no-print-directory install-desktop
 	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
 	$(PROGRAMS)/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl

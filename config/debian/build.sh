@@ -21,7 +21,7 @@ install -m 644 systemd/xbtd-system.socket "$root/usr/lib/systemd/system/xbtd.soc
 strip "$root/usr/bin/xbt-notify"
 (cd "$root" && find etc -type f | sed 's|^|/|') > "$stage/conffiles"
 # Man pages and change logs are compressed in Debian; -n keeps the time out, so that equal input gives equal packages.
-gzip -9n "$root"/usr/share/man/man1/*.1
+gzip -9n "$root"/usr/share/man/man1/*.1 "$root"/usr/share/man/man5/*.5
 # Debian has its own place for the completions of zsh.
 mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 install -m 644 config/debian/copyright "$root/usr/share/doc/xbt/copyright"

@@ -102,6 +102,11 @@ pub enum Command {
     Remove(commands::remove::Args),
     /// Show who is there and runs xbt; change the contact list
     Contacts(commands::contacts::Args),
+    /// Show which rules hold for offers, and what would become of one of a contact
+    ///
+    /// The rules of the configuration in effect, in the order in which they are looked at: the first that is for a contact decides, and what it
+    /// leaves open is as for everybody, in the lines below the rules.
+    Rules(commands::rules::Args),
     /// Show what happens, as it happens
     Watch,
     /// Show everything that moves on the whole screen

@@ -54,6 +54,14 @@ impl Clock {
         }
     }
 
+    /// The time of day where that is today, else date and time, to the minute; the whole moment where it is for programs.
+    pub fn today_or_date(&self, moment: &str) -> String {
+        let (Some(zone), Ok(time)) = (&self.zone, moment.parse::<Timestamp>()) else { return clean(moment) };
+        let time = time.to_zoned(zone.clone());
+        let today = self.now.to_zoned(zone.clone()).date() == time.date();
+        time.strftime(if today { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
+    }
+
     /// The time of day for what happens now; the whole moment where it is for programs.
     pub fn time_of_day(&self, moment: &str) -> String {
         match (&self.zone, moment.parse::<Timestamp>()) {

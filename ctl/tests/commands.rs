@@ -38,6 +38,20 @@ async fn a_status_line_of_ones_own_is_printed_for_status_bars() {
 }
 
 #[tokio::test]
+async fn rules_end_with_what_holds_for_everybody() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["rules"]).await;
+    let lines: Vec<_> = ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = [
+        "RULE FOR ACCEPT UP TO FOLDER",
+        "- whom you allowed always 1.0 GiB /home/a/Downloads",
+        "- others ask /home/a/Downloads",
+    ];
+    assert_eq!((ran.code(), lines), (0, expected.map(str::to_owned).to_vec()), "{}", ran.err);
+    assert_eq!(bench.run(&["rules", "--json"]).await.json()["max_size"], 1 << 30);
+}
+
+#[tokio::test]
 async fn top_refuses_where_there_is_no_terminal() {
     let bench = Bench::new().await;
     let ran = bench.run(&["top"]).await;

@@ -13,6 +13,7 @@ pub mod man;
 pub mod pause;
 pub mod remove;
 pub mod resume;
+pub mod rules;
 pub mod send;
 pub mod send_to;
 pub mod setup;
@@ -130,6 +131,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Limit(args) => limit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Contacts(args) => contacts::run(context, args).await,
+        Command::Rules(args) => rules::run(context, args).await,
         Command::Top => top::run(context).await,
         Command::Watch => watch::run(context).await,
         Command::Completions(args) => completions::run(context, args),

@@ -8,8 +8,8 @@ use tarpc::context::Context;
 use tokio::sync::watch;
 use xbt_api::{
     ApiError, Connection, Contact, DeviceVerification, Event, EventKind, Events, Hello, LimitChange, Limits, ListPage,
-    ListQuery, METHODS, PROTOCOL, Priority, SendRequest, State, Status, Transfer, TransferDetails, Trust, Verification,
-    Why, Xbt,
+    ListQuery, METHODS, PROTOCOL, Priority, Rules, SendRequest, State, Status, Transfer, TransferDetails, Trust,
+    Verification, Why, Xbt,
 };
 
 #[path = "../../src/sample.rs"]
@@ -232,6 +232,11 @@ impl Xbt for FakeDaemon {
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {
         self.allowed()?;
         Ok(vec![bob("bob@example.org")])
+    }
+
+    async fn rules(self, _: Context, _contact: Option<String>) -> Result<Rules, ApiError> {
+        self.allowed()?;
+        Ok(Rules { rules: vec![], from: vec![], max_size: 1 << 30, folder: "/home/a/Downloads".into(), contact: None })
     }
 
     async fn contact_add(self, _: Context, jid: String, _name: Option<String>) -> Result<Contact, ApiError> {

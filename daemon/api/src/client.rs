@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout_at};
 use crate::codec::Json;
 use crate::{
     ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS,
-    PROTOCOL, Priority, SendRequest, Status, Transfer, TransferDetails, Verification, XbtClient, codes,
+    PROTOCOL, Priority, Rules, SendRequest, Status, Transfer, TransferDetails, Verification, XbtClient, codes,
 };
 
 /// How long connecting and the hello may take together.
@@ -162,6 +162,8 @@ calls! {
     contact_verify(jid: String) -> Verification, CALL_TIMEOUT;
     /// The person has compared the safety number.
     contact_confirm(jid: String, safety_number: String) -> Contact, CALL_TIMEOUT;
+    /// The standing rules about offers.
+    rules(contact: Option<String>) -> Rules, CALL_TIMEOUT;
 }
 
 impl Client {

@@ -44,8 +44,6 @@ codes! {
         BAD_RECIPIENTS = "bad-recipients";
         /// An open send, where the configuration allows relays only.
         NOT_REACHABLE = "not-reachable";
-        /// We do not see when the contact is online, so nothing can be offered.
-        CONTACT_NOT_SUBSCRIBED = "not-subscribed";
         /// The transfer belongs to an account that is not configured now.
         ACCOUNT_NOT_CONFIGURED = "other-account";
         /// The other side paused it, so only the other side can resume it.

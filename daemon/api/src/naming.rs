@@ -30,15 +30,40 @@ fn pair<'a>(contacts: &[(&'a str, Option<&'a str>)], is: impl Fn(&str) -> bool) 
 }
 
 fn alike<'a>(contacts: &[(&'a str, Option<&'a str>)], folded: &str) -> Option<&'a str> {
+    if let Some(address) = folded.split_once('@') {
+        return address_alike(contacts, address);
+    }
     let known = contacts.iter().flat_map(|(jid, name)| {
         let local = jid.split('@').next().unwrap_or(jid);
         name.map(|name| (name, name)).into_iter().chain([(local, name.unwrap_or(jid))])
     });
-    // One slip, and one more for each five letters; but less than half of what was typed.
-    let length = folded.chars().count();
-    let most = (1 + length / 5).min(length / 2);
+    let most = most_slips(folded);
     let slips = known.map(|(key, shown)| (strsim::damerau_levenshtein(folded, &key.to_lowercase()), shown));
     slips.filter(|(slips, _)| *slips <= most).min_by_key(|(slips, _)| *slips).map(|(_, shown)| shown)
+}
+
+/// Slips in both parts count, but how many may be is for the part that tells people apart.
+fn address_alike<'a>(contacts: &[(&'a str, Option<&'a str>)], (local, domain): (&str, &str)) -> Option<&'a str> {
+    let most = most_slips(local);
+    // What differs more in length differs more in letters, and need not be compared.
+    let near = |a: &str, b: &str| a.len().abs_diff(b.len()) <= 4 * most;
+    let slips = contacts.iter().filter_map(|(jid, _)| {
+        let known = jid.to_lowercase();
+        let (their_local, their_domain) = known.split_once('@')?;
+        if !near(local, their_local) || !near(domain, their_domain) {
+            return None;
+        }
+        let slips = strsim::damerau_levenshtein(local, their_local)
+            .saturating_add(strsim::damerau_levenshtein(domain, their_domain));
+        Some((slips, *jid))
+    });
+    slips.filter(|(slips, _)| *slips <= most).min_by_key(|(slips, _)| *slips).map(|(_, jid)| jid)
+}
+
+/// One slip, and one more for each five letters; but less than half of what was typed.
+fn most_slips(typed: &str) -> usize {
+    let length = typed.chars().count();
+    (1 + length / 5).min(length / 2)
 }
 
 #[cfg(test)]
@@ -67,6 +92,9 @@ mod tests {
         assert_eq!(named(&CONTACTS, "dvae"), Named::Nobody(Some("Dave")));
         assert_eq!(named(&CONTACTS[..1], "bbo"), Named::Nobody(Some("Bob")));
         assert_eq!(named(&CONTACTS, "fredric"), Named::Nobody(Some("frederic@example.org")));
+        assert_eq!(named(&CONTACTS, "dvae@example.org"), Named::Nobody(Some("dave@example.org")));
+        assert_eq!(named(&CONTACTS, "dave@exmaple.org"), Named::Nobody(Some("dave@example.org")));
+        assert_eq!(named(&CONTACTS, "eve@example.com"), Named::Nobody(None));
         assert_eq!(named(&CONTACTS, "xylophone"), Named::Nobody(None));
         assert_eq!(named(&[], "x"), Named::Nobody(None));
     }

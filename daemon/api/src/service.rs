@@ -1,7 +1,7 @@
 //! The service: every method that a daemon knows.
 
 use crate::{
-    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
     Transfer, TransferDetails, Verification,
 };
 
@@ -28,6 +28,7 @@ pub const METHODS: &[&str] = &[
     "ContactLimit",
     "ContactVerify",
     "ContactConfirm",
+    "Rules",
     "Events",
 ];
 
@@ -80,6 +81,8 @@ pub trait Xbt {
     async fn contact_verify(jid: String) -> Result<Verification, ApiError>;
     /// The person has compared; only accepted with the safety number as it is now.
     async fn contact_confirm(jid: String, safety_number: String) -> Result<Contact, ApiError>;
+    /// The standing rules about offers, and what they make of an offer of one contact.
+    async fn rules(contact: Option<String>) -> Result<Rules, ApiError>;
     /// What has happened after `after_seq`, waiting up to `max_wait_ms` for something. Without `after_seq`: no events,
     /// but the number to begin with.
     async fn events(after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError>;

@@ -194,13 +194,24 @@ pub enum LinkCommand {
     Shut(InfoHash),
 }
 
+/// A transfer that is on the list no more, as it last was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// What was kept of it.
+    pub transfer: Transfer,
+    /// Of a send: the first path of its content, which may be gone as well.
+    pub source: Option<String>,
+    /// What the receiver had.
+    pub done_bytes: u64,
+}
+
 /// What is told to everybody who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A transfer is new or has changed.
     Transfer(TransferId),
     /// A transfer was removed from the list.
-    Removed(TransferId),
+    Removed(Box<Gone>),
     /// The connection to the server has changed.
     Connection,
     /// A contact, its presence or its devices have changed.

@@ -132,9 +132,25 @@ impl<'a> Document<'a> {
 
 impl Source<'_> {
     fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+        if let Some(error) = self.stands_twice(error) {
+            return error;
+        }
         let at = self.at(error.span().map_or(0, |span| span.start));
         let hint = "the file is TOML (https://toml.io); texts stand in \"quotes\"";
         ConfigError::new("config-syntax", format!("{at}: {}", shown(error.message())), hint)
+    }
+
+    /// The parser says that a key stands twice, but not which; where it stands the second time it does say.
+    fn stands_twice(&self, error: &toml::de::Error) -> Option<ConfigError> {
+        let Range { start, end } = error.span().filter(|_| error.message() == "duplicate key")?;
+        let (at, name) = (self.at(start), shown(self.text.get(start..end)?));
+        let line = self.text.get(..start)?.rsplit('\n').next()?;
+        let (what, hint) = if line.trim_start().starts_with('[') {
+            (format!("{at}: the section [{name}] stands here a second time"), "put all its keys below one of them")
+        } else {
+            (format!("{at}: the key `{name}` stands here a second time in its section"), "keep one of the two")
+        };
+        Some(ConfigError::new("config-syntax", what, hint))
     }
 
     fn not_a_section(&self, section: &keys::Section, at: usize, value: &DeValue<'_>) -> ConfigError {

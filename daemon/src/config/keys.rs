@@ -9,7 +9,7 @@ pub(super) struct Section {
     pub name: &'static str,
     /// It may stand several times, as `[[name]]`; what is not in one has no default.
     pub repeated: bool,
-    doc: &'static str,
+    pub doc: &'static str,
     pub keys: &'static [Key],
 }
 
@@ -24,7 +24,7 @@ impl Section {
 pub(super) struct Key {
     pub name: &'static str,
     pub given: Given,
-    doc: &'static str,
+    pub doc: &'static str,
 }
 
 /// Where the value of a key comes from when it is not in the file; all values are TOML.

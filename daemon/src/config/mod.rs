@@ -6,6 +6,9 @@
 mod document;
 mod error;
 mod keys;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod manual;
 mod password;
 mod paths;
 mod read;

@@ -273,6 +273,23 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
 }
 
 #[test]
+fn a_key_or_section_that_stands_twice_is_named_with_its_second_line() {
+    let told = |text: &str, message: &str| {
+        let error = error(&format!("{MINIMAL}{text}"));
+        assert_eq!((error.code, error.message.as_str()), ("config-syntax", message));
+        assert!(!error.hint.is_empty());
+    };
+    let key = "the key `listen` stands here a second time in its section";
+    told("[network]\nlisten = []\nmap_port = true\nlisten = []", &format!("xbtd.toml:6: {key}"));
+    let section = "the section [network] stands here a second time";
+    told("[network]\n[accept]\n  [network]\nlisten = []", &format!("xbtd.toml:5: {section}"));
+    told(
+        "[rule]\naccept = 'ask'\n[[rule]]\naccept = 'ask'",
+        "xbtd.toml:5: the section [rule] stands here a second time",
+    );
+}
+
+#[test]
 fn rules_schedules_and_commands_are_read_in_their_order() {
     let text = "[[rule]]\ncontact = ['Bob@example.org', 'Family']\naccept = 'always'\nmax_size = '10 GiB'\n\
                 [[rule]]\ndownload_dir = '~/in/{contact}/{date}'\n\

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status, Transfer,
-    TransferDetails, Verification, codes,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
+    Transfer, TransferDetails, Verification, codes,
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
@@ -142,7 +142,7 @@ impl Backend for DriverHandle {
     async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {
         let mut contacts = Vec::new();
         for contact in request.contacts {
-            contacts.push(self.resolve(contact).await?);
+            contacts.push(self.look(move |driver| driver.recipient(&contact)).await??);
         }
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
@@ -267,6 +267,10 @@ impl Backend for DriverHandle {
         let fingerprint = spawn_blocking(find).await.map_err(|_| stopping())??;
         self.command(Command::DeviceVerified { contact: contact.clone(), fingerprint }).await?;
         self.contact(contact).await
+    }
+
+    async fn rules(&self, contact: Option<String>) -> Result<Rules> {
+        self.look(move |driver| driver.rules(contact.as_deref())).await?
     }
 
     async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events> {

@@ -137,9 +137,11 @@ impl Driver {
                 self.clean_spool(id);
                 ring.push(at, EventKind::Transfer, Some(view), text);
             }
-            Event::Removed(id) => {
+            Event::Removed(gone) => {
+                let id = gone.transfer.id;
                 self.told.remove(&id);
-                ring.push(at, EventKind::Removed, None, format!("transfer {id} was removed"));
+                let view = views::gone(&self.domain, &gone, self.mono());
+                ring.push(at, EventKind::Removed, Some(view), format!("transfer {id} was removed"));
             }
             Event::Connection => {
                 let text = views::connection_sentence(self.domain.connection());

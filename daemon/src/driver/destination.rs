@@ -26,9 +26,13 @@ pub(super) fn zone(wall: Wall) -> Zone {
 pub(super) fn folder(domain: &Domain, id: TransferId, wall: Wall) -> Option<PathBuf> {
     let transfer = domain.transfer(id)?;
     let Side::In { state: Incoming::Offered, .. } = transfer.side else { return None };
-    let contact = &transfer.contact;
+    Some(folder_for(domain, &transfer.contact, wall))
+}
+
+/// Where an offer of this contact would go.
+pub(super) fn folder_for(domain: &Domain, contact: &BareJid, wall: Wall) -> PathBuf {
     let name = domain.contact_of(contact).and_then(|known| known.contact.name.clone());
-    Some(filled(domain.ruling(contact).folder, contact, name.as_deref(), today(wall)))
+    filled(domain.ruling(contact).folder, contact, name.as_deref(), today(wall))
 }
 
 fn today(wall: Wall) -> Date {

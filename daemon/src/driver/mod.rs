@@ -16,6 +16,7 @@ mod open;
 mod paths;
 mod refusals;
 mod relays;
+mod rules;
 mod safety;
 mod show;
 mod spool;

@@ -236,6 +236,23 @@ impl Driver {
         address(text)
     }
 
+    /// Whom a send is for: as [`Self::resolve`], but an address nobody on the roster has and that is much like a contact's
+    /// is taken for a slip.
+    pub(super) fn recipient(&self, text: &str) -> Result<BareJid> {
+        let jid = self.resolve(text)?;
+        let contacts = self.domain.contacts();
+        let known = jid == self.domain.settings().account || contacts.iter().any(|c| c.contact.jid == jid);
+        let names: Vec<_> = contacts.iter().map(|c| (c.contact.jid.as_str(), c.contact.name.as_deref())).collect();
+        match api::named(&names, jid.as_str()) {
+            api::Named::Nobody(Some(like)) if !known => {
+                let hint = format!("did you mean {like}? if not, add them: 'xbtctl contacts add {jid}'");
+                let message = format!("{jid} is not on your contact list");
+                Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint))
+            }
+            api::Named::One(_) | api::Named::Several(..) | api::Named::Nobody(_) => Ok(jid),
+        }
+    }
+
     /// Our key, and what is known of the keys of a contact that has shown any.
     pub(super) fn keys(&self, jid: &BareJid) -> Result<Keys> {
         let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {

@@ -5,6 +5,7 @@ use xbt_api as api;
 use xbt_core::Domain;
 use xbt_core::contact::Trust;
 use xbt_core::domain::{ContactView, PaceView, Ruling};
+use xbt_core::effect::Gone;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, Fingerprint};
 use xbt_core::input::Attempt;
@@ -111,6 +112,12 @@ pub(super) fn transfer(domain: &Domain, transfer: &Transfer, now: Mono) -> api::
         created: time(transfer.created),
         updated: time(transfer.updated),
     }
+}
+
+/// A transfer that was removed, as it last was.
+pub(super) fn gone(domain: &Domain, gone: &Gone, now: Mono) -> api::Transfer {
+    let view = transfer(domain, &gone.transfer, now);
+    api::Transfer { done_bytes: gone.done_bytes, path: view.path.or_else(|| gone.source.clone()), ..view }
 }
 
 fn path(domain: &Domain, transfer: &Transfer) -> Option<String> {
@@ -230,13 +237,17 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
     }
 }
 
-fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
+pub(super) fn accept(accept: Accept) -> api::Accept {
+    match accept {
+        Accept::Always => api::Accept::Always,
+        Accept::Ask => api::Accept::Ask,
+        Accept::Never => api::Accept::Never,
+    }
+}
+
+pub(super) fn ruling(ruling: &Ruling<'_>) -> api::Ruling {
     api::Ruling {
-        accept: match ruling.accept {
-            Accept::Always => api::Accept::Always,
-            Accept::Ask => api::Accept::Ask,
-            Accept::Never => api::Accept::Never,
-        },
+        accept: accept(ruling.accept),
         max_size: ruling.max_size,
         folder: ruling.folder.to_string(),
         rule: ruling.rule.map(|at| at as u64 + 1),

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, SendRequest, Status, Transfer,
-    TransferDetails, Verification,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
+    Transfer, TransferDetails, Verification,
 };
 
 /// The methods of [`xbt_api::Xbt`] (which says what they mean) without `hello`, which the server answers itself.
@@ -72,6 +72,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
         jid: String,
         safety_number: String,
     ) -> impl Future<Output = Result<Contact, ApiError>> + Send;
+    /// The standing rules about offers.
+    fn rules(&self, contact: Option<String>) -> impl Future<Output = Result<Rules, ApiError>> + Send;
     /// What has happened; [`super::EventRing::after`] does all of it.
     fn events(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tarpc::context::Context;
 use xbt_api::{
     ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL,
-    Priority, SendRequest, Status, Transfer, TransferDetails, Verification, Xbt,
+    Priority, Rules, SendRequest, Status, Transfer, TransferDetails, Verification, Xbt,
 };
 
 use super::{Backend, check};
@@ -119,6 +119,11 @@ impl<B: Backend> Xbt for Calls<B> {
         check::name("JID", &jid)?;
         check::name("safety number", &safety_number)?;
         self.0.contact_confirm(jid, safety_number).await
+    }
+
+    async fn rules(self, _: Context, contact: Option<String>) -> Result<Rules, ApiError> {
+        contact.as_deref().map_or(Ok(()), |text| check::name("contact", text))?;
+        self.0.rules(contact).await
     }
 
     async fn events(self, _: Context, after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError> {

@@ -184,3 +184,25 @@ async fn a_source_that_comes_back_with_corrupt_blocks_is_banned_for_the_content_
     drop((peer, other));
     arrives(&honest, &mut node, &bytes).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lies_of_an_introduced_source_are_held_against_it_and_not_against_who_introduced_it() {
+    let Trial { honest, mut node, prepared, bytes, .. } = Trial::new().await;
+    let (contact, liar) = (Group(1), Group(666));
+    for strike in 1..=4 {
+        let (peer, link) = Peer::attach_introduced(contact, liar, &node);
+        let lies = |_: u32, block: &mut Vec<u8>| block[7] ^= 1;
+        let serving = tokio::spawn(peer.serve(prepared.clone(), bytes.clone(), lies));
+        assert_eq!(node.closed(link).await, CloseReason::Corrupt, "{strike}");
+        serving.await.unwrap();
+    }
+    let (mut peer, link) = Peer::attach_introduced(contact, liar, &node);
+    assert_eq!(node.closed(link).await, CloseReason::Corrupt);
+    assert_eq!(peer.receive().await, None, "it is not even greeted, whoever introduces it");
+    let (mut other, _) = Peer::attach_introduced(contact, Group(2), &node);
+    assert!(other.receive().await.is_some(), "another that the contact introduces is");
+    let (mut sender, _) = Peer::attach_in(contact, &node);
+    assert!(sender.receive().await.is_some(), "and so is the contact");
+    drop((other, sender));
+    arrives(&honest, &mut node, &bytes).await;
+}

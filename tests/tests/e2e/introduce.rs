@@ -8,6 +8,7 @@ use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::device::{Device, Link, Offer, handshake};
 use xbt_tests::one_to_many::{crowd, one_to_many, send_to_all};
 use xbt_tests::stage::recipient;
+use xbt_tests::stranger::{self, Shows};
 use xbt_tests::{Stage, wait};
 
 #[test]
@@ -129,6 +130,11 @@ fn an_introduced_device_gets_the_one_content_and_no_other() {
     let refused = handshake(&mut link, secret_hash.as_str().unwrap()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::UnexpectedEof, "closed without a byte: {refused}");
     assert!(bob.log().contains("not-granted"), "and counted");
+    // Another key than the one that the sender named gets not even the content that is shared.
+    let shared_hash = stranger::info_hash(&offer.info_hash);
+    let reply = stranger::dial(addresses[0], Shows::OwnKey, shared_hash, wait::LONG);
+    assert!(reply.closed && reply.bytes.is_empty(), "{reply:?}");
+    assert_eq!(bob.ctl.show(shared)["introduced"], 0);
     // What it was introduced for it gets, from one that is no contact of its own.
     let mut link = wait::until("bob takes it for the shared content", wait::LONG, || {
         let mut link = bad.dial(addresses[0]).ok()?;

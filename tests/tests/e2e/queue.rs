@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::{Daemon, jid};
+use xbt_tests::rpc::Raw;
 use xbt_tests::{Stage, wait};
 
 /// Daemons of alice, who sends 2 MiB/s, and of bob, with a transfer of 16 MiB in mid-flight; its ids on both sides.
@@ -221,6 +223,27 @@ fn what_is_removed_does_not_come_back() {
     wait::stays("it is gone for good", Duration::from_secs(2), || bob.ctl.list().is_empty());
     alice.ctl.send(&jid("bob"), &stage.file("next.bin", 1000));
     assert!(bob.ctl.offer("next.bin") > inn, "numbers are never used again");
+}
+
+#[test]
+fn programs_that_watch_hear_what_was_removed_as_it_last_was() {
+    let stage = Stage::new();
+    let alice = stage.online("alice");
+    let source = stage.file("gone.bin", 1000);
+    let out = alice.ctl.send(&jid("dave"), &source);
+    alice.ctl.reaches(out, "queued");
+    alice.ctl.tell("cancel", out);
+    let mut raw = Raw::connect(alice.ctl.socket(), wait::SOON).unwrap();
+    let mut events = |after: Option<u64>| {
+        raw.ask(1, "Events", json!({"after_seq": after, "max_wait_ms": 5_000})).unwrap();
+        raw.answer().unwrap()["message"]["Ok"]["Events"]["Ok"].clone()
+    };
+    let begin = events(None)["seq"].as_u64().unwrap();
+    let last = alice.ctl.list().remove(0);
+    alice.ctl.tell("remove", out);
+    let told = events(Some(begin))["events"].as_array().unwrap().iter().find(|one| one["kind"] == "removed").cloned();
+    let told = told.expect("an event for the removal");
+    assert_eq!(told["transfer"], last, "also the path of a content that is forgotten with it");
 }
 
 #[test]

@@ -59,15 +59,29 @@ fn a_contact_who_is_not_on_the_list_is_refused() {
 }
 
 #[test]
-fn a_contact_who_does_not_show_when_she_is_online_is_refused_with_what_to_do() {
+fn an_address_with_a_slip_is_refused_with_the_one_that_was_meant() {
     let (stage, alice) = alice();
-    let refusal = alice.ctl.refused(&["send", &jid("erin"), text(&stage.file("a.bin", 10))], "not-subscribed");
-    assert!(refusal.message.contains("erin@localhost") && refusal.hint.contains("contacts add"), "{refusal:?}");
-    // Once she has been asked, the send is kept until she answers.
-    alice.ctl.ok(&["contacts", "add", &jid("erin")]);
-    let out = alice.ctl.send(&jid("erin"), &stage.file("b.bin", 10));
+    let source = stage.file("a.bin", 10);
+    for slip in ["bbo@localhost", "bob@locahlost"] {
+        let refusal = alice.ctl.refused(&["send", slip, text(&source)], "unknown-contact");
+        assert!(refusal.hint.starts_with(&format!("did you mean {}?", jid("bob"))), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_contact_who_does_not_show_when_she_is_online_is_waited_for_until_she_does() {
+    let (stage, alice) = alice();
+    let out = alice.ctl.send(&jid("erin"), &stage.file("a.bin", 10));
     let queued = alice.ctl.becomes(out, "says why", |one| one["why"]["code"] == "not-subscribed");
     assert_eq!(queued["state"], "queued");
+    assert!(
+        queued["why"]["text"].as_str().is_some_and(|text| text.contains("contacts add erin@localhost")),
+        "{queued}"
+    );
+    let erin = stage.online("erin");
+    erin.ctl.ok(&["contacts", "add", &jid("alice")]);
+    alice.ctl.ok(&["contacts", "add", &jid("erin")]);
+    erin.ctl.offer("a.bin");
 }
 
 #[test]

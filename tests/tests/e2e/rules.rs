@@ -65,6 +65,18 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
     assert_eq!((&said["accept"], &said["rule"], &said["max_size"]), (&"always".into(), &2.into(), &(2 * MIB).into()));
     assert_eq!(ruling("dave").unwrap()["accept"], "never");
     assert!(bob.ctl.ok(&["contacts"]).contains("up to 2.0 MiB (rule 2)"));
+    let rules = bob.ctl.json(&["rules", "Alice"]);
+    assert_eq!(rules["rules"].as_array().map(Vec::len), Some(2), "{rules}");
+    assert_eq!((&rules["rules"][0]["who"][0], &rules["rules"][0]["accept"]), (&jid("dave").into(), &"never".into()));
+    assert_eq!(rules["contact"]["folder"], text(&person.join(day)), "{rules}");
+    let told = bob.ctl.ok(&["rules", &jid("alice")]);
+    assert!(told.contains("accepted at once up to 2.0 MiB") && told.contains("(by rule 2)"), "{told}");
+    assert!(bob.ctl.ok(&["rules", &jid("dave")]).contains("is declined at once (by rule 1)"));
+    assert!(bob.ctl.ok(&["rules", &jid("mallory")]).contains("turned away unseen"));
+    assert_eq!(
+        bob.ctl.refused(&["rules", "Alicf"], "unknown-contact").hint.split('?').next(),
+        Some("did you mean Alice")
+    );
     let asked = bob.ctl.offer("large.bin");
     assert_eq!(bob.ctl.show(asked)["state"], "offered");
     // Accepted by hand it goes to the same place.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use xbt_api::{Connection, Folder, Network, Status, Way};
 
 use super::{Finding, reach};
+use crate::commands::limit;
 use crate::text::{duration, size};
+use crate::time::Clock;
 
 /// Less room than this is a problem, and than that worth a word, in bytes.
 const TOO_LITTLE: u64 = 100 << 20;
@@ -18,6 +20,8 @@ const FIRST_DAY: i64 = 1_767_225_600;
 pub(super) struct Here {
     /// This computer's clock.
     pub now: Timestamp,
+    /// How moments are told.
+    pub clock: Clock,
     /// Our own version.
     pub version: &'static str,
 }
@@ -25,6 +29,10 @@ pub(super) struct Here {
 /// All findings about a daemon that answers, in the order in which a person should read them.
 pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
     let mut findings = vec![daemon(status, here), account(status), clock(here)];
+    findings.extend(status.new_keys.iter().map(|contact| new_key(contact)));
+    findings.extend(
+        limit::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),
+    );
     match &status.network {
         Some(network) => {
             if let Some(server) = network.server.as_ref().filter(|_| status.connection == Connection::Online) {
@@ -83,6 +91,11 @@ fn clock(here: &Here) -> Finding {
         return Finding::problem("clock", text, "set it, and let it be kept right: timedatectl set-ntp true");
     }
     Finding::ok("clock", format!("it says {now}"))
+}
+
+fn new_key(contact: &str) -> Finding {
+    let text = format!("{contact} has a key beside those known before, and nobody has looked at it");
+    Finding::note("keys", text, format!("ask whether it is theirs, and see 'xbtctl contacts verify {contact}'"))
 }
 
 fn server_offers(server: &xbt_api::Server, ways: &[Way]) -> Vec<Finding> {

@@ -15,6 +15,7 @@ use super::Context;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::text::clean;
+use crate::time::Clock;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -108,7 +109,8 @@ async fn look(context: &Context) -> Result<Vec<Finding>, Failure> {
         return Ok(vec![no_socket()]);
     }
     let status = context.connect().await?.status().await?;
-    let here = judge::Here { now: Timestamp::now(), version: env!("CARGO_PKG_VERSION") };
+    let clock = Clock::new(context.out.is_terminal());
+    let here = judge::Here { now: Timestamp::now(), clock, version: env!("CARGO_PKG_VERSION") };
     Ok(judge::findings(&status, &here))
 }
 

@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 use xbt_api::{
-    Address, AddressKind, ApiError, Connection, Folder, Folders, Mapping, Network, Server, Status, Stun, Way,
+    Address, AddressKind, ApiError, Connection, Folder, Folders, Limits, LimitsBy, Mapping, Network, Pace, Server,
+    Status, Stun, Way,
 };
 
 use super::judge::{Here, findings};
 use super::{Finding, Level};
 use crate::sample;
+use crate::time::Clock;
 
 const PORT: u16 = 51413;
 
 fn here() -> Here {
-    Here { now: "2026-11-22T21:00:00Z".parse().unwrap(), version: "0.1.0" }
+    let now = "2026-11-22T21:00:00Z";
+    let clock = Clock::at(now, Some(jiff::tz::TimeZone::UTC));
+    Here { now: now.parse().unwrap(), clock, version: "0.1.0" }
 }
 
 fn told(kind: AddressKind, address: &str) -> Address {
@@ -100,6 +104,17 @@ fn a_public_computer_with_a_good_server_is_well() {
         "ok state: /home/a/.local/state/xbt has 50.0 GiB of room",
     ];
     assert_eq!(lines(&public()), expected);
+}
+
+#[test]
+fn a_key_that_nobody_looked_at_and_limits_that_hold_now_are_told() {
+    let pace = Pace { by: LimitsBy::Schedule, schedule: Some(1), until: Some("2026-11-22T23:30:00Z".into()) };
+    let (limits, new_keys) = (Limits { upload: 1 << 20, download: 0 }, vec!["bob@example.org".to_owned()]);
+    let status = Status { limits, new_keys, pace: Some(pace), ..public() };
+    assert_eq!(line(&status, "limits"), "ok limits: everything is limited to 1.0 MiB/s up by schedule 1 until 23:30");
+    let key = line(&status, "keys");
+    assert!(key.starts_with("note keys: bob@example.org has a key beside those known before"), "{key}");
+    assert!(key.ends_with("'xbtctl contacts verify bob@example.org'"), "{key}");
 }
 
 #[test]

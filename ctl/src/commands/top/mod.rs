@@ -22,6 +22,7 @@ use xbt_api::{Client, ClientError, ListQuery, MAX_WAIT_MS};
 use self::model::{Deed, Input, Model, Request};
 use super::{Context, list};
 use crate::failure::Failure;
+use crate::time::Clock;
 
 /// What may wait to be taken in; whoever brings more waits.
 const QUEUE: usize = 64;
@@ -55,7 +56,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     let colour = context.out.is_coloured();
     let mut model = Model::default();
     loop {
-        screen.terminal.draw(|frame| view::draw(frame, &model, colour)).map_err(Failure::from)?;
+        screen.terminal.draw(|frame| view::draw(frame, &model, colour, &Clock::new(true))).map_err(Failure::from)?;
         let drawn = Instant::now();
         let Some(news) = inbox.recv().await else { return Ok(()) };
         let mut next = Some(news);

@@ -4,11 +4,12 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;
-use xbt_api::{Counts, Direction, EventKind, State, Status, Transfer, Way, Why};
+use xbt_api::{Counts, Direction, EventKind, Limits, LimitsBy, Pace, State, Status, Transfer, Way, Why};
 
 use super::model::{Deed, Input, Model, Request, Word};
 use super::view;
 use crate::sample;
+use crate::time::Clock;
 
 fn busy() -> Model {
     let mut model = Model::default();
@@ -50,7 +51,8 @@ fn busy() -> Model {
 /// The screen as lines, without the spaces at their ends.
 fn screen(model: &Model, columns: u16, lines: u16) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
-    terminal.draw(|frame| view::draw(frame, model, true)).unwrap();
+    let clock = Clock::at("2026-01-31T12:00:00Z", Some(jiff::tz::TimeZone::UTC));
+    terminal.draw(|frame| view::draw(frame, model, true, &clock)).unwrap();
     let buffer = terminal.backend().buffer().clone();
     let rows = buffer.content.chunks(usize::from(columns));
     rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned()).collect()
@@ -58,6 +60,19 @@ fn screen(model: &Model, columns: u16, lines: u16) -> Vec<String> {
 
 fn key(model: &mut Model, key: char) -> Option<Request> {
     model.update(Input::Key(KeyCode::Char(key)))
+}
+
+#[test]
+fn the_head_tells_of_a_new_key_and_of_limits_that_hold_now() {
+    let mut model = busy();
+    let pace = Pace { by: LimitsBy::Schedule, schedule: Some(1), until: Some("2026-01-31T18:00:00Z".into()) };
+    let new_keys = vec!["bob@example.org".to_owned(), "eve@example.org".to_owned()];
+    let limits = Limits { upload: 1 << 20, download: 0 };
+    let status = Status { limits, new_keys, pace: Some(pace), ..sample::status() };
+    model.update(Input::Status(Box::new(status)));
+    let head = screen(&model, 200, 20).remove(0);
+    assert!(head.contains("  NEW KEY of bob@example.org and 1 more  "), "{head}");
+    assert!(head.contains("  limited to 1.0 MiB/s up by schedule 1 until 18:00  "), "{head}");
 }
 
 #[test]

@@ -8,9 +8,11 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, T
 use xbt_api::{Connection, Transfer, Way};
 
 use super::model::{Model, Word};
+use crate::commands::limit;
 use crate::commands::list::{state_text, tone};
 use crate::out::Tone;
 use crate::text::{arrow, bar, clean, duration, percent, rate, size, width};
+use crate::time::Clock;
 
 /// From this many columns on contacts stand beside the transfers.
 const WIDE: u16 = 130;
@@ -33,13 +35,13 @@ const CONTACTS: u16 = 38;
 const KEYS: &str = " ↑↓ select  a accept  d decline  p pause/resume  c cancel  e ended  q quit";
 
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool, clock: &Clock) {
     let paint = Paint { colour };
     let area = frame.area();
     let graphs = if area.height >= HIGH { GRAPH } else { 0 };
     let rows = [Constraint::Length(1), Constraint::Length(graphs), Constraint::Min(0), Constraint::Length(1)];
     let [head, graph, main, foot] = Layout::vertical(rows).areas(area);
-    frame.render_widget(Paragraph::new(header(model, paint)), head);
+    frame.render_widget(Paragraph::new(header(model, paint, clock)), head);
     if graphs > 0 {
         let [up, down] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(graph);
         draw_graph(frame, up, "↑ up", model.history.iter().map(|rates| rates.up).collect(), paint.tone(Tone::Good));
@@ -81,7 +83,7 @@ impl Paint {
     }
 }
 
-fn header(model: &Model, paint: Paint) -> Line<'static> {
+fn header(model: &Model, paint: Paint, clock: &Clock) -> Line<'static> {
     let Some(status) = &model.status else { return Line::from(" xbt  …") };
     let tone = match status.connection {
         Connection::Online => Tone::Good,
@@ -99,8 +101,18 @@ fn header(model: &Model, paint: Paint) -> Line<'static> {
     if counts.asking > 0 {
         line.push(Span::styled(format!(", {} to answer", counts.asking), paint.tone(Tone::Attention)));
     }
+    if let Some(contact) = status.new_keys.first() {
+        let more = match status.new_keys.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        line.push(Span::styled(format!("  NEW KEY of {}{more}", clean(contact)), paint.tone(Tone::Bad)));
+    }
     if let Some(error) = status.state_error.as_ref().or(status.connection_error.as_ref()) {
         line.push(Span::styled(format!("  {}", clean(&error.message)), paint.tone(Tone::Bad)));
+    }
+    if let Some(limits) = limit::in_force(status, clock) {
+        line.push(Span::styled(format!("  {limits}"), paint.tone(Tone::Attention)));
     }
     let ways = model.ways();
     if !ways.is_empty() {

@@ -1,7 +1,7 @@
 //! What a person asks for: checked whole before anything is changed.
 
 use crate::domain::Domain;
-use crate::effect::{CallId, Data, Effect, Event, Persist, Reply, TorrentCommand};
+use crate::effect::{CallId, Data, Effect, Event, Gone, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, TransferId};
 use crate::input::Command;
@@ -132,6 +132,7 @@ impl Domain {
 
     /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted.
     pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) {
+        let done_bytes = self.live_view(id, self.now.mono).done_bytes;
         let Some(transfer) = self.transfers.remove(&id) else { return };
         let Some(end) = transfer.end().cloned() else { return };
         let tombstone = Tombstone {
@@ -152,17 +153,18 @@ impl Domain {
             self.tombstones.insert(key.clone(), tombstone);
             self.buried.push_back(key);
         }
-        if let Side::In { path: Some(path), .. } = transfer.side
+        if let Side::In { path: Some(path), .. } = &transfer.side
             && delete_data
         {
-            self.push(Effect::Torrent(TorrentCommand::DeleteReceived { path }));
+            self.push(Effect::Torrent(TorrentCommand::DeleteReceived { path: path.clone() }));
         }
+        let source = self.content(&transfer).and_then(|content| content.paths.first().cloned());
         if self.index.content.get(&transfer.content).next().is_none() {
             self.contents.remove(&transfer.content);
             self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
             self.persist(Persist::RemoveContent(transfer.content));
         }
-        self.push(Effect::Emit(Event::Removed(id)));
+        self.push(Effect::Emit(Event::Removed(Box::new(Gone { transfer, source, done_bytes }))));
     }
 
     fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {

@@ -7,7 +7,7 @@ use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::hook::Hook;
-use crate::ids::{FullJid, OfferId, TransferId};
+use crate::ids::{BareJid, FullJid, OfferId, TransferId};
 use crate::limits::{FILES, MESSAGE, METADATA, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT};
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
@@ -27,10 +27,14 @@ impl Domain {
         self.push(Effect::Session(SessionCommand::Answer { token, answer }));
     }
 
+    /// Whether offers of this address are heard: those of contacts, and of our own other devices.
+    pub fn hears(&self, from: &BareJid) -> bool {
+        self.contacts.get(from).is_some_and(|c| c.listed) || *from == self.settings.account
+    }
+
     /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
     fn entitled(&self, from: &FullJid, request: &Request) -> Result<(), Refusal> {
-        let listed = self.contacts.get(&from.bare).is_some_and(|c| c.listed);
-        if !listed && from.bare != self.settings.account && self.index.open.len(&from.bare) == 0 {
+        if !self.hears(&from.bare) && self.index.open.len(&from.bare) == 0 {
             return Err(Refusal::new(Condition::ServiceUnavailable, ""));
         }
         // An offer and a connect bring their key along, which is judged then.

@@ -2,7 +2,6 @@
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
-use crate::domain::command::unknown_contact;
 use crate::domain::view::bytes;
 use crate::effect::{Data, Effect, Event, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
@@ -56,20 +55,14 @@ impl Domain {
         Ok(Reply::Transfers(ids))
     }
 
-    /// Whether the contact can ever get it. Before the first roster nobody knows, so the send is queued.
+    /// Whether the person can mean this contact. Before the first roster nobody knows, so the send is queued; so it is
+    /// for contacts who do not let us see their presence yet.
     fn may_send_to(&self, contact: &BareJid) -> Result<(), Fault> {
-        if *contact == self.settings.account || self.contacts.values().all(|c| !c.listed) && !self.is_online() {
+        let own = *contact == self.settings.account;
+        if own || self.contacts.values().all(|c| !c.listed) && !self.is_online() {
             return Ok(());
         }
-        match self.contacts.get(contact).filter(|c| c.listed) {
-            None => Err(unknown_contact(contact)),
-            Some(c) if c.subscription.sees_contact() || c.ask => Ok(()),
-            Some(_) => Err(Fault::new(
-                "not-subscribed",
-                format!("you do not see when {contact} is online, so nothing can be offered to them"),
-                format!("ask them: 'xbtctl contacts add {contact}'"),
-            )),
-        }
+        self.needs_listed(contact)
     }
 
     pub(super) fn new_content(&mut self) -> ContentId {

@@ -160,7 +160,11 @@ impl Domain {
             match contact {
                 None => return Why::new("not-in-roster", format!("{jid} is not on your contact list")),
                 Some(c) if !c.subscription.sees_contact() => {
-                    return Why::new("not-subscribed", format!("{jid} has not let you see their presence yet"));
+                    let mut text = format!("{jid} has not let you see their presence yet");
+                    if !c.ask {
+                        text += &format!("; ask them: 'xbtctl contacts add {jid}'");
+                    }
+                    return Why::new("not-subscribed", text);
                 }
                 Some(_) => {}
             }

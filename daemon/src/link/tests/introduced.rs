@@ -62,3 +62,34 @@ async fn an_introduced_device_that_asks_for_another_content_is_refused() {
     small.want(1, &large, LETTER, vec![host(large.address())]);
     assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
 }
+
+#[tokio::test]
+async fn only_the_key_that_the_sender_named_gets_the_link_that_the_engine_is_given() {
+    let (mut small, mut large) = pair(&[V4]);
+    let carol = Device::start(new_identity(), config(&[V4]));
+    large.handle.want(introduced(1, &small, Vec::new()));
+    carol.want(3, &large, HOLIDAY, vec![host(large.address())]);
+    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint)), "the content alone opens no door");
+    small.handle.want(introduced(7, &large, vec![host(large.address())]));
+    assert_eq!(next(&mut large).await, (small.fingerprint, true));
+    assert_eq!(next(&mut small).await, (large.fingerprint, true));
+}
+
+#[tokio::test]
+async fn whoever_answers_at_the_address_with_another_key_than_the_named_one_gets_no_link() {
+    let (mut small, large) = pair(&[V4]);
+    let carol = Device::start(new_identity(), config(&[V4]));
+    carol.want(3, &small, HOLIDAY, Vec::new());
+    small.handle.want(introduced(7, &large, vec![host(carol.address())]));
+    loop {
+        match small.event().await {
+            LinkEvent::Failed { transfer, introduced, attempts } => {
+                assert_eq!((transfer, introduced), (TransferId(7), Some(large.fingerprint)));
+                assert_eq!(attempts[0].code, "wrong-device");
+                break;
+            }
+            LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
+            other @ (LinkEvent::Ready { .. } | LinkEvent::Plain { .. }) => panic!("{other:?}"),
+        }
+    }
+}

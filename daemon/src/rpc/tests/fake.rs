@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
     Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
-    Events, Folder, Folders, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, SendRequest, State, Status,
-    Strangers, Stun, Subscription, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
+    Events, Folder, Folders, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, Rule, Rules, RulesFor,
+    Ruling, SendRequest, State, Status, Strangers, Stun, Subscription, Transfer, TransferDetails, Trust, Verification,
+    Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -290,6 +291,26 @@ impl Backend for Fake {
 
     async fn contact_confirm(&self, jid: String, _safety_number: String) -> Result<Contact, ApiError> {
         Ok(contact(&jid))
+    }
+
+    async fn rules(&self, contact: Option<String>) -> Result<Rules, ApiError> {
+        let (accept, max_size) = (xbt_api::Accept::Always, 2_097_152);
+        let folder = "/home/a/Pictures/{contact}".to_owned();
+        let rule = Rule {
+            number: 1,
+            who: vec!["Family".into()],
+            accept: Some(accept),
+            max_size: Some(max_size),
+            folder: Some(folder.clone()),
+        };
+        let contact = contact.map(|jid| RulesFor {
+            folder: format!("/home/a/Pictures/{jid}"),
+            jid,
+            heard: true,
+            ruling: Ruling { accept, max_size, folder, rule: Some(1) },
+        });
+        let (from, folder) = (vec!["dave@example.org".to_owned()], "/home/a/Downloads".to_owned());
+        Ok(Rules { rules: vec![rule], from, max_size: 1_073_741_824, folder, contact })
     }
 
     async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events, ApiError> {

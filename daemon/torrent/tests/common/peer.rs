@@ -35,6 +35,14 @@ impl Peer {
         (Self { stream }, tag)
     }
 
+    /// As a device that one of `group` introduced; its lies are those of `blamed`.
+    pub fn attach_introduced(group: Group, blamed: Group, node: &Node) -> (Self, LinkTag) {
+        let (ours, stream) = tokio::io::duplex(1 << 20);
+        let tag = tag();
+        node.engine.attach_introduced((group, blamed), KEY, tag, ours, OUR_RESERVED);
+        (Self { stream }, tag)
+    }
+
     pub async fn send(&mut self, id: u8, payload: &[u8]) {
         let mut message = (payload.len() as u32 + 1).to_be_bytes().to_vec();
         message.push(id);

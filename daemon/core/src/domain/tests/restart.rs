@@ -2,8 +2,7 @@
 
 use super::world::jid;
 use super::world::person::{alice_and_bob, offered};
-use crate::effect::CallId;
-use crate::effect::TorrentCommand;
+use crate::effect::{CallId, Event, Gone, TorrentCommand};
 use crate::ids::FullJid;
 use crate::input::{Command, Input};
 use crate::session::{SessionCommand, SessionEvent};
@@ -104,6 +103,22 @@ fn remove_leaves_the_received_file_unless_it_is_to_be_deleted() {
         world.command(bob, Command::Remove { ids: vec![got], delete_data }).unwrap();
         assert_eq!(world.at(bob).engine.deleted.len(), usize::from(delete_data));
         assert!(world.at(bob).store.transfers.is_empty() && world.at(bob).store.contents.is_empty());
+    }
+}
+
+#[test]
+fn what_is_removed_is_told_with_all_that_was_known_of_it() {
+    let (mut world, (alice, sent), (bob, got)) = offered(8);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    for (node, id, paths) in [(alice, sent, true), (bob, got, false)] {
+        let transfer = world.transfer(node, id).clone();
+        let source = world.at(node).domain.content(&transfer).and_then(|content| content.paths.first().cloned());
+        assert_eq!(source.is_some(), paths);
+        let done_bytes = transfer.facts.as_ref().unwrap().size;
+        world.remove(node, id).unwrap();
+        let gone = Event::Removed(Box::new(Gone { transfer, source, done_bytes }));
+        assert_eq!(world.at(node).news.last(), Some(&gone));
     }
 }
 

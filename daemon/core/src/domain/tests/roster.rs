@@ -40,15 +40,23 @@ fn before_the_first_roster_every_send_is_queued() {
 }
 
 #[test]
-fn a_contact_whose_presence_we_do_not_see_is_refused_unless_we_have_asked() {
-    let (mut world, alice, _) = alice_and_bob(3);
-    tell(&mut world, alice, SessionEvent::RosterChanged(item("carol", Subscription::From, false)));
-    let fault = world.send_file(alice, "file", &["carol"], None).unwrap_err();
-    assert!(fault.code == "not-subscribed" && !fault.hint.is_empty());
-    tell(&mut world, alice, SessionEvent::RosterChanged(item("carol", Subscription::From, true)));
-    let id = world.send(alice, &["carol"])[0];
+fn a_send_to_a_contact_whose_presence_we_do_not_see_waits_and_says_what_to_do_until_they_show_it() {
+    let (mut world, alice, bob) = alice_and_bob(3);
+    world.logout(bob);
+    tell(&mut world, alice, SessionEvent::RosterChanged(item("bob", Subscription::From, false)));
+    let id = world.send(alice, &["bob"])[0];
     world.pass(1_000);
-    assert_eq!(world.why(alice, id), Some("not-subscribed"));
+    let told = |world: &World| {
+        let domain = &world.at(alice).domain;
+        domain.why(domain.transfer(id).unwrap()).unwrap()
+    };
+    assert_eq!(world.state(alice, id), "queued");
+    assert!(told(&world).code == "not-subscribed" && told(&world).text.contains("contacts add bob@example.org"));
+    tell(&mut world, alice, SessionEvent::RosterChanged(item("bob", Subscription::From, true)));
+    assert!(told(&world).code == "not-subscribed" && !told(&world).text.contains("contacts add"), "they were asked");
+    tell(&mut world, alice, SessionEvent::RosterChanged(item("bob", Subscription::Both, false)));
+    world.login(bob);
+    world.until(alice, id, "offered");
 }
 
 #[test]
