@@ -19,7 +19,7 @@ use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
-use crate::link::{Identity, LinkConfig, LinkHandle, LinkRoom};
+use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
@@ -73,6 +73,7 @@ impl Daemon {
         let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
+        let notary = Box::new(IdentityNotary::new(&identity)?);
         let resource = resource(&mut store)?;
 
         let (engine, engine_events) = Engine::start(EngineConfig {
@@ -87,7 +88,7 @@ impl Daemon {
 
         let ring = Arc::new(EventRing::new(event_start()));
         let settings = settings(&config, &resource, fingerprint);
-        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()));
+        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()), notary);
         let rooms = Rooms {
             store,
             engine: engine.clone(),

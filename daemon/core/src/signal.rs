@@ -132,6 +132,35 @@ pub struct Introduction {
     pub fingerprint: Fingerprint,
     /// Where that device may be reached over TCP, best first, at most [`MAX_CANDIDATES`].
     pub candidates: Vec<Candidate>,
+    /// Of the speaker's identity key over [`Introduction::text`].
+    pub signature: Option<Signature>,
+}
+
+/// An Ed25519 signature (RFC 8032) and the key that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The public key.
+    pub key: [u8; 32],
+    /// The signature.
+    pub bytes: [u8; 64],
+}
+
+/// Signs with this device's identity key, and says whose signature one is.
+pub trait Notary: Send {
+    /// Our signature; none if there can be none.
+    fn sign(&self, text: &[u8]) -> Option<Signature>;
+
+    /// The fingerprint of the key that has signed the text; none if the signature is not of this text.
+    fn signer(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint>;
+}
+
+impl Introduction {
+    /// What is signed: the key that is let in, and to what. The id of an offer is random, so that it is said to one device
+    /// only. Addresses are not part of it: who changes them can keep two devices apart and no more.
+    pub fn text(&self) -> Vec<u8> {
+        let id = self.id.to_string();
+        [b"xbt introduce\0", id.as_bytes(), &self.info_hash.0, &self.fingerprint.0].concat()
+    }
 }
 
 /// How a transfer stands, as one side tells the other in a `sync`.

@@ -112,6 +112,10 @@ pub(super) struct Introduce {
     pub id: String,
     #[xml(attribute = "info-hash")]
     pub info_hash: String,
+    #[xml(attribute(default))]
+    pub key: Option<String>,
+    #[xml(attribute(default))]
+    pub signature: Option<String>,
     #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
     #[xml(child(n = ..))]

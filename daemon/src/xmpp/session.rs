@@ -243,7 +243,7 @@ impl Session {
                 return Ok(Lost::for_good(reason));
             }
             let room = self.agent.events_waiting() < MOST_EVENTS;
-            let deadline = self.agent.deadline();
+            let deadline = [self.agent.deadline(), self.agent.block_overdue(now)].into_iter().flatten().min();
             tokio::select! {
                 _ = &mut self.ends.stop => return Err(Stopped),
                 permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {

@@ -66,12 +66,15 @@ impl Domain {
     /// The introduction as it is now, or none if either of the two is not served any more.
     pub(super) fn make_introduction(&self, to: TransferId, about: TransferId) -> Option<Request> {
         let info_hash = self.introducible(to).filter(|content| self.introducible(about) == Some(*content))?;
-        Some(Request::Introduce(Introduction {
+        let mut introduction = Introduction {
             id: self.transfers.get(&to)?.offer,
             info_hash,
             fingerprint: self.transfers.get(&about)?.peer()?.fingerprint,
             candidates: self.live.get(&about)?.introducible.clone(),
-        }))
+            signature: None,
+        };
+        introduction.signature = Some(self.notary.sign(&introduction.text())?);
+        Some(Request::Introduce(introduction))
     }
 
     /// It is over: the others may be told of somebody else.

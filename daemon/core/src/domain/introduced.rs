@@ -2,8 +2,8 @@
 //!
 //! Invariants. An introduced device is granted the one content of the transfer and nothing else; it is none of the
 //! contact's devices. Its links come and go without a word in the transfer's history and are never waited for. They end
-//! with the transfer, and when it is held up. Its key comes from the sender, whom we trust for this content only, also
-//! where the contact is verified.
+//! with the transfer, and when it is held up. Its key comes from the sender, who has signed it with its own, and whom we
+//! trust for this content only, also where the contact is verified.
 
 use crate::contact::Trust;
 use crate::domain::Domain;
@@ -31,13 +31,20 @@ impl Domain {
 
     /// The sender tells of another receiver.
     pub(super) fn introduced(&mut self, from: &FullJid, introduction: Introduction) -> Answered {
-        let Introduction { id: offer, info_hash, fingerprint, mut candidates } = introduction;
+        let signer = introduction.signature.and_then(|one| self.notary.signer(&introduction.text(), &one));
+        let Introduction { id: offer, info_hash, fingerprint, mut candidates, signature: _ } = introduction;
         let ways = self.settings.ways;
         if !self.settings.introduce || !(ways.direct || ways.mapped) {
             return Err(Refusal::new(Condition::Forbidden, "introductions are not wanted here"));
         }
         let id = self.known(from, offer, Direction::In)?;
         self.only_partner(id, from)?;
+        // A server on the way could else let a device of its own in, unnoticed and past all safety numbers.
+        if signer
+            .is_none_or(|key| self.transfers.get(&id).and_then(Transfer::peer).is_none_or(|p| p.fingerprint != key))
+        {
+            return Err(Refusal::new(Condition::Forbidden, "that is not signed by the device that sends this"));
+        }
         self.may_be_introduced(id, info_hash, fingerprint)?;
         candidates.retain(Candidate::is_tcp);
         candidates.truncate(MAX_CANDIDATES);

@@ -39,7 +39,7 @@ use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, Tr
 use crate::input::{Input, LinkEvent};
 use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
-use crate::signal::{Candidate, Token};
+use crate::signal::{Candidate, Notary, Token};
 use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
@@ -86,6 +86,7 @@ pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
 pub struct Domain {
     settings: Settings,
     entropy: Entropy,
+    notary: Box<dyn Notary>,
     counters: Counters,
     transfers: BTreeMap<TransferId, Transfer>,
     live: HashMap<TransferId, Live>,
@@ -136,7 +137,7 @@ pub struct Domain {
 
 impl Domain {
     /// Takes the rows of the store. Nothing happens before [`Input::Started`].
-    pub fn new(settings: Settings, rows: Rows, entropy: Entropy) -> Self {
+    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, notary: Box<dyn Notary>) -> Self {
         let account = settings.account.clone();
         let ours = |owner: &BareJid| *owner == account;
         let offers = rows.transfers.iter().filter(|t| ours(&t.account));
@@ -152,6 +153,7 @@ impl Domain {
         Self {
             settings,
             entropy,
+            notary,
             counters: rows.counters,
             live: HashMap::new(),
             offers,

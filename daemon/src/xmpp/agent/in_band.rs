@@ -38,6 +38,11 @@ const MOST_EXPECTED_OF_ONE: usize = 4;
 const MOST_UNACKED_OF_ONE: usize = 2;
 const MOST_UNACKED: usize = 3;
 
+/// A block that is under way for longer does not count among those of all for a contact that has none under way: several
+/// contacts together could else hold all of them for ever. It is more than a server with the usual limits takes. With
+/// [`MOST`] streams there are at most `MOST_UNACKED + MOST - 1` blocks under way so.
+const OVERDUE: Duration = Duration::from_secs(3);
+
 /// A server that takes longer than this for a block gets one at a time.
 const SLOW: Duration = Duration::from_millis(1500);
 
@@ -338,9 +343,10 @@ impl Agent {
 
     /// The next block, of each stream in turn.
     pub(in crate::xmpp) fn take_block(&mut self, now: Instant) -> Option<Stanza> {
-        if self.in_band.streams.values().map(|stream| stream.unacked).sum::<usize>() >= MOST_UNACKED {
+        if self.fresh_blocks(now) >= MOST_UNACKED {
             return None;
         }
+        let full = self.in_band.streams.values().map(|stream| stream.unacked).sum::<usize>() >= MOST_UNACKED;
         let last = self.in_band.last;
         let mut order: Vec<u64> = self.in_band.streams.keys().copied().collect();
         order.sort_by_key(|number| (*number <= last, *number));
@@ -348,7 +354,7 @@ impl Agent {
             let Some(peer) = self.in_band.streams.get(&number).map(|stream| &stream.peer) else { continue };
             let of_one = self.in_band.unacked_of(peer);
             let Some(stream) = self.in_band.streams.get_mut(&number) else { continue };
-            if stream.unacked >= stream.window || of_one >= MOST_UNACKED_OF_ONE {
+            if stream.unacked >= stream.window || of_one >= MOST_UNACKED_OF_ONE || full && of_one > 0 {
                 continue;
             }
             // A part of a block goes out only if nothing is under way (RFC 896): small writes make large blocks.
@@ -361,6 +367,26 @@ impl Agent {
             return Some(self.block(to.into(), data.into(), number, now));
         }
         None
+    }
+
+    /// Blocks of open streams that are not acknowledged and not overdue.
+    fn fresh_blocks(&self, now: Instant) -> usize {
+        self.blocks.values().filter_map(|block| self.sent_at(block)).filter(|sent| *sent + OVERDUE > now).count()
+    }
+
+    /// When a block is overdue and somebody else may send one: nothing else wakes us then.
+    pub(in crate::xmpp) fn block_overdue(&self, now: Instant) -> Option<Instant> {
+        self.blocks
+            .values()
+            .filter_map(|block| self.sent_at(block))
+            .map(|sent| sent + OVERDUE)
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    fn sent_at(&self, block: &Sent) -> Option<Instant> {
+        let Purpose::Block { number, sent } = block.purpose else { return None };
+        self.in_band.streams.contains_key(&number).then_some(sent)
     }
 
     fn block(&mut self, to: Jid, payload: Element, number: u64, now: Instant) -> Stanza {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tokio_xmpp::parsers::iq::Iq;
 use xbt_core::ids::{Fingerprint, InfoHash, OfferId};
-use xbt_core::signal::{Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, Proxy, Reach};
+use xbt_core::signal::{Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, Proxy, Reach, Signature};
 use xbt_core::way::Way;
 
 use super::*;
@@ -50,7 +50,8 @@ pub(in crate::xmpp) fn connect() -> Connect {
 
 fn introduction() -> Introduction {
     let Connect { id, info_hash, fingerprint, reach, .. } = connect();
-    Introduction { id, info_hash, fingerprint, candidates: reach.candidates }
+    let signature = Some(Signature { key: [0x0f; 32], bytes: [0xf0; 64] });
+    Introduction { id, info_hash, fingerprint, candidates: reach.candidates, signature }
 }
 
 pub(in crate::xmpp) fn requests() -> Vec<Request> {
@@ -74,7 +75,7 @@ pub(in crate::xmpp) fn requests() -> Vec<Request> {
         Request::Failed { id, reason: "disk full".into() },
         Request::Taken { id },
         Request::Introduce(introduction()),
-        Request::Introduce(Introduction { candidates: Vec::new(), ..introduction() }),
+        Request::Introduce(Introduction { candidates: Vec::new(), signature: None, ..introduction() }),
         Request::Sync(vec![item(Role::Sender, SyncState::Open), item(Role::Receiver, SyncState::Unknown)]),
         Request::Sync(vec![]),
     ]

@@ -56,6 +56,12 @@ fn set(world: &mut World, node: Node, change: impl FnOnce(&mut Settings)) {
 
 /// What Alice's device is made to say, and what it hears.
 fn told(world: &mut World, node: Node, from: Node, introduction: Introduction) -> Result<Answer, Refusal> {
+    let signature = seal(&world.at(from).settings).sign(&introduction.text());
+    told_by_server(world, node, from, Introduction { signature, ..introduction })
+}
+
+/// The same as somebody on the way may have made or changed it.
+fn told_by_server(world: &mut World, node: Node, from: Node, introduction: Introduction) -> Result<Answer, Refusal> {
     let now = world.clock(node);
     let from = world.at(from).jid();
     let token = Token(1 << 50 | world.count());
@@ -78,6 +84,7 @@ fn stranger(world: &World, node: Node, number: u8) -> Introduction {
         info_hash: transfer.facts.as_ref().unwrap().info_hash,
         fingerprint: Fingerprint([200 + number; 32]),
         candidates: vec![Candidate { kind: CandidateKind::Host, address: "192.0.2.99:6000".parse().unwrap() }],
+        signature: None,
     }
 }
 
@@ -200,7 +207,9 @@ fn introductions_are_bounded_and_the_same_one_is_dialled_once() {
     assert_eq!((refused.condition, refused.wait), (Condition::ResourceConstraint, Some(Wait::Busy)));
     // Said again it is taken, and changes nothing.
     let now = world.clock(node);
-    let request = Request::Introduce(stranger(&world, node, 0));
+    let known = stranger(&world, node, 0);
+    let signature = seal(&world.at(alice).settings).sign(&known.text());
+    let request = Request::Introduce(Introduction { signature, ..known });
     let (token, from) = (Token(1 << 51), world.at(alice).jid());
     let again = Input::Session(SessionEvent::Requested { token, from, request });
     let effects = world.at_mut(node).domain.handle(again, now);
@@ -222,12 +231,35 @@ fn one_device_gets_no_more_links_by_introductions_than_a_pair_has() {
         info_hash: t.facts.as_ref().unwrap().info_hash,
         fingerprint: Fingerprint([200; 32]),
         candidates: vec![Candidate { kind: CandidateKind::Host, address: "192.0.2.99:6000".parse().unwrap() }],
+        signature: None,
     };
     let (fifth, four) = all.split_last().unwrap();
     four.iter().for_each(|transfer| drop(told(&mut world, node, alice, about(transfer)).unwrap()));
     assert_eq!(told(&mut world, node, alice, about(fifth)).unwrap_err().wait, Some(Wait::Turn));
     world.cancel(node, four[0].id).unwrap();
     assert!(told(&mut world, node, alice, about(fifth)).is_ok(), "one has ended");
+}
+
+#[test]
+fn a_server_that_speaks_as_the_sender_can_introduce_nobody() {
+    let (mut world, alice, nodes) = crowd(10, 2);
+    let node = nodes[0];
+    send_to_all(&mut world, alice, &nodes);
+    let forged = stranger(&world, node, 1);
+    let by = |node: Node, world: &World, text: &[u8]| seal(&world.at(node).settings).sign(text);
+    let genuine = Introduction { fingerprint: world.at(nodes[1]).settings.fingerprint, ..forged.clone() };
+    let signatures = [
+        None,
+        by(nodes[1], &world, &forged.text()),
+        by(alice, &world, &genuine.text()),
+        by(alice, &world, &Introduction { id: crate::ids::OfferId::from_random(7), ..forged.clone() }.text()),
+        by(alice, &world, &Introduction { info_hash: InfoHash([9; 20]), ..forged.clone() }.text()),
+    ];
+    for signature in signatures {
+        let refused = told_by_server(&mut world, node, alice, Introduction { signature, ..forged.clone() });
+        assert_eq!(refused.unwrap_err().condition, Condition::Forbidden, "{signature:?}");
+    }
+    assert!(told(&mut world, node, alice, forged).is_ok());
 }
 
 #[test]

@@ -349,6 +349,32 @@ fn a_contact_that_acknowledges_nothing_does_not_hold_up_the_streams_of_others() 
 }
 
 #[test]
+fn contacts_that_acknowledge_nothing_together_do_not_hold_up_the_stream_of_another() {
+    let mut bench = Bench::new();
+    let devices = ["bob@b/1", "bob@b/2", "dave@d/1", "dave@d/2", "carol@c/1"];
+    let mut outcomes: Vec<Outcome> =
+        devices.iter().enumerate().map(|(n, device)| bench.open(device, &format!("s{n}"))).collect();
+    let opens = bench.iqs();
+    bench.acknowledge(&opens);
+    let mut streams = open_ones(&mut outcomes);
+    assert_eq!(streams.len(), 5);
+    for stream in &mut streams[..4] {
+        let _ = now(stream.write(&[0; 8192]));
+    }
+    assert_eq!(bench.blocks().len(), 3);
+    let mut arrived = 0;
+    for _ in 0..10 {
+        let _ = now(streams[4].write(&[0; 4096]));
+        bench.pass(Duration::from_millis(500));
+        let blocks = bench.blocks();
+        assert!(blocks.iter().all(|iq| block(iq).sid == "s4"), "no more of the others");
+        arrived += blocks.len();
+        bench.acknowledge(&blocks);
+    }
+    assert_eq!(arrived, 5, "one at a time, once the others are overdue");
+}
+
+#[test]
 fn a_contact_from_which_much_is_expected_leaves_places_to_others() {
     let mut bench = Bench::new();
     let of_bob: Vec<Outcome> = (0..20).map(|n| bench.expect(&format!("bob@b/{}", n % 3), &format!("s{n}"))).collect();
