@@ -88,6 +88,8 @@ pub struct Desk {
     first_device: Option<String>,
     more_devices: u64,
     notice: Option<String>,
+    /// Why the server does not let us in.
+    refused: Option<ApiError>,
 }
 
 impl Desk {
@@ -141,6 +143,11 @@ impl Desk {
             self.devices.pop_front();
             self.more_devices = self.more_devices.saturating_add(1);
         }
+    }
+
+    /// Whether the server lets us in, and else why not.
+    pub fn login(&mut self, refused: Option<ApiError>) {
+        self.refused = refused;
     }
 
     fn transfer(&mut self, transfer: Transfer, now: Instant) {
@@ -240,6 +247,9 @@ impl Desk {
         if let Some(contact) = &self.first_device {
             wanted.insert(Key::FirstDevice, words::first_device(contact, self.who(contact)));
         }
+        if let Some(error) = &self.refused {
+            wanted.insert(Key::Login, words::login_refused(error));
+        }
         if let Some(text) = &self.notice {
             wanted.insert(Key::Notice, words::notice(text));
         }
@@ -325,6 +335,7 @@ impl Desk {
                 self.more_devices = 0;
             }
             Key::FirstDevice => self.first_device = None,
+            Key::Login => self.refused = None,
             Key::Notice => self.notice = None,
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use xbt_api::{Client, ClientError, Event, EventKind, ListQuery, MAX_WAIT_MS, Transfer};
+use xbt_api::{ApiError, Client, ClientError, Connection, Event, EventKind, ListQuery, MAX_WAIT_MS, Transfer};
 
 use crate::desk::NewKey;
 
@@ -32,6 +32,8 @@ pub enum News {
     Names(HashMap<String, String>),
     /// A device has a new key.
     Device(NewKey),
+    /// The server lets us in, or tells why not.
+    Login(Option<ApiError>),
     /// Something else happened.
     Event(Box<Event>),
 }
@@ -69,6 +71,7 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
     let mut names_changed = true;
     let mut named: Option<Instant> = None;
     let mut look = true;
+    let mut connection_changed = true;
     loop {
         if names_changed && named.is_none_or(|at| at.elapsed() >= NAMES) {
             names_changed = false;
@@ -80,14 +83,19 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
                 return Ok(Over);
             }
         }
+        if std::mem::take(&mut connection_changed) && sender.send(News::Login(refused(&client).await?)).await.is_err() {
+            return Ok(Over);
+        }
         if std::mem::take(&mut look) && sender.send(News::Look(open(&client).await?)).await.is_err() {
             return Ok(Over);
         }
         let news = client.events(Some(seq), Duration::from_millis(MAX_WAIT_MS)).await?;
         seq = news.seq;
         look = news.lagged;
+        connection_changed = news.lagged;
         for event in news.events {
             names_changed |= event.kind == EventKind::Contact;
+            connection_changed |= event.kind == EventKind::Connection;
             let news = match event.kind {
                 EventKind::Device => News::Device(new_key(&client, event.text).await?),
                 EventKind::Transfer
@@ -101,6 +109,12 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
             }
         }
     }
+}
+
+/// Why the server does not let us in, if it does not.
+async fn refused(client: &Client) -> Result<Option<ApiError>, ClientError> {
+    let status = client.status().await?;
+    Ok(status.connection_error.filter(|_| status.connection == Connection::Refused))
 }
 
 /// Whose key the daemon speaks of, and what kind of news it is: the sentence names the key, the contacts tell the rest.

@@ -142,6 +142,7 @@ impl Teller {
             News::Look(transfers) => self.desk.look(transfers, now),
             News::Names(names) => self.desk.names(names),
             News::Device(key) => self.desk.device(key),
+            News::Login(refused) => self.desk.login(refused),
             News::Event(event) => self.desk.event(*event, now),
         }
     }

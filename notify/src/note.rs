@@ -62,6 +62,8 @@ pub enum Key {
     Devices,
     /// The first key of a contact.
     FirstDevice,
+    /// The server does not let us in.
+    Login,
     /// A transfer: its offer, its progress or its end.
     Transfer(u64),
     /// The offers that have no notification of their own.

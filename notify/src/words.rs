@@ -204,6 +204,12 @@ pub fn first_device(contact: &str, who: &str) -> Note {
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Low, ..plain(title, body) }
 }
 
+/// The daemon does not try again before the configuration is changed.
+pub fn login_refused(error: &ApiError) -> Note {
+    let body = vec![sentence(&error.message), sentence(&error.hint)];
+    Note { icon: "dialog-error", category: "network.error", stays: true, ..plain("xbt cannot log in".to_owned(), body) }
+}
+
 /// Something else that a person should know.
 pub fn notice(text: &str) -> Note {
     Note { icon: "dialog-warning", ..plain("xbt".to_owned(), vec![sentence(text)]) }

@@ -169,7 +169,7 @@ impl Driver {
             Event::SubscriptionRequested(jid) => {
                 let text = format!("{jid} asks to see when you are online ('xbtctl contacts allow {jid}' lets them)");
                 tracing::info!("{text}");
-                ring.push(at, EventKind::Contact, None, text);
+                ring.push(at, EventKind::Notice, None, text);
             }
         }
     }

@@ -265,6 +265,19 @@ fn whatever_names_come_what_is_told_is_short_and_has_no_control_characters() {
 }
 
 #[test]
+fn a_login_that_the_server_refuses_is_shown_until_it_lets_us_in_or_the_person_has_seen_it() {
+    let mut scene = Scene::new();
+    let refused = || Some(ApiError::new("bad-password", "the server refuses the password", "run 'xbtctl setup'"));
+    scene.desk.login(refused());
+    assert_eq!(scene.titles(), ["xbt cannot log in: the server refuses the password"]);
+    scene.desk.login(None);
+    assert!(scene.titles().is_empty());
+    scene.desk.login(refused());
+    scene.desk.closed(Key::Login);
+    assert!(scene.titles().is_empty());
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut scene = Scene::new();
     (1..=MOST_SEEN as u64 + 100).for_each(|id| scene.incoming(id, State::Done));

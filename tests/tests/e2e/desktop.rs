@@ -112,6 +112,18 @@ fn notifications_outlive_their_server_and_the_daemon_and_old_ones_are_not_told_a
 }
 
 #[test]
+fn a_server_that_does_not_let_the_daemon_in_is_told() {
+    let stage = Stage::new();
+    let mut alice = stage.online("alice");
+    let desktop = Desktop::new(&stage.folder().join("desktop"));
+    let _notifier = desktop.notifier(&alice);
+    alice.stop();
+    alice.password("not it");
+    alice.start();
+    desktop.tells(&["xbt cannot log in", "password"]);
+}
+
+#[test]
 fn a_further_device_of_a_contact_is_told_loudly_and_what_arrived_is_shown_by_the_file_manager() {
     let stage = Stage::new();
     let alice = stage.online("alice");
