@@ -112,6 +112,20 @@ fn notifications_outlive_their_server_and_the_daemon_and_old_ones_are_not_told_a
 }
 
 #[test]
+fn who_asks_to_see_when_we_are_online_is_told() {
+    let stage = Stage::new();
+    let alice = stage.person("alice").with("accept.subscriptions", "ask").online();
+    let erin = stage.online("erin");
+    let desktop = Desktop::new(&stage.folder().join("desktop"));
+    let _notifier = desktop.notifier(&alice);
+    // What came before the notifier looks is not told: it does when an offer is.
+    stage.online("bob").ctl.send(&jid("alice"), &stage.file("first.bin", MIB));
+    desktop.tells(&["first.bin"]);
+    erin.ctl.ok(&["contacts", "add", &jid("alice")]);
+    desktop.tells(&["erin@localhost asks to see when you are online"]);
+}
+
+#[test]
 fn a_server_that_does_not_let_the_daemon_in_is_told() {
     let stage = Stage::new();
     let mut alice = stage.online("alice");
