@@ -56,7 +56,9 @@ fn contents(folder: &TempDir, effort: Effort) -> Vec<Content> {
     }
     let (many, label) = if effort.quick { (1_000, "1,000 × 4 KiB") } else { (10_000, "10,000 × 4 KiB") };
     even(&at("e"), many, 4096);
-    contents.push(Content { label, path: at("e"), size: many * 4096, only: &[] });
+    // Not aria2: its seeding end gives up with so many files open, and the other waits for it for ever.
+    let only = &["xbt", "libtorrent", "librqbit", "scp", "magic-wormhole", "cp", "TCP"];
+    contents.push(Content { label, path: at("e"), size: many * 4096, only });
     contents
 }
 
