@@ -175,6 +175,11 @@ pub enum TorrentEvent {
         /// Why. The code `disk-full` means that it can go on once there is space.
         fault: Fault,
     },
+    /// The other side of a link says that it has everything verified and in its place.
+    PeerDone {
+        /// Which link.
+        link: LinkTag,
+    },
     /// Something is awaited on a link, and for some seconds nothing has come.
     LinkStalled {
         /// Which link.

@@ -93,6 +93,7 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
         | Event::PrepareFailed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
+        | Event::PeerDone { .. }
         | Event::LinkStalled { .. }
         | Event::Completed { .. }
         | Event::Failed { .. }
@@ -110,6 +111,7 @@ pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreErro
         | Event::PrepareFailed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
+        | Event::PeerDone { .. }
         | Event::LinkStalled { .. }
         | Event::Completed { .. }
         | Event::Failed { .. }
@@ -145,6 +147,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         Event::Completed { key, path } => {
             TorrentEvent::Completed { content: content(key), path: path.to_string_lossy().into_owned() }
         }
+        Event::PeerDone { tag, .. } => TorrentEvent::PeerDone { link: LinkTag(tag.0) },
         Event::LinkStalled { tag, .. } => TorrentEvent::LinkStalled { link: LinkTag(tag.0) },
         Event::Failed { key, error } => TorrentEvent::Failed { content: content(key), fault: fault(error) },
         Event::LinkClosed { tag, reason, .. } => {

@@ -78,7 +78,7 @@ impl Driver {
                 self.readers.past = self.readers.past.saturating_add(reader.uploaded);
                 true
             }
-            Event::LinkStalled { tag, .. } => self.readers.links.contains_key(tag),
+            Event::PeerDone { tag, .. } | Event::LinkStalled { tag, .. } => self.readers.links.contains_key(tag),
             Event::PrepareProgress { .. }
             | Event::Prepared { .. }
             | Event::PrepareFailed { .. }

@@ -61,6 +61,13 @@ pub enum Event {
         /// Payload bytes received on this link.
         downloaded: u64,
     },
+    /// The other side says that it has everything verified and in its place. At most once for each link.
+    PeerDone {
+        /// Which content.
+        key: ContentKey,
+        /// Which link.
+        tag: LinkTag,
+    },
     /// Something is awaited on a link, and for 4 s nothing has come, or the stream has taken no byte of what is to be
     /// sent. Not while the other side has choked us, nor while a limit of our own is what holds it up. Once per
     /// stall: again only after data moved in between.

@@ -5,7 +5,7 @@ use common::*;
 
 use common::peer::Peer;
 use tokio::io::AsyncWriteExt;
-use xbt_torrent::{CloseReason, Fetch, Prepared, codes};
+use xbt_torrent::{CloseReason, Event, Fetch, Prepared, codes};
 
 async fn content(node: &mut Node, size: usize) -> (Prepared, Vec<u8>) {
     let bytes = noise(size, 77);
@@ -179,6 +179,21 @@ async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
     };
     let (reason, ()) = tokio::join!(b.closed(at_b), flood);
     assert_eq!(reason, CloseReason::Protocol("it sends what nobody asked for"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_that_it_has_everything_again_and_again_is_heard_once() {
+    let mut node = Node::new();
+    content(&mut node, 700_000).await;
+    let (mut peer, tag) = Peer::attach(&node);
+    for _ in 0..1000 {
+        peer.send(20, &[2]).await;
+    }
+    // A message that ends the link, so that all before it were read.
+    peer.send(4, &[0xff; 4]).await;
+    assert!(matches!(node.closed(tag).await, CloseReason::Protocol(_)));
+    let heard = node.past.iter().filter(|event| matches!(event, Event::PeerDone { .. })).count();
+    assert_eq!(heard, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

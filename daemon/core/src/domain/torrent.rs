@@ -1,9 +1,9 @@
 //! What the engine tells, and what is unfinished at start.
 
 use crate::domain::Domain;
-use crate::effect::{Effect, Event, TorrentCommand};
+use crate::effect::{Effect, Event, LinkTag, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{ContentId, TransferId};
+use crate::ids::{ContentId, FullJid, TransferId};
 use crate::input::TorrentEvent;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
@@ -38,6 +38,7 @@ impl Domain {
                 }
             }
             TorrentEvent::Completed { content, path } => self.completed(content, path),
+            TorrentEvent::PeerDone { link } => self.peer_done(link),
             TorrentEvent::LinkStalled { link } => self.link_stalled(link),
             TorrentEvent::LinkClosed { link, reason } => self.link_closed(link, reason),
         }
@@ -62,6 +63,16 @@ impl Domain {
                 *path = Some(at.clone());
             }
             self.finish(id, End::Done, Some("received and verified".into()));
+        }
+    }
+
+    /// The receiver's last word came over its link, which is authenticated. `done` by way of the server says the same later.
+    fn peer_done(&mut self, link: LinkTag) {
+        let Some(id) = self.links.get(&link).copied() else { return };
+        let Some(sent) = self.transfers.get(&id).filter(|t| t.direction() == Direction::Out) else { return };
+        if let Some(peer) = sent.peer() {
+            let device = FullJid::new(sent.contact.clone(), peer.resource.clone());
+            self.receiver_done(id, &device);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::metadata::{self, Message, OUR_ID};
+use super::metadata::{self, DONE_ID, Message, OUR_ID};
 use super::outbox::Wanted;
 use super::wire::{self, Block, Item, MAX_BLOCK};
 use super::{Link, Report, Theirs, View};
@@ -71,6 +71,12 @@ impl Link {
             }
             Item::Extended(0, payload) => self.extension_handshake(&payload),
             Item::Extended(OUR_ID, payload) => self.metadata_message(&payload),
+            Item::Extended(DONE_ID, _) => {
+                if !std::mem::replace(&mut self.is_done, true) {
+                    self.pending.push(Report::Done);
+                }
+                Ok(())
+            }
             Item::Extended(..) | Item::Nothing => Ok(()),
         }
     }
@@ -150,6 +156,7 @@ impl Link {
         if let Some(id) = theirs.metadata_id {
             self.metadata_id.store(u64::from(id), Ordering::Relaxed);
         }
+        self.done_id = theirs.done_id.or(self.done_id);
         if let Some(requests) = theirs.requests {
             self.downloads.accepts(requests);
         }

@@ -61,6 +61,8 @@ pub(crate) enum Report {
     Metadata(Vec<u8>),
     /// It would not tell the metadata.
     Untold,
+    /// The other side has everything verified and in its place.
+    Done,
     /// A read for the other side failed.
     Unreadable(EngineError),
     Ended,

@@ -1,4 +1,4 @@
-//! The extension handshake (BEP 10) and the exchange of metadata (BEP 9) on one link.
+//! The extension handshake (BEP 10), the exchange of metadata (BEP 9), and the word `xbt_done`, on one link.
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use crate::metainfo::{BLOCK, MAX_METADATA};
 
 /// Our id for metadata messages.
 pub(super) const OUR_ID: u8 = 1;
+/// Our id for the word that the other side has everything verified and in its place; it has no payload.
+pub(super) const DONE_ID: u8 = 2;
 /// Requests for metadata blocks open at once.
 const OPEN: u32 = 64;
 
@@ -28,6 +30,8 @@ struct Handshake {
 struct Messages {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ut_metadata: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xbt_done: Option<i64>,
 }
 
 /// What the other side announced.
@@ -35,6 +39,8 @@ struct Messages {
 pub(crate) struct Theirs {
     /// Its id for metadata messages.
     pub(crate) metadata_id: Option<u8>,
+    /// Its id for hearing that we have everything.
+    pub(super) done_id: Option<u8>,
     /// The size of the metadata it has.
     pub(crate) metadata_size: Option<u32>,
     pub(super) requests: Option<usize>,
@@ -43,7 +49,7 @@ pub(crate) struct Theirs {
 /// Our extension handshake.
 pub(super) fn put_handshake(out: &mut BytesMut, metadata_size: Option<usize>) {
     let handshake = Handshake {
-        m: Messages { ut_metadata: Some(i64::from(OUR_ID)) },
+        m: Messages { ut_metadata: Some(i64::from(OUR_ID)), xbt_done: Some(i64::from(DONE_ID)) },
         metadata_size: metadata_size.map(|size| size as i64),
         reqq: Some(MAX_REQUESTS as i64),
     };
@@ -53,9 +59,11 @@ pub(super) fn put_handshake(out: &mut BytesMut, metadata_size: Option<usize>) {
 pub(crate) fn read_handshake(payload: &[u8]) -> Result<Theirs, CloseReason> {
     let (handshake, _) =
         bencode::decode_prefix::<Handshake>(payload).map_err(|_| CloseReason::Protocol("a bad extension handshake"))?;
+    let id = |id: Option<i64>| id.and_then(|id| u8::try_from(id).ok()).filter(|id| *id != 0);
     let size = handshake.metadata_size.filter(|size| (1..=MAX_METADATA as i64).contains(size));
     Ok(Theirs {
-        metadata_id: handshake.m.ut_metadata.and_then(|id| u8::try_from(id).ok()).filter(|id| *id != 0),
+        metadata_id: id(handshake.m.ut_metadata),
+        done_id: id(handshake.m.xbt_done),
         metadata_size: size.and_then(|size| u32::try_from(size).ok()),
         requests: handshake.reqq.and_then(|requests| usize::try_from(requests).ok()),
     })
@@ -143,6 +151,11 @@ impl Incoming {
     }
 }
 
+/// Says that we have everything, to who gave that word this id.
+pub(super) fn put_done(out: &mut BytesMut, id: u8) {
+    put(out, id, &[]);
+}
+
 fn put(out: &mut BytesMut, id: u8, payload: &[u8]) {
     wire::put_message(out, wire::EXTENDED, &[&[id], payload].concat());
 }
@@ -157,8 +170,8 @@ mod tests {
     fn our_handshake_is_read_back_and_announces_no_peer_exchange() {
         let mut out = BytesMut::new();
         put_handshake(&mut out, Some(500));
-        assert_eq!(&out[6..], b"d1:md11:ut_metadatai1ee13:metadata_sizei500e4:reqqi2048ee");
-        let theirs = Theirs { metadata_id: Some(1), metadata_size: Some(500), requests: Some(2048) };
+        assert_eq!(&out[6..], b"d1:md11:ut_metadatai1e8:xbt_donei2ee13:metadata_sizei500e4:reqqi2048ee");
+        let theirs = Theirs { metadata_id: Some(1), done_id: Some(2), metadata_size: Some(500), requests: Some(2048) };
         assert_eq!(read_handshake(&out[6..]).unwrap(), theirs);
         assert_eq!(read_handshake(b"de").unwrap(), Theirs::default());
         let foreign = b"d1:md6:ut_pexi1e11:ut_metadatai300ee1:v3:abc13:metadata_sizei999999999ee";

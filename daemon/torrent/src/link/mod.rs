@@ -83,6 +83,10 @@ struct Link {
     withheld: Vec<u32>,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
+    /// The other side's id for hearing that we have everything; `None`: it does not want to.
+    done_id: Option<u8>,
+    /// It has said itself that it has.
+    is_done: bool,
     /// Blocks of metadata that have come.
     metadata_blocks: u64,
     /// Blocks of metadata that the other side has asked for.
@@ -129,6 +133,8 @@ impl Link {
             withheld: Vec::new(),
             incoming: None,
             metadata_id: Arc::default(),
+            done_id: None,
+            is_done: false,
             metadata_blocks: 0,
             told_metadata: 0,
             bitfield_came: false,

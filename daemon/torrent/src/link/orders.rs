@@ -77,7 +77,12 @@ impl Link {
             }
             Order::Complete => {
                 self.tell_withheld()?;
-                self.outbox.control(plain(wire::NOT_INTERESTED))
+                self.outbox.control(|out| {
+                    wire::put_plain(out, wire::NOT_INTERESTED);
+                    if let Some(id) = self.done_id {
+                        metadata::put_done(out, id);
+                    }
+                })
             }
             Order::Close(reason) => Err(reason),
         }

@@ -1,8 +1,8 @@
 //! Hashing pieces that are on the disk, on all cores.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::thread::Builder;
 
 use sha1::{Digest, Sha1};
 
@@ -39,12 +39,16 @@ pub(crate) fn hash_piece(
 
 /// Runs `work` for every number below `count` on all cores; stops early when `work` errs or `stop` is set.
 /// `work` gets the number and a buffer of its thread. Returns the first error.
+///
+/// Each thread is waited for until it runs: one that is just made stays on its maker's core until the kernel balances
+/// its load, which takes it as long as hashing some 10 MiB does; who is woken goes to an idle core at once.
 pub(crate) fn on_all_cores(
     count: usize,
     stop: &AtomicBool,
     work: impl Fn(usize, &mut Vec<u8>) -> Result<(), EngineError> + Sync,
 ) -> Result<(), EngineError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let begun = Barrier::new(2);
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<EngineError>> = Mutex::new(None);
     let run = || {
@@ -63,7 +67,15 @@ pub(crate) fn on_all_cores(
     };
     std::thread::scope(|scope| {
         for _ in 1..cores.min(MAX_THREADS).min(count) {
-            scope.spawn(run);
+            let thread = Builder::new().spawn_scoped(scope, || {
+                begun.wait();
+                run();
+            });
+            // Where the system gives no more threads, those that are there do it.
+            if thread.is_err() {
+                break;
+            }
+            begun.wait();
         }
         run();
     });

@@ -14,13 +14,15 @@ use crate::link::Order;
 use crate::piece::PieceBuf;
 use crate::store::Store;
 
-/// The state is saved after this many newly verified bytes, or after [`SAVE_EVERY`].
+/// The state is saved after this many newly verified bytes, though not sooner than [`SAVE_APART`], or after
+/// [`SAVE_EVERY`].
 const SAVE_BYTES: usize = 8 << 20;
+const SAVE_APART: Duration = Duration::from_millis(100);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The state is made to survive a power cut this often: it costs the disk more than a write.
 const DURABLE_EVERY: Duration = Duration::from_secs(20);
-/// The disk is made to write after this many bytes, so that the end is not one long wait.
-const FLUSH_BYTES: usize = 128 << 20;
+/// The disk is made to write after a quarter of a content, within these bytes, so that the end is not one long wait.
+const FLUSH_BYTES: (u64, u64) = (4 << 20, 128 << 20);
 /// Wrong pieces of several senders whose blocks are remembered.
 const MAX_SUSPECT: usize = 64;
 /// A link that stalled is not given pieces for this long, while there are others.
@@ -149,8 +151,9 @@ impl Swarm {
             }
             Done::Finished(Ok(path)) => {
                 self.phase = Phase::Complete;
-                self.to_all(|| Order::Complete);
                 self.completed(path).await;
+                // After our own caller: a sender that hears it may end the link at once.
+                self.to_all(|| Order::Complete);
             }
             Done::Finished(Err(error)) => self.fail(error).await,
         }
@@ -164,7 +167,9 @@ impl Swarm {
                 let piece = written.piece;
                 self.suspects.remove(&piece);
                 self.to_all(|| Order::Have(piece));
-                if self.saving.unsaved >= SAVE_BYTES {
+                // The end has a record of its own, and would wait for this one.
+                let ends = self.pieces.have().is_full();
+                if self.saving.unsaved >= SAVE_BYTES && self.saving.last.elapsed() >= SAVE_APART && !ends {
                     self.save();
                 }
                 self.flush();
@@ -249,7 +254,8 @@ impl Swarm {
 
     fn flush(&mut self) {
         let Some(view) = self.view.clone() else { return };
-        if self.saving.flushing || self.saving.unflushed < FLUSH_BYTES {
+        let enough = (view.meta.size / 4).clamp(FLUSH_BYTES.0, FLUSH_BYTES.1);
+        if self.saving.flushing || (self.saving.unflushed as u64) < enough {
             return;
         }
         (self.saving.flushing, self.saving.unflushed) = (true, 0);

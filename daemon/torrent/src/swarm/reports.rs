@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::Swarm;
 use crate::LinkTag;
 use crate::bitfield::Bitfield;
+use crate::event::Event;
 use crate::link::Report;
 use crate::piece::PieceBuf;
 
@@ -47,6 +48,7 @@ impl Swarm {
                 self.teller = None;
                 self.seek_metadata().await;
             }
+            Report::Done => self.shared.emit(Event::PeerDone { key: self.key, tag }).await,
             Report::Unreadable(error) => self.unreadable(error).await,
             Report::Ended => self.lost(tag).await,
         }

@@ -21,8 +21,8 @@ const LONG: Duration = Duration::from_secs(900);
 /// Alice sends to Bob, who accepts by rule.
 #[derive(Debug)]
 pub struct Xbt {
-    /// First, as it ends before what it watches.
-    events: Watch,
+    /// What alice and bob tell. First, as it ends before what it watches.
+    events: [Watch; 2],
     alice: Daemon,
     bob: Daemon,
     /// Last, as daemons end before their server.
@@ -41,7 +41,7 @@ impl Xbt {
             stage.person("bob").with("accept.from", vec![jid("alice")]).with("accept.max_size", "100 GiB").online();
         let alice = stage.online("alice");
         alice.ctl.sees(&jid("bob"));
-        let events = Watch::of(&alice.ctl);
+        let events = [&alice, &bob].map(|daemon| Watch::of(&daemon.ctl));
         Self { events, alice, bob, _stage: stage }
     }
 
@@ -68,8 +68,11 @@ impl Contestant for Xbt {
         self.daemons().into_iter().for_each(forget_peak);
         let begun = Instant::now();
         let id = self.alice.ctl.send(&jid("bob"), &content.path);
-        let prepared = self.events.until(id, |state| state != "preparing") - begun;
-        let done = self.events.until(id, |state| state == "done") - begun;
+        let [sender, receiver] = &mut self.events;
+        let prepared = sender.until(id, |state| state != "preparing") - begun;
+        let sent = sender.until(id, |state| state == "done") - begun;
+        // Done is what is done on both sides; bob has nothing else under way.
+        let done = sent.max(receiver.until_event(|event| event["transfer"]["state"] == "done") - begun);
         let ticks: u64 = self.daemons().iter().zip(before).map(|(daemon, before)| ticks(daemon) - before).sum();
         let memory = self.daemons().iter().map(|daemon| memory(daemon, "VmHWM")).max().unwrap_or_default();
         let name = content.path.file_name().expect("contents have names");

@@ -38,6 +38,30 @@ fn stopped(signal: impl FnOnce(&Stage, &Daemon, &Daemon) -> Box<dyn Fn(Signal)>)
     alice.ctl.reaches(out, "done");
 }
 
+#[test]
+fn a_sender_hears_on_the_link_that_all_has_arrived_however_the_server_is() {
+    let stage = Stage::new();
+    let alice = stage.person("alice").with("network.upload_limit", "4 MiB/s").online();
+    let bob = stage.online("bob");
+    let out = alice.ctl.send(&jid("bob"), &stage.file("heard.bin", 8 * MIB));
+    let inn = bob.ctl.offer("heard.bin");
+    bob.ctl.accept(inn);
+    bob.ctl.has_moved(inn, MIB);
+    let server = to(stage.prosody.pid());
+    server(Signal::STOP);
+    bob.ctl.reaches(inn, "done");
+    alice.ctl.reaches(out, "done");
+    server(Signal::CONT);
+    // What the server brings after that, before the next offer is accepted, changes nothing.
+    let next = alice.ctl.send(&jid("bob"), &stage.file("next.bin", 100_000));
+    let inn = wait::until("bob gets the next offer", wait::LONG, || {
+        bob.ctl.named("in", "next.bin").first().map(xbt_tests::ctl::id)
+    });
+    bob.ctl.accept(inn);
+    alice.ctl.reaches(next, "done");
+    alice.ctl.reaches(out, "done");
+}
+
 /// Signals a process by its id: the stage and the daemons stay where they are.
 fn to(pid: u32) -> Box<dyn Fn(Signal)> {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();

@@ -4,7 +4,7 @@ use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
 use crate::effect::LinkTag;
 use crate::ids::TransferId;
-use crate::input::{Input, LinkEvent};
+use crate::input::{Input, LinkEvent, TorrentEvent};
 use crate::way::Way;
 
 fn receiving(seed: u64) -> (World, (Node, TransferId), (Node, TransferId)) {
@@ -36,6 +36,35 @@ fn a_transfer_goes_on_while_the_server_is_away() {
     world.login(b.0);
     world.settle();
     assert_eq!(world.state(a.0, a.1), "done");
+}
+
+#[test]
+fn the_receivers_word_on_its_link_ends_a_send_while_the_server_is_away() {
+    let mut heard = 0;
+    for seed in 0..20 {
+        let (mut world, a, _) = receiving(seed);
+        world.logout(a.0);
+        world.pass(5_000);
+        // Some links go through the server, and some words are lost; then it comes by way of the server.
+        let early = world.state(a.0, a.1) == "done";
+        heard += u32::from(early);
+        let history = world.transfer(a.0, a.1).history.len();
+        world.login(a.0);
+        world.settle();
+        assert_eq!(world.state(a.0, a.1), "done");
+        assert!(!early || world.transfer(a.0, a.1).history.len() == history, "said twice, and noted twice");
+    }
+    assert!(heard > 0);
+}
+
+#[test]
+fn a_last_word_from_a_sender_or_on_another_link_ends_nothing() {
+    let (mut world, a, b) = receiving(1);
+    let ends: Vec<_> = world.links.values().flat_map(|link| link.ends).collect();
+    let here = ends.iter().find(|end| end.0 == b.0).unwrap().3;
+    world.handle(b.0, Input::Torrent(TorrentEvent::PeerDone { link: here }));
+    world.handle(a.0, Input::Torrent(TorrentEvent::PeerDone { link: LinkTag(u64::MAX) }));
+    assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("sending", "receiving"));
 }
 
 #[test]
