@@ -17,7 +17,7 @@ share = $(DESTDIR)$(PREFIX)/share
 # systemd looks for the units of a person in ~/.local/share, and not in ~/.local/lib.
 units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,lib)/systemd/user
 
-.PHONY: help demo lab pictures test lint install install-files deb bench soak fuzz setup
+.PHONY: help demo lab pictures test lint install install-files uninstall deb bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -81,6 +81,14 @@ install-desktop:
 	sed 's|Exec=xbt|Exec=$(at)/xbt|' config/desktop/xbt-dolphin.desktop > $(share)/kio/servicemenus/xbt.desktop
 	chmod 755 $(share)/kio/servicemenus/xbt.desktop # KDE takes entries from homes only if they may be run
 	sed 's|"xbtctl"|"$(at)/xbtctl"|' config/desktop/xbt_nautilus.py > $(share)/nautilus-python/extensions/xbt.py
+
+uninstall: ## take away what make install put to PREFIX; configuration, state and files stay
+	rm -f $(bin)/xbtd $(bin)/xbtctl $(bin)/xbt-notify $(units)/xbtd.service $(units)/xbtd.socket $(units)/xbt-notify.service
+	rm -f $(share)/man/man1/xbtd.1 $(share)/man/man1/xbtctl.1 $(share)/man/man1/xbtctl-*.1 $(share)/man/man1/xbt-notify.1 $(share)/man/man5/xbtd.toml.5
+	rm -f $(share)/bash-completion/completions/xbtctl $(share)/zsh/site-functions/_xbtctl $(share)/fish/vendor_completions.d/xbtctl.fish
+	rm -f $(share)/applications/xbt.desktop $(sessions)/xbt-notify.desktop $(share)/icons/hicolor/scalable/apps/xbt.svg
+	rm -f $(share)/Thunar/sendto/xbt.desktop $(share)/kio/servicemenus/xbt.desktop $(share)/nautilus-python/extensions/xbt.py
+	rm -rf $(share)/doc/xbt
 
 deb: ## a Debian package, in TARGET/debian
 	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify

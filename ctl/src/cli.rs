@@ -12,7 +12,9 @@ use xbt_api::{ApiError, codes};
 use crate::commands;
 use crate::out::write_error;
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Begin with 'xbtctl setup', once. Then 'xbtctl contacts' shows who is there, and 'xbtctl send bob@example.org FILE' sends.
+
 Exit codes:
   0    done
   1    the daemon refused, or the transfer failed, was declined, cancelled or expired; or doctor found a problem
@@ -26,9 +28,9 @@ const GLOBAL: &str = "Global options";
 
 /// Sends files to XMPP contacts and receives them, through the daemon xbtd
 #[derive(Debug, Parser)]
-#[command(name = "xbtctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "xbtctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
-    /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock]
+    /// The daemon's socket [default: $XDG_RUNTIME_DIR/xbt/xbtd.sock, or ~/.local/state/xbt/xbtd.sock without a runtime directory]
     #[arg(long, global = true, help_heading = GLOBAL, env = "XBT_SOCKET", hide_env_values = true, value_name = "PATH", value_parser = path())]
     pub socket: Option<PathBuf>,
 

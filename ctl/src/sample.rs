@@ -58,6 +58,7 @@ pub fn status() -> Status {
         counts: Counts { total: 3, active: 1, ..Counts::default() },
         refused: BTreeMap::new(),
         state_error: None,
+        config_error: None,
         network: None,
         folders: None,
     }

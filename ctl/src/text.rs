@@ -3,7 +3,7 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use xbt_api::text::is_plain;
 pub use xbt_api::text::{clean, duration, files, percent, rate, size};
-use xbt_api::{Direction, Transfer, size as written};
+use xbt_api::{Direction, State, Transfer, size as written};
 
 /// How many columns of a terminal a text takes (UAX 11).
 pub fn width(text: &str) -> usize {
@@ -46,6 +46,11 @@ pub fn parse_id(text: &str) -> Result<u64, String> {
 pub fn parse_rate(text: &str) -> Result<u64, String> {
     written::parse_rate(text)
         .ok_or_else(|| format!("a rate is {} for each second, such as '2 MiB/s'", written::EXPECTED))
+}
+
+/// The size of a transfer; an ellipsis while nobody has counted it yet.
+pub fn size_of(transfer: &Transfer) -> String {
+    if transfer.state == State::Preparing && transfer.size == 0 { "…".to_owned() } else { size(transfer.size) }
 }
 
 /// An arrow as seen from this side.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use xbt_api::ApiError;
 use xbt_core::Domain;
 use xbt_core::fault::Fault;
 use xbt_core::ids::Fingerprint;
@@ -171,14 +172,16 @@ impl Daemon {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(%error, hint = error.hint, "the configuration was not taken over");
+                self.handle.wrong_config(ApiError::new(error.code, error.to_string(), error.hint)).await;
                 return false;
             }
         };
         if needs_restart(&self.config, &config) {
-            tracing::warn!(
-                "the configuration was not taken over: another account, state or socket, and other addresses or ways to be \
-                 reached, need a restart of the daemon"
-            );
+            let message = "another account, state or socket, and other addresses or ways to be reached, need a restart of the \
+                           daemon";
+            tracing::warn!("the configuration was not taken over: {message}");
+            let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
+            self.handle.wrong_config(error).await;
             return false;
         }
         let changed = config.account != self.config.account;

@@ -9,7 +9,7 @@ use super::contacts::new_key;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
-use crate::text::{arrow, clean, duration, percent, rate, size};
+use crate::text::{arrow, clean, duration, percent, rate, size_of};
 use crate::time::Clock;
 
 const COLUMNS: [Column; 8] = [
@@ -113,7 +113,7 @@ fn row(transfer: &Transfer, clock: &Clock) -> [Cell; 8] {
         Cell::new(arrow(transfer.direction)),
         Cell::new(clean(&transfer.contact)),
         Cell::new(clean(&transfer.name)),
-        Cell::new(size(transfer.size)),
+        Cell::new(size_of(transfer)),
         Cell::new(state_text(transfer)).tone(tone(transfer)),
         Cell::new(speed(transfer)),
         Cell::new(clock.ago(&transfer.updated)).tone(Tone::Faint),

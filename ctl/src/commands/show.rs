@@ -10,7 +10,7 @@ use super::list::{speed, tone};
 use crate::complete;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::text::{bar, clean, files, parse_id, percent, size, title};
+use crate::text::{bar, clean, files, parse_id, percent, size, size_of, title};
 use crate::time::Clock;
 
 /// Columns of the bar.
@@ -64,7 +64,7 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
             field(out, "hint", &clean(&error.hint))?;
         }
     }
-    field(out, "size", &format!("{}, {}", size(transfer.size), files(transfer.files)))?;
+    field(out, "size", &format!("{}, {}", size_of(transfer), files(transfer.files)))?;
     let mut moved = format!("{} ({}%)", size(transfer.done_bytes), percent(transfer));
     if out.is_terminal() && !transfer.state.has_ended() {
         moved = format!("{} {moved}", out.paint(tone(transfer), &bar(transfer.done_bytes, transfer.size, BAR)));

@@ -127,8 +127,10 @@ fn limits(status: &Status, clock: &Clock) -> Option<String> {
 }
 
 fn daemon(out: &Out, status: &Status) -> io::Result<()> {
-    if let Some(error) = &status.state_error {
-        field(out, "state", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
+    let errors = [("state", &status.state_error), ("configuration", &status.config_error)];
+    for (name, error) in errors.into_iter().filter_map(|(name, error)| Some((name, error.as_ref()?))) {
+        let text = format!("{} [{}]", clean(&error.message), clean(&error.code));
+        field(out, name, &out.paint(Tone::Bad, &text))?;
         if !error.hint.is_empty() {
             field(out, "hint", &clean(&error.hint))?;
         }

@@ -120,6 +120,9 @@ pub struct Status {
     /// Why the daemon cannot write its state (the disk is full, say); until it can, nothing is begun or ended.
     #[serde(default)]
     pub state_error: Option<ApiError>,
+    /// Why the configuration, read again, was not taken over; what held before holds on.
+    #[serde(default)]
+    pub config_error: Option<ApiError>,
     /// What is known of the network around the daemon; none from older daemons.
     #[serde(default)]
     pub network: Option<Network>,

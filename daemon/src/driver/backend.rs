@@ -50,6 +50,11 @@ impl DriverHandle {
         let _ = self.driver.send(Message::Settings(settings)).await;
     }
 
+    /// The configuration was to be reloaded and is wrong: people are told until a right one comes.
+    pub async fn wrong_config(&self, error: ApiError) {
+        let _ = self.driver.send(Message::WrongConfig(error)).await;
+    }
+
     /// Another session takes the place of the old one.
     pub async fn session(&self, session: SessionHandle) {
         let _ = self.driver.send(Message::Session(session)).await;

@@ -64,6 +64,8 @@ enum Message {
     Look(Box<dyn FnOnce(&Driver) + Send>),
     /// The configuration was reloaded.
     Settings(Settings),
+    /// It was to be, and is wrong.
+    WrongConfig(ApiError),
     /// The session was replaced.
     Session(SessionHandle),
     /// Stop.
@@ -131,6 +133,8 @@ pub struct Driver {
     offers: Option<Facilities>,
     /// Why the state cannot be written at the moment.
     state_error: Option<ApiError>,
+    /// Why the configuration on the disk is not the one in force.
+    config_error: Option<ApiError>,
     /// What came while it could not; at most [`INBOX`].
     held: VecDeque<Message>,
     /// When the session is asked next whether its connection stands, while there are links.
@@ -161,6 +165,7 @@ impl Driver {
             refused: Refusals::default(),
             offers: None,
             state_error: None,
+            config_error: None,
             held: VecDeque::new(),
             next_look: tokio::time::Instant::now(),
             stopping: false,
@@ -226,7 +231,11 @@ impl Driver {
                 self.handle(Input::Command(call, command)).await;
             }
             Message::Look(look) => look(self),
-            Message::Settings(settings) => self.handle(Input::Settings(settings)).await,
+            Message::Settings(settings) => {
+                self.config_error = None;
+                self.handle(Input::Settings(settings)).await;
+            }
+            Message::WrongConfig(error) => self.config_error = Some(error),
             Message::Session(session) => self.use_session(session),
             Message::Stop => self.stopping = true,
         }

@@ -155,6 +155,7 @@ impl Driver {
             counts: self.counts(),
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
+            config_error: self.config_error.clone(),
             network: Some(network),
             folders: None,
         }

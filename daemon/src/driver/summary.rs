@@ -53,8 +53,9 @@ impl Driver {
             let rate = if transfer.linked() { self.domain.live_view(transfer.id, now).rate } else { 0 };
             counts.add(transfer, contact, rate);
         }
-        let transfers = counts.told();
-        if transfers.is_empty() { connection } else { format!("{connection}; {transfers}") }
+        let transfers = Some(counts.told()).filter(|told| !told.is_empty());
+        let config = self.config_error.as_ref().map(|error| format!("configuration not taken over: {}", error.message));
+        [Some(connection), transfers, config].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 

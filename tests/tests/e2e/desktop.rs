@@ -217,11 +217,14 @@ fn entries_for_menus_sessions_and_file_managers_are_valid_and_name_the_installed
     let home = tempfile::tempdir().unwrap();
     let home = fs::canonicalize(home.path()).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut make = Command::new("make");
-    make.current_dir(&root).args(["--no-print-directory", "install-desktop"]).env("HOME", &home);
-    make.arg(format!("PREFIX={}", home.join(".local").display()));
-    make.arg(format!("PROGRAMS={}", xbt_tests::programs::xbt_notify().parent().unwrap().display()));
-    said(&mut make);
+    let make = |what: &str| {
+        let mut make = Command::new("make");
+        make.current_dir(&root).args(["--no-print-directory", what]).env("HOME", &home);
+        make.arg(format!("PREFIX={}", home.join(".local").display()));
+        make.arg(format!("PROGRAMS={}", xbt_tests::programs::xbt_notify().parent().unwrap().display()));
+        said(&mut make);
+    };
+    make("install-files");
     let program = home.join(".local/bin/xbt");
     let dolphin = ".local/share/kio/servicemenus/xbt.desktop";
     for entry in [
@@ -255,4 +258,8 @@ fn entries_for_menus_sessions_and_file_managers_are_valid_and_name_the_installed
         print(items[0].props.label, run)\n";
     let told = said(Command::new("/usr/bin/python3").args(["-c", script]).arg(menu));
     assert_eq!(told.trim(), format!("Send to Contact… [['{}ctl', 'send-to', '/a b']]", program.display()));
+    make("uninstall");
+    let left: Vec<_> =
+        xbt_tests::content::tree(&home).into_iter().filter(|path| !path.ends_with("checked.desktop")).collect();
+    assert!(left.iter().all(|path| path.to_string_lossy().contains("__pycache__")), "{left:?}");
 }

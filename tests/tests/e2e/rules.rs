@@ -96,6 +96,30 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
 }
 
 #[test]
+fn a_wrong_configuration_that_is_read_again_is_told_until_it_is_right_and_the_old_one_holds() {
+    let stage = Stage::new();
+    let mut bob = stage.online("bob");
+    let error = |bob: &Daemon| bob.ctl.status()["config_error"].clone();
+    assert!(error(&bob).is_null());
+    bob.set("files.download_dri", "~/Elsewhere");
+    bob.reload();
+    let told = wait::until("status tells", wait::SOON, || Some(error(&bob)).filter(serde_json::Value::is_object));
+    assert_eq!(told["code"], "config-unknown-key", "{told}");
+    assert!(told["hint"].as_str().unwrap().contains("download_dir"), "{told}");
+    let status = bob.ctl.ok(&["status"]);
+    assert!(status.contains("configuration") && status.contains("download_dri"), "{status}");
+    let doctor = bob.ctl.run(&["doctor"]);
+    assert!(doctor.stdout.contains("not taken over"), "{doctor:?}");
+    bob.unset("files.download_dri");
+    bob.reload();
+    wait::until("status is clean again", wait::SOON, || error(&bob).is_null().then_some(()));
+    // What needs a restart is said so, too.
+    bob.set("network.map_port", true);
+    bob.reload();
+    wait::until("status tells", wait::SOON, || (error(&bob)["code"] == "config-needs-restart").then_some(()));
+}
+
+#[test]
 fn commands_get_the_facts_and_no_secret_and_names_are_never_run() {
     let stage = Stage::new();
     let alice = stage.online("alice");

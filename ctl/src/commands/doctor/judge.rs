@@ -29,6 +29,10 @@ pub(super) struct Here {
 /// All findings about a daemon that answers, in the order in which a person should read them.
 pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
     let mut findings = vec![daemon(status, here), account(status), clock(here)];
+    findings.extend(status.config_error.as_ref().map(|error| {
+        let text = format!("what was read again is not taken over: {}", error.message);
+        Finding::problem("configuration", text, error.hint.as_str())
+    }));
     findings.extend(status.new_keys.iter().map(|contact| new_key(contact)));
     findings.extend(
         limit::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),

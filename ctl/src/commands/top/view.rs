@@ -11,7 +11,7 @@ use super::model::{Model, Word};
 use crate::commands::limit;
 use crate::commands::list::{state_text, tone};
 use crate::out::Tone;
-use crate::text::{arrow, bar, clean, duration, percent, rate, size, width};
+use crate::text::{arrow, bar, clean, duration, percent, rate, size_of, width};
 use crate::time::Clock;
 
 /// From this many columns on contacts stand beside the transfers.
@@ -108,7 +108,9 @@ fn header(model: &Model, paint: Paint, clock: &Clock) -> Line<'static> {
         };
         line.push(Span::styled(format!("  NEW KEY of {}{more}", clean(contact)), paint.tone(Tone::Bad)));
     }
-    if let Some(error) = status.state_error.as_ref().or(status.connection_error.as_ref()) {
+    if let Some(error) =
+        [&status.state_error, &status.connection_error, &status.config_error].into_iter().flatten().next()
+    {
         line.push(Span::styled(format!("  {}", clean(&error.message)), paint.tone(Tone::Bad)));
     }
     if let Some(limits) = limit::in_force(status, clock) {
@@ -233,7 +235,7 @@ impl Columns {
             Cell::from(arrow(transfer.direction)),
             Cell::from(clean(&transfer.contact)),
             Cell::from(clean(&transfer.name)),
-            Cell::from(format!("{:>10}", size(transfer.size))),
+            Cell::from(format!("{:>10}", size_of(transfer))),
             Cell::from(progress).style(paint.tone(tone(transfer))),
             Cell::from(state(transfer)).style(paint.tone(tone(transfer))),
             Cell::from(rate),

@@ -160,6 +160,7 @@ impl Backend for Fake {
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
             refused: Default::default(),
             state_error: None,
+            config_error: None,
             network: Some(network()),
             folders: Some(folders()),
         })
