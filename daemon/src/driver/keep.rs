@@ -76,6 +76,7 @@ impl Driver {
                 () = sleep_until(retry) => return true,
                 message = self.inbox.recv(), if self.held.len() < INBOX => match message {
                     Some(Message::Look(look)) => look(self),
+                    Some(Message::WrongConfig(error)) => self.config_error = Some(error),
                     Some(Message::Stop) | None => self.stopping = true,
                     Some(message @ (Message::Command(..) | Message::Settings(_) | Message::Session(_))) => {
                         self.held.push_back(message);

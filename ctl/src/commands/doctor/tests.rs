@@ -215,10 +215,9 @@ fn folders_ways_names_and_clocks_that_stand_in_the_way_are_told() {
     status.state_error = Some(ApiError::new("disk-full", "the state cannot be written", "make room"));
     assert_eq!(line(&status, "state"), "problem state: the state cannot be written → make room");
     status.config_error = Some(ApiError::new("config-unknown-key", "line 3: there is no key `limt`", "`limit`?"));
-    is(
-        "configuration",
-        "problem configuration: what was read again is not taken over: line 3: there is no key `limt` → `limit`?",
-    );
+    let told =
+        "problem configuration: what was read again is not taken over: line 3: there is no key `limt` → `limit`?";
+    assert_eq!(line(&status, "configuration"), told);
     let past = Here { now: Timestamp::UNIX_EPOCH, ..here() };
     let clock = findings(&public(), &past).into_iter().find(|finding| finding.check == "clock").unwrap();
     assert_eq!(clock.level, Level::Problem);

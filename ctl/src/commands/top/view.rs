@@ -11,7 +11,7 @@ use super::model::{Model, Word};
 use crate::commands::limit;
 use crate::commands::list::{state_text, tone};
 use crate::out::Tone;
-use crate::text::{arrow, bar, clean, duration, percent, rate, size_of, width};
+use crate::text::{arrow, bar, clean, duration, percent, rate, size, size_of, width};
 use crate::time::Clock;
 
 /// From this many columns on contacts stand beside the transfers.
