@@ -6,6 +6,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::programs::venv;
+
 /// The machine, the commit and the versions of everybody who takes part.
 pub fn describe() -> Value {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -28,9 +30,14 @@ pub fn describe() -> Value {
             "librqbit": "9.1.0",
             "ssh": said("ssh", &["-V"]),
             "prosody": said("dpkg-query", &["-W", "-f", "${Version}", "prosody"]),
-            "python packages": said("sh", &["-c", "target/bench/venv/bin/pip list 2>/dev/null | grep -iE 'slixmpp|wormhole'"]),
+            "python packages": python_packages(),
         },
     })
+}
+
+fn python_packages() -> String {
+    let list = format!("{} list 2>/dev/null | grep -iE 'slixmpp|wormhole'", venv("pip").display());
+    said("sh", &["-c", &list])
 }
 
 /// The load average, which a reader of figures has to know.

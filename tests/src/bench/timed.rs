@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -16,20 +17,30 @@ use super::Cost;
 use crate::wait;
 
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(900);
+const LONG: Duration = Duration::from_secs(300);
 
 /// A running program.
 #[derive(Debug)]
 pub struct Timed {
     name: String,
     child: Child,
-    said: BufReader<ChildStdout>,
+    /// Of a program whose words nobody wants: none. A pipe that nobody reads from would hold it up once it is full.
+    said: Option<BufReader<ChildStdout>>,
     cost: NamedTempFile,
 }
 
 impl Timed {
     /// Starts a program with its arguments in a folder.
     pub fn start<A: AsRef<OsStr>>(program: &[A], args: &[&str], folder: &Path) -> Self {
+        Self::launch(program, args, folder, Stdio::piped())
+    }
+
+    /// Starts one that serves until it is stopped, and whose words nobody wants.
+    pub fn serve<A: AsRef<OsStr>>(program: &[A], args: &[&str], folder: &Path) -> Self {
+        Self::launch(program, args, folder, Stdio::null())
+    }
+
+    fn launch<A: AsRef<OsStr>>(program: &[A], args: &[&str], folder: &Path, stdout: Stdio) -> Self {
         let cost = NamedTempFile::new().expect("a file can be made");
         let name = format!("{} {}", program[0].as_ref().display(), args.join(" "));
         let child = Command::new("time")
@@ -40,19 +51,19 @@ impl Timed {
             .args(args)
             .current_dir(folder)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(fs::File::create(folder.join("stderr.log")).expect("the folder can be written"))
             .process_group(0)
             .spawn();
         let mut child = child.unwrap_or_else(|error| panic!("GNU time cannot start {name}: {error}"));
-        let said = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let said = child.stdout.take().map(BufReader::new);
         Self { name, child, said, cost }
     }
 
     /// The next line that it says.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        let read = self.said.read_line(&mut line).unwrap_or_default();
+        let read = self.said.as_mut().map_or(0, |said| said.read_line(&mut line).unwrap_or_default());
         assert!(read > 0, "{} said nothing more", self.name);
         line
     }
@@ -73,10 +84,19 @@ impl Timed {
     /// Waits until it ends well by itself.
     pub fn ended(mut self) -> Cost {
         drop(self.child.stdin.take());
-        let mut said = String::new();
-        while self.said.read_line(&mut said).is_ok_and(|read| read > 0) {}
+        // Beside the waiting, which has a limit.
+        let said = self.said.take().map(|mut said| {
+            thread::spawn(move || {
+                let mut all = String::new();
+                let _ = said.read_to_string(&mut all);
+                all
+            })
+        });
         let status = wait::until(&format!("{} ends", self.name), LONG, || self.child.try_wait().ok().flatten());
-        assert!(status.success(), "{} ended with {status}: {said}", self.name);
+        if !status.success() {
+            let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
+            panic!("{} ended with {status}: {said}", self.name);
+        }
         self.used()
     }
 

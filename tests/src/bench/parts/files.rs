@@ -25,6 +25,8 @@ pub(super) fn run(effort: Effort) -> Value {
             for (contestant, took) in everybody.iter_mut().zip(&mut took) {
                 if content.takes(contestant.name()) {
                     let into = tempfile::tempdir().expect("a temporary folder can be made");
+                    // Some wait until what came is on the disk, and some do not: nobody pays for what others have left.
+                    rustix::fs::sync();
                     took.push(contestant.hand_over(&content, into.path()));
                     kept.extend(content.path.is_dir().then_some(into));
                 }

@@ -40,17 +40,18 @@ impl Contestant for Aria2 {
         let tracker = tracker(port);
         let tracker = ["--bt-exclude-tracker=*".to_owned(), format!("--bt-tracker={tracker}")];
         let folder = content.path.parent().expect("contents lie in a folder");
-        let run = |port: u16, dir: &Path, own: &[&str]| {
+        let run = |serves: bool, port: u16, dir: &Path, own: &[&str]| {
+            let start = if serves { Timed::serve } else { Timed::start };
             let (port, dir) = (format!("--listen-port={port}"), format!("--dir={}", text(dir)));
             let args = [&ALWAYS[..], own, &[&tracker[0], &tracker[1], &port, &dir, text(&torrent)]].concat();
-            Timed::start(&["aria2c"], &args, work.path())
+            start(&["aria2c"], &args, work.path())
         };
-        let seed = run(port, folder, &["--seed-ratio=0.0", "--bt-seed-unverified=true"]);
+        let seed = run(true, port, folder, &["--seed-ratio=0.0", "--bt-seed-unverified=true"]);
         crate::wait::until("aria2 listens", crate::wait::SOON, || {
             std::net::TcpStream::connect(("127.0.0.1", port)).ok()
         });
         let begun = Instant::now();
-        let cost = run(free_port(), into, &["--seed-time=0"]).ended();
+        let cost = run(false, free_port(), into, &["--seed-time=0"]).ended();
         let moved = begun.elapsed().as_secs_f64();
         Took { prepare: None, moved, cost: cost.and(seed.stop()) }
     }

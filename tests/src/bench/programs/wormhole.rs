@@ -25,7 +25,7 @@ impl Wormhole {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mailbox = free_port();
         let args = ["wormhole-mailbox", &format!("--port=tcp:{mailbox}:interface=127.0.0.1")];
-        let server = Timed::start(&[venv("twist")], &args, folder.path());
+        let server = Timed::serve(&[venv("twist")], &args, folder.path());
         crate::wait::until("the mailbox listens", crate::wait::SOON, || {
             std::net::TcpStream::connect(("127.0.0.1", mailbox)).ok()
         });
