@@ -189,6 +189,7 @@ async fn who_says_that_it_has_everything_again_and_again_is_heard_once() {
     for _ in 0..1000 {
         peer.send(20, &[2]).await;
     }
+    node.wait("it is heard", |event| matches!(event, Event::PeerDone { .. }).then_some(())).await;
     // A message that ends the link, so that all before it were read.
     peer.send(4, &[0xff; 4]).await;
     assert!(matches!(node.closed(tag).await, CloseReason::Protocol(_)));
