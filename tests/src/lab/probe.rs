@@ -83,7 +83,9 @@ pub fn map_tcp(space: &Space, side: Side, port: u16) -> Option<u16> {
 
 /// Whether a TCP connection from one namespace to an address of another comes up; somebody listens on `port` there.
 pub fn tcp_reaches(from: &Space, to: &Space, listen: IpAddr, address: SocketAddr) -> bool {
-    let listener = to.inside(|| TcpListener::bind((listen, address.port()))).expect("the port is free");
+    // A program that another test is just starting has a copy of what was closed here, until it runs.
+    let bind = || to.inside(|| TcpListener::bind((listen, address.port()))).ok();
+    let listener = wait::until("the port is free", wait::SOON, bind);
     let reached = from.inside(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok());
     drop(listener);
     reached
