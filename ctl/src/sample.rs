@@ -59,6 +59,7 @@ pub fn status() -> Status {
         refused: BTreeMap::new(),
         state_error: None,
         config_error: None,
+        discarded: Vec::new(),
         network: None,
         folders: None,
     }

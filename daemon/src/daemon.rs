@@ -18,13 +18,14 @@ use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
 use xbt_torrent::{Engine, EngineConfig};
 
-use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
+use crate::config::{self, AcceptFrom, Config, Paths, Secret, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
+use crate::xmpp::backoff::Refusals;
 use crate::xmpp::{Session, SessionConfig};
 
 /// Events of one room that the driver has not taken yet; the room waits beyond that.
@@ -143,17 +144,7 @@ impl Daemon {
             old.close().await;
         }
         let account = &self.config.account;
-        let password = match config::password(account).await {
-            Ok(password) => password,
-            Err(error) => {
-                tracing::error!(%error, hint = error.hint, "no password, so no login");
-                let (code, reason, hint) = (error.code, error.message, error.hint);
-                let refused = Connection::Refused { code, reason, hint };
-                // An error means that the driver has ended.
-                let _ = self.session_events.send(SessionEvent::Connection(refused)).await;
-                return;
-            }
-        };
+        let password = self.password().await;
         let config = SessionConfig {
             server: account.server.as_ref().map(ToString::to_string),
             tls: account.tls,
@@ -163,6 +154,25 @@ impl Daemon {
         let (session, handle) = Session::start(config, self.session_events.clone());
         self.handle.session(handle).await;
         self.session = Some(session);
+    }
+
+    /// The account's password, as soon as it can be had: a keyring may be locked, a disk not yet mounted.
+    async fn password(&self) -> Secret {
+        let mut refusals = Refusals::default();
+        loop {
+            let error = match config::password(&self.config.account).await {
+                Ok(password) => return password,
+                Err(error) => error,
+            };
+            let pause = refusals.next(getrandom::u32().unwrap_or_default());
+            tracing::error!(%error, hint = error.hint, retry_in = ?pause, "no password, so no login");
+            let (code, reason, hint) = (error.code, error.message, error.hint);
+            let retry_in = u64::try_from(pause.as_millis()).ok();
+            let refused = Connection::Refused { code, reason, hint, retry_in };
+            // An error means that the driver has ended.
+            let _ = self.session_events.send(SessionEvent::Connection(refused)).await;
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays. Returns whether

@@ -80,7 +80,7 @@ async fn verdict(events: &mut mpsc::Receiver<SessionEvent>) -> Result<(), Fault>
         match connection {
             Connection::Connecting => {}
             Connection::Online { .. } => return Ok(()),
-            Connection::Refused { code, reason, hint } => return Err(Fault::new(code, reason, hint)),
+            Connection::Refused { code, reason, hint, .. } => return Err(Fault::new(code, reason, hint)),
             Connection::Offline { reason, .. } => return Err(unreachable(reason)),
         }
     }

@@ -97,6 +97,24 @@ impl Prosody {
         self.store("accounts", user, &format!("return {{ [\"password\"] = \"{password}\" }};\n"));
     }
 
+    /// From the next start on it shows a certificate of an authority that nobody knows.
+    pub fn show_another_certificate(&self) {
+        for (name, kept) in [("server.crt", "kept.crt"), ("server.key", "kept.key")] {
+            fs::rename(self.folder.join(name), self.folder.join(kept)).expect("our own files");
+        }
+        let certs = certs::server(DOMAIN);
+        for (name, text) in [("server.crt", &certs.cert), ("server.key", &certs.key)] {
+            fs::write(self.folder.join(name), text).expect("the folder can be written");
+        }
+    }
+
+    /// From the next start on it shows its own certificate again.
+    pub fn show_its_certificate(&self) {
+        for (name, kept) in [("server.crt", "kept.crt"), ("server.key", "kept.key")] {
+            fs::rename(self.folder.join(kept), self.folder.join(name)).expect("our own files");
+        }
+    }
+
     /// Lets anybody make an account (XEP-0077); before a start.
     pub fn let_people_register(&self) {
         let mut text = fs::read_to_string(self.config()).expect("our own file");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use xbt_api::{Connection, LimitsBy, Network, Status};
+use xbt_api::{Connection, Discarded, LimitsBy, Network, Status};
 
 use super::Context;
 use super::contacts::new_key;
@@ -134,6 +134,11 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         if !error.hint.is_empty() {
             field(out, "hint", &clean(&error.hint))?;
         }
+    }
+    for Discarded { from, stanzas } in &status.discarded {
+        let who = from.as_deref().map_or("an unknown sender".to_owned(), clean);
+        let what = if *stanzas == 1 { "one stanza".to_owned() } else { format!("{stanzas} stanzas") };
+        field(out, "unreadable", &format!("{what} from {who}, skipped"))?;
     }
     let list = |addresses: &[String]| match addresses {
         [] => "none".to_owned(),

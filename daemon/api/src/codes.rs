@@ -112,7 +112,9 @@ codes! {
         OFFERING = "offering";
         /// The contact is verified, and its device has shown a key that is not.
         KEY_BLOCKED = "key-blocked";
-        /// The contact's device does not take the offer now.
+        /// The contact's device, or a server on the way to it, does not take the offer now; it is tried again.
+        PUT_OFF = "put-off";
+        /// The contact's device does not take the offer.
         OFFER_REFUSED = "refused";
         /// Others are under way between the same devices; this one's turn comes.
         TURN = "turn";

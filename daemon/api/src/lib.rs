@@ -31,7 +31,7 @@ pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Serve
 pub use rules::{Rule, Rules, RulesFor};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
-pub use status::{Connection, Counts, Hello, Open, Status};
+pub use status::{Connection, Counts, Discarded, Hello, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
     Why,

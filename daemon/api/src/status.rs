@@ -64,6 +64,15 @@ pub struct Open {
     pub uploaded: u64,
 }
 
+/// Stanzas of one sender that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// The bare JID in their `from`; none: it could not be read either, or there were too many senders.
+    pub from: Option<String>,
+    /// How many.
+    pub stanzas: u64,
+}
+
 /// How the daemon stands. Rates are bytes per second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -72,7 +81,7 @@ pub struct Status {
     /// Why it is offline or refused.
     #[serde(default)]
     pub connection_error: Option<ApiError>,
-    /// While offline: seconds until the next attempt.
+    /// While offline or refused: seconds until the next attempt; none if the configuration has to be changed first.
     #[serde(default)]
     pub retry_in_s: Option<u64>,
     /// The bare JID of the account.
@@ -123,6 +132,9 @@ pub struct Status {
     /// Why the configuration, read again, was not taken over; what held before holds on.
     #[serde(default)]
     pub config_error: Option<ApiError>,
+    /// Stanzas that could not be read and were skipped since the daemon started, by sender.
+    #[serde(default)]
+    pub discarded: Vec<Discarded>,
     /// What is known of the network around the daemon; none from older daemons.
     #[serde(default)]
     pub network: Option<Network>,

@@ -229,6 +229,15 @@ pub enum Event {
     },
     /// Somebody asks to see our presence.
     SubscriptionRequested(BareJid),
+    /// Somebody wrote a chat message to this device.
+    Chat {
+        /// Who.
+        from: BareJid,
+        /// What; empty if it was encrypted.
+        text: String,
+    },
+    /// For the first time, a stanza of this sender could not be read.
+    Discarded(Option<BareJid>),
     /// The limits for everything together have changed.
     Limits,
     /// A command of the person's failed.

@@ -50,3 +50,12 @@ pub const RETRY_FIRST: u64 = 1_000;
 
 /// Longest wait between two tries, in milliseconds.
 pub const RETRY_MAX: u64 = 60_000;
+
+/// Longest wait before an offer that a device or a server has put off is tried again, in milliseconds.
+pub const PUT_OFF_MAX: u64 = 300_000;
+
+/// Bytes of a chat message that are shown.
+pub const CHAT_TEXT: usize = 1_024;
+
+/// Senders of stanzas that could not be read whose stanzas are counted separately.
+pub const DISCARDED_SENDERS: usize = 64;

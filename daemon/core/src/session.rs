@@ -60,7 +60,8 @@ pub enum SessionEvent {
     RosterChanged(RosterItem),
     /// One line was removed (a verified roster push).
     RosterRemoved(BareJid),
-    /// A resource is available. `xbt`: it runs xbt (verified entity capabilities). Also told again when that changes.
+    /// A resource is available. `xbt`: it runs xbt (verified entity capabilities). Sent again when that changes, and
+    /// when a resource that runs xbt sends its presence again: it may have been away without a word.
     Available {
         /// Which resource; may be another one of our own account.
         device: FullJid,
@@ -82,6 +83,18 @@ pub enum SessionEvent {
         from: FullJid,
         /// What.
         request: Request,
+    },
+    /// A chat message came to this device, which shows none; its sender gets an error. Only from those whom we answer.
+    Chat {
+        /// Who wrote.
+        from: BareJid,
+        /// What; the first [`crate::limits::CHAT_TEXT`] bytes. Empty if only its recipient could decrypt it.
+        text: String,
+    },
+    /// A stanza could not be read and was skipped.
+    Discarded {
+        /// The address in its `from`; none if there was none, or it could not be read either.
+        from: Option<BareJid>,
     },
     /// What became of a request of ours; exactly one for each [`SessionCommand::Request`].
     Answered {
@@ -133,7 +146,7 @@ pub enum Connection {
         /// Milliseconds until the next attempt.
         retry_in: Option<u64>,
     },
-    /// The server or its certificate was refused, or it refused us; not tried again until the configuration is reloaded.
+    /// The server or its certificate was refused, or it refused us.
     Refused {
         /// A stable code: `wrong-password`, `bad-certificate`, `unknown-host`, `no-encryption`, `no-mechanism`, …
         code: &'static str,
@@ -141,6 +154,8 @@ pub enum Connection {
         reason: String,
         /// What to do.
         hint: String,
+        /// Milliseconds until the next attempt; none: not before the configuration is reloaded.
+        retry_in: Option<u64>,
     },
 }
 

@@ -297,8 +297,49 @@ pub enum Condition {
     ServiceUnavailable,
     /// xbt, but not this request.
     FeatureNotImplemented,
+    /// Nothing is known of the server of the other side's domain, or it cannot be reached.
+    RemoteServerNotFound,
+    /// The other side's server does not answer ours.
+    RemoteServerTimeout,
+    /// The other side is there no more, or not yet.
+    RecipientUnavailable,
+    /// A fault of a server or of a program.
+    InternalServerError,
     /// Any other condition.
     Other,
+}
+
+impl Condition {
+    /// The type that goes with it (RFC 6120, section 8.3.3).
+    pub fn usual_type(self) -> ErrorType {
+        match self {
+            Self::Forbidden => ErrorType::Auth,
+            Self::NotAcceptable | Self::BadRequest => ErrorType::Modify,
+            Self::ResourceConstraint | Self::RemoteServerTimeout | Self::RecipientUnavailable => ErrorType::Wait,
+            Self::ItemNotFound
+            | Self::Conflict
+            | Self::ServiceUnavailable
+            | Self::FeatureNotImplemented
+            | Self::RemoteServerNotFound
+            | Self::InternalServerError
+            | Self::Other => ErrorType::Cancel,
+        }
+    }
+}
+
+/// What the sender of a stanza can do about an error (RFC 6120, section 8.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// Try again with other credentials.
+    Auth,
+    /// Nothing.
+    Cancel,
+    /// Go on: it was only a warning.
+    Continue,
+    /// Change the request.
+    Modify,
+    /// Try again later.
+    Wait,
 }
 
 /// The names of waits inside a refusal with [`Condition::ResourceConstraint`], told in its text's place so that programs need not read prose.
@@ -318,6 +359,8 @@ pub enum Wait {
 pub struct Refusal {
     /// For the program.
     pub condition: Condition,
+    /// What can be done about it.
+    pub kind: ErrorType,
     /// With [`Condition::ResourceConstraint`]: what is waited for.
     pub wait: Option<Wait>,
     /// For the person; may be empty when it came from outside.
@@ -327,12 +370,48 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a condition and a sentence.
     pub fn new(condition: Condition, text: impl Into<String>) -> Self {
-        Self { condition, wait: None, text: text.into() }
+        Self { condition, kind: condition.usual_type(), wait: None, text: text.into() }
     }
 
     /// "Not now."
     pub fn wait(wait: Wait, text: impl Into<String>) -> Self {
-        Self { condition: Condition::ResourceConstraint, wait: Some(wait), text: text.into() }
+        Self { wait: Some(wait), ..Self::new(Condition::ResourceConstraint, text) }
+    }
+
+    /// Whether the same request may succeed later. A server answers for a device that has just gone with
+    /// `service-unavailable`, and servers do not agree on the type of errors about other servers: Prosody and ejabberd
+    /// say `cancel` where a restart of the other server is all that is needed.
+    pub fn may_pass(&self) -> bool {
+        self.kind == ErrorType::Wait
+            || matches!(
+                self.condition,
+                Condition::ServiceUnavailable
+                    | Condition::RemoteServerNotFound
+                    | Condition::RemoteServerTimeout
+                    | Condition::RecipientUnavailable
+                    | Condition::InternalServerError
+            )
+    }
+
+    /// The text, or what the condition says to a person.
+    pub fn sentence(&self) -> &str {
+        if !self.text.is_empty() {
+            return &self.text;
+        }
+        match self.condition {
+            Condition::RemoteServerNotFound => "our server cannot reach theirs",
+            Condition::RemoteServerTimeout => "their server does not answer ours",
+            Condition::RecipientUnavailable | Condition::ServiceUnavailable => "the device is not there",
+            Condition::InternalServerError => "a server reports a fault of its own",
+            Condition::ResourceConstraint => "the device is busy",
+            Condition::Forbidden => "it is forbidden there",
+            Condition::ItemNotFound => "it is not known there",
+            Condition::Conflict => "another device has it",
+            Condition::NotAcceptable => "it is not acceptable there",
+            Condition::BadRequest => "the request was not understood there",
+            Condition::FeatureNotImplemented => "the program there does not know this request",
+            Condition::Other => "the request was refused",
+        }
     }
 }
 

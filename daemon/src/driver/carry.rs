@@ -156,6 +156,16 @@ impl Driver {
                 tracing::warn!("{text}");
                 ring.push(at, EventKind::Device, None, text);
             }
+            Event::Chat { from, text } => {
+                let text = views::chat(&from, &text);
+                tracing::info!(%from, "a chat message came to xbtd; its sender was sent an error");
+                ring.push(at, EventKind::Notice, None, text);
+            }
+            Event::Discarded(from) => {
+                let text = views::discarded(from.as_ref());
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
             Event::Limits => {
                 let text = views::pace_sentence(&self.domain.pace());
                 tracing::info!("{text}");

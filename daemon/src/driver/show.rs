@@ -115,17 +115,20 @@ impl Driver {
 
     pub(super) fn status(&self) -> api::Status {
         let now = self.mono();
-        let (connection, connection_error, retry_in_s, device) = match self.domain.connection() {
-            Connection::Online { device, .. } => (api::Connection::Online, None, None, Some(device.to_string())),
-            Connection::Connecting => (api::Connection::Connecting, None, None, None),
-            Connection::Offline { reason, retry_in } => {
-                let error = api::ApiError::new("offline", reason, "it is tried again by itself");
-                (api::Connection::Offline, Some(error), retry_in.map(|ms| ms.div_ceil(1000)), None)
+        let (connection, connection_error, device) = match self.domain.connection() {
+            Connection::Online { device, .. } => (api::Connection::Online, None, Some(device.to_string())),
+            Connection::Connecting => (api::Connection::Connecting, None, None),
+            Connection::Offline { reason, .. } => {
+                let error = api::ApiError::new("offline", reason, "xbtd tries again automatically");
+                (api::Connection::Offline, Some(error), None)
             }
-            Connection::Refused { code, reason, hint } => {
-                (api::Connection::Refused, Some(api::ApiError::new(code, reason, hint)), None, None)
+            Connection::Refused { code, reason, hint, .. } => {
+                (api::Connection::Refused, Some(api::ApiError::new(code, reason, hint)), None)
             }
         };
+        let discarded = self.domain.discarded();
+        let discarded =
+            discarded.map(|(from, stanzas)| api::Discarded { from: from.map(ToString::to_string), stanzas }).collect();
         let rate = |direction: Direction| {
             let moving = self.domain.transfers().filter(|t| t.linked() && t.direction() == direction);
             moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
@@ -137,7 +140,7 @@ impl Driver {
         api::Status {
             connection,
             connection_error,
-            retry_in_s,
+            retry_in_s: self.domain.next_login(now).map(|ms| ms.div_ceil(1000)),
             jid: settings.account.to_string(),
             device,
             fingerprint: Some(settings.fingerprint.to_string()),
@@ -156,6 +159,7 @@ impl Driver {
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
             config_error: self.config_error.clone(),
+            discarded,
             network: Some(network),
             folders: None,
         }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use xbt_api as api;
+use xbt_api::text::clean;
 use xbt_core::Domain;
 use xbt_core::contact::Trust;
 use xbt_core::domain::{ContactView, PaceView, Ruling};
@@ -103,7 +104,7 @@ pub(super) fn transfer(domain: &Domain, transfer: &Transfer, now: Mono) -> api::
         info_hash: transfer.facts.as_ref().map(|f| f.info_hash.to_string()),
         way: live.way.map(way),
         message,
-        why: domain.why(transfer).map(|why| api::Why { code: why.code.to_owned(), text: why.text }),
+        why: domain.why(transfer, now).map(|why| api::Why { code: why.code.to_owned(), text: why.text }),
         error: match ended {
             Some(End::Failed(fault)) => Some(error(fault)),
             Some(_) | None => None,
@@ -153,7 +154,24 @@ pub(super) fn connection_sentence(connection: &Connection) -> String {
         Connection::Online { device, resumed: false } => format!("online as {device}"),
         Connection::Online { device, resumed: true } => format!("online again as {device}, nothing was lost"),
         Connection::Offline { reason, .. } => format!("offline: {reason}"),
-        Connection::Refused { reason, .. } => format!("not connected: {reason}"),
+        Connection::Refused { reason, retry_in, .. } => match retry_in {
+            Some(ms) => format!("not connected: {reason}; next try in {} s", ms.div_ceil(1_000)),
+            None => format!("not connected: {reason}"),
+        },
+    }
+}
+
+/// A chat message that came here instead of to a chat program.
+pub(super) fn chat(from: &BareJid, text: &str) -> String {
+    let what = if text.is_empty() { "(encrypted)".to_owned() } else { format!("“{}”", clean(text)) };
+    format!("{from} wrote to xbt, which has no chat: {what} (they were told that it did not arrive)")
+}
+
+/// A stanza that could not be read.
+pub(super) fn discarded(from: Option<&BareJid>) -> String {
+    match from {
+        Some(from) => format!("a stanza from {from} cannot be read and was skipped"),
+        None => "a stanza cannot be read and was skipped".to_owned(),
     }
 }
 

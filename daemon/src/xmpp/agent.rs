@@ -1,8 +1,6 @@
 //! What one account does with stanzas and commands, without a connection or a clock: stanzas and commands go in,
 //! stanzas and events come out of two queues. [`super::session`] moves them.
 //!
-//! Messages are never answered and never shown: with priority −1 (RFC 6121, section 8.5) a server delivers none of a
-//! person's chats to us; what is addressed to our full JID all the same, carbons (XEP-0280) or not, is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +12,7 @@ use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::caps::Caps;
 use tokio_xmpp::parsers::disco::DiscoInfoResult;
 use tokio_xmpp::parsers::iq::Iq;
-use tokio_xmpp::parsers::presence::Presence;
+use tokio_xmpp::parsers::presence::{Presence, Show};
 use tokio_xmpp::parsers::roster as roster_xml;
 use tokio_xmpp::xmlstream::RawStanzaHeader;
 use xbt_core::ids::{BareJid, FullJid};
@@ -23,6 +21,7 @@ use xbt_core::signal::{Condition, Outcome, Refusal, Token};
 
 use super::caps;
 use super::convert::{self, Expected};
+use super::guard::Discarded;
 use super::jid as address;
 use super::relay::{RelayError, Reply};
 
@@ -32,6 +31,7 @@ mod devices;
 mod facilities;
 mod in_band;
 mod iq;
+mod message;
 mod rate;
 mod roster;
 #[cfg(test)]
@@ -44,6 +44,9 @@ pub(super) use facilities::read as facilities_in;
 use in_band::InBand;
 use rate::Rates;
 use roster::Roster;
+
+/// What our presence says to people.
+const STATUS: &str = "xbt: files only";
 
 /// How long an answer to a request of ours may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -278,9 +281,7 @@ impl Agent {
         match stanza {
             Stanza::Iq(iq) => self.iq(iq, now),
             Stanza::Presence(presence) => self.presence(presence, now),
-            Stanza::Message(message) => {
-                tracing::debug!(from = ?message.from.as_ref().map(Jid::to_bare), "a message for us is dropped");
-            }
+            Stanza::Message(message) => self.message(message, now),
         }
     }
 
@@ -299,6 +300,14 @@ impl Agent {
             Some("get" | "set") => self.refuse_bad(from, id),
             Some(_) | None => {}
         }
+    }
+
+    /// The parser would have refused a stanza, so it was left out.
+    pub(super) fn discarded(&mut self, discarded: &Discarded) {
+        let Discarded { name, from, why } = discarded;
+        tracing::debug!(%name, from, %why, "a stanza cannot be read");
+        let from = from.as_deref().and_then(|from| Jid::new(from).ok()).map(|from| address::bare(&from));
+        self.tell(SessionEvent::Discarded { from });
     }
 
     /// Sends an IQ (`set`, or the payload as `get`) and remembers what it was for.
@@ -352,12 +361,18 @@ impl Agent {
         jid.to_bare() == self.account || self.roster.is_contact(&address::bare(jid))
     }
 
-    /// Our presence: available, but never for chat.
-    fn announce(&mut self) {
-        let mut presence = Presence::available().with_priority(-1);
+    /// Our presence: available, but never for chat. People see that no person sits here.
+    fn our_presence(&self) -> Presence {
+        let mut presence = Presence::available().with_priority(-1).with_show(Show::Xa);
+        presence.set_status("en", STATUS);
         if let Some((caps, _)) = &self.caps {
             presence.add_payload(caps.clone());
         }
+        presence
+    }
+
+    fn announce(&mut self) {
+        let presence = self.our_presence();
         self.out.push_back(presence.into());
     }
 

@@ -10,8 +10,25 @@ const LONGEST_AT_FIRST: Duration = Duration::from_secs(8);
 const YOUNG: Duration = Duration::from_secs(120);
 /// Longest pause after that, and the pause after what will hardly pass by itself.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
+/// Longest pause after a refusal that may pass.
+const LONGEST_REFUSED: Duration = Duration::from_secs(300);
 /// A connection that held for so long counts as good: the next loss begins anew.
 const GOOD: Duration = Duration::from_secs(30);
+
+/// Pauses after refusals that may pass (a wrong certificate, say): double from 1 s to 5 minutes.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    last: Option<Duration>,
+}
+
+impl Refusals {
+    /// The pause before the next attempt; `random` is uniform.
+    pub(crate) fn next(&mut self, random: u32) -> Duration {
+        let pause = self.last.map_or(FIRST, |last| last * 2).min(LONGEST_REFUSED);
+        self.last = Some(pause);
+        jittered(pause, random)
+    }
+}
 
 /// Doubles from 1 s to 8 s for the first two minutes, then to 60 s; each pause is shortened by up to a half at random,
 /// so that the clients of a restarted server do not come all at once.
@@ -63,6 +80,13 @@ mod tests {
         }
         assert_eq!(pauses[..5], [1, 2, 4, 8, 8]);
         assert_eq!(pauses[pauses.len() - 1], 60);
+    }
+
+    #[test]
+    fn pauses_after_refusals_grow_to_five_minutes() {
+        let mut refusals = Refusals::default();
+        let pauses: Vec<_> = (0..12).map(|_| refusals.next(0).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use futures::{SinkExt, StreamExt};
 use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::stream_features::StreamFeatures;
@@ -19,7 +20,7 @@ use tokio_xmpp::xmlstream::{InitiatingStream, StreamHeader, Timeouts, XmppStream
 
 use super::dns::{self, Target};
 use super::failure::Failure;
-use super::guard::Guard;
+use super::guard::{Discarded, Guard};
 use super::login::{self, Identity};
 use super::prompt::Prompt;
 use super::tls::{self, Io};
@@ -39,6 +40,8 @@ pub(super) struct Fresh {
     /// Our end of the connection.
     pub local: Option<IpAddr>,
     pub features: StreamFeatures,
+    /// Stanzas that are not let through to it.
+    pub discarded: mpsc::Receiver<Discarded>,
 }
 
 /// Runs one step of a login within [`STEP`].
@@ -118,6 +121,7 @@ struct Opened {
     features: StreamFeatures,
     binding: ChannelBinding,
     local: Option<IpAddr>,
+    discarded: mpsc::Receiver<Discarded>,
 }
 
 async fn log_in_at(
@@ -127,14 +131,14 @@ async fn log_in_at(
     tls: &Arc<ClientConfig>,
     target: &Target,
 ) -> Result<Fresh, Failure> {
-    let Opened { stream, features, binding, local } = open(config, account, domain, tls, target).await?;
+    let Opened { stream, features, binding, local, discarded } = open(config, account, domain, tls, target).await?;
     let stream = prove(config, account, stream, &features, binding).await?;
     let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
     if !features.can_bind() {
         return Err(Failure::passing("the server offers no resource binding"));
     }
-    Ok(Fresh { stream, local, features })
+    Ok(Fresh { stream, local, features, discarded })
 }
 
 async fn open(
@@ -150,14 +154,14 @@ async fn open(
         Tls::Direct => tcp,
         Tls::StartTls => in_time("StartTLS", start_tls(account, tcp, config.silence)).await?,
     };
-    let (io, binding) = tls::encrypt(tls, domain, tcp).await?;
+    let (io, binding, discarded) = tls::encrypt(tls, domain, tcp).await?;
     let pending = in_time(
         "opening the stream",
         initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(config.silence)),
     );
     let pending = pending.await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
-    Ok(Opened { stream, features, binding, local })
+    Ok(Opened { stream, features, binding, local, discarded })
 }
 
 async fn prove(
@@ -183,7 +187,9 @@ fn header(account: &BareJid) -> StreamHeader<'_> {
 
 /// Asks for encryption (RFC 6120, section 5).
 async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Result<TcpStream, Failure> {
-    let io = BufStream::new(Guard::new(Prompt::new(tcp)));
+    // Before the login there are no stanzas that could be discarded.
+    let (guarded, _) = Guard::new(Prompt::new(tcp));
+    let io = BufStream::new(guarded);
     let pending = initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(silence)).await?;
     let (features, mut stream): (_, XmppStream<_>) = pending.recv_features().await?;
     if !features.can_starttls() {

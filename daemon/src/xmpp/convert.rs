@@ -3,7 +3,9 @@
 
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
-use xbt_core::signal::{Answer, Condition, MAX_SYNC_ITEMS, Offer, Refusal, Request, Role, SyncItem, SyncState, Wait};
+use xbt_core::signal::{
+    self, Answer, Condition, MAX_SYNC_ITEMS, Offer, Refusal, Request, Role, SyncItem, SyncState, Wait,
+};
 
 use super::payload as wire;
 use connect::{connect_in, connect_out, introduction_in, introduction_out};
@@ -127,7 +129,18 @@ pub(super) fn refusal_in(error: &StanzaError) -> Refusal {
         DefinedCondition::BadRequest => Condition::BadRequest,
         DefinedCondition::ServiceUnavailable => Condition::ServiceUnavailable,
         DefinedCondition::FeatureNotImplemented => Condition::FeatureNotImplemented,
+        DefinedCondition::RemoteServerNotFound => Condition::RemoteServerNotFound,
+        DefinedCondition::RemoteServerTimeout => Condition::RemoteServerTimeout,
+        DefinedCondition::RecipientUnavailable => Condition::RecipientUnavailable,
+        DefinedCondition::InternalServerError => Condition::InternalServerError,
         _ => Condition::Other,
+    };
+    let kind = match error.type_ {
+        ErrorType::Auth => signal::ErrorType::Auth,
+        ErrorType::Cancel => signal::ErrorType::Cancel,
+        ErrorType::Continue => signal::ErrorType::Continue,
+        ErrorType::Modify => signal::ErrorType::Modify,
+        ErrorType::Wait => signal::ErrorType::Wait,
     };
     let wait = error.other.clone().and_then(|element| wire::Wait::try_from(element).ok());
     let wait =
@@ -138,7 +151,7 @@ pub(super) fn refusal_in(error: &StanzaError) -> Refusal {
             _ => None,
         });
     let text = error.texts.get("en").or_else(|| error.texts.values().next());
-    Refusal { condition, wait, text: text.map(|text| cut(text, MAX_REASON)).unwrap_or_default() }
+    Refusal { condition, kind, wait, text: text.map(|text| cut(text, MAX_REASON)).unwrap_or_default() }
 }
 
 fn offer_in(offer: wire::Offer) -> Result<Offer, Invalid> {
@@ -240,16 +253,27 @@ pub(super) fn answer_out(answer: Answer) -> Option<Element> {
 
 /// Writes an error.
 pub(super) fn refusal_out(refusal: Refusal) -> StanzaError {
-    let (kind, condition) = match refusal.condition {
-        Condition::Forbidden => (ErrorType::Auth, DefinedCondition::Forbidden),
-        Condition::ItemNotFound => (ErrorType::Cancel, DefinedCondition::ItemNotFound),
-        Condition::Conflict => (ErrorType::Cancel, DefinedCondition::Conflict),
-        Condition::ResourceConstraint => (ErrorType::Wait, DefinedCondition::ResourceConstraint),
-        Condition::NotAcceptable => (ErrorType::Modify, DefinedCondition::NotAcceptable),
-        Condition::BadRequest => (ErrorType::Modify, DefinedCondition::BadRequest),
-        Condition::ServiceUnavailable => (ErrorType::Cancel, DefinedCondition::ServiceUnavailable),
-        Condition::FeatureNotImplemented => (ErrorType::Cancel, DefinedCondition::FeatureNotImplemented),
-        Condition::Other => (ErrorType::Cancel, DefinedCondition::UndefinedCondition),
+    let condition = match refusal.condition {
+        Condition::Forbidden => DefinedCondition::Forbidden,
+        Condition::ItemNotFound => DefinedCondition::ItemNotFound,
+        Condition::Conflict => DefinedCondition::Conflict,
+        Condition::ResourceConstraint => DefinedCondition::ResourceConstraint,
+        Condition::NotAcceptable => DefinedCondition::NotAcceptable,
+        Condition::BadRequest => DefinedCondition::BadRequest,
+        Condition::ServiceUnavailable => DefinedCondition::ServiceUnavailable,
+        Condition::FeatureNotImplemented => DefinedCondition::FeatureNotImplemented,
+        Condition::RemoteServerNotFound => DefinedCondition::RemoteServerNotFound,
+        Condition::RemoteServerTimeout => DefinedCondition::RemoteServerTimeout,
+        Condition::RecipientUnavailable => DefinedCondition::RecipientUnavailable,
+        Condition::InternalServerError => DefinedCondition::InternalServerError,
+        Condition::Other => DefinedCondition::UndefinedCondition,
+    };
+    let kind = match refusal.kind {
+        signal::ErrorType::Auth => ErrorType::Auth,
+        signal::ErrorType::Cancel => ErrorType::Cancel,
+        signal::ErrorType::Continue => ErrorType::Continue,
+        signal::ErrorType::Modify => ErrorType::Modify,
+        signal::ErrorType::Wait => ErrorType::Wait,
     };
     let mut error = error_out(kind, condition, &refusal.text);
     error.other = refusal.wait.filter(|_| refusal.condition == Condition::ResourceConstraint).map(|wait| {

@@ -11,7 +11,7 @@ use super::sm::BadCount;
 /// A login that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Failure {
-    /// Trying again is pointless (and with a wrong password may lock the account) until a person changes something.
+    /// A person should do something about it.
     #[error("{0}")]
     Refused(Refused),
     /// It may pass by itself.
@@ -25,7 +25,7 @@ pub(super) enum Failure {
     Elsewhere(String),
 }
 
-/// What a person is told about a login that is not tried again.
+/// A login that was refused, by the server or by us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct Refused {
@@ -35,11 +35,20 @@ pub(super) struct Refused {
     pub reason: String,
     /// What to do.
     pub hint: String,
+    /// Trying again is pointless until the configuration changes, and with a wrong password may lock the account. Only
+    /// for what a server has said that proved who it is: a captive portal or a clock that is wrong at boot passes.
+    pub is_final: bool,
 }
 
 impl Failure {
+    /// Refused, but perhaps not next time.
     pub(super) fn refused(code: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into() })
+        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: false })
+    }
+
+    /// Refused until the configuration changes.
+    pub(super) fn refused_for_good(code: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: true })
     }
 
     pub(super) fn passing(reason: impl Into<String>) -> Self {
@@ -63,17 +72,17 @@ impl Failure {
         use sasl::DefinedCondition as Condition;
         match condition {
             Condition::TemporaryAuthFailure => Self::passing("the server cannot check passwords right now"),
-            Condition::NotAuthorized | Condition::InvalidAuthzid => Self::refused(
+            Condition::NotAuthorized | Condition::InvalidAuthzid => Self::refused_for_good(
                 "wrong-password",
                 "the server refused the password (or does not know the account)",
                 "check the JID and the password, then reload the configuration",
             ),
-            Condition::AccountDisabled => Self::refused(
+            Condition::AccountDisabled => Self::refused_for_good(
                 "account-disabled",
                 "the server says that the account is disabled",
                 "ask the server's operator",
             ),
-            Condition::CredentialsExpired => Self::refused(
+            Condition::CredentialsExpired => Self::refused_for_good(
                 "password-expired",
                 "the server says that the password has expired",
                 "set a new password with a chat program, then update the configuration",
@@ -83,7 +92,7 @@ impl Failure {
             | Condition::MechanismTooWeak
             | Condition::MalformedRequest
             | Condition::IncorrectEncoding
-            | Condition::Aborted => Self::refused(
+            | Condition::Aborted => Self::refused_for_good(
                 "login-failed",
                 format!("the server broke off the login ({condition:?})"),
                 "this looks like a fault of the server or of xbtd; please report it",

@@ -11,10 +11,13 @@ use super::{agent, convert, guard};
 /// Deepest element that the filter lets through.
 pub const MAX_DEPTH: usize = guard::MAX_DEPTH;
 
-/// What the filter lets through when the bytes arrive in chunks of `chunk` (at least 1); none: a stanza was too long.
-pub fn filter(bytes: &[u8], chunk: usize) -> Option<Vec<u8>> {
+/// What the filter lets through when the bytes arrive in chunks of `chunk` (at least 1), and how many stanzas it
+/// discards.
+pub fn filter(bytes: &[u8], chunk: usize) -> (Vec<u8>, usize) {
     let (mut filter, mut out) = (guard::Filter::new(), Vec::new());
-    bytes.chunks(chunk.max(1)).try_for_each(|part| filter.feed(part, &mut out)).ok().map(|()| out)
+    bytes.chunks(chunk.max(1)).for_each(|part| filter.feed(part, &mut out));
+    let discarded = std::iter::from_fn(|| filter.take_discarded()).count();
+    (out, discarded)
 }
 
 /// An element as the parser of the stream makes it; none if the text is not well-formed. Recursive, as that one is.

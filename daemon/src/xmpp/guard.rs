@@ -1,227 +1,35 @@
-//! A filter on the bytes that come from the server, in front of the XML parser.
+//! Keeps what the XML parser refuses away from it.
 //!
-//! Any contact can make the server hand us any well-formed stanza. The parser and the element tree behind it are
-//! recursive (a few thousand levels overflow the stack, which aborts the process) and end the stream at a single
-//! attribute of more than 8 KiB, which would let one stanza log us out. So what is nested deeper than [`MAX_DEPTH`]
-//! or stands in a tag longer than [`MAX_TAG`] is removed here, with everything inside it, and so are elements beyond
-//! [`MAX_ELEMENTS`]; and a single stanza longer
-//! than [`MAX_STANZA`] is an error that ends the connection.
+//! Any contact, and any stranger through a subscription request, can make a server send a stanza. Servers pass on what
+//! they were sent and store some of it, and their serialisers write text that our parser refuses: a carriage return
+//! inside an attribute, a prefix that nothing declares. A parser that has refused anything is of no use afterwards, so
+//! one such stanza would end the session, and the next one too when the server sends the same again after the login.
 //!
-//! The filter needs no more than to find tags: it knows quotes, CDATA, comments and processing instructions, and
-//! leaves everything else to the parser, which sees well-formed XML whenever the input was well-formed.
+//! So no stanza reaches the parser that it would refuse. [`filter`] cuts the stream into its stanzas, [`check`] parses
+//! each of them with a parser of its own, and what fails is replaced by an empty stanza of the same name, because both
+//! sides count stanzas (XEP-0198, section 4). The sender of an IQ still gets an error, as the shell keeps its `from`,
+//! `id` and `type`.
+//!
+//! The same holds for what the parser takes but we cannot afford: see the bounds in [`filter`].
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
 
+mod check;
+mod filter;
 #[cfg(test)]
 mod tests;
 
-/// Deepest element that gets through; the stream element is 1, a stanza 2.
-pub(super) const MAX_DEPTH: usize = 64;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use filter::MAX_DEPTH;
+pub(super) use filter::{Discarded, Filter};
 
-/// Bytes of the longest tag that gets through; below the parser's own limit of 8192 for one attribute.
-pub(super) const MAX_TAG: usize = 8000;
-
-/// Bytes of the longest stanza. Servers limit what contacts send to some 256 KiB; a roster may be longer.
-pub(super) const MAX_STANZA: usize = 1 << 20;
-
-/// Most elements of one stanza that get through: each takes some hundred bytes of memory, and the shortest has four.
-/// More than there are contacts in a roster of [`MAX_STANZA`].
-pub(super) const MAX_ELEMENTS: usize = 32_768;
-
-/// The names that count as stanzas (RFC 6120, section 8): even a removed one leaves its empty shell behind, because
-/// both sides count stanzas (XEP-0198, section 4).
-const STANZAS: [&[u8]; 3] = [b"message", b"presence", b"iq"];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Between tags.
-    Text,
-    /// Inside `<…>`, with the quote that is open, if any.
-    Tag { quote: Option<u8> },
-    /// Inside `<?…?>`.
-    Instruction,
-    /// After `<!`, kind not yet known.
-    Declaration,
-    /// Inside `<![CDATA[…]]>`.
-    CharacterData,
-    /// Inside `<!--…-->`.
-    Comment,
-}
-
-/// A stanza was longer than [`MAX_STANZA`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
-
-/// The filter itself: bytes in, bytes out, in chunks of any size.
-pub(super) struct Filter {
-    state: State,
-    /// Open elements that got through.
-    depth: usize,
-    /// Open elements inside a removed one, itself included; 0: nothing is being removed.
-    removed: usize,
-    /// The tag so far, from `<`; cut at [`MAX_TAG`].
-    tag: Vec<u8>,
-    /// Bytes of the tag so far, also those that were cut.
-    tag_len: usize,
-    /// The last two bytes.
-    last: [u8; 2],
-    /// Bytes since the stanza began.
-    stanza: usize,
-    /// Elements of the stanza that got through.
-    elements: usize,
-}
-
-impl Filter {
-    pub(super) fn new() -> Self {
-        Self {
-            state: State::Text,
-            depth: 0,
-            removed: 0,
-            tag: Vec::new(),
-            tag_len: 0,
-            last: [0; 2],
-            stanza: 0,
-            elements: 0,
-        }
-    }
-
-    /// Appends to `out` what gets through. After [`TooLong`] the filter must not be used again.
-    pub(super) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
-        for &byte in input {
-            self.step(byte, out);
-            self.last = [self.last[1], byte];
-            self.stanza += 1;
-            if self.stanza > MAX_STANZA {
-                return Err(TooLong);
-            }
-            if self.depth <= 1 && self.removed == 0 && self.state == State::Text {
-                self.stanza = 0;
-                self.elements = 0;
-            }
-        }
-        Ok(())
-    }
-
-    fn step(&mut self, byte: u8, out: &mut Vec<u8>) {
-        match self.state {
-            State::Text => {
-                if byte == b'<' {
-                    self.tag.clear();
-                    self.tag.push(byte);
-                    self.tag_len = 1;
-                    self.state = State::Tag { quote: None };
-                } else if self.removed == 0 {
-                    out.push(byte);
-                }
-            }
-            State::Tag { quote } => self.in_tag(byte, quote, out),
-            State::Declaration => self.in_declaration(byte, out),
-            State::Instruction => self.until(byte, byte == b'>' && self.last[1] == b'?', out),
-            State::CharacterData => self.until(byte, byte == b'>' && self.last == *b"]]", out),
-            State::Comment => self.until(byte, byte == b'>' && self.last == *b"--", out),
-        }
-    }
-
-    fn in_tag(&mut self, byte: u8, quote: Option<u8>, out: &mut Vec<u8>) {
-        self.tag_len += 1;
-        if self.tag.len() < MAX_TAG {
-            self.tag.push(byte);
-        }
-        match (quote, byte) {
-            (None, b'?') if self.tag_len == 2 => self.leave_tag(State::Instruction, out),
-            (None, b'!') if self.tag_len == 2 => self.state = State::Declaration,
-            (None, b'>') => {
-                self.state = State::Text;
-                self.end_tag(out);
-            }
-            (None, b'"' | b'\'') => self.state = State::Tag { quote: Some(byte) },
-            (Some(open), _) if open == byte => self.state = State::Tag { quote: None },
-            (None | Some(_), _) => {}
-        }
-    }
-
-    /// `<!` begins CDATA, a comment, or something that the parser refuses.
-    fn in_declaration(&mut self, byte: u8, out: &mut Vec<u8>) {
-        self.tag.push(byte);
-        const CDATA: &[u8] = b"<![CDATA[";
-        const COMMENT: &[u8] = b"<!--";
-        if self.tag == CDATA {
-            self.leave_tag(State::CharacterData, out);
-        } else if self.tag == COMMENT {
-            self.leave_tag(State::Comment, out);
-        } else if !CDATA.starts_with(&self.tag) && !COMMENT.starts_with(&self.tag) {
-            self.leave_tag(State::Text, out);
-        }
-    }
-
-    fn leave_tag(&mut self, next: State, out: &mut Vec<u8>) {
-        if self.removed == 0 {
-            out.extend_from_slice(&self.tag);
-        }
-        self.state = next;
-    }
-
-    fn until(&mut self, byte: u8, ends: bool, out: &mut Vec<u8>) {
-        if self.removed == 0 {
-            out.push(byte);
-        }
-        if ends {
-            self.state = State::Text;
-        }
-    }
-
-    fn end_tag(&mut self, out: &mut Vec<u8>) {
-        let closes = self.tag.get(1) == Some(&b'/');
-        let is_empty = self.last[1] == b'/' && !closes;
-        match (self.removed, closes) {
-            (0, true) => {
-                self.depth = self.depth.saturating_sub(1);
-                if self.tag_len > MAX_TAG {
-                    // Its element got through, so only white space makes it long; the `>` was cut off with that.
-                    out.extend_from_slice(self.tag.trim_ascii_end());
-                    out.push(b'>');
-                } else {
-                    out.extend_from_slice(&self.tag);
-                }
-            }
-            (_, true) => self.removed -= 1,
-            (0, false) => self.open(is_empty, out),
-            (_, false) => self.removed += usize::from(!is_empty),
-        }
-    }
-
-    /// An element begins outside of anything removed.
-    fn open(&mut self, is_empty: bool, out: &mut Vec<u8>) {
-        // A stream restart (after SASL) comes without the old stream's end. Only here: a contact may call an element
-        // inside a stanza `stream:stream` as well.
-        if self.depth <= 1 && self.name() == b"stream:stream" {
-            self.depth = 0;
-        }
-        let too_long = self.tag_len > MAX_TAG;
-        if !too_long && self.depth < MAX_DEPTH && self.elements < MAX_ELEMENTS {
-            self.elements += 1;
-            out.extend_from_slice(&self.tag);
-            self.depth += usize::from(!is_empty);
-            return;
-        }
-        if self.depth == 1 && STANZAS.contains(&self.name()) {
-            out.push(b'<');
-            out.extend_from_slice(self.name());
-            out.extend_from_slice(b"/>");
-        }
-        self.removed = usize::from(!is_empty);
-    }
-
-    fn name(&self) -> &[u8] {
-        let rest = self.tag.get(1..).unwrap_or_default();
-        let end = rest.iter().position(|b| b" \t\r\n/>".contains(b)).unwrap_or(rest.len());
-        &rest[..end]
-    }
-}
+/// Notices of discarded stanzas that may wait for their reader; more are only counted as one.
+const MOST_NOTICES: usize = 64;
 
 /// A byte stream whose reading side goes through a [`Filter`].
 pub(super) struct Guard<I> {
@@ -231,11 +39,15 @@ pub(super) struct Guard<I> {
     clean: Vec<u8>,
     /// How much of `clean` has been handed out.
     given: usize,
+    notices: mpsc::Sender<Discarded>,
 }
 
 impl<I> Guard<I> {
-    pub(super) fn new(inner: I) -> Self {
-        Self { inner, filter: Filter::new(), raw: vec![0; 8192].into(), clean: Vec::new(), given: 0 }
+    /// The guarded stream, and what it discards from now on.
+    pub(super) fn new(inner: I) -> (Self, mpsc::Receiver<Discarded>) {
+        let (notices, discarded) = mpsc::channel(MOST_NOTICES);
+        let raw = vec![0; 8192].into();
+        (Self { inner, filter: Filter::new(), raw, clean: Vec::new(), given: 0, notices }, discarded)
     }
 
     /// Gives the stream back; what was read and not yet handed out is dropped.
@@ -255,17 +67,27 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             if raw.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if this.filter.feed(raw.filled(), &mut this.clean).is_err() {
-                let text = format!("a stanza of more than {} KiB", MAX_STANZA / 1024);
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
+            this.filter.feed(raw.filled(), &mut this.clean);
+            while let Some(discarded) = this.filter.take_discarded() {
+                // The notice is for people; a flood of them needs no more than the first ones.
+                let _ = this.notices.try_send(discarded);
             }
         }
         let count = buf.remaining().min(this.clean.len() - this.given);
         buf.put_slice(&this.clean[this.given..this.given + count]);
         this.given += count;
+        if this.given == this.clean.len() {
+            // A long stanza must not keep its memory until the next one.
+            this.clean.clear();
+            this.clean.shrink_to(KEPT);
+            this.given = 0;
+        }
         Poll::Ready(Ok(()))
     }
 }
+
+/// Bytes of a buffer that are kept from one stanza to the next.
+const KEPT: usize = 64 * 1024;
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

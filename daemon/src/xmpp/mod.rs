@@ -13,6 +13,7 @@
 //! | `relay`, `in_band` | proxies and bytestreams, as links use them |
 //! | `register` | making a new account |
 //! | `session`, `backoff`, `failure` | what happens when, and what is told about it |
+//! | `clock` | notices when the wall clock is set |
 //!
 //! **The log.** The library's logger prints whole stanzas at the level `trace`, those of the login (and so the
 //! password) among them. Whoever sets up logging must add [`LOG_LIMITS`] behind whatever the user asks for. This room
@@ -32,8 +33,9 @@ use crate::config::{Secret, Tls};
 use relay::Order;
 
 mod agent;
-mod backoff;
+pub(crate) mod backoff;
 mod caps;
+mod clock;
 mod connect;
 mod convert;
 mod dns;
@@ -166,7 +168,7 @@ impl Session {
 /// `registration-refused`, or as for a login.
 pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
     register::register(config).await.map_err(|failure| match failure {
-        failure::Failure::Refused(failure::Refused { code, reason, hint }) => Fault::new(code, reason, hint),
+        failure::Failure::Refused(failure::Refused { code, reason, hint, .. }) => Fault::new(code, reason, hint),
         other @ (failure::Failure::Passing(_) | failure::Failure::Stubborn(_) | failure::Failure::Elsewhere(_)) => {
             let hint =
                 "check what stands behind the @ and your network; if the server has another name, give it as `server`";

@@ -12,7 +12,8 @@ use xbt_core::session::{Connection, SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
 use super::agent::Agent;
-use super::backoff::{self, Backoff};
+use super::backoff::{self, Backoff, Refusals};
+use super::clock::Clock;
 use super::failure::{Failure, Lost, Refused};
 use super::relay::Order;
 use super::sm::Management;
@@ -53,18 +54,19 @@ pub(super) async fn run(
         Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
         Ok(_) | Err(_) => {
             let reason = format!("“{}” is not the address of an account", config.jid);
-            let refused = Refused { code: "bad-jid", reason, hint: "correct `jid` in [account]".to_owned() };
+            let hint = "correct `jid` in [account]".to_owned();
+            let refused = Refused { code: "bad-jid", reason, hint, is_final: true };
             hopeless(ends, VecDeque::new(), refused).await
         }
     };
     tracing::debug!("the session has ended");
 }
 
-/// After a refusal: nothing is tried again, every request is lost.
+/// After a refusal for good: nothing is tried again, every request is lost.
 async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: Refused) -> Stopped {
-    let Refused { code, reason, hint } = refused;
+    let Refused { code, reason, hint, .. } = refused;
     tracing::error!(code, hint, "{reason}");
-    waiting.push_back(SessionEvent::Connection(Connection::Refused { code, reason, hint }));
+    waiting.push_back(SessionEvent::Connection(Connection::Refused { code, reason, hint, retry_in: None }));
     loop {
         let room = waiting.len() < MOST_EVENTS;
         tokio::select! {
@@ -85,6 +87,12 @@ async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: 
     }
 }
 
+/// Why there is no connection.
+enum Offline {
+    Lost(String),
+    Refused(Refused),
+}
+
 struct Session {
     account: BareJid,
     agent: Agent,
@@ -103,19 +111,26 @@ impl Session {
 
     async fn live(mut self, config: &SessionConfig) -> Stopped {
         let mut backoff = Backoff::default();
+        let mut refusals = Refusals::default();
+        let mut refused = false;
         // Where a see-other-host sends us, and whether we have followed one since the last good login.
         let mut elsewhere: Option<String> = None;
         let mut followed = false;
         loop {
-            self.tell(Connection::Connecting);
+            // A refusal stays in sight while it is tried again.
+            if !refused {
+                self.tell(Connection::Connecting);
+            }
             let attempt = match self.log_in(config, elsewhere.take()).await {
                 Err(Stopped) => return Stopped,
                 // What was begun in the old network is begun again.
                 Ok(None) => continue,
                 Ok(Some(attempt)) => attempt,
             };
-            let (reason, pause) = match attempt {
+            refused = matches!(&attempt, Err(Failure::Refused(_)));
+            let (offline, pause) = match attempt {
                 Ok((wire, begin)) => {
+                    refusals = Refusals::default();
                     let since = Instant::now();
                     self.begun(begin, since);
                     let lost = match self.serve(wire).await {
@@ -126,9 +141,10 @@ impl Session {
                     elsewhere = lost.elsewhere.filter(|_| !std::mem::replace(&mut followed, true));
                     followed &= elsewhere.is_some();
                     backoff.lost(since, Instant::now());
-                    (lost.reason, backoff.next(Instant::now(), random()))
+                    (Offline::Lost(lost.reason), backoff.next(Instant::now(), random()))
                 }
-                Err(Failure::Refused(refused)) => return self.refused(refused).await,
+                Err(Failure::Refused(refused)) if refused.is_final => return self.refused(refused).await,
+                Err(Failure::Refused(refused)) => (Offline::Refused(refused), refusals.next(random())),
                 Err(Failure::Elsewhere(host)) if !followed => {
                     tracing::info!(host, "the server sends us to another one");
                     (elsewhere, followed) = (Some(host), true);
@@ -136,14 +152,16 @@ impl Session {
                 }
                 Err(failure @ (Failure::Passing(_) | Failure::Elsewhere(_))) => {
                     followed = false;
-                    (failure.to_string(), backoff.next(Instant::now(), random()))
+                    (Offline::Lost(failure.to_string()), backoff.next(Instant::now(), random()))
                 }
-                Err(Failure::Stubborn(reason)) => (reason, backoff::jittered(backoff::LONGEST, random())),
+                Err(Failure::Stubborn(reason)) => {
+                    (Offline::Lost(reason), backoff::jittered(backoff::LONGEST, random()))
+                }
             };
-            match self.pause(reason, pause).await {
+            match self.pause(offline, pause).await {
                 Ok(Some(())) => {}
-                // The failures were those of another network.
-                Ok(None) => backoff = Backoff::default(),
+                // The failures were those of another network, or of another time.
+                Ok(None) => (backoff, refusals) = Default::default(),
                 Err(Stopped) => return Stopped,
             }
         }
@@ -159,11 +177,19 @@ impl Session {
         hopeless(self.ends, waiting, refused).await
     }
 
-    /// `None`: cut short, the network has changed.
-    async fn pause(&mut self, reason: String, pause: Duration) -> Result<Option<()>, Stopped> {
-        tracing::info!(retry_in = ?pause, "offline: {reason}");
+    /// `None`: cut short, the network or the clock has changed.
+    async fn pause(&mut self, offline: Offline, pause: Duration) -> Result<Option<()>, Stopped> {
         let retry_in = u64::try_from(pause.as_millis()).ok();
-        self.tell(Connection::Offline { reason, retry_in });
+        self.tell(match offline {
+            Offline::Lost(reason) => {
+                tracing::info!(retry_in = ?pause, "offline: {reason}");
+                Connection::Offline { reason, retry_in }
+            }
+            Offline::Refused(Refused { code, reason, hint, .. }) => {
+                tracing::warn!(code, hint, retry_in = ?pause, "{reason}");
+                Connection::Refused { code, reason, hint, retry_in }
+            }
+        });
         self.offline(tokio::time::sleep(pause)).await
     }
 
@@ -262,6 +288,7 @@ impl Session {
                 incoming = wire.next(), if room => match incoming {
                     Ok(Incoming::Stanza(stanza)) => self.agent.stanza(*stanza, Instant::now()),
                     Ok(Incoming::BadIq(header)) => self.agent.bad_iq(header, Instant::now()),
+                    Ok(Incoming::Discarded(discarded)) => self.agent.discarded(&discarded),
                     Err(lost) => return Ok(lost),
                 },
                 now = due(deadline), if deadline.is_some() => self.agent.expire(now),
@@ -270,9 +297,10 @@ impl Session {
     }
 
     /// Does some work while there is no stream; orders are answered, events delivered. `None`: the work was left because
-    /// the network has changed, which happens once in [`CALM`] at most.
+    /// the network has changed, or somebody has set the clock, which happens once in [`CALM`] at most.
     async fn offline<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, Stopped> {
         tokio::pin!(work);
+        let clock = Clock::watch();
         let mut hurry = None;
         loop {
             let room = self.agent.events_waiting() < MOST_EVENTS;
@@ -291,6 +319,10 @@ impl Session {
                     Some(order) => self.agent.do_order_offline(order),
                     None => self.ends.open = false,
                 },
+                () = clock.set() => {
+                    let now = Instant::now();
+                    hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
+                }
                 () = self.ends.network.notified() => {
                     let now = Instant::now();
                     hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));

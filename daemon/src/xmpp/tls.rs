@@ -7,13 +7,14 @@ use std::time::Duration;
 use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::failure::Failure;
-use super::guard::Guard;
+use super::guard::{Discarded, Guard};
 use super::prompt::Prompt;
 
 /// What carries the XML of a connection: encrypted, filtered, buffered.
@@ -79,7 +80,7 @@ pub(super) async fn encrypt(
     config: &Arc<ClientConfig>,
     domain: &str,
     tcp: TcpStream,
-) -> Result<(Io, ChannelBinding), Failure> {
+) -> Result<(Io, ChannelBinding, mpsc::Receiver<Discarded>), Failure> {
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
     let handshake = TlsConnector::from(config.clone()).connect(name, Prompt::new(tcp));
@@ -87,7 +88,8 @@ pub(super) async fn encrypt(
         .await
         .map_err(|_| Failure::passing("the server did not complete the TLS handshake in time"))??;
     let binding = binding(&stream);
-    Ok((Box::new(BufStream::new(Guard::new(stream))), binding))
+    let (guarded, discarded) = Guard::new(stream);
+    Ok((Box::new(BufStream::new(guarded)), binding, discarded))
 }
 
 /// `tls-exporter` (RFC 9266) needs TLS 1.3; the older kinds of binding are not worth their problems.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::FullJid;
@@ -26,6 +27,7 @@ use tokio_xmpp::xmlstream::{
 
 use super::connect::Fresh;
 use super::failure::{Failure, Lost};
+use super::guard::Discarded;
 use super::probe::Probe;
 use super::sm::Management;
 use super::tls::Io;
@@ -47,6 +49,8 @@ pub(super) enum Incoming {
     Stanza(Box<Stanza>),
     /// An IQ that breaks its own rules (no payload, an unknown error condition, …), by its header.
     BadIq(RawStanzaHeader),
+    /// A stanza that could not be read at all.
+    Discarded(Discarded),
 }
 
 /// How a stream began.
@@ -64,6 +68,7 @@ pub(super) struct Wire {
     /// What goes out when nothing else waits.
     later: VecDeque<Box<Stanza>>,
     early: VecDeque<Incoming>,
+    discarded: mpsc::Receiver<Discarded>,
     management: Option<Management>,
     /// The server asked for our count.
     owes_ack: bool,
@@ -84,7 +89,7 @@ impl Wire {
         resource: &str,
         previous: Option<Management>,
     ) -> Result<(Self, Begin), Failure> {
-        let mut wire = Self::new(fresh.stream, fresh.local);
+        let mut wire = Self::new(fresh.stream, fresh.local, fresh.discarded);
         let managed = fresh.features.stream_management.is_some();
         let resume = previous.and_then(|previous| previous.resume().map(|resume| (previous, resume)));
         if let Some((mut previous, resume)) = resume.filter(|_| managed) {
@@ -102,12 +107,13 @@ impl Wire {
         Ok((wire, Begin::Bound(device)))
     }
 
-    fn new(stream: XmppStream<Io>, local: Option<IpAddr>) -> Self {
+    fn new(stream: XmppStream<Io>, local: Option<IpAddr>, discarded: mpsc::Receiver<Discarded>) -> Self {
         Self {
             stream,
             waiting: VecDeque::new(),
             later: VecDeque::new(),
             early: VecDeque::new(),
+            discarded,
             management: None,
             owes_ack: false,
             wants_ack: false,
@@ -252,6 +258,9 @@ impl Wire {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
         if let Some(incoming) = self.early.pop_front() {
             return Poll::Ready(Ok(incoming));
+        }
+        if let Poll::Ready(Some(discarded)) = self.discarded.poll_recv(cx) {
+            return Poll::Ready(Ok(Incoming::Discarded(discarded)));
         }
         loop {
             if let Err(lost) = self.poll_write(cx) {

@@ -50,7 +50,7 @@ fn scenes() -> Vec<(&'static str, &'static str, Scene)> {
         (
             "federated",
             "symmetric routers, two servers, alice's has a proxy",
-            Scene { federated: true, proxy: Some(Side::A), ..shut },
+            Scene { federated: Some(ServerKind::Prosody), proxy: Some(Side::A), ..shut },
         ),
         (
             "ejabberd",

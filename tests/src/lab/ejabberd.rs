@@ -12,12 +12,14 @@ use crate::process::Process;
 /// What it prints when its accounts are there.
 pub(super) const READY: &str = "the accounts are there";
 
+/// Where other servers connect.
+const SERVERS: u16 = 5269;
+
 /// Debian's script, which knows where ejabberd's libraries are.
 const SCRIPT: &str = "/usr/sbin/ejabberdctl";
 
 /// Writes its configuration, starts it, and lets it make its accounts.
 pub(super) fn start(public: &Space, wish: &Wish<'_>) -> Process {
-    assert!(!wish.federated, "only Prosody is set up to talk to other servers");
     let script = fs::read_to_string(SCRIPT).unwrap_or_else(|error| panic!("{SCRIPT}: {error}: run tests/setup.sh"));
     let libraries = script
         .lines()
@@ -48,9 +50,10 @@ fn accounts(wish: &Wish<'_>) -> String {
     let mut text = String::new();
     for (user, contact) in wish.users {
         let (name, at) = (contact.user, contact.domain);
+        // At a second start the account is there.
         write!(
             text,
-            "ok = ejabberd_auth:try_register(<<\"{user}\">>, <<\"{domain}\">>, <<\"{}\">>),
+            "_ = ejabberd_auth:try_register(<<\"{user}\">>, <<\"{domain}\">>, <<\"{}\">>),
              ok = mod_admin_extra:add_rosteritem(<<\"{user}\">>, <<\"{domain}\">>, <<\"{name}\">>, <<\"{at}\">>,
                 <<\"\">>, <<\"\">>, <<\"both\">>), ",
             secret(user)
@@ -66,6 +69,24 @@ fn config(wish: &Wish<'_>) -> String {
         let host = proxy_domain(wish.side);
         format!("  mod_proxy65:\n    host: {host}\n    hostname: {name}\n    ip: \"::\"\n    port: {PROXY}\n")
     });
+    let (four, six) = wish.side.server();
+    // Two servers may share the network's namespace, so each listens on its own addresses.
+    let listener = |port: u16, what: &str| {
+        [four.to_string(), six.to_string()]
+            .map(|ip| format!("  -\n    port: {port}\n    ip: \"{ip}\"\n{what}"))
+            .concat()
+    };
+    let clients = listener(
+        CLIENTS,
+        "    module: ejabberd_c2s\n    max_stanza_size: 262144\n    shaper: c2s_shaper\n    access: c2s\n    \
+         starttls_required: true\n",
+    );
+    let (servers, dialback) = if wish.federated {
+        let what = "    module: ejabberd_s2s_in\n    max_stanza_size: 524288\n";
+        (listener(SERVERS, what), "  mod_s2s_dialback: {}\n")
+    } else {
+        (String::new(), "")
+    };
     let service = |address| {
         format!(
             "      -\n        host: {address}\n        port: 3478\n        type: stun\n        transport: udp\n        \
@@ -82,14 +103,9 @@ hosts:
 certfiles:
   - {folder}/server.pem
 listen:
-  -
-    port: {CLIENTS}
-    ip: "::"
-    module: ejabberd_c2s
-    max_stanza_size: 262144
-    shaper: c2s_shaper
-    access: c2s
-    starttls_required: true
+{clients}{servers}s2s_use_starttls: required
+s2s_dns_timeout: 2
+s2s_dns_retries: 1
 auth_password_format: scram
 acl:
   local:
@@ -128,7 +144,7 @@ modules:
   mod_vcard:
     search: false
   mod_version: {{}}
-{proxy}{stun}"#,
+{proxy}{stun}{dialback}"#,
         domain = wish.side.domain(),
     )
 }

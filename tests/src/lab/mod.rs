@@ -87,7 +87,7 @@ impl Lab {
             }
         });
         let stun = scene.stun.then(|| server::stun(&public));
-        let sides: &[Side] = if scene.federated { &[Side::A, Side::B] } else { &[Side::A] };
+        let sides: &[Side] = if scene.federated.is_some() { &[Side::A, Side::B] } else { &[Side::A] };
         let servers = sides.iter().map(|side| Server::start(&public, &scene, *side)).collect();
         Self { scene, servers, _stun: stun, routers, hosts, public, folder }
     }
@@ -122,6 +122,18 @@ impl Lab {
     /// The server of a side.
     pub fn server(&self, side: Side) -> &Server {
         self.servers.get(index(side)).unwrap_or(&self.servers[0])
+    }
+
+    /// Kills the server of a side with SIGKILL.
+    pub fn kill_server(&mut self, side: Side) {
+        let at = index(side).min(self.servers.len() - 1);
+        self.servers[at].kill9();
+    }
+
+    /// Starts a server that was killed, and waits until it listens.
+    pub fn start_server(&mut self, side: Side) {
+        let at = index(side).min(self.servers.len() - 1);
+        self.servers[at].start_again(&self.public);
     }
 
     /// The bare JID of a side's person: alice or bob.

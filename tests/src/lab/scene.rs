@@ -9,10 +9,10 @@ pub struct Scene {
     pub a: Place,
     /// Where bob is.
     pub b: Place,
-    /// Which program serves them.
+    /// Which program serves them, or alice alone.
     pub server: ServerKind,
-    /// Whether bob has a server of his own. Prosody only.
-    pub federated: bool,
+    /// The program of bob's own server, if he has one: the two servers talk to each other.
+    pub federated: Option<ServerKind>,
     /// Whose server has a SOCKS5 proxy (XEP-0065): `a` alice's (which is also bob's, unless federated), `b` bob's own.
     pub proxy: Option<Side>,
     /// Whether the proxy tells its name, which means an address of each family, instead of its IPv4 address.
@@ -98,7 +98,7 @@ impl Default for Scene {
             a: Place::Public(Family::Both),
             b: Place::Public(Family::Both),
             server: ServerKind::Prosody,
-            federated: false,
+            federated: None,
             proxy: None,
             proxy_by_name: false,
             stun: false,

@@ -24,9 +24,11 @@ pub const PROXY: u16 = 5000;
 #[derive(Debug)]
 pub struct Server {
     kind: ServerKind,
+    scene: Scene,
     side: Side,
     folder: PathBuf,
-    process: Process,
+    /// None while it is dead.
+    process: Option<Process>,
 }
 
 /// What one server is to be.
@@ -67,10 +69,21 @@ impl Server {
         {
             fs::write(folder.join(name), text).expect("the laboratory can be written");
         }
-        let domain_of_bob = if scene.federated { Side::B } else { Side::A }.domain();
+        let kind = if side == Side::B { scene.federated.unwrap_or(scene.server) } else { scene.server };
+        let mut server = Self { kind, scene: *scene, side, folder, process: None };
+        server.start_again(public);
+        server
+    }
+
+    /// Starts it with what it has kept.
+    pub(super) fn start_again(&mut self, public: &Space) {
+        assert!(self.process.is_none(), "it runs already");
+        let (scene, side) = (&self.scene, self.side);
+        let federated = scene.federated.is_some();
+        let domain_of_bob = if federated { Side::B } else { Side::A }.domain();
         let alice = ("alice", Contact { user: "bob", domain: domain_of_bob });
         let bob = ("bob", Contact { user: "alice", domain: Side::A.domain() });
-        let users: &[_] = match (scene.federated, side) {
+        let users: &[_] = match (federated, side) {
             (false, _) => &[alice, bob],
             (true, Side::A) => &[alice],
             (true, Side::B) => &[bob],
@@ -78,34 +91,38 @@ impl Server {
         let proxy_name = if scene.proxy_by_name { proxy_domain(side) } else { side.server().0.to_string() };
         let wish = Wish {
             side,
-            folder: &folder,
+            folder: &self.folder,
             users,
             proxy: (scene.proxy == Some(side)).then_some(proxy_name.as_str()),
             stun: scene.stun.then(|| [STUN, SECOND_STUN].map(public_v4)),
-            federated: scene.federated,
+            federated,
         };
-        let process = match scene.server {
+        let process = match self.kind {
             ServerKind::Prosody => prosody::start(public, &wish),
             ServerKind::Ejabberd => ejabberd::start(public, &wish),
         };
-        let mut server = Self { kind: scene.server, side, folder, process };
-        server.listens(public);
-        server
+        self.listens(public, process);
     }
 
-    fn listens(&mut self, public: &Space) {
+    /// Kills it with SIGKILL.
+    pub(super) fn kill9(&mut self) {
+        self.process.take().expect("it runs").kill9();
+    }
+
+    fn listens(&mut self, public: &Space, mut process: Process) {
         let address = SocketAddr::from((self.side.server().0, CLIENTS));
         wait::until("the XMPP server listens", wait::LONG, || {
-            if let Some(status) = self.process.ended() {
-                panic!("{:?} ended at once ({status}):\n{}\n{}", self.kind, self.process.log(), tail(&self.log_file()));
+            if let Some(status) = process.ended() {
+                panic!("{:?} ended at once ({status}):\n{}\n{}", self.kind, process.log(), tail(&self.log_file()));
             }
             let ready = match self.kind {
                 ServerKind::Prosody => true,
-                ServerKind::Ejabberd => self.process.log().contains(ejabberd::READY),
+                ServerKind::Ejabberd => process.log().contains(ejabberd::READY),
             };
             let dial = || std::net::TcpStream::connect(address).is_ok();
             (ready && public.inside(dial)).then_some(())
         });
+        self.process = Some(process);
     }
 
     /// The domain of its accounts.

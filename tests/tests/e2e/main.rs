@@ -4,6 +4,7 @@
 //! configured limit, not luck.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod chat;
 mod cli;
 mod crash;
 mod desktop;
@@ -29,3 +30,4 @@ mod space;
 mod startup;
 mod systemd;
 mod transfer;
+mod unreadable;

@@ -140,6 +140,43 @@ fn a_certificate_of_an_unknown_authority_is_refused_and_told() {
 }
 
 #[test]
+fn a_wrong_certificate_that_is_put_right_lets_the_daemon_in_without_a_reload() {
+    let mut stage = Stage::new();
+    let mut alice = stage.person("alice");
+    stage.prosody.stop();
+    stage.prosody.show_another_certificate();
+    stage.prosody.start();
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "bad-certificate", "{status}");
+    wait::until("status says when the next try is", wait::SOON, || {
+        let status = alice.ctl.status();
+        (status["connection"] == "refused" && status["retry_in_s"].as_u64() >= Some(1)).then_some(())
+    });
+    stage.prosody.stop();
+    stage.prosody.show_its_certificate();
+    stage.prosody.start();
+    alice.ctl.connection_becomes("online", wait::LONG);
+    assert_eq!(stage.prosody.logins("alice"), 1);
+}
+
+#[test]
+fn a_password_that_cannot_be_had_at_first_is_asked_for_again() {
+    let stage = Stage::new();
+    let alice = stage.person("alice");
+    let locked = alice.home().join("locked");
+    std::fs::write(&locked, "").unwrap();
+    let command = format!("test ! -e {} && echo {}", locked.display(), xbt_tests::stage::password("alice"));
+    let mut alice = alice.with("account.password_command", command);
+    alice.unset("account.password_file");
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "password-command", "{status}");
+    std::fs::remove_file(&locked).unwrap();
+    alice.ctl.connection_becomes("online", wait::LONG);
+}
+
+#[test]
 fn tls_from_the_first_byte_works_too() {
     let stage = Stage::new();
     let alice = stage

@@ -48,6 +48,7 @@ impl Domain {
         self.candidates = candidates;
         if fresh {
             self.try_all_again();
+            self.outbox.hurry_all();
         }
     }
 

@@ -323,7 +323,7 @@ impl Domain {
                 self.settle(id, End::Elsewhere, Some("another device of yours has it".into()));
             }
             (Condition::Forbidden | Condition::NotAcceptable, _) if incoming => {
-                let message = format!("{} refused the link: {}", device.bare, refusal.text);
+                let message = format!("{} refused the link: {}", device.bare, refusal.sentence());
                 let fault = Fault::new("refused", message, "ask them to send it again");
                 self.finish(id, End::Failed(fault), Some(refusal.text));
             }
@@ -342,6 +342,10 @@ impl Domain {
                 | Condition::BadRequest
                 | Condition::ServiceUnavailable
                 | Condition::FeatureNotImplemented
+                | Condition::RemoteServerNotFound
+                | Condition::RemoteServerTimeout
+                | Condition::RecipientUnavailable
+                | Condition::InternalServerError
                 | Condition::Other,
                 _,
             ) => self.seek_again(id, Some(refusal.text)),

@@ -20,7 +20,12 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Counts a failure and says how long to wait: 1 s, 2 s, 4 s … 60 s.
     pub(super) fn fail(&mut self) -> u64 {
-        let wait = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
+        self.fail_up_to(RETRY_MAX)
+    }
+
+    /// The same up to another longest wait, in milliseconds.
+    pub(super) fn fail_up_to(&mut self, most: u64) -> u64 {
+        let wait = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(most);
         self.failures = self.failures.saturating_add(1);
         wait
     }

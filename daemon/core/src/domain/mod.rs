@@ -6,6 +6,7 @@ mod better;
 mod clock;
 mod command;
 mod connect;
+mod discarded;
 mod ending;
 mod forget;
 mod hook;
@@ -44,6 +45,7 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Direction, Tombstone, Transfer};
 
 use clock::Timers;
+use discarded::Discarded;
 use index::{Index, Sets};
 use live::Live;
 use outbox::Outbox;
@@ -108,6 +110,10 @@ pub struct Domain {
     /// Subscription requests that wait for the person.
     asking: BTreeSet<BareJid>,
     connection: Connection,
+    /// When `connection` was reported.
+    connection_since: Mono,
+    /// Stanzas that could not be read.
+    discarded: Discarded,
     /// Available resources, and whether they run xbt.
     presence: BTreeMap<FullJid, bool>,
     /// Where this device may be reached.
@@ -170,6 +176,8 @@ impl Domain {
             seized: BTreeSet::new(),
             asking: BTreeSet::new(),
             connection: Connection::Connecting,
+            connection_since: Mono::default(),
+            discarded: Discarded::default(),
             presence: BTreeMap::new(),
             candidates: Vec::new(),
             facilities: Facilities::default(),

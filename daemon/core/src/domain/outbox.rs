@@ -12,8 +12,9 @@ use crate::domain::clock::Timer;
 use crate::domain::live::Backoff;
 use crate::effect::Effect;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
+use crate::limits::PUT_OFF_MAX;
 use crate::session::SessionCommand;
-use crate::signal::{Condition, Outcome, Refusal, Request, SyncItem, Token};
+use crate::signal::{Outcome, Request, SyncItem, Token};
 use crate::time::Mono;
 
 use tray::{Class, Entry, Gate, Stage, Tray};
@@ -122,11 +123,16 @@ impl Outbox {
         Subject::Sync(self.next_page)
     }
 
-    /// Why a device of the contact takes no offers now, in its own words.
-    pub(super) fn refusal(&self, contact: &BareJid) -> Option<&str> {
+    /// Why a device of the contact takes no offers now, and when the next one is tried.
+    pub(super) fn put_off(&self, contact: &BareJid) -> Option<(&str, Option<Mono>)> {
         let first = FullJid::new(contact.clone(), "");
         let mut trays = self.trays.range(first..).take_while(|(device, _)| device.bare == *contact);
-        trays.find(|(_, tray)| !tray.refusal.is_empty()).map(|(_, tray)| tray.refusal.as_str())
+        trays.find(|(_, tray)| !tray.refusal.is_empty()).map(|(_, tray)| (tray.refusal.as_str(), tray.gate.opens()))
+    }
+
+    /// Something has changed that may let through what was put off: our network, or the connection to the server.
+    pub(super) fn hurry_all(&mut self) {
+        self.trays.values_mut().for_each(|tray| tray.ready(|_| true));
     }
 
     /// Transfers for which a `connect` to the device is in flight.
@@ -212,8 +218,8 @@ impl Domain {
             return;
         }
         match (&outcome, offer) {
-            (Outcome::Refused(refusal), Some(_)) if not_now(refusal) => {
-                tray.refusal.clone_from(&refusal.text);
+            (Outcome::Refused(refusal), Some(_)) if refusal.may_pass() => {
+                refusal.sentence().clone_into(&mut tray.refusal);
                 return self.shut_gate(&device, subject);
             }
             (Outcome::Answered(_), Some(_)) => {
@@ -224,7 +230,7 @@ impl Domain {
         let again = match &outcome {
             Outcome::Answered(_) => false,
             Outcome::Lost => true,
-            Outcome::Refused(refusal) => not_now(refusal),
+            Outcome::Refused(refusal) => refusal.may_pass(),
         };
         // Links have their own way of trying again.
         if again && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. })) {
@@ -257,7 +263,7 @@ impl Domain {
         }
         tray.wait(subject, Class::Offer);
         if !matches!(tray.gate, Gate::Shut(_)) {
-            let at = self.now.mono.after(tray.gate_backoff.fail());
+            let at = self.now.mono.after(tray.gate_backoff.fail_up_to(PUT_OFF_MAX));
             tray.gate = Gate::Shut(at);
             self.timers.set(at, Timer::Outbox(device.clone()));
         }
@@ -276,9 +282,4 @@ impl Domain {
             self.outbox.put(device, subject, Ask::Notice(request));
         }
     }
-}
-
-/// It may be different in a moment. `service-unavailable` comes from the server of a device that has just gone.
-fn not_now(refusal: &Refusal) -> bool {
-    refusal.wait.is_some() || refusal.condition == Condition::ServiceUnavailable
 }

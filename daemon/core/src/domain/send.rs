@@ -195,7 +195,7 @@ impl Domain {
         match outcome {
             Outcome::Answered(_) => self.acknowledged(id, device),
             Outcome::Refused(refusal) => {
-                self.live(id).refusal = Some(refusal.text);
+                self.live(id).refusal = Some(refusal.sentence().to_owned());
                 self.push(Effect::Emit(Event::Transfer(id)));
             }
             // The outbox keeps what was lost and asks again.

@@ -23,12 +23,17 @@ impl Domain {
             SessionEvent::Unavailable { device } => self.unavailable(&device),
             SessionEvent::SubscriptionRequested(jid) => self.subscription_requested(jid),
             SessionEvent::Requested { token, from, request } => self.requested(token, from, request),
+            SessionEvent::Chat { from, text } => self.push(Effect::Emit(Event::Chat { from, text })),
+            SessionEvent::Discarded { from } => self.stanza_discarded(from),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
             SessionEvent::Facilities(facilities) => self.server_offers(facilities),
         }
     }
 
     fn connection_changed(&mut self, connection: Connection) {
+        if matches!(connection, Connection::Online { resumed: true, .. }) {
+            self.outbox.hurry_all();
+        }
         if let Connection::Online { resumed: false, .. } = connection {
             // A fresh login: all presences come again, and every device that does is synced with.
             let gone: Vec<BareJid> = self.presence.keys().map(|d| d.bare.clone()).collect();
@@ -40,6 +45,7 @@ impl Domain {
             }
         }
         self.connection = connection;
+        self.connection_since = self.now.mono;
         self.push(Effect::Emit(Event::Connection));
     }
 
@@ -124,7 +130,9 @@ impl Domain {
             contact.has_xbt = true;
             self.save_contact(contact);
             self.appeared(&device);
-        } else if !xbt {
+        } else if xbt {
+            self.heard_again(&device);
+        } else {
             self.outbox.drop_device(&device);
         }
     }
@@ -148,6 +156,15 @@ impl Domain {
                 self.seek_soon(id);
                 self.introduce(id);
             }
+        }
+    }
+
+    /// A device that was there already sends its presence: its server may have been away without a word, and what was
+    /// put off or refused since is tried again.
+    fn heard_again(&mut self, device: &FullJid) {
+        self.outbox.hurry(device);
+        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
+            self.offer_to(id, device);
         }
     }
 

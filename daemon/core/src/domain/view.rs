@@ -98,6 +98,16 @@ impl Domain {
         &self.connection
     }
 
+    /// Milliseconds until the next login is tried, if one is planned.
+    pub fn next_login(&self, now: Mono) -> Option<u64> {
+        match self.connection {
+            Connection::Offline { retry_in, .. } | Connection::Refused { retry_in, .. } => {
+                retry_in.map(|ms| ms.saturating_sub(now.since(self.connection_since)))
+            }
+            Connection::Connecting | Connection::Online { .. } => None,
+        }
+    }
+
     /// Contacts that are on the roster, by JID.
     pub fn contacts(&self) -> Vec<ContactView<'_>> {
         self.contacts.values().filter(|c| c.listed).map(|c| self.contact_view(c)).collect()
@@ -122,7 +132,7 @@ impl Domain {
     }
 
     /// What a transfer waits for: only while it is queued or paused, or while its turn or device is waited for.
-    pub fn why(&self, transfer: &Transfer) -> Option<Why> {
+    pub fn why(&self, transfer: &Transfer, now: Mono) -> Option<Why> {
         if transfer.end().is_some() {
             return None;
         }
@@ -133,7 +143,7 @@ impl Domain {
         self.why_paused(transfer).or_else(|| match &transfer.side {
             Side::Out { state: Outgoing::Preparing, .. } => Some(Why::new("preparing", "the content is being hashed")),
             Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. } => Some(turn()),
-            Side::Out { state: Outgoing::Queued, .. } => Some(self.why_queued(transfer)),
+            Side::Out { state: Outgoing::Queued, .. } => Some(self.why_queued(transfer, now)),
             Side::Out { .. } | Side::In { .. } => self.why_connecting(transfer),
         })
     }
@@ -149,7 +159,7 @@ impl Domain {
         }
     }
 
-    fn why_queued(&self, transfer: &Transfer) -> Why {
+    fn why_queued(&self, transfer: &Transfer, now: Mono) -> Why {
         let jid = &transfer.contact;
         let own = *jid == self.settings.account;
         if !self.is_online() {
@@ -177,9 +187,15 @@ impl Domain {
         }
         if online.contains(&true) {
             let refusal = self.live.get(&transfer.id).and_then(|l| l.refusal.as_deref());
-            let refusal = refusal.filter(|text| !text.is_empty()).or_else(|| self.outbox.refusal(jid));
-            return match refusal {
-                Some(text) => Why::new("refused", format!("{jid} does not take the offer now: {text}")),
+            if let Some(text) = refusal {
+                return Why::new("refused", format!("{jid} does not take the offer: {text}"));
+            }
+            return match self.outbox.put_off(jid) {
+                Some((text, Some(at))) => {
+                    let seconds = at.since(now).div_ceil(1_000);
+                    Why::new("put-off", format!("the offer to {jid} is put off ({text}); next try in {seconds} s"))
+                }
+                Some((text, None)) => Why::new("put-off", format!("the offer to {jid} is tried again ({text})")),
                 None => Why::new("offering", format!("the offer is on its way to {jid}")),
             };
         }

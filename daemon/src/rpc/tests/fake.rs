@@ -161,6 +161,7 @@ impl Backend for Fake {
             refused: Default::default(),
             state_error: None,
             config_error: None,
+            discarded: Vec::new(),
             network: Some(network()),
             folders: Some(folders()),
         })

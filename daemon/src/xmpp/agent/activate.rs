@@ -40,14 +40,19 @@ impl Agent {
         let outcome = match answer {
             Some(Ok(())) => Ok(()),
             Some(Err(refusal)) => Err(match refusal.condition {
-                Condition::ItemNotFound | Condition::Other => RelayError::NotReady { who, text: said(&refusal) },
+                Condition::ItemNotFound | Condition::InternalServerError | Condition::Other => {
+                    RelayError::NotReady { who, text: said(&refusal) }
+                }
                 Condition::Forbidden
                 | Condition::Conflict
                 | Condition::ResourceConstraint
                 | Condition::NotAcceptable
                 | Condition::BadRequest
                 | Condition::ServiceUnavailable
-                | Condition::FeatureNotImplemented => RelayError::Refused { who, text: said(&refusal) },
+                | Condition::FeatureNotImplemented
+                | Condition::RemoteServerNotFound
+                | Condition::RemoteServerTimeout
+                | Condition::RecipientUnavailable => RelayError::Refused { who, text: said(&refusal) },
             }),
             None => Err(RelayError::NoAnswer(who)),
         };

@@ -100,7 +100,7 @@ impl Agent {
             tracing::warn!(%to, "not an address");
             return;
         };
-        let mut message = Message::chat(tokio_xmpp::jid::Jid::from(jid))
+        let mut message = Message::chat(tokio_xmpp::jid::Jid::from(jid.clone()))
             .with_body(Lang::new(), convert::sendable(text, MAX_MESSAGE))
             .with_payload(convert::offer_out(offer))
             .with_payload(Fallback { for_: NS.to_owned() })
@@ -108,6 +108,9 @@ impl Agent {
         message.id = Some(tokio_xmpp::parsers::message::Id(format!("{}-m{}", self.prefix, self.next_id)));
         self.next_id += 1;
         self.out.push_back(message.into());
+        // Chat programs send their answers to the full JID that wrote last, until that sends its presence (XEP-0296).
+        let presence = self.our_presence().with_to(tokio_xmpp::jid::Jid::from(jid));
+        self.out.push_back(presence.into());
     }
 
     fn add_contact(&mut self, jid: &BareJid, name: Option<String>, now: Instant) {

@@ -193,6 +193,9 @@ impl Agent {
                     (None, Some(_)) => false,
                 };
                 if same {
+                    if entry.told == Some(true) {
+                        self.tell(SessionEvent::Available { device, xbt: true });
+                    }
                     return;
                 }
                 left = self.devices.withdraw(&device);

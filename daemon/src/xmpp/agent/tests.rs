@@ -155,15 +155,18 @@ fn a_device_that_does_not_explain_itself_has_no_xbt() {
 }
 
 #[test]
-fn a_device_that_changes_its_features_is_told_about_again() {
+fn a_device_that_changes_its_features_or_sends_its_presence_again_is_reported_again() {
     let mut bench = Bench::new();
     bench.feed("<presence from='bob@b/1'/>");
     bench.appears("bob@b/1", &our_ver());
     let questions = bench.iqs();
     bench.explain(&questions[0], true);
+    assert_eq!(bench.events(), [available("bob@b/1", false), available("bob@b/1", true)]);
+    // Its server may have been away without a word.
     bench.appears("bob@b/1", &our_ver());
     bench.feed("<presence from='bob@b/1'><show>away</show></presence>");
-    assert_eq!(bench.events(), [available("bob@b/1", false), available("bob@b/1", true)]);
+    assert_eq!(bench.events(), [available("bob@b/1", true), available("bob@b/1", true)]);
+    assert!(bench.iqs().is_empty(), "nothing is asked twice");
 }
 
 #[test]

@@ -2,17 +2,32 @@
 
 use proptest::prelude::*;
 
+use super::filter::{MAX_ELEMENTS, MAX_RESULT, MAX_STANZA, MAX_TAG};
 use super::*;
 
-const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' x='>'>";
+const HEADER: &str =
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' x='>'>";
 
-fn filtered(input: &[u8], chunk: usize) -> Result<Vec<u8>, TooLong> {
+/// What comes out, and what was discarded.
+fn filtered(input: &[u8], chunk: usize) -> (String, Vec<Discarded>) {
     let mut filter = Filter::new();
     let mut out = Vec::new();
+    let mut discarded = Vec::new();
     for piece in input.chunks(chunk) {
-        filter.feed(piece, &mut out)?;
+        filter.feed(piece, &mut out);
+        discarded.extend(std::iter::from_fn(|| filter.take_discarded()));
     }
-    Ok(out)
+    (String::from_utf8_lossy(&out).into_owned(), discarded)
+}
+
+/// What is left of `stanza`, which is discarded; what follows it comes through.
+fn shell_of(stanza: impl AsRef<[u8]>) -> String {
+    let fence = "<iq type='result' id='fence'/>";
+    let text = [HEADER.as_bytes(), stanza.as_ref(), fence.as_bytes()].concat();
+    let (out, discarded) = filtered(&text, 4096);
+    assert_eq!(discarded.len(), 1, "{discarded:?}");
+    assert!(!discarded[0].why.is_empty());
+    out.strip_prefix(HEADER).unwrap().strip_suffix(fence).unwrap().to_owned()
 }
 
 fn nested(levels: usize) -> String {
@@ -22,74 +37,134 @@ fn nested(levels: usize) -> String {
 #[test]
 fn ordinary_stanzas_pass_unchanged_in_chunks_of_any_size() {
     let text = format!(
-        "{HEADER}<success/>{HEADER}<message a='/>' b=\"'>\"><b>t&lt;<c/>x</b><![CDATA[<x><y>]]><!-- <z> --></message> \
-         <iq/>{}",
-        nested(MAX_DEPTH - 1)
+        "{HEADER}<success/>{HEADER}<message a='/>' b=\"'>\"><b>t&lt;<c/>x</b><![CDATA[<x><y>]]></message> \
+         <iq/><message>{}</message>",
+        nested(MAX_DEPTH - 2)
     );
     for chunk in [1, 2, 3, 7, 1000] {
-        assert_eq!(String::from_utf8(filtered(text.as_bytes(), chunk).unwrap()).unwrap(), text, "chunk {chunk}");
+        assert_eq!(filtered(text.as_bytes(), chunk), (text.clone(), Vec::new()), "chunk {chunk}");
     }
 }
 
 #[test]
-fn what_is_nested_too_deep_is_removed_and_what_follows_is_not() {
-    let deep = format!("{HEADER}<message>{}<body>x</body></message><iq/>", nested(23_000));
-    let kept = format!("{HEADER}<message>{}<body>x</body></message><iq/>", nested(MAX_DEPTH - 2));
-    for chunk in [1, 4096] {
-        assert_eq!(String::from_utf8(filtered(deep.as_bytes(), chunk).unwrap()).unwrap(), kept, "chunk {chunk}");
+fn what_has_no_place_between_stanzas_does_not_come_out() {
+    let text = format!("{HEADER}<iq/>x\n<!-- c --><![CDATA[y]]> <iq/>");
+    assert_eq!(filtered(text.as_bytes(), 5).0, format!("{HEADER}<iq/>\n   <iq/>"));
+}
+
+#[test]
+fn a_stanza_comes_out_whole_as_soon_as_its_end_is_in() {
+    let (mut filter, mut out) = (Filter::new(), Vec::new());
+    filter.feed(format!("{HEADER}<message><body>x</body></message").as_bytes(), &mut out);
+    assert_eq!(out, HEADER.as_bytes());
+    filter.feed(b">", &mut out);
+    assert!(out.ends_with(b"<body>x</body></message>"));
+}
+
+#[test]
+fn a_stanza_that_the_parser_refuses_leaves_an_empty_one_to_be_counted() {
+    let bad: [&[u8]; 11] = [
+        b"<message><x xmlns='urn:h'>\x01</x></message>",
+        b"<message><x xmlns='urn:h'>\xff\xfe</x></message>",
+        b"<message><x xmlns='urn:h'>\xef\xbf\xbf</x></message>",
+        b"<message><x xmlns='urn:h'>&unknown;</x></message>",
+        b"<message><x xmlns='urn:h'>&#1;</x></message>",
+        b"<message><x xmlns='urn:h' p:a='1'/></message>",
+        b"<message><p:x/></message>",
+        b"<message><x xmlns:p=''/></message>",
+        b"<message><x xmlns='urn:h' a='1' a='2'/></message>",
+        b"<message><x xmlns='urn:h'><!-- c --></x></message>",
+        b"<message><x xmlns='urn:h'><?pi?></x></message>",
+    ];
+    for stanza in bad {
+        assert_eq!(shell_of(stanza), "<message/>", "{}", String::from_utf8_lossy(stanza));
+        let presence = String::from_utf8_lossy(stanza).replace("message", "presence");
+        if std::str::from_utf8(stanza).is_ok() {
+            assert_eq!(shell_of(presence), "<presence/>");
+        }
     }
 }
 
 #[test]
-fn of_a_stanza_with_very_many_elements_the_first_get_through_and_the_next_stanza_does() {
-    let text = format!("{HEADER}<message>{}<b>x</b></message><iq><c/></iq>", "<a/>".repeat(200_000));
-    let out = String::from_utf8(filtered(text.as_bytes(), 4096).unwrap()).unwrap();
-    assert_eq!(out.matches("<a/>").count(), MAX_ELEMENTS - 1);
-    assert!(out.ends_with("</message><iq><c/></iq>") && !out.contains("<b>"));
+fn the_sender_of_a_discarded_iq_can_be_answered() {
+    let bad = "<x xmlns='urn:h' a='1\u{1}2'/>";
+    let asked = format!("<iq from='bob@b/r&apos;1' to='alice@a/x' id=\"7\" type='set'>{bad}</iq>");
+    assert_eq!(shell_of(asked), "<iq type='set' id='7' from='bob@b/r&apos;1'/>");
+    // What would make the shell itself unreadable is left out with everything else.
+    for unusable in ["id='&x;'", "id='\u{fffe}'", "id='\u{1}'"] {
+        assert_eq!(shell_of(format!("<iq from='bob@b' {unusable} type='get'>{bad}</iq>")), "<iq/>", "{unusable}");
+    }
 }
 
 #[test]
-fn a_stream_element_inside_a_stanza_does_not_reset_the_depth() {
-    let levels = 500;
-    let text = format!(
-        "{HEADER}<message>{}{}</message>",
-        "<stream:stream xmlns:stream='x'>".repeat(levels),
-        "</stream:stream>".repeat(levels)
-    );
-    let out = String::from_utf8(filtered(text.as_bytes(), 100).unwrap()).unwrap();
-    assert_eq!(out.matches("</stream:stream>").count(), MAX_DEPTH - 2);
+fn a_discarded_stanza_names_its_sender() {
+    let text = format!("{HEADER}<presence type='subscribe' from='eve@e'><x xmlns='urn:h' a='&x;'/></presence>");
+    let (out, discarded) = filtered(text.as_bytes(), 10);
+    assert!(out.ends_with("<presence/>"));
+    assert_eq!((discarded[0].name.as_str(), discarded[0].from.as_deref()), ("presence", Some("eve@e")));
 }
 
 #[test]
-fn a_tag_that_the_parser_would_choke_on_is_removed_with_what_is_inside() {
+fn carriage_returns_become_line_feeds_as_xml_wants_it() {
+    let text = format!("{HEADER}<message><x a='1\r2\r'>\r\n\r\r\n</x></message>");
+    let expected = format!("{HEADER}<message><x a='1\n2\n'>\n\n\n</x></message>");
+    for chunk in [1, 2, 3, 5, 1000] {
+        assert_eq!(filtered(text.as_bytes(), chunk), (expected.clone(), Vec::new()), "chunk {chunk}");
+    }
+}
+
+#[test]
+fn prefixes_that_the_stream_declares_may_be_used() {
+    let header = HEADER.replace("x='>'", "xmlns:db='jabber:server:dialback'");
+    let text = format!("{header}<message><db:x/></message>");
+    assert_eq!(filtered(text.as_bytes(), 100), (text.clone(), Vec::new()));
+}
+
+#[test]
+fn what_is_nested_too_deep_has_too_many_elements_or_too_long_tags_costs_one_stanza() {
     let long = "x".repeat(MAX_TAG + 1000);
-    let text = format!("{HEADER}<message><q a='{long}'><r>s</r></q><body>x</body></message>");
-    assert_eq!(filtered(text.as_bytes(), 64).unwrap(), format!("{HEADER}<message><body>x</body></message>").as_bytes());
+    for stanza in [
+        format!("<message>{}<body>x</body></message>", nested(23_000)),
+        format!("<message>{}</message>", nested(MAX_DEPTH - 1)),
+        format!("<message>{}</message>", "<a/>".repeat(MAX_ELEMENTS)),
+        format!("<message><q a='{long}'><r>s</r></q><body>x</body></message>"),
+        format!("<message id='{long}'/>"),
+        format!("<message><body>x</body{}></message>", " ".repeat(MAX_TAG)),
+        format!("<message>{}", "<stream:stream xmlns:stream='x'>".repeat(500))
+            + &"</stream:stream>".repeat(500)
+            + "</message>",
+    ] {
+        assert_eq!(shell_of(&stanza), "<message/>", "{}", &stanza[..60]);
+    }
 }
 
 #[test]
-fn an_end_tag_that_is_long_by_white_space_still_ends_its_element() {
-    let text = format!("{HEADER}<message><body>x</body{}></message><iq/>", " ".repeat(MAX_TAG));
-    let kept = format!("{HEADER}<message><body>x</body></message><iq/>");
-    assert_eq!(filtered(text.as_bytes(), 64).unwrap(), kept.as_bytes());
-}
-
-#[test]
-fn a_stanza_that_is_removed_as_a_whole_leaves_an_empty_one_to_be_counted() {
-    let long = "x".repeat(MAX_TAG);
-    let text = format!("{HEADER}<iq id='{long}'><r>s</r></iq><message/>");
-    assert_eq!(filtered(text.as_bytes(), 64).unwrap(), format!("{HEADER}<iq/><message/>").as_bytes());
-}
-
-#[test]
-fn a_stanza_that_is_too_long_is_an_error_and_many_short_ones_are_not() {
+fn a_stanza_that_is_too_long_is_skipped_without_being_kept() {
     let body = "x".repeat(MAX_STANZA / 4);
+    assert_eq!(shell_of(format!("<message><body>{}</body></message>", body.repeat(5))), "<message/>");
     let stanza = format!("<message><body>{body}</body></message>");
-    assert!(filtered(format!("{HEADER}{}", stanza.repeat(8)).as_bytes(), 8192).is_ok());
-    let stanza = format!("{HEADER}<message><body>{}", body.repeat(5));
-    assert_eq!(filtered(stanza.as_bytes(), 8192), Err(TooLong));
-    let removed = format!("{HEADER}<message>{}{}", "<a>".repeat(100), body.repeat(5));
-    assert_eq!(filtered(removed.as_bytes(), 8192), Err(TooLong));
+    assert!(filtered(format!("{HEADER}{}", stanza.repeat(8)).as_bytes(), 8192).1.is_empty());
+
+    let (mut filter, mut out) = (Filter::new(), Vec::new());
+    filter.feed(format!("{HEADER}<iq type='result' id='1'><query>").as_bytes(), &mut out);
+    let before = out.len();
+    for _ in 0..2 * MAX_RESULT / body.len() {
+        filter.feed(body.as_bytes(), &mut out);
+        assert!(filter.kept() <= MAX_RESULT + body.len());
+    }
+    assert_eq!((filter.kept(), out.len()), (0, before));
+}
+
+#[test]
+fn the_roster_of_twenty_thousand_contacts_comes_in() {
+    let item = "<item jid='somebody.with.a.name@chat.example.org' name='Somebody With A Name' subscription='both'>\
+                <group>Friends of the family</group><group>Everybody</group></item>";
+    let text = format!(
+        "{HEADER}<iq type='result' id='r'><query xmlns='jabber:iq:roster'>{}</query></iq>",
+        item.repeat(20_000)
+    );
+    assert!(text.len() > 3 << 20);
+    assert_eq!(filtered(text.as_bytes(), 8192), (text, Vec::new()));
 }
 
 fn xml_like() -> impl Strategy<Value = Vec<u8>> {
@@ -117,19 +192,29 @@ fn xml_like() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..400).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// The deepest nesting of a well-formed text without quotes, CDATA or comments.
-fn depth_of(text: &str) -> usize {
-    let mut depth = 0usize;
-    let mut deepest = 0;
-    for tag in text.split('<').skip(1) {
-        if tag.starts_with('/') {
-            depth -= 1;
-        } else {
-            depth += 1;
-            deepest = deepest.max(depth);
-        }
-    }
-    deepest
+/// What servers write of what others sent: well nested, quoted, and with text of any kind between.
+fn serialised() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        3 => "[a-z &;#x0-9\r\n\t]{0,12}".prop_map(|text| text.replace('&', "&amp;")),
+        1 => any::<String>().prop_map(|text| text.replace(['<', '&', '\'', '"'], "")),
+        1 => Just("&#13;".to_owned()),
+        1 => Just("&nbsp;".to_owned()),
+        1 => Just("\u{1}\u{b}\u{fffe}".to_owned()),
+    ];
+    let name =
+        prop_oneof![Just("x"), Just("p:x"), Just("xml:x"), Just("stream:error"), Just("1"), Just(":"), Just("body")];
+    let key =
+        prop_oneof![Just("a"), Just("xmlns"), Just("xmlns:p"), Just("p:a"), Just("xml:lang"), Just("b"), Just("from")];
+    let attributes = prop::collection::vec((key, text.clone()), 0..4);
+    let leaf = text.clone();
+    let tree = leaf.prop_recursive(6, 40, 5, move |inner| {
+        (name.clone(), attributes.clone(), prop::collection::vec(inner, 0..5)).prop_map(|(name, attributes, inside)| {
+            let attributes: String = attributes.iter().map(|(key, value)| format!(" {key}='{value}'")).collect();
+            format!("<{name}{attributes}>{}</{name}>", inside.concat())
+        })
+    });
+    (prop_oneof![Just("message"), Just("presence"), Just("iq")], text, tree)
+        .prop_map(|(name, id, inside)| format!("<{name} id='{id}' type='get' from='a@b'>{inside}</{name}>"))
 }
 
 proptest! {
@@ -142,10 +227,60 @@ proptest! {
     }
 
     #[test]
-    fn nothing_deeper_than_the_limit_comes_out(shape in prop::collection::vec(0usize..200, 1..20)) {
-        let stanzas: String = shape.iter().map(|&levels| nested(levels)).collect();
-        let out = String::from_utf8(filtered(format!("<stream:stream>{stanzas}").as_bytes(), 13).unwrap()).unwrap();
-        prop_assert!(depth_of(&out) <= MAX_DEPTH);
-        prop_assert_eq!(out.matches("<a>").count(), out.matches("</a>").count());
+    fn the_parser_takes_everything_that_comes_out(stanzas in prop::collection::vec(serialised(), 1..6)) {
+        let count = stanzas.len();
+        let (out, _) = filtered(format!("{HEADER}{}", stanzas.concat()).as_bytes(), 13);
+        let mut parser = xso::exports::rxml::Parser::default();
+        let mut depth = 0usize;
+        let mut seen = 0;
+        let text = format!("{out}</stream:stream>");
+        let parsed = xso::exports::rxml::Parse::parse_all(&mut parser, &mut text.as_bytes(), true, |event| match event {
+            xso::exports::rxml::Event::StartElement(..) => {
+                seen += usize::from(depth == 1);
+                depth += 1;
+            }
+            xso::exports::rxml::Event::EndElement(_) => depth -= 1,
+            xso::exports::rxml::Event::XmlDeclaration(..) | xso::exports::rxml::Event::Text(..) => {}
+        });
+        prop_assert!(parsed.is_ok(), "{parsed:?} {out}");
+        prop_assert_eq!(seen, count, "every stanza is counted: {}", out);
+    }
+}
+
+/// Reads a stream as the session does, up to the fence; how many stanzas came before it.
+async fn stanzas_before_the_fence(stanzas: &str) -> Result<usize, String> {
+    use futures::StreamExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio_xmpp::xmlstream::{
+        FallibleStreamElement, StreamHeader, Timeouts, XmppStream, XmppStreamElement, initiate_stream,
+    };
+
+    let (near, mut far) = tokio::io::duplex(1 << 20);
+    let fence = "<message id='fence' type='headline'/>";
+    let text = format!("{HEADER}<stream:features/>{stanzas}{fence}").replace("x='>'", "version='1.0' id='s'");
+    far.write_all(text.as_bytes()).await.map_err(|error| error.to_string())?;
+    let io = tokio::io::BufStream::new(Guard::new(near).0);
+    let header = StreamHeader { to: None, from: None, id: None };
+    let pending = initiate_stream(io, "jabber:client", header, Timeouts::tight()).await.map_err(|e| e.to_string())?;
+    let (_, mut stream): (_, XmppStream<_>) = pending.recv_features().await.map_err(|e| format!("{e:?}"))?;
+    let mut seen = 0;
+    loop {
+        let element = stream.next().await.ok_or("the stream has ended")?.map_err(|error| format!("{error:?}"))?;
+        if let FallibleStreamElement::Ok(XmppStreamElement::Stanza(tokio_xmpp::Stanza::Message(message))) = &element
+            && message.id.as_ref().is_some_and(|id| id.0 == "fence")
+        {
+            return Ok(seen);
+        }
+        seen += 1;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn the_session_outlives_everything_that_comes_out(stanzas in prop::collection::vec(serialised(), 1..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let seen = runtime.block_on(stanzas_before_the_fence(&stanzas.concat()));
+        prop_assert_eq!(seen, Ok(stanzas.len()), "{}", stanzas.concat());
     }
 }

@@ -113,7 +113,7 @@ impl Client {
     /// What a refused session told, and that it told it once.
     async fn until_refused(&mut self) -> &'static str {
         self.until(|event| match event {
-            SessionEvent::Connection(Connection::Refused { code, reason, hint }) => {
+            SessionEvent::Connection(Connection::Refused { code, reason, hint, .. }) => {
                 assert!(!reason.is_empty() && !hint.is_empty());
                 Some(*code)
             }

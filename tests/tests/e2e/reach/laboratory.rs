@@ -182,8 +182,33 @@ fn what_goes_through_the_proxy_is_recorded_both_ways() {
 }
 
 #[test]
+fn what_was_offered_while_the_other_server_was_dead_arrives_when_it_is_back() {
+    let scene = Scene { federated: Some(ServerKind::Ejabberd), ..Scene::default() };
+    let Some(mut lab) = Lab::open(scene) else { return };
+    let (alice, bob) = lab.both();
+    alice.ctl.sees(&lab.jid(Side::B));
+    bob.ctl.sees(&lab.jid(Side::A));
+    lab.kill_server(Side::B);
+    let names = ["one.bin", "two.bin", "three.bin"];
+    let sent = names.map(|name| alice.ctl.send(&lab.jid(Side::B), &lab.file(name, 10_000)));
+    for id in sent {
+        let waits = alice.ctl.becomes(id, "is put off", |one| one["why"]["code"] == "put-off");
+        assert!(waits["why"]["text"].as_str().is_some_and(|text| text.contains("next try")), "{waits}");
+    }
+    lab.start_server(Side::B);
+    let started = std::time::Instant::now();
+    for name in names {
+        bob.ctl.offer(name);
+    }
+    println!("three offers {:.1} s after the server's start", started.elapsed().as_secs_f32());
+    for id in sent {
+        alice.ctl.reaches(id, "offered");
+    }
+}
+
+#[test]
 fn federated_servers_bring_people_together() {
-    let scene = Scene { federated: true, proxy: Some(Side::B), ..Scene::default() };
+    let scene = Scene { federated: Some(ServerKind::Prosody), proxy: Some(Side::B), ..Scene::default() };
     let Some(lab) = Lab::open(scene) else { return };
     assert_eq!((lab.jid(Side::A).as_str(), lab.jid(Side::B).as_str()), ("alice@a.test", "bob@b.test"));
     together(&lab);

@@ -1,6 +1,6 @@
 //! Rows 6, 7 and 9: through the XMPP server's SOCKS5 proxy.
 
-use xbt_tests::lab::{Family, Place, Scene, Side};
+use xbt_tests::lab::{Family, Place, Scene, ServerKind, Side};
 
 use super::{arrives, shut};
 
@@ -23,10 +23,10 @@ fn ipv4_meets_ipv6_at_the_proxy() {
 
 #[test]
 fn the_proxy_of_the_senders_server_serves_both_of_two_servers() {
-    arrives(Scene { federated: true, proxy: Some(Side::A), ..shut() }, "proxy65");
+    arrives(Scene { federated: Some(ServerKind::Prosody), proxy: Some(Side::A), ..shut() }, "proxy65");
 }
 
 #[test]
 fn the_proxy_of_the_receivers_server_serves_both_of_two_servers() {
-    arrives(Scene { federated: true, proxy: Some(Side::B), ..shut() }, "proxy65");
+    arrives(Scene { federated: Some(ServerKind::Prosody), proxy: Some(Side::B), ..shut() }, "proxy65");
 }

@@ -42,6 +42,16 @@ pub(super) enum Gate {
     Shut(Mono),
 }
 
+impl Gate {
+    /// When the next offer finds out.
+    pub(super) fn opens(self) -> Option<Mono> {
+        match self {
+            Self::Shut(at) => Some(at),
+            Self::Open | Self::Ajar => None,
+        }
+    }
+}
+
 /// The requests to one device.
 #[derive(Debug, Default)]
 pub(super) struct Tray {

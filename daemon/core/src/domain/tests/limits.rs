@@ -40,7 +40,7 @@ fn a_device_that_took_no_more_offers_is_asked_again_by_itself() {
     world.settle();
     let last = world.send(alice, &["bob"])[0];
     world.settle();
-    assert_eq!((world.state(alice, last), world.why(alice, last)), ("queued", Some("refused")));
+    assert_eq!((world.state(alice, last), world.why(alice, last)), ("queued", Some("put-off")));
     world.pass(3_600_000);
     assert_eq!(world.state(alice, last), "offered");
     assert_eq!(world.states(bob).iter().filter(|s| **s == "offered").count(), 1);

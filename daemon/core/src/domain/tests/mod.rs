@@ -14,6 +14,7 @@ mod limits;
 mod link;
 mod open;
 mod pause;
+mod put_off;
 mod rates;
 mod restart;
 mod roster;

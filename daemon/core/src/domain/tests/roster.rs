@@ -6,6 +6,7 @@ use crate::effect::Event;
 use crate::input::{Command, Input};
 use crate::session::{RosterItem, SessionCommand, SessionEvent, Subscription};
 use crate::settings::Subscriptions;
+use crate::time::Mono;
 
 fn item(name: &str, subscription: Subscription, ask: bool) -> RosterItem {
     RosterItem { jid: jid(name), name: None, subscription, ask, groups: Vec::new() }
@@ -48,7 +49,7 @@ fn a_send_to_a_contact_whose_presence_we_do_not_see_waits_and_says_what_to_do_un
     world.pass(1_000);
     let told = |world: &World| {
         let domain = &world.at(alice).domain;
-        domain.why(domain.transfer(id).unwrap()).unwrap()
+        domain.why(domain.transfer(id).unwrap(), Mono::default()).unwrap()
     };
     assert_eq!(world.state(alice, id), "queued");
     assert!(told(&world).code == "not-subscribed" && told(&world).text.contains("contacts add bob@example.org"));

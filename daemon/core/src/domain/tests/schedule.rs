@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::agree::check;
 use super::world::{Faults, Node, World};
 use crate::ids::TransferId;
+use crate::signal::{Condition, ErrorType};
 use crate::way::Way;
 
 /// How many schedules are played when nothing else is said; `make test` plays 100,000, and each pass of `make soak` many
@@ -117,6 +118,7 @@ fn weather(world: &mut World, devices: &[Node], late: bool) {
                 late,
                 reorder: world.random.chance(30),
                 no_links: world.random.chance(15),
+                error: world.random.chance(15).then_some((Condition::RemoteServerTimeout, ErrorType::Wait)),
             };
         }
         9 => world.faults = Faults::default(),

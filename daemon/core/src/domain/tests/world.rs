@@ -14,7 +14,7 @@ use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::input::Input;
 use crate::settings::{Settings, Subscriptions};
-use crate::signal::{Candidate, CandidateKind, Notary, Signature, Token};
+use crate::signal::{Candidate, CandidateKind, Condition, ErrorType, Notary, Signature, Token};
 use crate::time::{Mono, Now, Wall};
 use crate::transfer::{End, Incoming, Side, Transfer};
 use crate::way::{Way, Ways};
@@ -104,6 +104,8 @@ pub struct Faults {
     /// Requests may come (once more) when their asker has long given up: only the next `sync` can mend that.
     pub late: bool,
     pub no_links: bool,
+    /// Servers answer every request with this condition and type, as if its recipient could not be reached.
+    pub error: Option<(Condition, ErrorType)>,
 }
 
 /// Everything.

@@ -4,6 +4,7 @@ use crate::effect::{CallId, Reply};
 use crate::fault::Fault;
 use crate::ids::TransferId;
 use crate::input::{Command, Destination, Input, NewSend};
+use crate::time::Mono;
 use crate::transfer::Transfer;
 
 use super::{Node, World, jid};
@@ -87,7 +88,7 @@ impl World {
 
     pub fn why(&self, node: Node, id: TransferId) -> Option<&'static str> {
         let domain = &self.at(node).domain;
-        domain.transfer(id).and_then(|t| domain.why(t)).map(|why| why.code)
+        domain.transfer(id).and_then(|t| domain.why(t, Mono(self.now))).map(|why| why.code)
     }
 
     /// Lets time go by in small steps until the state is reached.

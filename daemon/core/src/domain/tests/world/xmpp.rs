@@ -108,6 +108,14 @@ impl World {
         self.at_mut(node).session += 1; // what is under way to it is lost
     }
 
+    /// A device sends its presence again, and nothing in it has changed.
+    pub fn repeat_presence(&mut self, node: Node) {
+        for other in self.watchers(node) {
+            let device = self.at(node).jid();
+            self.tell_later(other, SessionEvent::Available { device, xbt: true });
+        }
+    }
+
     /// The stream breaks and is resumed: presences stay, what was asked is lost.
     pub fn hang(&mut self, node: Node) {
         if self.at(node).online {
@@ -222,6 +230,11 @@ impl World {
     pub fn arrive(&mut self, id: u64) {
         let Some(p) = self.pending.get(&id) else { return };
         let (asker, to, request) = (p.asker, p.to.clone(), p.request.clone());
+        if let Some((condition, kind)) = self.faults.error {
+            let wait = self.delay(asker, None);
+            let refusal = Refusal { kind, ..Refusal::new(condition, "") };
+            return self.outcome(id, Outcome::Refused(refusal), wait);
+        }
         let Some(node) = self.find(&to) else {
             let wait = self.delay(asker, None);
             self.outcome(id, Outcome::Refused(Refusal::new(Condition::ServiceUnavailable, "")), wait);
