@@ -13,7 +13,7 @@ const PATH: &str = "/home/anna/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Where systemd and the journal of the copy keep books while it runs.
-const BOOKS: [&str; 4] = ["/var/log/", "/var/lib/systemd/", "/var/tmp/", "/home/anna/xbt/target/"];
+const BOOKS: [&str; 4] = ["/var/log/", "/var/lib/systemd/", "/var/tmp/", "/home/anna/xbt/target"];
 
 /// Anna's machine, on this machine's network and without Prosody. Her `~/bin` comes first in the PATH.
 struct Fresh(Machine);
