@@ -181,15 +181,19 @@ fn packages_for_the_tests_leave_services_alone_and_what_held_them_is_taken_back(
         fresh.shell(&["env", "THEN=exit 0"], "tests/setup.sh");
         assert_eq!(policy().as_deref(), before);
     }
-    fs::remove_file(fresh.0.at("/home/anna/bin/apt-get")).unwrap();
+    assert_eq!(fresh.property("kept.service", "MainPID"), pid, "it was not restarted");
+    assert_eq!(fresh.property("kept.service", "UnitFileState"), "enabled");
+    let left = fs::read_dir(fresh.0.at("/usr/sbin")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.filter(|name| name.to_string_lossy().starts_with("policy-rc.d")).count(), 1);
+}
+
+#[test]
+fn the_service_of_a_package_for_the_tests_starts_neither_now_nor_at_boot() {
+    let Some(fresh) = Fresh::machine() else { return };
     // The administrator's policy would let it start.
+    fresh.program(POLICY, "exit 0");
     let (output, told) = fresh.shell(&[], "tests/setup.sh");
     assert!(output.status.success() && fresh.0.at("/usr/bin/prosody").exists(), "{told}");
     assert_eq!(fresh.property("prosody.service", "ActiveState"), "inactive", "{told}");
     assert_eq!(fresh.property("prosody.service", "UnitFileState"), "disabled", "{told}");
-    assert_eq!(fresh.property("kept.service", "UnitFileState"), "enabled");
-    assert_eq!(fresh.property("kept.service", "MainPID"), pid, "it was not restarted");
-    assert_eq!(policy().as_deref(), Some(own));
-    let left = fs::read_dir(fresh.0.at("/usr/sbin")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert_eq!(left.filter(|name| name.to_string_lossy().starts_with("policy-rc.d")).count(), 1);
 }
