@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=tests/setup-lib.sh
 . "$(dirname "$0")/setup-lib.sh"
 
-if ! has cc || ! [ -e /usr/include/stdio.h ]; then
+if ! echo '#include <stdio.h>' | cc -E -x c - >/dev/null 2>&1; then
     fail "Rust needs a C compiler" "install it as your system does (on Debian as root: apt-get install gcc libc6-dev)"
 fi
 has prosody && exit 0

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use xbt_tests::{Machine, Net, programs};
 
@@ -130,10 +130,10 @@ fn the_demo_says_what_is_missing_where_there_is_no_apt_or_no_compiler() {
     let line = |have: &[&str]| {
         let bin = folder.path().join(have.len().to_string());
         fs::create_dir(&bin).unwrap();
-        for program in have.iter().chain(&["dirname"]) {
-            std::os::unix::fs::symlink("/usr/bin/dirname", bin.join(program)).unwrap();
+        for (program, is) in have.iter().map(|&program| (program, "true")).chain([("dirname", "dirname")]) {
+            symlink(Path::new("/usr/bin").join(is), bin.join(program)).unwrap();
         }
-        let mut command = std::process::Command::new("/bin/sh");
+        let mut command = Command::new("/bin/sh");
         let output = command.arg(&script).arg(folder.path().join("target")).env("PATH", bin).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
