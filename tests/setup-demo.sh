@@ -54,7 +54,7 @@ fetch() {
     size=$(echo "$found" | awk '{ sum += $3 } END { printf "%.1f", sum / 1e6 }')
     echo "The demo needs the XMPP server Prosody. Fetching $number Debian packages ($size MB) into $target/prosody;"
     echo "nothing is installed or started, and nothing is written outside of that folder:"
-    echo "$found" | awk '{ split($2, part, "_"); printf "  %s %.1f MB\n", part[1], $3 / 1e6 }'
+    echo "$found" | awk '{ split($2, part, "_"); printf "  %s %d kB\n", part[1], ($3 + 500) / 1000 }'
     # shellcheck disable=SC2046 # one word for each package
     (cd "$new/packages" && apt download $(echo "$found" | awk '{ split($2, part, "_"); print part[1] }'))
 }
