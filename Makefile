@@ -23,7 +23,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
 demo: ## send 256 MiB between two daemons on this machine, through a private Prosody (needs Rust only, and no root)
-	@tests/setup-demo.sh $(TARGET)
+	@tests/setup-demo.sh "$(TARGET)"
 	$(CARGO) build --locked -p xbtd -p xbtctl -p xbt-tests --bin xbtd --bin xbtctl --bin demo
 	$(TARGET)/debug/demo
 
