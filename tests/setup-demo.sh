@@ -83,7 +83,7 @@ cat > "$new/prosody" <<END
 # Starts the Prosody that lies below this folder (tests/setup-demo.sh).
 XBT_PROSODY=\$(cd "\$(dirname "\$0")" && pwd)/root
 export XBT_PROSODY
-export LD_LIBRARY_PATH="\$XBT_PROSODY/$libraries"
+export LD_LIBRARY_PATH="\$XBT_PROSODY/$libraries:\$XBT_PROSODY/${libraries#usr/}"
 export LUA_PATH="\$XBT_PROSODY/usr/share/lua/$version/?.lua;\$XBT_PROSODY/usr/share/lua/$version/?/init.lua;;"
 export LUA_CPATH="\$XBT_PROSODY/$libraries/lua/$version/?.so;;"
 exec "\$XBT_PROSODY/usr/bin/$lua" "\$XBT_PROSODY/../start.lua" "\$@"
