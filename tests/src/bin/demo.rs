@@ -121,12 +121,14 @@ fn receive(bob: &Daemon, offer: u64, size: u64) {
         bob.ctl.reaches(offer, "done");
         return;
     }
+    let start = Instant::now();
     bob.ctl.accept(offer);
     let told = Cell::new(0);
     bob.ctl.becomes(offer, "is done", |one| {
-        let percent = ctl::done_bytes(one) * 100 / size;
+        let done = ctl::done_bytes(one);
+        let percent = done * 100 / size;
         if percent >= told.get() + 10 {
-            eprintln!("  {percent:3} %  {:.0} MiB/s", one["rate"].as_f64().unwrap_or(0.0) / MIB as f64);
+            eprintln!("  {percent:3} %  {:.0} MiB/s", rate(done, start.elapsed()));
             told.set(percent);
         }
         one["state"] == "done"
