@@ -22,8 +22,9 @@ units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
-demo: setup ## send 256 MiB between two daemons on this machine, through a private Prosody
-	$(CARGO) build --workspace
+demo: ## send 256 MiB between two daemons on this machine, through a private Prosody (needs Rust only, and no root)
+	@tests/setup-demo.sh "$(TARGET)"
+	$(CARGO) build --locked -p xbtd -p xbtctl -p xbt-tests --bin xbtd --bin xbtctl --bin demo
 	$(TARGET)/debug/demo
 
 lab: setup ## two people, their routers and servers in networks of their own, by hand: make lab SCENE=name (needs root)
@@ -107,5 +108,5 @@ soak: setup ## random schedules, kills, stops, floods, full disks and power cuts
 fuzz: ## every parser that faces outside with random and edited input, each for FUZZ_SECONDS
 	BOLERO_RANDOM_TEST_TIME_MS=$$(($(FUZZ_SECONDS) * 1000)) $(CARGO) test --locked --manifest-path tests/fuzz/Cargo.toml --no-fail-fast -- --nocapture
 
-setup: ## what tests and demo need beside Rust
+setup: ## what the tests need beside Rust: Debian packages, without their services
 	@tests/setup.sh

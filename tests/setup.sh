@@ -1,17 +1,14 @@
 #!/bin/sh
-# Installs what the tests and the demo need beside Rust, by apt, and says so first. Does nothing, and needs no root, where all is there.
+# Installs what the tests need beside Rust, by apt, and says so first; no service is started or stopped by it (setup-packages.sh).
+# Does nothing, and needs no root, where all is there.
 set -eu
-
-if ! command -v cargo >/dev/null 2>&1; then
-    echo "error: cargo is missing" >&2
-    echo "hint: install Rust as https://rustup.rs says, then open a new shell" >&2
-    exit 1
-fi
+# shellcheck source=tests/setup-lib.sh
+. "$(dirname "$0")/setup-lib.sh"
 
 wanted=""
 # program → Debian package
 need() {
-    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || wanted="$wanted $2"
+    has "$1" || wanted="$wanted $2"
 }
 need cc gcc            # links Rust programs, compiles SQLite
 need prosody prosody   # the XMPP server that every test has one of
@@ -55,27 +52,17 @@ ls /usr/share/fonts/*/*/* >/dev/null 2>&1 || wanted="$wanted fonts-dejavu-core"
 # How Prosody finds another server by a table of names.
 ls /usr/lib/*/lua/*/lunbound.so >/dev/null 2>&1 || wanted="$wanted lua-unbound"
 command -v cc >/dev/null 2>&1 && ! [ -e /usr/include/stdio.h ] && wanted="$wanted libc6-dev"
+# shellcheck disable=SC2086 # one word for each package
 wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 [ -z "$(printf %s "$wanted" | tr -d ' ')" ] && exit 0
 
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "error: missing: $wanted" >&2
-    echo "hint: these are the names of Debian's packages; install them as your system does" >&2
-    exit 1
-fi
+has apt-get || fail "missing: $wanted" "these are the names of Debian's packages; install them as your system does"
 root=""
 if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null 2>&1; then
-        echo "error: missing: $wanted" >&2
-        echo "hint: as root, run: apt-get install $wanted" >&2
-        exit 1
-    fi
+    has sudo || fail "missing: $wanted" "as root, run: tests/setup-packages.sh $wanted"
     root=sudo
 fi
 echo "The tests need these Debian packages, which are installed now: $wanted"
-case " $wanted " in
-    *" prosody "* | *" ejabberd "* | *" coturn "*)
-        echo "(Debian may start servers of its own with them. The tests do not use those: they start theirs, on free ports or in networks of their own.)" ;;
-esac
-$root env DEBIAN_FRONTEND=noninteractive apt-get update -q
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $wanted
+echo "(No service is started or stopped. The tests start what they need, on free ports or in networks of their own.)"
+# shellcheck disable=SC2086
+$root "$(dirname "$0")/setup-packages.sh" $wanted

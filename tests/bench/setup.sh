@@ -20,7 +20,7 @@ if [ -n "$wanted" ]; then
     [ "$(id -u)" -eq 0 ] || root=sudo
     echo "The benchmark needs these Debian packages, which are installed now:$wanted"
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $wanted
+    $root tests/setup-packages.sh $wanted
 fi
 venv=$target/bench/venv
 if ! [ -x "$venv/bin/wormhole" ] || ! [ -e "$venv/ready" ]; then

@@ -2,8 +2,11 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use crate::process::path;
 
 /// The daemon, as built together with this test.
 pub fn xbtd() -> PathBuf {
@@ -18,6 +21,19 @@ pub fn xbtctl() -> PathBuf {
 /// The program that shows notifications, as built together with this test.
 pub fn xbt_notify() -> PathBuf {
     built("xbt-notify")
+}
+
+/// The system's Prosody, or else the one that `tests/setup-demo.sh` has fetched beside the programs.
+pub fn prosody() -> PathBuf {
+    let places = path();
+    let installed = env::split_paths(&places).map(|place| place.join("prosody"));
+    let fetched = folder().parent().map(|target| target.join("prosody/prosody"));
+    let is_program =
+        |file: &PathBuf| fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    installed
+        .chain(fetched)
+        .find(is_program)
+        .expect("Prosody is missing: run `make setup`, or `make demo`, or install the package prosody")
 }
 
 /// The folder of the programs: `target/<profile>`, where this program lies (or, for a test, the folder above its own).

@@ -9,13 +9,11 @@ use crate::certs;
 use crate::net::Net;
 use crate::ports::Port;
 use crate::process::{Launch, Process, read_log, tail, tell};
+use crate::programs;
 use crate::wait;
 
 /// The only domain of every test server.
 pub const DOMAIN: &str = "localhost";
-
-/// Where Debian and most others have it.
-const PROGRAM: &str = "/usr/bin/prosody";
 
 /// The modules of a stock Prosody that matter to clients.
 const MODULES: &[&str] = &[
@@ -73,7 +71,6 @@ pub struct Prosody {
 impl Prosody {
     /// Prepares a server in `folder`; [`Self::start`] starts it.
     pub fn prepare(folder: &Path, net: &Net, kind: Kind) -> Self {
-        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing: run tests/setup.sh, or apt-get install prosody");
         let prosody = Self {
             folder: folder.to_owned(),
             plain: Port::take(),
@@ -143,7 +140,7 @@ impl Prosody {
         let mut process = Process::start(Launch {
             name: "Prosody",
             through: self.net.through(),
-            program: Path::new(PROGRAM),
+            program: &programs::prosody(),
             args: vec!["-F".into(), "--config".into(), self.config().into()],
             env: vec![("HOME", self.folder.clone().into())],
             folder: &self.folder,

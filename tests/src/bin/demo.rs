@@ -1,4 +1,5 @@
-//! `make demo`: two people, a private server, 256 MiB from one to the other; everything is cleaned up afterwards.
+//! `make demo`: two people, a private server, 256 MiB (or as many as the argument says) from one to the other; everything is cleaned up
+//! afterwards.
 #![allow(clippy::panic, reason = "a fault ends the demo by unwinding, which cleans up")]
 
 use std::cell::Cell;
@@ -14,14 +15,21 @@ use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::{Stage, ctl, programs, wait};
 
-/// How much is sent.
-const SIZE: u64 = 256 * MIB;
+/// How many MiB are sent.
+const SIZE: u64 = 256;
 /// In how many files.
 const FILES: u64 = 120;
 
 fn main() -> ExitCode {
+    let size = match std::env::args().nth(1).map_or(Ok(SIZE), |text| text.parse::<u64>()) {
+        Ok(size @ 1..=1_000_000) => size * MIB,
+        _ => {
+            eprintln!("usage: demo [MIB]");
+            return ExitCode::from(2);
+        }
+    };
     // The work has a thread of its own, so that an interrupt can end it by unwinding, which stops the programs and removes the files.
-    let work = thread::spawn(run);
+    let work = thread::spawn(move || run(size));
     if let Err(error) = wait_for_interrupt_or(|| work.is_finished()) {
         eprintln!("cannot watch for Ctrl-C: {error}");
     }
@@ -53,12 +61,12 @@ fn wait_for_interrupt_or(finished: impl Fn() -> bool) -> Result<(), Box<dyn Erro
 }
 
 /// Returns whether both hashes are equal.
-fn run() -> bool {
-    println!("xbt demo: {} MiB from alice to bob on this machine ({} build)", SIZE / MIB, programs::profile());
+fn run(size: u64) -> bool {
+    println!("xbt demo: {} MiB from alice to bob on this machine ({} build)", size / MIB, programs::profile());
     let stage = step("a private Prosody with two accounts", Stage::new);
     let alice = step("alice's daemon", || stage.online("alice"));
     let bob = step("bob's daemon", || stage.online("bob"));
-    let source = step(&format!("a folder of {FILES} files, {} MiB", SIZE / MIB), || stage.tree("holiday", FILES, SIZE));
+    let source = step(&format!("a folder of {FILES} files, {} MiB", size / MIB), || stage.tree("holiday", FILES, size));
 
     println!("\nalice $ xbtctl send bob@localhost holiday");
     let start = Instant::now();
@@ -69,7 +77,7 @@ fn run() -> bool {
 
     println!("\nbob   $ xbtctl accept {offer} --wait");
     let start = Instant::now();
-    receive(&bob, offer);
+    receive(&bob, offer, size);
     let moved = start.elapsed();
     alice.ctl.reaches(out, "done");
     let sent = alice.ctl.show(out);
@@ -78,11 +86,11 @@ fn run() -> bool {
     let (theirs, ours) = (content::hash(&bob.downloads().join("holiday")), content::hash(&source));
     println!("\nsent      sha256 {ours}  {}", show(&source));
     println!("received  sha256 {theirs}  {}", show(&bob.downloads().join("holiday")));
-    println!("hashed and offered in {:.1} s ({:.0} MiB/s)", prepared.as_secs_f64(), rate(prepared));
+    println!("hashed and offered in {:.1} s ({:.0} MiB/s)", prepared.as_secs_f64(), rate(size, prepared));
     println!(
         "moved in {:.1} s: {:.0} MiB/s, encrypted, from accept to verified and in place (way: {})",
         moved.as_secs_f64(),
-        rate(moved),
+        rate(size, moved),
         way(&sent)
     );
     let equal = ours == theirs;
@@ -98,7 +106,7 @@ fn way(sent: &Value) -> &str {
 }
 
 /// Accepts, and shows the progress: that of xbtctl itself on a terminal, else a line now and then.
-fn receive(bob: &Daemon, offer: u64) {
+fn receive(bob: &Daemon, offer: u64, size: u64) {
     let id = offer.to_string();
     if stderr().is_terminal() {
         let mut child = bob
@@ -113,12 +121,14 @@ fn receive(bob: &Daemon, offer: u64) {
         bob.ctl.reaches(offer, "done");
         return;
     }
+    let start = Instant::now();
     bob.ctl.accept(offer);
     let told = Cell::new(0);
     bob.ctl.becomes(offer, "is done", |one| {
-        let percent = ctl::done_bytes(one) * 100 / SIZE;
+        let done = ctl::done_bytes(one);
+        let percent = done * 100 / size;
         if percent >= told.get() + 10 {
-            eprintln!("  {percent:3} %  {:.0} MiB/s", one["rate"].as_f64().unwrap_or(0.0) / MIB as f64);
+            eprintln!("  {percent:3} %  {:.0} MiB/s", rate(done, start.elapsed()));
             told.set(percent);
         }
         one["state"] == "done"
@@ -134,8 +144,8 @@ fn step<T>(what: &str, make: impl FnOnce() -> T) -> T {
     made
 }
 
-fn rate(took: Duration) -> f64 {
-    SIZE as f64 / MIB as f64 / took.as_secs_f64()
+fn rate(size: u64, took: Duration) -> f64 {
+    size as f64 / MIB as f64 / took.as_secs_f64()
 }
 
 fn show(path: &Path) -> String {

@@ -18,6 +18,7 @@ mod limit;
 mod open;
 mod packaging;
 mod people;
+mod prerequisites;
 mod queue;
 mod reach;
 mod readme;
