@@ -132,7 +132,7 @@ async fn made_by_libtorrent(node: &Node, root: &Path, piece_length: u32) -> (Pat
     let start = bytes.windows(6).position(|window| window == b"4:info").unwrap() + 6;
     // Nothing comes after the info dictionary in it but the end.
     let info = bytes::Bytes::copy_from_slice(&bytes[start..bytes.len() - 1]);
-    let files = xbt_torrent::list_files(info.clone()).unwrap();
+    let files = xbt_torrent::list(info.clone()).unwrap().files;
     let info_hash: [u8; 20] = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(&info)).into();
     let name = root.file_name().unwrap().to_str().unwrap().to_owned();
     let size = files.iter().map(|(_, size)| size).sum();

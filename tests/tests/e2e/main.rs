@@ -6,9 +6,11 @@
 
 mod cli;
 mod crash;
+mod delete;
 mod desktop;
 mod devices;
 mod fire;
+mod folder;
 mod harness;
 mod installed;
 mod introduce;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::piece::PieceBuf;
 use crate::prepared::Prepared;
 use crate::space::shown;
 use crate::store::resume::{self, Found, Resume};
+use crate::store::received::{Deleted, delete_received};
 use crate::store::{PartialFiles, SourceFiles, Store, check, place};
 use crate::{ContentKey, LinkTag};
 
@@ -34,7 +36,14 @@ pub(super) enum Done {
     Saved(Result<(), EngineError>),
     Swept(Result<(), EngineError>),
     Flushed,
-    Finished(Result<PathBuf, EngineError>),
+    Finished(Result<Placed, EngineError>),
+}
+
+/// What has got its place.
+pub(super) struct Placed {
+    pub(super) path: PathBuf,
+    /// The record for [`crate::delete_received`].
+    pub(super) received: Bytes,
 }
 
 /// What is on the disk.
@@ -43,7 +52,7 @@ pub(super) enum Opened {
     NoMetadata,
     Ready(View, Bitfield),
     /// It was complete and in place before; served only if the metadata is known.
-    Placed(PathBuf, Option<View>),
+    Placed(Placed, Option<View>),
 }
 
 /// A piece went through verification.
@@ -157,12 +166,13 @@ pub(super) fn open_fetch(
         Found::State(_) | Found::Nothing | Found::Bad => found,
     };
     if let Some(path) = placed(&found, fetch) {
+        // By now the person may have changed it: nothing is written to it.
         let view = meta.and_then(|meta| {
-            let (files, _) = PartialFiles::open(meta.clone(), &path).ok()?;
-            files.finish().ok()?;
+            let files = PartialFiles::open_placed(meta.clone(), &path).ok()?;
             Some(View { meta, store: Arc::new(Store::Partial(files)) })
         });
-        return Ok(Opened::Placed(path, view));
+        let received = resume::load_received(&place.state_dir, place.key).into();
+        return Ok(Opened::Placed(Placed { path, received }, view));
     }
     match meta {
         None => Ok(Opened::NoMetadata),
@@ -341,19 +351,21 @@ pub(super) fn save(place: &Place, view: &View, have: &Bitfield, durably: bool) -
 }
 
 /// Puts everything on the disk and gives it its name.
-pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError> {
+pub(super) fn finish(place: &Place, view: &View) -> Result<Placed, EngineError> {
     let Store::Partial(files) = &*view.store else {
         return Err(EngineError::new(codes::BAD_STATE, "a source cannot be fetched", "report this"));
     };
-    files.finish()?;
+    let received = files.finish()?.to_bytes();
     if !place::is_identity(&place.partial(), files.identity()?) {
         return Err(files.tampered());
     }
     let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
     let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
-    place::place(&place.partial(), &place.fetch.destination, &name, |name| {
+    resume::save_received(&place.state_dir, place.key, &received)?;
+    let path = place::place(&place.partial(), &place.fetch.destination, &name, |name| {
         state.clone().placed_as(name).save(&place.state_dir, place.key, true)
-    })
+    })?;
+    Ok(Placed { path, received: received.into() })
 }
 
 /// Removes what the caller no longer wants.
@@ -370,8 +382,16 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
             }
         }
         Data::Delete => {
-            // It may have got its name at the very moment at which it was given up.
-            placed(&found, fetch).iter().chain([&partial]).for_each(|path| remove(path));
+            // It may have got its name at the very moment at which it was given up; from then on the person may have put
+            // something of their own there.
+            if let Some(path) = placed(&found, fetch) {
+                let record = resume::load_received(state_dir, key);
+                let Deleted { kept, .. } = delete_received(&record, &path);
+                if kept > 0 {
+                    tracing::warn!(path = %path.display(), kept, "what is not what was received stays");
+                }
+            }
+            remove(&partial);
             // Last: until then it tells the next start what there is to clear away.
             resume::remove(state_dir, key);
         }

@@ -280,7 +280,7 @@ impl Swarm {
         while let Some(done) = self.jobs.join_next().await {
             match done {
                 Ok(Done::Written(written)) => self.count(&written),
-                Ok(Done::Finished(Ok(path))) => completed = Some(path),
+                Ok(Done::Finished(Ok(placed))) => completed = Some(placed),
                 Ok(
                     Done::Opened(_)
                     | Done::Metadata(..)
@@ -303,8 +303,8 @@ impl Swarm {
         for attach in std::mem::take(&mut self.waiting) {
             self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
         }
-        if let Some(path) = completed {
-            self.shared.emit(Event::Completed { key: self.key, path }).await;
+        if let Some(jobs::Placed { path, received }) = completed {
+            self.shared.emit(Event::Completed { key: self.key, path, received }).await;
         }
         self.shared.budget.trim();
     }
