@@ -253,7 +253,10 @@ async fn deleting_tells_what_is_gone_and_names_what_stays() {
     assert!(bench.world().transfers.is_empty());
     bench.world().transfers = vec![transfer(2, State::Done)];
     let json = bench.run(&["remove", "2", "--delete-data", "--json"]).await.json();
-    assert_eq!((&json["id"], &json["removed"], &json["deleted"], &json["kept"]), (&2.into(), &true.into(), &12.into(), &3.into()));
+    assert_eq!(
+        (&json["id"], &json["removed"], &json["deleted"], &json["kept"]),
+        (&2.into(), &true.into(), &12.into(), &3.into())
+    );
     assert_eq!(json["stays"][0]["why"], "was not received");
 }
 

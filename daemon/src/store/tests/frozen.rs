@@ -19,11 +19,15 @@ fn hash(text: &str) -> String {
 #[test]
 fn released_migrations_are_not_edited() {
     let hashes: Vec<_> = STEPS.iter().map(|step| hash(step)).collect();
-    assert_eq!(hashes, [
+    assert_eq!(
+        hashes,
+        [
             "02ef979ad23f050f0cd95d4a4ff38a66d1bc376f219a145cdf2f15d6717e0bec",
             "60d65bfcd6dda2df01bd13825e8fd60f5c5b549963a9ff90a71bc025c96543f1",
-        ]);
+        ]
+    );
     assert_eq!(hash(VERSION_1), "bc1639ab98124e62dcc45ae758771c99d529047e42c98dc403613c99768d94ae");
+    assert_eq!(hash(VERSION_2), "e3e5cafd982aa42ba0605d9188316820f6980a87dc24e21c93501f179a9de5f1");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
-use crate::engine::{Data, Fetch};
+use crate::engine::Fetch;
 use crate::error::{EngineError, codes};
 use crate::link::View;
 use crate::metainfo::Metainfo;
@@ -20,7 +20,6 @@ use crate::piece::PieceBuf;
 use crate::prepared::Prepared;
 use crate::space::shown;
 use crate::store::resume::{self, Found, Resume};
-use crate::store::received::{Deleted, delete_received};
 use crate::store::{PartialFiles, SourceFiles, Store, check, place};
 use crate::{ContentKey, LinkTag};
 
@@ -129,7 +128,7 @@ impl Place {
     }
 }
 
-fn partial_path(fetch: &Fetch) -> PathBuf {
+pub(super) fn partial_path(fetch: &Fetch) -> PathBuf {
     fetch.destination.join(partial_name(fetch))
 }
 
@@ -181,7 +180,7 @@ pub(super) fn open_fetch(
 }
 
 /// The final path, if the content is there already: known by its identity, not by its name.
-fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
+pub(super) fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
     let Found::State(Resume { placed: Some(name), identity, .. }) = found else { return None };
     let name = names::safe_name(name).ok()?;
     let path = fetch.destination.join(name);
@@ -218,6 +217,7 @@ fn open_partial(
             true,
         )?;
     }
+    files.can_hold_links()?;
     let store = Arc::new(Store::Partial(files));
     let have =
         if existed { rightful(&meta, &store, found, identity, stop, checked) } else { Bitfield::empty(meta.pieces()) };
@@ -366,46 +366,4 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<Placed, EngineError> 
         state.clone().placed_as(name).save(&place.state_dir, place.key, true)
     })?;
     Ok(Placed { path, received: received.into() })
-}
-
-/// Removes what the caller no longer wants.
-pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
-    let partial = partial_path(fetch);
-    let found = resume::load(state_dir, key);
-    match data {
-        Data::Keep => {
-            // What has its place has no partial data any more, however the content was held up since.
-            let complete = matches!(&found, Found::State(state) if state.placed.is_some())
-                && std::fs::symlink_metadata(&partial).is_err();
-            if complete {
-                resume::remove(state_dir, key);
-            }
-        }
-        Data::Delete => {
-            // It may have got its name at the very moment at which it was given up; from then on the person may have put
-            // something of their own there.
-            if let Some(path) = placed(&found, fetch) {
-                let record = resume::load_received(state_dir, key);
-                let Deleted { kept, .. } = delete_received(&record, &path);
-                if kept > 0 {
-                    tracing::warn!(path = %path.display(), kept, "what is not what was received stays");
-                }
-            }
-            remove(&partial);
-            // Last: until then it tells the next start what there is to clear away.
-            resume::remove(state_dir, key);
-        }
-    }
-}
-
-/// Removes a file or a folder with all that is in it; links are not followed.
-fn remove(path: &Path) {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "data that is not wanted any more could not be removed");
-    }
 }

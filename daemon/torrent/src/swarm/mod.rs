@@ -5,6 +5,7 @@
 //! `Failed` follows.
 
 mod choke;
+mod cleanup;
 mod endgame;
 mod fetching;
 mod jobs;
@@ -313,7 +314,7 @@ impl Swarm {
         self.halt(CloseReason::Unknown).await;
         if let Some(Role::Fetch(fetch)) = self.role.take() {
             let (state_dir, key) = (self.shared.state_dir.clone(), self.key);
-            let job = tokio::task::spawn_blocking(move || jobs::forget(&state_dir, key, &fetch, data));
+            let job = tokio::task::spawn_blocking(move || cleanup::forget(&state_dir, key, &fetch, data));
             let _ = job.await;
         }
         self.view = None;

@@ -11,6 +11,9 @@ use crate::error::{EngineError, codes};
 use crate::metainfo::FileSpan;
 use crate::stamp::Stamp;
 
+/// Made for a moment.
+const PROBE: &str = ".xbt-probe";
+
 impl PartialFiles {
     /// Makes everything that holds no byte, checks that all files are distinct, and puts everything on the disk.
     /// Returns what is there.
@@ -88,12 +91,35 @@ impl PartialFiles {
                 Ok(_) => Err(self.tampered()),
                 Err(_) => Err(self.case_ignored()),
             },
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Err(EngineError::new(
+            Err(error) => Err(self.link_refused(error)),
+        }
+    }
+
+    /// Whether the disk can hold symbolic links, if there are any: found out before all bytes have come.
+    pub(crate) fn can_hold_links(&self) -> Result<(), EngineError> {
+        let Root::Folder(root) = &self.root else { return Ok(()) };
+        let files = &self.meta.files;
+        let taken = files.iter().map(|span| &span.path).chain(&self.meta.folders).any(|path| path.starts_with(PROBE));
+        if taken || files.iter().all(|span| span.link.is_none()) {
+            return Ok(());
+        }
+        match rustix::fs::symlinkat(".", root, PROBE) {
+            // It may be left by a crash.
+            Ok(()) | Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(root, PROBE, AtFlags::empty()).map_err(|error| self.error(error.into()))
+            }
+            Err(error) => Err(self.link_refused(error)),
+        }
+    }
+
+    fn link_refused(&self, error: Errno) -> EngineError {
+        match error {
+            Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS => EngineError::new(
                 codes::DESTINATION_UNWRITABLE,
-                format!("the disk of {} cannot hold symbolic links, such as {}", self.path.display(), span.path),
-                "cancel it and accept it again into a folder on another file system",
-            )),
-            Err(error) => Err(self.error(error.into())),
+                format!("the disk of {} cannot hold the symbolic links of this folder", self.path.display()),
+                "cancel it and have it sent again, then accept it into a folder on another file system",
+            ),
+            error => self.error(error.into()),
         }
     }
 

@@ -49,7 +49,10 @@ pub fn delete_received(record: &[u8], path: &Path) -> Deleted {
     // The folder that the person chose may be reached through links.
     let folder = match File::open(folder) {
         Ok(folder) => OwnedFd::from(folder),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return deleted,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            deleted.keep(path.display(), "cannot be reached: its folder is gone, or its disk is not mounted");
+            return deleted;
+        }
         Err(error) => {
             deleted.keep(path.display(), format!("cannot be reached: {error}"));
             return deleted;

@@ -40,6 +40,7 @@ fn what_is_as_it_was_received_goes_and_once_more_is_no_harm() {
     let deleted = delete_received(&record, &root);
     assert_eq!(deleted, Deleted { gone: 8, ..Deleted::default() });
     assert!(!root.exists() && home.path().exists());
+    assert_eq!(delete_received(&record, &home.path().join("not mounted/got")).kept, 1);
     assert_eq!(delete_received(&record, &root), Deleted::default());
 }
 
