@@ -175,19 +175,20 @@ impl Walker<'_> {
         // Of the entry itself: a symbolic link is seen as one.
         let metadata = entry.metadata().map_err(|error| EngineError::source(&path, &error))?;
         if metadata.is_dir() {
-            self.folder(&path, &below, &at)
+            self.folder(&path, &below, &at)?;
         } else if metadata.is_file() {
-            self.file(&path, &metadata, (below, at), None)
+            self.file(&path, &metadata, (below, at), None)?;
         } else if metadata.is_symlink() {
             // Several paths lie side by side in the content, but nobody said so of the disk.
             let own = inside.get(usize::from(self.many)..).unwrap_or_default();
             match link_inside(&path, own)? {
-                Some(text) => self.file(&path, &metadata, (below, at), Some(text)),
-                None => Ok(self.special.add_link(&path)),
+                Some(text) => self.file(&path, &metadata, (below, at), Some(text))?,
+                None => self.special.add_link(&path),
             }
         } else {
-            Ok(self.special.add_kind(&path, metadata.file_type()))
+            self.special.add_kind(&path, metadata.file_type());
         }
+        Ok(())
     }
 
     fn file(
