@@ -10,7 +10,6 @@ mod out;
 #[cfg(test)]
 mod sample;
 mod spool;
-mod survey;
 mod table;
 mod text;
 mod time;

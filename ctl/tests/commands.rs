@@ -93,6 +93,8 @@ async fn a_dry_run_says_what_would_be_sent_to_whom_and_sends_nothing() {
         (&json["contact"], &json["size"], &json["files"]),
         (&"bob@example.org".into(), &2_048.into(), &1.into())
     );
+    let ran = bench.run(&["send", "Bob", "trip", "--dry-run", "--skip-special"]).await;
+    assert!(ran.out.contains("KiB\nleft out: 4 things that cannot be sent\n"), "{}", ran.out);
     let ran = bench.run(&["send", "carol@example.org", "trip", "--dry-run", "--json"]).await;
     assert_eq!((ran.code(), &ran.json_error()["code"]), (1, &"unknown-contact".into()));
     let ran = bench.run(&["send", "Bob", "nothing", "--dry-run", "--json"]).await;
@@ -238,8 +240,24 @@ async fn commands_that_change_transfers_say_what_became_of_them() {
     bench.run(&["accept", "1", "-o", "in/here"]).await;
     let into = bench.world().accepted_into.clone();
     assert_eq!(into.as_deref(), bench.dir.path().join("in/here").to_str());
-    assert_eq!(bench.run(&["remove", "1", "2", "--delete-data"]).await.out, "1 removed\n2 removed\n");
+    assert_eq!(bench.run(&["remove", "1", "2"]).await.out, "1 removed\n2 removed\n");
     assert!(bench.world().transfers.is_empty());
+}
+
+#[tokio::test]
+async fn deleting_tells_what_is_gone_and_names_what_stays() {
+    let bench = Bench::new().await;
+    bench.world().transfers = vec![transfer(1, State::Done), transfer(2, State::Done)];
+    let told = "1 removed, 12 deleted\n2 removed, 12 deleted, 3 kept:\n  holiday/mine\u{fffd} was not received\n  … and 2 more\n";
+    assert_eq!(bench.run(&["remove", "1", "2", "--delete-data"]).await.out, told);
+    assert!(bench.world().transfers.is_empty());
+    bench.world().transfers = vec![transfer(2, State::Done)];
+    let json = bench.run(&["remove", "2", "--delete-data", "--json"]).await.json();
+    assert_eq!(
+        (&json["id"], &json["removed"], &json["deleted"], &json["kept"]),
+        (&2.into(), &true.into(), &12.into(), &3.into())
+    );
+    assert_eq!(json["stays"][0]["why"], "was not received");
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! `xbtctl send --dry-run`: what would be sent to whom.
 
 use serde_json::json;
-use xbt_api::{Client, Contact, Named, Subscription, codes};
+use xbt_api::{Client, Contact, Named, Subscription, Survey, codes};
 
 use super::Context;
 use super::contacts::presence;
-use super::send::Args;
+use super::send::{Args, left_out};
 use crate::failure::Failure;
-use crate::survey::{Survey, survey};
 use crate::text::{clean, files, size};
 
 /// Looks at everything that a send would meet, and says it.
@@ -18,18 +17,16 @@ pub async fn run(context: &Context, client: &Client, args: Args, paths: Vec<Stri
     let roster = client.contacts().await?;
     let whom = std::iter::once(&args.contact).chain(&args.to);
     let whom = whom.map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
-    let name = args.name;
-    // A large folder on a slow disk takes its time, in which Ctrl-C is to be noticed.
-    let found = tokio::task::spawn_blocking(move || survey(&paths, name.as_deref())).await;
-    let found = found.map_err(|error| Failure::local(format!("the files could not be looked through: {error}")))?;
-    let Survey { name, files: count, size: bytes } = found.map_err(|error| Failure { errors: vec![error], exit: 1 })?;
+    let found = client.survey(paths, args.name, args.skip_special).await?;
+    let Survey { name, files: count, size: bytes, omitted } = found;
     if !context.out.json {
         context.out.line(&format!("would send {}: {}, {}", clean(&name), files(count), size(bytes)))?;
+        left_out(omitted).map_or(Ok(()), |text| context.out.line(&text))?;
     }
     for contact in whom {
         if context.out.json {
             context.out.json_line(&json!({
-                "dry_run": true, "contact": contact.jid, "name": name, "files": count, "size": bytes,
+                "dry_run": true, "contact": contact.jid, "name": name, "files": count, "size": bytes, "omitted": omitted,
                 "online": contact.online, "xbt": contact.xbt,
             }))?;
             continue;

@@ -1,4 +1,4 @@
-//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME] [--open]`
+//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME] [--open] [--skip-special]`
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,11 @@ pub struct Args {
     #[arg(long)]
     open: bool,
 
+    /// Leave out what cannot be sent (sockets, pipes, devices, links that lead out of what is sent), instead of sending
+    /// nothing; both sides see how many things that were
+    #[arg(long)]
+    pub skip_special: bool,
+
     /// Wait until every recipient has it
     #[arg(short, long)]
     wait: bool,
@@ -75,8 +80,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
     let mut contacts = vec![args.contact];
     contacts.extend(args.to);
-    let (name, message, open) = (args.name, args.message, args.open);
-    let request = SendRequest { contacts, paths, name, message, expire_s: args.expire, open };
+    let (name, message, open, skip_special) = (args.name, args.message, args.open, args.skip_special);
+    if skip_special {
+        let omitted = client.survey(paths.clone(), name.clone(), true).await?.omitted;
+        left_out(omitted).iter().for_each(|text| context.out.note(text));
+    }
+    let request = SendRequest { contacts, paths, name, message, expire_s: args.expire, open, skip_special };
     let queued = client.send(request).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
@@ -102,6 +111,15 @@ pub fn print(context: &Context, queued: &[Transfer]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// How many things `--skip-special` leaves out, if any.
+pub fn left_out(omitted: u64) -> Option<String> {
+    match omitted {
+        0 => None,
+        1 => Some("left out: 1 thing that cannot be sent".to_owned()),
+        many => Some(format!("left out: {many} things that cannot be sent")),
+    }
 }
 
 /// If standard input is to be sent: under which name.

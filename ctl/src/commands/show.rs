@@ -65,6 +65,9 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
         }
     }
     field(out, "size", &format!("{}, {}", size_of(transfer), files(transfer.files)))?;
+    if details.omitted > 0 {
+        field(out, "left out", &format!("{} that could not be sent", details.omitted))?;
+    }
     let mut moved = format!("{} ({}%)", size(transfer.done_bytes), percent(transfer));
     if out.is_terminal() && !transfer.state.has_ended() {
         moved = format!("{} {moved}", out.paint(tone(transfer), &bar(transfer.done_bytes, transfer.size, BAR)));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tarpc::context::Context;
 use tokio::sync::watch;
 use xbt_api::{
-    ApiError, Connection, Contact, DeviceVerification, Event, EventKind, Events, Hello, LimitChange, Limits, ListPage,
-    ListQuery, METHODS, PROTOCOL, Priority, Rules, SendRequest, State, Status, Transfer, TransferDetails, Trust,
-    Verification, Why, Xbt,
+    ApiError, Connection, Contact, DeviceVerification, Event, EventKind, Events, Hello, Kept, LimitChange, Limits,
+    ListPage, ListQuery, METHODS, PROTOCOL, Priority, Removed, Rules, SendRequest, State, Status, Survey, Transfer,
+    TransferDetails, Trust, Verification, Why, Xbt,
 };
 
 #[path = "../../src/sample.rs"]
@@ -158,6 +158,7 @@ impl Xbt for FakeDaemon {
             transfer,
             file_list: vec![xbt_api::FileInfo { path: "a/b.jpg".into(), size: 2_048 }],
             more_files: true,
+            omitted: 2,
             history: vec![xbt_api::HistoryItem {
                 at: "2026-01-31T12:00:00Z".into(),
                 state: "queued".into(),
@@ -227,6 +228,32 @@ impl Xbt for FakeDaemon {
         self.change(&ids, |_| {})?;
         self.world.lock().unwrap().transfers.retain(|transfer| !ids.contains(&transfer.id));
         Ok(ids)
+    }
+
+    async fn delete(self, _: Context, ids: Vec<u64>) -> Result<Vec<Removed>, ApiError> {
+        self.change(&ids, |_| {})?;
+        self.world.lock().unwrap().transfers.retain(|transfer| !ids.contains(&transfer.id));
+        // Of odd ones nothing stays.
+        let stay = |id: u64| if id.is_multiple_of(2) { 3 } else { 0 };
+        let named =
+            |id| (stay(id) > 0).then(|| Kept { path: "holiday/mine\u{1b}".into(), why: "was not received".into() });
+        let removed = |id| Removed { id, deleted: 12, kept: stay(id), stays: named(id).into_iter().collect() };
+        Ok(ids.into_iter().map(removed).collect())
+    }
+
+    async fn survey(
+        self,
+        _: Context,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+    ) -> Result<Survey, ApiError> {
+        self.allowed()?;
+        if !std::path::Path::new(&paths[0]).exists() {
+            return Err(ApiError::new("path-not-found", "there is nothing at that path", "check the path"));
+        }
+        let own = paths[0].rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(Survey { name: name.unwrap_or(own), files: 1, size: 2048, omitted: if skip_special { 4 } else { 0 } })
     }
 
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {

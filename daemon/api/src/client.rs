@@ -15,7 +15,8 @@ use tokio::time::{sleep, timeout_at};
 use crate::codec::Json;
 use crate::{
     ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS,
-    PROTOCOL, Priority, Rules, SendRequest, Status, Transfer, TransferDetails, Verification, XbtClient, codes,
+    PROTOCOL, Priority, Removed, Rules, SendRequest, Status, Survey, Transfer, TransferDetails, Verification,
+    XbtClient, codes,
 };
 
 /// How long connecting and the hello may take together.
@@ -26,6 +27,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a call may take for which the daemon asks the XMPP server or looks through folders.
 const SLOW_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a call may take for which the daemon looks at, or deletes, up to 100,000 files.
+const DISK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Between two attempts while the daemon's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
@@ -125,7 +129,9 @@ calls! {
     /// How the daemon stands.
     status() -> Status, CALL_TIMEOUT;
     /// Queues a send, one transfer per recipient.
-    send(request: SendRequest) -> Vec<Transfer>, SLOW_CALL_TIMEOUT;
+    send(request: SendRequest) -> Vec<Transfer>, DISK_TIMEOUT;
+    /// Looks through paths as a send does.
+    survey(paths: Vec<String>, name: Option<String>, skip_special: bool) -> Survey, DISK_TIMEOUT;
     /// One page of transfers.
     list(query: ListQuery) -> ListPage, CALL_TIMEOUT;
     /// Everything about one transfer.
@@ -145,7 +151,9 @@ calls! {
     /// Changes the limits for everything together, until the configuration is read again.
     limit_all(limits: LimitChange) -> Limits, CALL_TIMEOUT;
     /// Takes ended transfers off the list.
-    remove(ids: Vec<u64>, delete_data: bool) -> Vec<u64>, SLOW_CALL_TIMEOUT;
+    remove(ids: Vec<u64>, delete_data: bool) -> Vec<u64>, DISK_TIMEOUT;
+    /// The same, with what was received.
+    delete(ids: Vec<u64>) -> Vec<Removed>, DISK_TIMEOUT;
     /// The roster.
     contacts() -> Vec<Contact>, CALL_TIMEOUT;
     /// Puts somebody on the roster.

@@ -74,7 +74,7 @@ codes! {
         SOURCE_UNREADABLE = "source-unreadable";
         /// There is no file in what is to be sent.
         SOURCE_EMPTY = "source-empty";
-        /// Something in the content is neither a file nor a folder, or is a symbolic link inside a folder.
+        /// The content holds a socket, pipe or device, or a symbolic link that leads out of it.
         SPECIAL_FILE = "special-file";
         /// A name cannot be sent: it is not UTF-8, too long, or stands twice.
         BAD_NAME = "bad-name";

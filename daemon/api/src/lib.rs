@@ -33,8 +33,8 @@ pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
 pub use status::{Connection, Counts, Discarded, Hello, Open, Status};
 pub use transfer::{
-    Attempt, Direction, FileInfo, HistoryItem, ListPage, ListQuery, SendRequest, State, Transfer, TransferDetails, Way,
-    Why,
+    Attempt, Direction, FileInfo, HistoryItem, Kept, ListPage, ListQuery, Removed, SendRequest, State, Survey,
+    Transfer, TransferDetails, Way, Why,
 };
 
 /// The version of everything in this crate that goes over the wire. It is counted up when something is renamed,

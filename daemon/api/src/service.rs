@@ -1,8 +1,8 @@
 //! The service: every method that a daemon knows.
 
 use crate::{
-    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
-    Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest,
+    Status, Survey, Transfer, TransferDetails, Verification,
 };
 
 /// The methods as they stand in a frame, in the order of [`Xbt`].
@@ -10,6 +10,7 @@ pub const METHODS: &[&str] = &[
     "Hello",
     "Status",
     "Send",
+    "Survey",
     "List",
     "Show",
     "Accept",
@@ -20,6 +21,7 @@ pub const METHODS: &[&str] = &[
     "Limit",
     "LimitAll",
     "Remove",
+    "Delete",
     "Contacts",
     "ContactAdd",
     "ContactRemove",
@@ -44,6 +46,8 @@ pub trait Xbt {
     async fn status() -> Result<Status, ApiError>;
     /// Queues a send, one transfer per recipient, in the order of the recipients. Returns before the content is hashed.
     async fn send(request: SendRequest) -> Result<Vec<Transfer>, ApiError>;
+    /// Looks through paths as [`Self::send`] does, and sends nothing.
+    async fn survey(paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError>;
     /// One page of transfers.
     async fn list(query: ListQuery) -> Result<ListPage, ApiError>;
     /// Everything about one transfer.
@@ -63,8 +67,13 @@ pub trait Xbt {
     async fn limit(ids: Vec<u64>, limits: LimitChange, priority: Option<Priority>) -> Result<Vec<Transfer>, ApiError>;
     /// Changes the limits for everything together, until the daemon reads its configuration again.
     async fn limit_all(limits: LimitChange) -> Result<Limits, ApiError>;
-    /// Takes transfers that have ended off the list; `delete_data` also deletes what was received. Returns the ids.
+    /// Takes transfers that have ended off the list; `delete_data` also deletes what was received, see [`Self::delete`].
+    /// Returns the ids.
     async fn remove(ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError>;
+    /// Takes incoming transfers that have ended off the list, and deletes what was received, as far as it still is that.
+    /// What was edited, replaced or added since stays and is told. Answers when it is done; a crash in between does not
+    /// end it.
+    async fn delete(ids: Vec<u64>) -> Result<Vec<Removed>, ApiError>;
     /// The roster with devices and trust.
     async fn contacts() -> Result<Vec<Contact>, ApiError>;
     /// Puts somebody on the roster and asks to see each other's presence.

@@ -206,6 +206,9 @@ pub struct TransferDetails {
     /// Whether there are more files than [`Self::file_list`] holds.
     #[serde(default)]
     pub more_files: bool,
+    /// How many things the sender left out of it (`--skip-special`), because no content can hold them.
+    #[serde(default)]
+    pub omitted: u64,
     /// What happened, oldest first (at most the last 100 steps).
     #[serde(default)]
     pub history: Vec<HistoryItem>,
@@ -269,6 +272,47 @@ pub struct SendRequest {
     /// program, without encryption; see [`TransferDetails::magnet`].
     #[serde(default)]
     pub open: bool,
+    /// Leave out what no content can hold (sockets, pipes, devices, links that lead out of what is sent), instead of
+    /// refusing the send with `special-file`.
+    #[serde(default)]
+    pub skip_special: bool,
+}
+
+/// What a send of some paths would be about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Survey {
+    /// What the content is called.
+    pub name: String,
+    /// Number of files, symbolic links included.
+    pub files: u64,
+    /// Bytes of all files together.
+    pub size: u64,
+    /// How many things are left out.
+    pub omitted: u64,
+}
+
+/// A transfer that was removed with what it brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Removed {
+    /// Its number.
+    pub id: u64,
+    /// How many files, links and folders were deleted.
+    pub deleted: u64,
+    /// How many things stay at its path, because they are not what was received.
+    pub kept: u64,
+    /// The first of those (at most 10).
+    pub stays: Vec<Kept>,
+}
+
+/// Something that was not deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its path, which begins with the received name.
+    pub path: String,
+    /// Why, in words that complete the sentence "the path …".
+    pub why: String,
 }
 
 /// Which transfers to list. The default: all that have not ended and the last 20 that have.

@@ -12,7 +12,7 @@ use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId}
 use crate::rate::{Priority, RateLimits};
 use crate::session::SessionCommand;
 use crate::signal::Reach;
-use crate::transfer::{Content, Tombstone, Transfer};
+use crate::transfer::{Content, Deleted, Deletion, Tombstone, Transfer};
 use crate::way::Way;
 
 /// Marks a command whose caller waits for a reply.
@@ -36,8 +36,12 @@ pub enum Persist {
     PruneTombstones(usize),
     /// Insert or replace.
     Content(Content),
-    /// Take the row and its blob away.
+    /// Take the row, its blob and the record of what was received away.
     RemoveContent(ContentId),
+    /// Received data is to go: remember it, with the record of what was received. Before the content is removed.
+    Delete(Deletion),
+    /// It has been carried out.
+    Deleted(ContentId),
     /// Insert or replace.
     Contact(Contact),
     /// Insert or replace.
@@ -116,11 +120,9 @@ pub enum TorrentCommand {
     Detach(LinkTag),
     /// Stop with a content.
     Forget(ContentId, Data),
-    /// Delete what a done transfer has put in place.
-    DeleteReceived {
-        /// Where it lies.
-        path: String,
-    },
+    /// Delete what a done transfer has put in place, as far as it still is that. [`crate::input::TorrentEvent::Deleted`]
+    /// tells what became of it.
+    DeleteReceived(Deletion),
 }
 
 /// What a want is known by. A transfer has one link of its own, and one more for each device that was introduced to us
@@ -240,6 +242,15 @@ pub enum Event {
     Discarded(Option<BareJid>),
     /// The limits for everything together have changed.
     Limits,
+    /// Received data was deleted, as far as it still was that.
+    Deleted {
+        /// Of which transfer, which is gone.
+        transfer: TransferId,
+        /// Where it lay.
+        path: String,
+        /// What became of it.
+        deleted: Deleted,
+    },
     /// A command of the person's failed.
     HookFailed {
         /// For which transfer it ran.
@@ -256,6 +267,8 @@ pub enum Reply {
     Done,
     /// These transfers were made or changed, in the order asked.
     Transfers(Vec<TransferId>),
+    /// These transfers were removed, with what became of the data of those that had some.
+    Removed(Vec<(TransferId, Option<Deleted>)>),
 }
 
 /// Something to do.

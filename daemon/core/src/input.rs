@@ -8,7 +8,7 @@ use crate::rate::{Priority, RateChange};
 use crate::session::SessionEvent;
 use crate::settings::Settings;
 use crate::signal::Candidate;
-use crate::transfer::Facts;
+use crate::transfer::{Deleted, Facts};
 use crate::way::Way;
 
 /// A folder that a person or a rule chose, and what the driver found there.
@@ -39,6 +39,8 @@ pub struct NewSend {
     pub expire_ms: Option<u64>,
     /// Whoever knows the info-hash may read it, see [`crate::transfer::Content::open`].
     pub open: bool,
+    /// See [`crate::transfer::Content::skip_special`].
+    pub skip_special: bool,
 }
 
 /// What a person asks for.
@@ -167,6 +169,13 @@ pub enum TorrentEvent {
         content: ContentId,
         /// Where it lies.
         path: String,
+    },
+    /// Received data was deleted, as far as it still was that.
+    Deleted {
+        /// Which content it was.
+        content: ContentId,
+        /// What became of it.
+        deleted: Deleted,
     },
     /// The content cannot go on.
     Failed {

@@ -15,8 +15,11 @@ pub const OPEN_PER_CONTACT: usize = 1_024;
 /// Transfers from one contact that came to nothing and are listed all the same; the oldest go first.
 pub const VAIN_PER_CONTACT: usize = 256;
 
-/// Bytes of metadata that a file may need: its path, raw and with room.
+/// Bytes of metadata that a file may need: its path, raw and with room, and what is carried beside its bytes.
 pub const METADATA_PER_FILE: u64 = 8 << 10;
+
+/// Bytes of metadata that empty folders may need.
+pub const METADATA_FOR_FOLDERS: u64 = 4 << 20;
 
 /// Requests that wait for an answer of one device; the others wait here.
 pub const REQUESTS_PER_DEVICE: usize = 8;

@@ -344,4 +344,38 @@ pub struct Content {
     /// Marked open: while it is offered, whoever knows its info-hash and reaches our port may read it.
     #[serde(default)]
     pub open: bool,
+    /// What no content can hold is left out of it, instead of failing it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_special: bool,
+}
+
+/// Received data that the person wants deleted, as far as it still is what was received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The content that it was.
+    pub content: ContentId,
+    /// The transfer that it came with, which is gone.
+    pub transfer: TransferId,
+    /// Where it lies.
+    pub path: String,
+}
+
+/// What became of received data that was to go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Files, links and folders that are gone.
+    pub gone: u64,
+    /// How many stay.
+    pub kept: u64,
+    /// The first that stay.
+    pub named: Vec<Kept>,
+}
+
+/// Something that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its path, which begins with the received name.
+    pub path: String,
+    /// Why, in words that complete the sentence "the path …".
+    pub why: String,
 }

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
-    Transfer, TransferDetails, Verification, codes,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest, Status,
+    Survey, Transfer, TransferDetails, Verification, codes,
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
@@ -87,7 +87,7 @@ impl DriverHandle {
     async fn change(&self, command: Command) -> Result<Vec<Transfer>> {
         match self.command(command).await? {
             Reply::Transfers(ids) => self.look(move |driver| driver.views(&ids)).await,
-            Reply::Done => Ok(Vec::new()),
+            Reply::Done | Reply::Removed(_) => Ok(Vec::new()),
         }
     }
 
@@ -130,6 +130,13 @@ impl DriverHandle {
         self.contact(who).await
     }
 
+    async fn remove_all(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<Removed>> {
+        match self.command(Command::Remove { ids: ids(numbers), delete_data }).await? {
+            Reply::Removed(all) => Ok(all.into_iter().map(|(id, deleted)| views::removed(id, deleted)).collect()),
+            Reply::Done | Reply::Transfers(_) => Ok(Vec::new()),
+        }
+    }
+
     async fn contact(&self, jid: BareJid) -> Result<Contact> {
         let known =
             self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&driver.domain, &c))).await?;
@@ -150,8 +157,7 @@ impl Backend for DriverHandle {
             contacts.push(self.look(move |driver| driver.recipient(&contact)).await??);
         }
         let (paths, name) = (request.paths.clone(), request.name.clone());
-        let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref())).await;
-        let provisional_name = looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))?;
+        let provisional_name = self.survey(paths, name, request.skip_special).await?.name;
         self.change(Command::Send(NewSend {
             contacts,
             paths: request.paths,
@@ -160,8 +166,14 @@ impl Backend for DriverHandle {
             message: request.message,
             expire_ms: request.expire_s.map(|s| s.saturating_mul(1000)),
             open: request.open,
+            skip_special: request.skip_special,
         }))
         .await
+    }
+
+    async fn survey(&self, paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey> {
+        let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref(), skip_special)).await;
+        looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListPage> {
@@ -216,10 +228,11 @@ impl Backend for DriverHandle {
     }
 
     async fn remove(&self, numbers: Vec<u64>, delete_data: bool) -> Result<Vec<u64>> {
-        match self.command(Command::Remove { ids: ids(numbers), delete_data }).await? {
-            Reply::Transfers(ids) => Ok(ids.into_iter().map(|id| id.0).collect()),
-            Reply::Done => Ok(Vec::new()),
-        }
+        Ok(self.remove_all(numbers, delete_data).await?.into_iter().map(|removed| removed.id).collect())
+    }
+
+    async fn delete(&self, numbers: Vec<u64>) -> Result<Vec<Removed>> {
+        self.remove_all(numbers, true).await
     }
 
     async fn contacts(&self) -> Result<Vec<Contact>> {

@@ -1,8 +1,5 @@
 //! Carrying effects out: first what must be kept (`keep`), then the rest in the order given.
 
-use std::io::ErrorKind;
-use std::path::PathBuf;
-
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
 use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, TorrentCommand};
@@ -93,7 +90,7 @@ impl Driver {
             TorrentCommand::LimitAll(limits) => engine.set_limits(limits.up, limits.down),
             TorrentCommand::Detach(link) => engine.detach(convert::engine_tag(link)),
             TorrentCommand::Forget(content, data) => engine.forget(convert::key(content), convert::data(data)),
-            TorrentCommand::DeleteReceived { path } => delete_received(path.into()),
+            TorrentCommand::DeleteReceived(deletion) => self.delete_received(deletion),
         }
     }
 
@@ -171,6 +168,7 @@ impl Driver {
                 tracing::info!("{text}");
                 ring.push(at, EventKind::Notice, None, text);
             }
+            Event::Deleted { transfer, path, deleted } => self.tell_deleted(transfer, &path, &deleted),
             Event::HookFailed { transfer, reason } => {
                 let text = format!("transfer {transfer}: {reason}");
                 tracing::warn!("{text}");
@@ -214,20 +212,4 @@ impl Driver {
             }
         });
     }
-}
-
-/// Deletes what a transfer has put in place. Links are not followed.
-fn delete_received(path: PathBuf) {
-    tokio::task::spawn_blocking(move || {
-        let result = match std::fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&path),
-            Ok(_) => std::fs::remove_file(&path),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => tracing::info!(path = %path.display(), "received data deleted"),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(path = %path.display(), %error, "received data could not be deleted"),
-        }
-    });
 }

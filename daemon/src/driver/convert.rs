@@ -45,7 +45,7 @@ pub(super) fn sources(content: Content) -> Sources {
     let paths = content.paths.into_iter().map(PathBuf::from).collect();
     // An open content has another info-hash than the same files sent to contacts only, and other programs may find
     // further peers for it.
-    Sources { paths, name: content.name, private: !content.open }
+    Sources { paths, name: content.name, private: !content.open, skip_special: content.skip_special }
 }
 
 pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: String, info: Option<Bytes>) -> Fetch {
@@ -67,7 +67,7 @@ pub(super) fn attempts(attempts: Vec<link::Attempt>) -> Vec<Attempt> {
     link::most_telling(attempts).into_iter().map(told).collect()
 }
 
-fn fault(error: EngineError) -> Fault {
+pub(super) fn fault(error: EngineError) -> Fault {
     Fault::new(error.code, error.message, error.hint)
 }
 
@@ -144,7 +144,8 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         Event::PeerProgress { tag, has, uploaded, downloaded, .. } => {
             TorrentEvent::PeerProgress { link: LinkTag(tag.0), has, uploaded, downloaded }
         }
-        Event::Completed { key, path } => {
+        // The record of it is kept by the driver.
+        Event::Completed { key, path, received: _ } => {
             TorrentEvent::Completed { content: content(key), path: path.to_string_lossy().into_owned() }
         }
         Event::PeerDone { tag, .. } => TorrentEvent::PeerDone { link: LinkTag(tag.0) },

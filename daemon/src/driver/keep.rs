@@ -19,7 +19,9 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Driver {
     /// Keeps a batch. `false`: it cannot be kept and the daemon is to stop, so nothing of it may go out.
     pub(super) async fn commit(&mut self, changes: &[Persist]) -> bool {
-        while let Err(error) = block_in_place(|| self.rooms.store.commit(changes)) {
+        let received = self.received.take();
+        let received = received.as_ref().map(|(content, record)| (*content, record.as_ref()));
+        while let Err(error) = block_in_place(|| self.rooms.store.commit_received(changes, received)) {
             if !self.wait_for_store(&error).await {
                 return false;
             }

@@ -7,6 +7,7 @@
 mod backend;
 mod carry;
 mod convert;
+mod delete;
 mod destination;
 mod folders;
 mod hook;
@@ -30,12 +31,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use xbt_api::ApiError;
 use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
-use xbt_core::ids::{BareJid, TransferId};
+use xbt_core::ids::{BareJid, ContentId, TransferId};
 use xbt_core::input::{Command, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
@@ -127,6 +129,10 @@ pub struct Driver {
     readers: open::Readers,
     /// The person's commands that run or wait.
     hooks: Hooks,
+    /// Received data that is being deleted.
+    deletions: delete::Deletions,
+    /// What the content whose end is being handled put into place; kept with the next commit.
+    received: Option<(ContentId, Bytes)>,
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
@@ -162,6 +168,8 @@ impl Driver {
             groups: RandomState::new(),
             readers: open::Readers::default(),
             hooks: Hooks::default(),
+            deletions: delete::Deletions::default(),
+            received: None,
             refused: Refusals::default(),
             offers: None,
             state_error: None,
@@ -197,6 +205,7 @@ impl Driver {
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
                 Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
+                Some((content, deleted)) = self.deletions.ended() => self.deletion_ended(content, deleted).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
                 // What is due is told at the loop's beginning.
                 () = supervisor::until(self.rooms.supervisor.next()) => {}
@@ -337,6 +346,11 @@ impl Driver {
                 }
             }
             None => {}
+        }
+        if let xbt_torrent::Event::Completed { key, received, .. } = &event
+            && !received.is_empty()
+        {
+            self.received = Some((ContentId(key.0), received.clone()));
         }
         if let xbt_torrent::Event::LinkStalled { .. } = event {
             self.look_after_session();

@@ -7,17 +7,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use xbt_api::Survey;
 use xbt_core::fault::Fault;
 use xbt_core::input::Destination;
+use xbt_torrent::{Sources, codes};
 
-/// Folders below a source that are looked into while searching for the first file.
-const MAX_FOLDERS: usize = 10_000;
+use super::convert;
 
-/// Checks that a send can begin and says what to call it until it has been hashed.
+/// Looks through what is to be sent, and says what it is and what to call it. The engine has the last word, and hashes it
+/// later; blocks as long as the disk takes.
 ///
 /// # Errors
-/// The first path that cannot be sent, and why. Deeper faults are found when the content is hashed.
-pub(super) fn sources(paths: &[String], name: Option<&str>) -> Result<String, Fault> {
+/// Why it cannot be sent: all that no content can hold, or the first path that is wrong otherwise.
+pub(super) fn sources(paths: &[String], name: Option<&str>, skip_special: bool) -> Result<Survey, Fault> {
     if let Some(name) = name.filter(|name| name.is_empty() || [".", ".."].contains(name) || name.contains(['/', '\0']))
     {
         let message = format!("{name:?} is not a name for a file or folder");
@@ -26,51 +28,27 @@ pub(super) fn sources(paths: &[String], name: Option<&str>) -> Result<String, Fa
     for path in paths {
         source(Path::new(path))?;
     }
-    let first = paths.first().map(Path::new).and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
-    let first = first.unwrap_or_else(|| "/".into());
-    Ok(match (name, paths.len()) {
-        (Some(name), _) => name.to_owned(),
-        (None, 0 | 1) => first,
-        (None, many) => format!("{first} and {} more", many - 1),
-    })
+    let paths = paths.iter().map(PathBuf::from).collect();
+    let sources = Sources { paths, name: name.map(str::to_owned), skip_special, ..Sources::default() };
+    let found = xbt_torrent::survey(&sources).map_err(|error| match error.code {
+        codes::SOURCE_EMPTY => Fault::new("path-not-sendable", error.message, error.hint),
+        _ => convert::fault(error),
+    })?;
+    let xbt_torrent::Survey { name, size, files, omitted } = found;
+    Ok(Survey { name, files, size, omitted })
 }
 
 fn source(path: &Path) -> Result<(), Fault> {
-    let shown = path.display();
     let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if meta.is_file() {
         // Opened only to see whether it may be read.
         return File::open(path).map(drop).map_err(|error| unreadable(path, &error));
     }
     if !meta.is_dir() {
-        let what = format!("{shown} is neither a file nor a folder");
+        let what = format!("{} is neither a file nor a folder", path.display());
         return Err(Fault::new("path-not-sendable", what, "send files and folders only"));
     }
-    if has_file(path)? {
-        return Ok(());
-    }
-    Err(Fault::new(
-        "path-not-sendable",
-        format!("the folder {shown} has no files in it"),
-        "put something into it first",
-    ))
-}
-
-/// Whether there is any file below a folder.
-fn has_file(folder: &Path) -> Result<bool, Fault> {
-    let mut folders = vec![folder.to_owned()];
-    for _ in 0..MAX_FOLDERS {
-        let Some(next) = folders.pop() else { return Ok(false) };
-        for entry in fs::read_dir(&next).map_err(|error| unreadable(&next, &error))? {
-            let entry = entry.map_err(|error| unreadable(&next, &error))?;
-            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), &error))?;
-            if !kind.is_dir() {
-                return Ok(true);
-            }
-            folders.push(entry.path());
-        }
-    }
-    Ok(true)
+    fs::read_dir(path).map(drop).map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
@@ -138,7 +116,7 @@ mod tests {
     use super::*;
 
     fn code(path: &Path) -> String {
-        sources(&[path.to_str().unwrap().to_owned()], None).unwrap_err().code
+        sources(&[path.to_str().unwrap().to_owned()], None, false).unwrap_err().code
     }
 
     #[test]
@@ -151,7 +129,7 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(code(&socket), "path-not-sendable");
         for name in ["", ".", "..", "../x", "a/b"] {
-            assert_eq!(sources(&["/".into()], Some(name)).unwrap_err().code, "bad-name");
+            assert_eq!(sources(&["/".into()], Some(name), false).unwrap_err().code, "bad-name");
         }
     }
 
@@ -160,9 +138,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<String> = ["a", "b", "c"].map(|n| dir.path().join(n).to_str().unwrap().to_owned()).into();
         paths.iter().for_each(|p| fs::write(p, p).unwrap());
-        assert_eq!(sources(&paths[..1], None).unwrap(), "a");
-        assert_eq!(sources(&paths, None).unwrap(), "a and 2 more");
-        assert_eq!(sources(&paths, Some("x")).unwrap(), "x");
+        let found = |paths: &[String], name| sources(paths, name, false).unwrap();
+        assert_eq!(found(&paths[..1], None).name, "a");
+        assert_eq!(found(&paths, Some("x")).name, "x");
+        let all = found(&paths, None);
+        assert_eq!((all.name.as_str(), all.files), ("a and 2 more", 3));
     }
 
     #[test]

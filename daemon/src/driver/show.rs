@@ -8,6 +8,7 @@ use xbt_core::domain::ContactView;
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
+use xbt_torrent::Listing;
 
 use super::{Driver, convert, destination, safety, views};
 use crate::xmpp;
@@ -66,7 +67,7 @@ impl Driver {
             api::ApiError::new(api::codes::NO_SUCH_TRANSFER, format!("there is no transfer {id}"), hint)
         })?;
         let live = self.domain.live_view(id, self.mono());
-        let (file_list, more_files) = self.files(transfer);
+        let (file_list, more_files, omitted) = self.files(transfer);
         let history = transfer.history.iter().map(|step| api::HistoryItem {
             at: views::time(step.at),
             state: step.state.clone(),
@@ -82,6 +83,7 @@ impl Driver {
             transfer: self.view(transfer),
             file_list,
             more_files,
+            omitted,
             history: history.collect(),
             relay: live.relay,
             attempts: live.attempts.iter().map(views::attempt).collect(),
@@ -99,18 +101,18 @@ impl Driver {
     }
 
     /// The files of a content, as far as its metadata is here.
-    fn files(&self, transfer: &Transfer) -> (Vec<api::FileInfo>, bool) {
-        let Ok(Some(blob)) = self.blob(transfer.content) else { return (Vec::new(), false) };
+    fn files(&self, transfer: &Transfer) -> (Vec<api::FileInfo>, bool, u64) {
+        let Ok(Some(blob)) = self.blob(transfer.content) else { return (Vec::new(), false, 0) };
         let info = match transfer.direction() {
             Direction::In => Some(blob.into()),
             Direction::Out => convert::prepared(&blob).ok().map(|p| p.info),
         };
-        let Some(files) = info.and_then(|info| xbt_torrent::list_files(info).ok()) else {
-            return (Vec::new(), false);
+        let Some(Listing { files, omitted, .. }) = info.and_then(|info| xbt_torrent::list(info).ok()) else {
+            return (Vec::new(), false, 0);
         };
         let more = files.len() > FILES_SHOWN;
         let shown = files.into_iter().take(FILES_SHOWN);
-        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more)
+        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more, omitted)
     }
 
     pub(super) fn status(&self) -> api::Status {

@@ -8,13 +8,13 @@ use xbt_core::contact::Trust;
 use xbt_core::domain::{ContactView, PaceView, Ruling};
 use xbt_core::effect::Gone;
 use xbt_core::fault::Fault;
-use xbt_core::ids::{BareJid, Fingerprint};
+use xbt_core::ids::{BareJid, Fingerprint, TransferId};
 use xbt_core::input::Attempt;
 use xbt_core::rate::{Priority, RateChange, RateLimits};
 use xbt_core::rule::Accept;
 use xbt_core::session::{Connection, Subscription};
 use xbt_core::time::{Mono, Wall};
-use xbt_core::transfer::{Direction, End, Side, Step, Transfer};
+use xbt_core::transfer::{Deleted, Direction, End, Side, Step, Transfer};
 use xbt_core::way::Way;
 
 /// RFC 3339 in UTC, to the second.
@@ -197,6 +197,24 @@ pub(super) fn pace_sentence(pace: &PaceView) -> String {
         (false, None) => "as configured".to_owned(),
     };
     format!("everything together: {}, {} ({why})", one(pace.limits.up, "up"), one(pace.limits.down, "down"))
+}
+
+/// What became of received data that was to go.
+pub(super) fn deleted_sentence(transfer: TransferId, path: &str, deleted: &Deleted) -> String {
+    match deleted.named.first() {
+        None => format!("transfer {transfer}: what was received at {path} is deleted"),
+        Some(first) => format!(
+            "transfer {transfer}: of what is at {path}, {} deleted and {} kept; {} {}",
+            deleted.gone, deleted.kept, first.path, first.why
+        ),
+    }
+}
+
+/// What a removed transfer leaves.
+pub(super) fn removed(id: TransferId, deleted: Option<Deleted>) -> api::Removed {
+    let Deleted { gone, kept, named } = deleted.unwrap_or_default();
+    let named = named.into_iter().map(|kept| api::Kept { path: kept.path, why: kept.why });
+    api::Removed { id: id.0, deleted: gone, kept, stays: named.collect() }
 }
 
 /// What a person must know about a key that was never seen before.

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Rules, SendRequest, Status,
-    Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest, Status,
+    Survey, Transfer, TransferDetails, Verification,
 };
 
 /// The methods of [`xbt_api::Xbt`] (which says what they mean) without `hello`, which the server answers itself.
@@ -18,6 +18,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<Status, ApiError>> + Send;
     /// Queues a send.
     fn send(&self, request: SendRequest) -> impl Future<Output = Result<Vec<Transfer>, ApiError>> + Send;
+    /// Looks through what could be sent.
+    fn survey(
+        &self,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+    ) -> impl Future<Output = Result<Survey, ApiError>> + Send;
     /// One page of transfers; `query.limit` is always set.
     fn list(&self, query: ListQuery) -> impl Future<Output = Result<ListPage, ApiError>> + Send;
     /// Everything about one transfer.
@@ -51,6 +58,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn limit_all(&self, limits: LimitChange) -> impl Future<Output = Result<Limits, ApiError>> + Send;
     /// Takes ended transfers off the list.
     fn remove(&self, ids: Vec<u64>, delete_data: bool) -> impl Future<Output = Result<Vec<u64>, ApiError>> + Send;
+    /// The same, with what was received, as far as it still is that.
+    fn delete(&self, ids: Vec<u64>) -> impl Future<Output = Result<Vec<Removed>, ApiError>> + Send;
     /// The roster.
     fn contacts(&self) -> impl Future<Output = Result<Vec<Contact>, ApiError>> + Send;
     /// Puts somebody on the roster.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tarpc::context::Context;
 use xbt_api::{
     ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL,
-    Priority, Rules, SendRequest, Status, Transfer, TransferDetails, Verification, Xbt,
+    Priority, Removed, Rules, SendRequest, Status, Survey, Transfer, TransferDetails, Verification, Xbt,
 };
 
 use super::{Backend, check};
@@ -27,6 +27,18 @@ impl<B: Backend> Xbt for Calls<B> {
     async fn send(self, _: Context, request: SendRequest) -> Result<Vec<Transfer>, ApiError> {
         check::send(&request)?;
         self.0.send(request).await
+    }
+
+    async fn survey(
+        self,
+        _: Context,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+    ) -> Result<Survey, ApiError> {
+        check::paths(&paths)?;
+        name.as_deref().map_or(Ok(()), |text| check::name("name", text))?;
+        self.0.survey(paths, name, skip_special).await
     }
 
     async fn list(self, _: Context, query: ListQuery) -> Result<ListPage, ApiError> {
@@ -77,6 +89,10 @@ impl<B: Backend> Xbt for Calls<B> {
 
     async fn remove(self, _: Context, ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError> {
         self.0.remove(check::ids(ids)?, delete_data).await
+    }
+
+    async fn delete(self, _: Context, ids: Vec<u64>) -> Result<Vec<Removed>, ApiError> {
+        self.0.delete(check::ids(ids)?).await
     }
 
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {

@@ -69,6 +69,17 @@ pub(super) fn path(path: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Paths of one content.
+pub(super) fn paths(paths: &[String]) -> Result<(), ApiError> {
+    if paths.is_empty() {
+        return Err(bad("no path is named", "name at least one"));
+    }
+    if paths.len() > MAX_PATHS {
+        return Err(bad(format!("more than {MAX_PATHS} paths"), "put them into one folder and send that"));
+    }
+    paths.iter().try_for_each(|each| path(each))
+}
+
 /// Everything about a send that can be said without looking at the files.
 pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     if request.contacts.is_empty() || request.paths.is_empty() {
@@ -77,11 +88,8 @@ pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     if request.contacts.len() > MAX_RECIPIENTS {
         return Err(bad(format!("more than {MAX_RECIPIENTS} recipients"), "send to them in several calls"));
     }
-    if request.paths.len() > MAX_PATHS {
-        return Err(bad(format!("more than {MAX_PATHS} paths"), "put them into one folder and send that"));
-    }
     request.contacts.iter().try_for_each(|contact| name("contact", contact))?;
-    request.paths.iter().try_for_each(|each| path(each))?;
+    paths(&request.paths)?;
     request.name.as_deref().map_or(Ok(()), |text| name("name", text))?;
     message(request.message.as_deref())?;
     match request.expire_s {

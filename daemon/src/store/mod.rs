@@ -70,6 +70,7 @@ impl Store {
             transfers: tables.all()?,
             tombstones: tables.all()?,
             contents: tables.all()?,
+            deletions: tables.all()?,
             contacts: tables.all()?,
             devices: tables.all()?,
             counters: tables.counters()?,
@@ -85,10 +86,27 @@ impl Store {
     /// `disk-full`, `database-busy` and `database-unreadable` (an I/O error): nothing of the batch was kept, and the
     /// store can still be used. `number-too-large` beyond 2⁶³ − 1.
     pub fn commit(&mut self, batch: &[Persist]) -> Result<(), StoreError> {
-        if batch.is_empty() {
+        self.commit_received(batch, None)
+    }
+
+    /// Like [`commit`](Self::commit), and with the record of what was received of a content. It goes with the content,
+    /// and is nothing if that is gone already.
+    ///
+    /// # Errors
+    ///
+    /// As for [`commit`](Self::commit).
+    pub fn commit_received(
+        &mut self,
+        batch: &[Persist],
+        received: Option<(ContentId, &[u8])>,
+    ) -> Result<(), StoreError> {
+        if batch.is_empty() && received.is_none() {
             return Ok(());
         }
-        self.transact(|tables| batch.iter().try_for_each(|change| tables.apply(change)))
+        self.transact(|tables| {
+            received.map_or(Ok(()), |(content, record)| tables.put_received(content, record))?;
+            batch.iter().try_for_each(|change| tables.apply(change))
+        })
     }
 
     /// Keeps what the engine needs to seed a content again, in place of what was kept before.
@@ -112,6 +130,15 @@ impl Store {
     /// `database-damaged`, `database-unreadable`.
     pub fn blob(&self, content: ContentId) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.tables().blob(content)?)
+    }
+
+    /// The record of received data that is to be deleted; none if it came before there were records.
+    ///
+    /// # Errors
+    ///
+    /// `database-damaged`, `database-unreadable`.
+    pub fn record(&self, content: ContentId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tables().record(content)?)
     }
 
     /// What this device chose once and keeps, such as its resource or its port.

@@ -10,7 +10,7 @@ use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::{Counters, Persist};
 use xbt_core::ids::ContentId;
 use xbt_core::session::Subscription;
-use xbt_core::transfer::{Content, Direction, Tombstone, Transfer};
+use xbt_core::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
 
 use super::error::Problem;
 
@@ -51,6 +51,15 @@ impl Row for Content {
     }
 }
 
+impl Row for Deletion {
+    const TABLE: &'static str = "deletions";
+    const SELECT: &'static str = "SELECT CAST(content AS TEXT), body FROM deletions ORDER BY content";
+
+    fn key(&self) -> String {
+        self.content.to_string()
+    }
+}
+
 impl Row for Contact {
     const TABLE: &'static str = "contacts";
     const SELECT: &'static str = "SELECT account || ' ' || jid, body FROM contacts ORDER BY account, jid";
@@ -72,6 +81,8 @@ impl Row for Device {
 
 const COUNTER: &str = "SELECT next FROM counters WHERE name = ?1";
 const BLOB: &str = "SELECT blob FROM blobs WHERE content = ?1";
+const RECEIVED: &str = "SELECT record FROM received WHERE content = ?1";
+const RECORD: &str = "SELECT record FROM deletions WHERE content = ?1";
 const SETTING: &str = "SELECT value FROM settings WHERE key = ?1";
 
 /// The tables of an open database; the path is for messages.
@@ -86,7 +97,7 @@ impl Tables<'_> {
     pub(super) fn check(self) -> rusqlite::Result<()> {
         let rows = [Transfer::SELECT, Tombstone::SELECT, Content::SELECT, Contact::SELECT, Device::SELECT];
         rows.into_iter()
-            .chain([COUNTER, BLOB, SETTING])
+            .chain([Deletion::SELECT, COUNTER, BLOB, RECEIVED, RECORD, SETTING])
             .try_for_each(|sql| self.connection.prepare_cached(sql).map(drop))
     }
 
@@ -128,6 +139,12 @@ impl Tables<'_> {
         self.maybe(self.one(BLOB, id))
     }
 
+    /// The record of what is to be deleted.
+    pub(super) fn record(self, content: ContentId) -> Result<Option<Vec<u8>>, Problem> {
+        let Ok(id) = i64::try_from(content.0) else { return Ok(None) };
+        Ok(self.maybe(self.one::<Option<Vec<u8>>>(RECORD, id))?.flatten())
+    }
+
     /// A setting.
     pub(super) fn setting(self, key: &str) -> Result<Option<String>, Problem> {
         self.maybe(self.one(SETTING, key))
@@ -164,7 +181,14 @@ impl Tables<'_> {
                 "INSERT INTO contents (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
                 params![number(content.id.0)?, body(content)?],
             ),
-            // The blob goes with it: a foreign key that cascades.
+            // Not replaced: done twice, the record would be gone with its content.
+            Persist::Delete(deletion) => self.run(
+                "INSERT OR IGNORE INTO deletions (content, body, record) \
+                 VALUES (?1, ?2, (SELECT record FROM received WHERE content = ?1))",
+                params![number(deletion.content.0)?, body(deletion)?],
+            ),
+            Persist::Deleted(id) => self.run("DELETE FROM deletions WHERE content = ?1", [number(id.0)?]),
+            // Blob and record go with it: foreign keys that cascade.
             Persist::RemoveContent(id) => self.run("DELETE FROM contents WHERE id = ?1", [number(id.0)?]),
             Persist::Contact(contact) => self.put_contact(contact),
             Persist::Device(device) => self.put_device(device),
@@ -267,6 +291,14 @@ impl Tables<'_> {
             .and_then(|mut statement| statement.execute(params![id, blob]))
             .map_err(|error| Problem::sql(self.path, error))?;
         if written == 0 { Err(Problem::NoSuchContent { content }) } else { Ok(()) }
+    }
+
+    /// Writes the record of what was received, if there is such a content.
+    pub(super) fn put_received(self, content: ContentId, record: &[u8]) -> Result<(), Problem> {
+        self.run(
+            "REPLACE INTO received (content, record) SELECT id, ?2 FROM contents WHERE id = ?1",
+            params![number(content.0)?, record],
+        )
     }
 
     /// Writes a setting.

@@ -74,7 +74,7 @@ fn get(engine: &Engine, torrent: &str, folder: &Path) -> [u8; 20] {
     let start = bytes.windows(6).position(|window| window == b"4:info").expect("a torrent file") + 6;
     // Good for files in which the info dictionary comes last, as `seed` writes them.
     let info = Bytes::copy_from_slice(&bytes[start..bytes.len() - 1]);
-    let files = xbt_torrent::list_files(info.clone()).unwrap();
+    let files = xbt_torrent::list(info.clone()).unwrap().files;
     let info_hash = Sha1::digest(&info).into();
     let at = info.windows(6).position(|window| window == b"4:name").expect("a name") + 6;
     let colon = at + info[at..].iter().position(|byte| *byte == b':').expect("a length");

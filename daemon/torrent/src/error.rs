@@ -25,7 +25,7 @@ pub mod codes {
     pub const SOURCE_UNREADABLE: &str = "source-unreadable";
     /// Nothing to send: no path, or folders without files.
     pub const SOURCE_EMPTY: &str = "source-empty";
-    /// A source is neither a file nor a folder, or is a symbolic link inside a folder.
+    /// A source holds a socket, pipe or device, or a symbolic link that leads out of it.
     pub const SPECIAL_FILE: &str = "special-file";
     /// A name is not UTF-8, too long, or clashes with another.
     pub const BAD_NAME: &str = "bad-name";

@@ -83,6 +83,8 @@ pub enum Event {
         key: ContentKey,
         /// The file or folder.
         path: PathBuf,
+        /// What was put there, for [`crate::delete_received`]. Keep it. Empty if it is not known any more.
+        received: Bytes,
     },
     /// The content stopped and keeps its data; `fetch`, `seed` or `resume` tries again.
     Failed {

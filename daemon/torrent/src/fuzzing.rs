@@ -114,6 +114,10 @@ pub struct Accepted {
     pub size: u64,
     /// Path, offset and length of each file.
     pub files: Vec<(String, u64, u64)>,
+    /// Symbolic links: path and text.
+    pub links: Vec<(String, String)>,
+    /// Empty folders.
+    pub folders: Vec<String>,
     /// Offset and length of each piece, and the parts of files (index, offset, length) that it covers.
     pub pieces: Vec<(u64, usize, Segments)>,
     /// Whether every piece has a hash, and none is left over.
@@ -140,6 +144,12 @@ pub fn metainfo(info: &[u8]) -> Result<Accepted, EngineError> {
         single: meta.single,
         size: meta.size,
         files: meta.files.iter().map(|file| (file.path.clone(), file.offset, file.len)).collect(),
+        links: meta
+            .files
+            .iter()
+            .filter_map(|file| Some((file.path.clone(), file.link.as_deref()?.to_owned())))
+            .collect(),
+        folders: meta.folders.clone(),
         pieces: (0..count).map(piece).collect(),
         hashed: (0..count).all(|index| meta.piece_hash(index).is_some()) && meta.piece_hash(count).is_none(),
     })

@@ -51,10 +51,11 @@ pub use engine::{Data, Engine, EngineConfig, Fetch};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
 pub use limits::Priority;
-pub use metainfo::{MAX_FILES, MAX_METADATA, list_files};
-pub use prepare::Sources;
+pub use metainfo::{Listing, MAX_FILES, MAX_METADATA, list};
+pub use prepare::{Sources, Survey, survey};
 pub use prepared::Prepared;
 pub use space::free_space;
+pub use store::received::{Deleted, Kept, delete_received};
 
 /// The caller's number of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,19 +3,25 @@
 //! Invariant of [`Metainfo`]: every number in it has been checked against every other, every path is safe to create
 //! below a folder and unique. Nothing from outside reaches the disk before it went through [`Metainfo::parse`].
 
-use std::collections::{HashMap, HashSet};
-use std::marker::PhantomData;
-use std::ops::Range;
+mod draft;
+mod paths;
+mod raw;
+mod target;
+
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
-use librqbit_buffers::ByteBuf;
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use crate::bencode;
 use crate::error::EngineError;
-use crate::names::{self, MAX_DEPTH, MAX_PATH};
+use crate::names;
+
+use paths::Paths;
+use raw::{RawFile, RawInfo, RawPath, has};
+
+pub(crate) use draft::{Draft, DraftFile, DraftFiles};
+pub(crate) use target::inside;
 
 /// The most files in one content.
 pub const MAX_FILES: usize = 100_000;
@@ -34,6 +40,9 @@ pub(crate) const BLOCK: usize = 16 << 10;
 /// SHA-1, in bytes.
 pub(crate) const HASH: usize = 20;
 
+/// Times of files that are carried, in seconds since 1970: up to the year 9999. Others are as good as none.
+const TIMES: RangeInclusive<i64> = -(1 << 39)..=253_402_300_799;
+
 /// A checked info dictionary.
 pub(crate) struct Metainfo {
     /// The dictionary itself, as hashed.
@@ -45,6 +54,10 @@ pub(crate) struct Metainfo {
     pub(crate) single: bool,
     pub(crate) size: u64,
     pub(crate) files: Vec<FileSpan>,
+    /// Empty folders, as safe paths.
+    pub(crate) folders: Vec<String>,
+    /// What the sender left out, because it cannot be carried.
+    pub(crate) omitted: u64,
     piece_length: u32,
     hashes: Bytes,
 }
@@ -56,15 +69,45 @@ pub(crate) struct FileSpan {
     pub(crate) path: String,
     pub(crate) offset: u64,
     pub(crate) len: u64,
+    pub(crate) attributes: Attributes,
+    /// The text of a symbolic link that stays inside; it has no byte.
+    pub(crate) link: Option<Box<str>>,
 }
 
-/// The files of an info dictionary with their sizes in bytes, in its order; a single file has the content's name.
+/// What is carried of a file beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    pub(crate) executable: bool,
+    /// When it was last changed, in seconds since 1970.
+    pub(crate) mtime: Option<i64>,
+}
+
+impl Attributes {
+    /// A time that is out of bounds is none.
+    pub(crate) fn new(executable: bool, mtime: Option<i64>) -> Self {
+        Self { executable, mtime: mtime.filter(|time| TIMES.contains(time)) }
+    }
+}
+
+/// What an info dictionary describes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The files with their sizes in bytes, in its order; a single file has the content's name.
+    pub files: Vec<(String, u64)>,
+    /// Its empty folders.
+    pub folders: Vec<String>,
+    /// How many things the sender left out because they cannot be carried.
+    pub omitted: u64,
+}
+
+/// What an info dictionary describes.
 ///
 /// # Errors
 /// `bad-metadata` where a fetch would refuse it.
-pub fn list_files(info: Bytes) -> Result<Vec<(String, u64)>, EngineError> {
-    let Metainfo { name, single, files, .. } = Metainfo::parse(info)?;
-    Ok(files.into_iter().map(|file| (if single { name.clone() } else { file.path }, file.len)).collect())
+pub fn list(info: Bytes) -> Result<Listing, EngineError> {
+    let Metainfo { name, single, files, folders, omitted, .. } = Metainfo::parse(info)?;
+    let files = files.into_iter().map(|file| (if single { name.clone() } else { file.path }, file.len)).collect();
+    Ok(Listing { files, folders, omitted })
 }
 
 /// A part of one file.
@@ -88,14 +131,22 @@ impl Metainfo {
             .ok_or_else(|| EngineError::bad_metadata("its piece length is not from 16 KiB to 16 MiB"))?;
         let name = utf8(raw.name)?.to_owned();
         names::safe_name(&name).map_err(EngineError::bad_metadata)?;
-        let (files, size, single) = spans(raw.length, raw.files)?;
+        let omitted = raw.omitted.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+        let single = Attributes::new(has(raw.attr, b'x'), raw.mtime);
+        let Spans { files, folders, size, single } = match (raw.length, raw.files) {
+            (Some(length), None) if !has(raw.attr, b'l') => one(length, single)?,
+            (None, Some(files)) => many(files.0, raw.folders.map_or(Vec::new(), |folders| folders.0))?,
+            (Some(_), Some(_) | None) | (None, None) => {
+                return Err(EngineError::bad_metadata("it is neither one file nor a list of files"));
+            }
+        };
         let pieces = size.div_ceil(u64::from(piece_length));
         if !raw.pieces.len().is_multiple_of(HASH) || (raw.pieces.len() / HASH) as u64 != pieces {
             return Err(EngineError::bad_metadata("the number of piece hashes does not fit the size"));
         }
         let hashes = info.slice_ref(raw.pieces);
         let info_hash = Sha1::digest(&info).into();
-        Ok(Self { info_hash, name, single, size, files, piece_length, hashes, info: info.clone() })
+        Ok(Self { info_hash, name, single, size, files, folders, omitted, piece_length, hashes, info: info.clone() })
     }
 
     /// The number of pieces; fits `u32` because the metadata holds 20 bytes for each.
@@ -145,229 +196,58 @@ impl Metainfo {
     }
 }
 
-/// The files in order with their offsets, the total, and whether there is just the one.
-fn spans(
-    length: Option<i64>,
-    files: Option<Bounded<RawFile<'_>, MAX_FILES>>,
-) -> Result<(Vec<FileSpan>, u64, bool), EngineError> {
-    match (length, files) {
-        (Some(length), None) => {
-            let len = u64::try_from(length).map_err(|_| EngineError::bad_metadata("a size is negative"))?;
-            Ok((vec![FileSpan { path: String::new(), offset: 0, len }], len, true))
-        }
-        (None, Some(files)) if !files.0.is_empty() => {
-            let mut paths = Paths::default();
-            let mut spans = Vec::with_capacity(files.0.len());
-            let mut offset = 0u64;
-            for file in files.0 {
-                let len = u64::try_from(file.length).map_err(|_| EngineError::bad_metadata("a size is negative"))?;
-                spans.push(FileSpan { path: paths.add(&file.path.0)?, offset, len });
-                offset = offset
-                    .checked_add(len)
-                    .filter(|total| i64::try_from(*total).is_ok())
-                    .ok_or_else(|| EngineError::bad_metadata("the sizes add up to too much"))?;
-            }
-            paths.check_raw()?;
-            Ok((spans, offset, false))
-        }
-        (None, Some(_)) => Err(EngineError::bad_metadata("it lists no file")),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(EngineError::bad_metadata("it is neither one file nor a list of files"))
-        }
-    }
+/// The files in order with their offsets, empty folders, the total, and whether there is just the one.
+struct Spans {
+    files: Vec<FileSpan>,
+    folders: Vec<String>,
+    size: u64,
+    single: bool,
 }
 
-/// Keeps the paths of a content apart. Takes memory in proportion to the metadata: a folder is known by the one it
-/// lies in and its own name, not by its whole path, or deep paths would unfold to gigabytes.
-#[derive(Default)]
-struct Paths {
-    /// As the sender wrote them.
-    raw: HashSet<String>,
-    /// As they will be on disk: files, and the folders with their numbers. The content itself is number 0.
-    files: HashSet<(u32, String)>,
-    folders: HashMap<(u32, String), u32>,
+fn one(length: i64, attributes: Attributes) -> Result<Spans, EngineError> {
+    let len = len_of(length)?;
+    let file = FileSpan { path: String::new(), offset: 0, len, attributes, link: None };
+    Ok(Spans { files: vec![file], folders: Vec::new(), size: len, single: true })
 }
 
-impl Paths {
-    fn add(&mut self, components: &[&[u8]]) -> Result<String, EngineError> {
-        if components.is_empty() {
-            return Err(EngineError::bad_metadata("a path is empty"));
-        }
-        let mut raw = Vec::with_capacity(components.len());
-        let mut safe = Vec::with_capacity(components.len());
-        for component in components {
-            let component = utf8(component)?;
-            if component.len() > MAX_RAW {
-                return Err(EngineError::bad_metadata("a name is too long"));
-            }
-            raw.push(component);
-            safe.push(names::safe_component(component).map_err(EngineError::bad_metadata)?);
-        }
-        if !self.raw.insert(raw.join("/")) {
-            return Err(EngineError::bad_metadata("it lists a path twice"));
-        }
-        self.place(safe)
+fn many(raw: Vec<RawFile<'_>>, raw_folders: Vec<RawPath<'_>>) -> Result<Spans, EngineError> {
+    if raw.is_empty() {
+        return Err(EngineError::bad_metadata("it lists no file"));
     }
+    let mut paths = Paths::default();
+    let mut files = Vec::with_capacity(raw.len());
+    let mut offset = 0u64;
+    for file in &raw {
+        let len = len_of(file.length)?;
+        let attributes = Attributes::new(has(file.attr, b'x'), file.mtime);
+        files.push(FileSpan { path: paths.add(&file.path.0)?, offset, len, attributes, link: None });
+        offset = offset
+            .checked_add(len)
+            .filter(|total| i64::try_from(*total).is_ok())
+            .ok_or_else(|| EngineError::bad_metadata("the sizes add up to too much"))?;
+    }
+    paths.check_raw()?;
+    let folders = raw_folders.iter().map(|path| paths.add_folder(&path.0)).collect::<Result<Vec<_>, _>>()?;
+    // Only now are all names known that a link may lead to.
+    for (index, file) in raw.iter().enumerate().filter(|(_, file)| has(file.attr, b'l')) {
+        let Some(to) = file.symlink_path.as_ref().filter(|_| file.length == 0) else {
+            return Err(EngineError::bad_metadata("a symbolic link leads nowhere, or has bytes"));
+        };
+        let Some(span) = files.get(index) else { continue };
+        let link = paths.link((&file.path.0, &span.path), &to.0, file.target, &files)?;
+        if let Some(span) = files.get_mut(index) {
+            span.link = Some(link);
+        }
+    }
+    Ok(Spans { files, folders, size: offset, single: false })
+}
 
-    /// Two names that differ only in what was defused get numbers, in the order of the list.
-    fn place(&mut self, mut safe: Vec<String>) -> Result<String, EngineError> {
-        let Some(last) = safe.pop() else { return Err(EngineError::bad_metadata("a path is empty")) };
-        if safe.iter().map(|component| component.len() + 1).sum::<usize>() + last.len() > MAX_PATH {
-            return Err(EngineError::bad_metadata("a path is too long"));
-        }
-        let mut path = String::new();
-        let mut folder = 0;
-        for component in safe {
-            path.push_str(&component);
-            path.push('/');
-            folder = self.folder(folder, component)?;
-        }
-        for attempt in 1..=MAX_ALIKE {
-            let name = names::free_name(&last, attempt);
-            let key = (folder, name);
-            if !self.folders.contains_key(&key) && !self.files.contains(&key) {
-                path.push_str(&key.1);
-                if path.len() > MAX_PATH {
-                    return Err(EngineError::bad_metadata("a path is too long"));
-                }
-                self.files.insert(key);
-                return Ok(path);
-            }
-        }
-        Err(EngineError::bad_metadata("too many names are alike"))
-    }
-
-    /// The number of a folder in a folder.
-    fn folder(&mut self, inside: u32, name: String) -> Result<u32, EngineError> {
-        let key = (inside, name);
-        if let Some(known) = self.folders.get(&key) {
-            return Ok(*known);
-        }
-        if self.files.contains(&key) {
-            return Err(EngineError::bad_metadata("a path is both a file and a folder"));
-        }
-        if self.folders.len() >= MAX_FOLDERS {
-            return Err(EngineError::bad_metadata("it has too many folders"));
-        }
-        let number = self.folders.len() as u32 + 1;
-        self.folders.insert(key, number);
-        Ok(number)
-    }
-
-    /// After all: no file may also be a folder, which no disk can hold and no honest sender has.
-    fn check_raw(&self) -> Result<(), EngineError> {
-        let clash = self.raw.iter().any(|path| {
-            path.match_indices('/').any(|(at, _)| path.get(..at).is_some_and(|folder| self.raw.contains(folder)))
-        });
-        if clash { Err(EngineError::bad_metadata("a path is both a file and a folder")) } else { Ok(()) }
-    }
+fn len_of(length: i64) -> Result<u64, EngineError> {
+    u64::try_from(length).map_err(|_| EngineError::bad_metadata("a size is negative"))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, EngineError> {
     std::str::from_utf8(bytes).map_err(|_| EngineError::bad_metadata("a name is not UTF-8"))
-}
-
-#[derive(Deserialize)]
-struct RawInfo<'a> {
-    #[serde(borrow)]
-    name: &'a [u8],
-    #[serde(rename = "piece length")]
-    piece_length: i64,
-    #[serde(borrow)]
-    pieces: &'a [u8],
-    length: Option<i64>,
-    #[serde(borrow)]
-    files: Option<Bounded<RawFile<'a>, MAX_FILES>>,
-}
-
-#[derive(Deserialize)]
-struct RawFile<'a> {
-    length: i64,
-    #[serde(borrow)]
-    path: Bounded<&'a [u8], MAX_DEPTH>,
-}
-
-/// A list that stops being read at its bound: 32 MiB of metadata could otherwise unfold to gigabytes.
-struct Bounded<T, const N: usize>(Vec<T>);
-
-impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Bounded<T, N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items<T, const N: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Items<T, N> {
-            type Value = Bounded<T, N>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "a list of at most {N}")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    if items.len() == N {
-                        return Err(serde::de::Error::custom("too many"));
-                    }
-                    items.push(item);
-                }
-                Ok(Bounded(items))
-            }
-        }
-        deserializer.deserialize_seq(Items(PhantomData))
-    }
-}
-
-/// What goes into an info dictionary of ours: no time, no program name, so equal files give equal hashes.
-pub(crate) struct Draft<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) piece_length: u32,
-    pub(crate) hashes: &'a [u8],
-    pub(crate) private: bool,
-    /// A single file's size, or the list of paths and sizes.
-    pub(crate) files: DraftFiles<'a>,
-}
-
-pub(crate) enum DraftFiles<'a> {
-    Single(u64),
-    Many(Vec<(Vec<&'a str>, u64)>),
-}
-
-impl Draft<'_> {
-    /// Encodes and then checks by the same rules as for what comes from others.
-    pub(crate) fn build(&self) -> Result<Metainfo, EngineError> {
-        let (length, files) = match &self.files {
-            DraftFiles::Single(size) => (Some(*size), None),
-            DraftFiles::Many(files) => {
-                let entries = files.iter().map(|(path, length)| FileOut { length: *length, path }).collect::<Vec<_>>();
-                (None, Some(entries))
-            }
-        };
-        let out = InfoOut {
-            files,
-            length,
-            name: self.name,
-            piece_length: self.piece_length,
-            pieces: ByteBuf(self.hashes),
-            private: self.private.then_some(1),
-        };
-        Metainfo::parse(bencode::encode(&out).map_err(EngineError::bad_metadata)?.into())
-    }
-}
-
-#[derive(Serialize)]
-struct InfoOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<Vec<FileOut<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    length: Option<u64>,
-    name: &'a str,
-    #[serde(rename = "piece length")]
-    piece_length: u32,
-    pieces: ByteBuf<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private: Option<u8>,
-}
-
-#[derive(Serialize)]
-struct FileOut<'a> {
-    length: u64,
-    path: &'a [&'a str],
 }
 
 #[cfg(test)]

@@ -11,8 +11,10 @@ use crate::error::{EngineError, codes};
 use crate::metainfo::{MAX_FILES, MAX_METADATA};
 use crate::stamp::Stamp;
 
-/// Version 1 of the stored form.
-const MAGIC: &[u8; 8] = b"xbtprep1";
+/// Version 1 of the stored form: every source is a file.
+const MAGIC_1: &[u8; 8] = b"xbtprep1";
+/// Version 2: says of each source whether it is a symbolic link.
+const MAGIC: &[u8; 8] = b"xbtprep2";
 
 /// What [`crate::Engine::prepare`] found out. An opaque blob to the caller: [`Prepared::to_bytes`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub(crate) struct SourceFile {
     pub(crate) root: u32,
     /// Below the root, as spelled on disk; empty if the root is the file.
     pub(crate) below: String,
+    /// A symbolic link, sent as one.
+    pub(crate) link: bool,
     pub(crate) stamp: Stamp,
 }
 
@@ -68,6 +72,7 @@ impl Prepared {
         for source in &self.sources {
             out.extend_from_slice(&source.root.to_le_bytes());
             put(&mut out, source.below.as_bytes());
+            out.push(u8::from(source.link));
             out.extend_from_slice(&source.stamp.size.to_le_bytes());
             out.extend_from_slice(&source.stamp.mtime_ns.to_le_bytes());
             out.extend_from_slice(&source.stamp.ino.to_le_bytes());
@@ -88,9 +93,11 @@ impl Prepared {
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
-        if from.array::<8>()? != *MAGIC {
-            return None;
-        }
+        let links = match &from.array::<8>()? {
+            MAGIC_1 => false,
+            MAGIC => true,
+            _ => return None,
+        };
         let info = Bytes::copy_from_slice(from.bytes(MAX_METADATA)?);
         let info_hash = from.array()?;
         let name = from.text()?;
@@ -100,8 +107,9 @@ impl Prepared {
         let sources = from.list(|from| {
             let root = from.u32()?;
             let below = from.text()?;
+            let link = links && from.array::<1>()? != [0];
             let stamp = Stamp { size: from.u64()?, mtime_ns: from.u64()? as i64, ino: from.u64()?, dev: from.u64()? };
-            (usize::try_from(root).ok()? < roots.len()).then_some(SourceFile { root, below, stamp })
+            (usize::try_from(root).ok()? < roots.len()).then_some(SourceFile { root, below, link, stamp })
         })?;
         from.0.is_empty().then_some(Self { info, info_hash, name, size, files, roots, sources })
     }
@@ -188,7 +196,7 @@ mod tests {
             size: 3,
             files: 1,
             roots: vec![PathBuf::from(OsStr::from_bytes(b"/tmp/\xff"))],
-            sources: vec![SourceFile { root: 0, below: "a/b".into(), stamp }],
+            sources: vec![SourceFile { root: 0, below: "a/b".into(), link: true, stamp }],
         };
         let bytes = prepared.to_bytes();
         assert_eq!(Prepared::from_bytes(&bytes).unwrap(), prepared);
@@ -198,5 +206,17 @@ mod tests {
             assert!(Prepared::from_bytes(&bytes[..cut]).is_err());
         }
         assert!(Prepared::from_bytes(&[bytes, vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn what_version_1_stored_is_read() {
+        let stamp = Stamp { size: 3, mtime_ns: -5, ino: 4, dev: 9 };
+        let sources = vec![SourceFile { root: 0, below: String::new(), link: false, stamp }];
+        let (info, roots) = (Bytes::from_static(b"de"), vec![PathBuf::from("/x")]);
+        let new = Prepared { info, info_hash: [3; 20], name: "x".into(), size: 3, files: 1, roots, sources };
+        let mut old = new.to_bytes();
+        old[..8].copy_from_slice(MAGIC_1);
+        old.remove(old.len() - 33);
+        assert_eq!(Prepared::from_bytes(&old).unwrap(), new);
     }
 }

@@ -6,6 +6,7 @@ use common::plain::{self, Program, dial, free_port, listen, tracker};
 use common::*;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -123,6 +124,49 @@ async fn libtorrent_fetches_from_us_by_a_magnet_link() {
     }
 }
 
+/// A folder with what BitTorrent has no place for: a link, an executable, an empty folder.
+async fn sender_with_more(node: &mut Node) -> (Prepared, PathBuf) {
+    let root = node.path("out/With more");
+    write(&root.join("bin/run"), &noise(300_000, 6));
+    std::fs::set_permissions(root.join("bin/run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(&root.join("plain"), &noise(1000, 7));
+    std::os::unix::fs::symlink("bin/./run", root.join("start")).unwrap();
+    std::fs::create_dir(root.join("empty")).unwrap();
+    (open(node, root.clone()).await, root)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn libtorrent_fetches_a_folder_with_links_and_executables_as_such() {
+    let mut a = Node::new();
+    let (prepared, root) = sender_with_more(&mut a).await;
+    let port = listen(&a.engine, prepared.info_hash).await.port().to_string();
+    let to = a.path("theirs");
+    let magnet = plain::magnet(&prepared);
+    let mut program = Program::start(PYTHON, &[LIBTORRENT, "get", &magnet, to.to_str().unwrap(), &port]);
+    program.line().await;
+    assert_eq!(program.line().await, "done");
+    arrived(&to, &root, held(&root)).await;
+    let got = to.join("With more");
+    assert_eq!(std::fs::read_link(got.join("start")).unwrap(), Path::new("bin/run"));
+    assert_ne!(std::fs::metadata(got.join("bin/run")).unwrap().permissions().mode() & 0o100, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aria2_fetches_the_bytes_of_a_folder_with_links_and_executables() {
+    let mut a = Node::new();
+    let (prepared, root) = sender_with_more(&mut a).await;
+    let url = tracker(listen(&a.engine, prepared.info_hash).await).await;
+    let to = a.path("theirs");
+    let magnet = plain::magnet(&prepared);
+    let (dir, port, tracker) = (to.to_str().unwrap(), free_port().to_string(), format!("--bt-tracker={url}"));
+    let own = ["--seed-time=0", "--dir", dir, "--listen-port", &port, &tracker, &magnet];
+    Program::start("aria2c", &[&ARIA[..], &own].concat()).drain().ended().await;
+    let mut ought = held(&root);
+    // It does not know links: an empty file.
+    ought.insert("start".into(), Vec::new());
+    arrived(&to, &root, ought).await;
+}
+
 /// Lets libtorrent make a torrent, and reads it as we would have been offered it.
 async fn made_by_libtorrent(node: &Node, root: &Path, piece_length: u32) -> (PathBuf, Prepared) {
     let torrent = node.path("made.torrent");
@@ -132,7 +176,7 @@ async fn made_by_libtorrent(node: &Node, root: &Path, piece_length: u32) -> (Pat
     let start = bytes.windows(6).position(|window| window == b"4:info").unwrap() + 6;
     // Nothing comes after the info dictionary in it but the end.
     let info = bytes::Bytes::copy_from_slice(&bytes[start..bytes.len() - 1]);
-    let files = xbt_torrent::list_files(info.clone()).unwrap();
+    let files = xbt_torrent::list(info.clone()).unwrap().files;
     let info_hash: [u8; 20] = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(&info)).into();
     let name = root.file_name().unwrap().to_str().unwrap().to_owned();
     let size = files.iter().map(|(_, size)| size).sum();
@@ -267,7 +311,8 @@ async fn cratetorrent_fetches_from_us() {
         let torrent = write(&a.path("f.torrent"), &plain::torrent(&prepared));
         let to = a.path("theirs");
         std::fs::create_dir_all(&to).unwrap();
-        let arguments = ["get", torrent.to_str().unwrap(), to.to_str().unwrap(), &address];
+        let hash: String = prepared.info_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let arguments = ["get", torrent.to_str().unwrap(), to.to_str().unwrap(), &address, &hash];
         Program::start(&program, &arguments).drain().ended().await;
         arrived(&to, &root, held(&root)).await;
     }

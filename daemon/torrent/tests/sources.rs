@@ -120,7 +120,7 @@ async fn what_cannot_be_sent_is_refused_with_its_code() {
     std::fs::create_dir_all(a.path("hollow/inner")).unwrap();
     assert_eq!(code(a.prepare(&[a.path("hollow")]).await).code, codes::SOURCE_EMPTY);
     write(&a.path("linked/f"), b"x");
-    std::os::unix::fs::symlink("f", a.path("linked/to-f")).unwrap();
+    std::os::unix::fs::symlink(a.path("linked/f"), a.path("linked/to-f")).unwrap();
     let error = code(a.prepare(&[a.path("linked")]).await);
     assert_eq!(error.code, codes::SPECIAL_FILE);
     assert!(error.message.contains("to-f"), "{}", error.message);

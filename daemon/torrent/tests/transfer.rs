@@ -207,7 +207,7 @@ async fn a_link_for_an_unknown_paused_or_forgotten_content_is_closed_with_its_re
 async fn a_prepared_content_is_seeded_after_a_restart_and_names_can_be_given() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let source = write(&a.path("stdin.tmp"), &noise(700_000, 3));
-    let sources = Sources { paths: vec![source.clone()], name: Some("dump.sql".into()), private: true };
+    let sources = Sources { paths: vec![source.clone()], name: Some("dump.sql".into()), ..Sources::default() };
     a.engine.prepare(KEY, sources);
     let prepared = a
         .wait("prepared", |event| match event {

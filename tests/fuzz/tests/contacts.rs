@@ -221,7 +221,18 @@ fn metainfo_holds(bytes: &[u8]) {
         }
     }
     assert_eq!(end, meta.size);
+    for folder in &meta.folders {
+        assert!(!meta.single && folder.len() <= MAX_PATH && folder.split('/').count() <= MAX_DEPTH);
+        folder.split('/').for_each(|part| assert_eq!(safe_component(part).as_deref(), Ok(part)));
+        folders.extend(folder.match_indices('/').map(|(at, _)| &folder[..at]).chain([folder.as_str()]));
+    }
     assert!(paths.is_disjoint(&folders), "no file is also a folder");
+    for (path, text) in &meta.links {
+        assert!(!text.is_empty() && !text.starts_with('/') && !text.contains('\0'));
+        let steps: Vec<&str> = text.split('/').filter(|step| !["", "."].contains(step)).collect();
+        let up = steps.iter().take_while(|step| **step == "..").count();
+        assert!(up <= path.matches('/').count() && !steps[up..].contains(&".."), "{path} -> {text}");
+    }
     let mut end = 0;
     for (offset, len, segments) in meta.pieces {
         assert_eq!(offset, end, "pieces lie one behind the other");

@@ -7,9 +7,11 @@
 mod chat;
 mod cli;
 mod crash;
+mod delete;
 mod desktop;
 mod devices;
 mod fire;
+mod folder;
 mod harness;
 mod installed;
 mod introduce;

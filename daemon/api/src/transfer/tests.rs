@@ -69,6 +69,7 @@ fn details_carry_the_fields_of_the_transfer_at_the_top() {
         transfer: holiday(),
         file_list: vec![FileInfo { path: "a/b.jpg".into(), size: 3 }],
         more_files: true,
+        omitted: 0,
         history: vec![HistoryItem { at: "2026-01-31T12:00:00Z".into(), state: "queued".into(), reason: None }],
         relay: None,
         attempts: vec![Attempt { way: Way::DirectTcp6, reason: "no IPv6 here".into() }],

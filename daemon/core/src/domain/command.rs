@@ -3,7 +3,7 @@
 use crate::domain::Domain;
 use crate::effect::{CallId, Data, Effect, Event, Gone, Persist, Reply, TorrentCommand};
 use crate::fault::Fault;
-use crate::ids::{BareJid, TransferId};
+use crate::ids::{BareJid, ContentId, TransferId};
 use crate::input::Command;
 use crate::limits::TOMBSTONES;
 use crate::session::SessionCommand;
@@ -14,6 +14,8 @@ type Result<T> = std::result::Result<T, Fault>;
 impl Domain {
     pub(super) fn command(&mut self, call: CallId, command: Command) {
         let reply = match command {
+            // Has its own time to reply.
+            Command::Remove { ids, delete_data } => return self.remove(call, ids, delete_data),
             Command::Send(send) => self.send(send),
             Command::Accept { ids, destinations } => self.accept(ids, destinations),
             Command::Decline { ids, message } => self.decline(ids, message),
@@ -23,7 +25,6 @@ impl Domain {
             Command::Limit { ids, change, priority } => self.limit(&ids, change, priority),
             Command::LimitAll(change) => Ok(self.limit_all(change)),
             Command::ContactLimit { jid, change } => self.limit_contact(&jid, change),
-            Command::Remove { ids, delete_data } => self.remove(ids, delete_data),
             Command::ContactAdd { jid, name } => self.contact_add(jid, name),
             Command::ContactRemove(jid) => self.contact_remove(jid),
             Command::ContactAllow(jid) => self.contact_allow(jid),
@@ -100,8 +101,22 @@ impl Domain {
         Ok(Reply::Transfers(ids))
     }
 
-    fn remove(&mut self, ids: Vec<TransferId>, delete_data: bool) -> Result<Reply> {
-        let ids = self.checked(&ids, |t| {
+    fn remove(&mut self, call: CallId, ids: Vec<TransferId>, delete_data: bool) {
+        match self.removable(&ids, delete_data) {
+            Err(fault) => self.push(Effect::Reply(call, Err(fault))),
+            Ok(ids) => {
+                let mut deletions = Vec::new();
+                for id in &ids {
+                    deletions.extend(self.bury(*id, delete_data, true));
+                }
+                self.prune_tombstones();
+                self.reply_when_deleted(call, ids, &deletions);
+            }
+        }
+    }
+
+    fn removable(&self, ids: &[TransferId], delete_data: bool) -> Result<Vec<TransferId>> {
+        self.checked(ids, |t| {
             if delete_data && t.direction() == Direction::Out {
                 return Err(Fault::new(
                     "wrong-direction",
@@ -113,12 +128,7 @@ impl Domain {
                 Some(_) => Ok(()),
                 None => Err(wrong_state(t, "has not ended yet", format!("cancel it first: 'xbtctl cancel {}'", t.id))),
             }
-        })?;
-        for id in &ids {
-            self.bury(*id, delete_data, true);
-        }
-        self.prune_tombstones();
-        Ok(Reply::Transfers(ids))
+        })
     }
 
     pub(super) fn prune_tombstones(&mut self) {
@@ -130,11 +140,11 @@ impl Domain {
         self.persist(Persist::PruneTombstones(TOMBSTONES));
     }
 
-    /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted.
-    pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) {
+    /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted. Returns what is being deleted.
+    pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) -> Option<ContentId> {
         let done_bytes = self.live_view(id, self.now.mono).done_bytes;
-        let Some(transfer) = self.transfers.remove(&id) else { return };
-        let Some(end) = transfer.end().cloned() else { return };
+        let transfer = self.transfers.remove(&id)?;
+        let end = transfer.end().cloned()?;
         let tombstone = Tombstone {
             account: transfer.account.clone(),
             contact: transfer.contact.clone(),
@@ -153,11 +163,8 @@ impl Domain {
             self.tombstones.insert(key.clone(), tombstone);
             self.buried.push_back(key);
         }
-        if let Side::In { path: Some(path), .. } = &transfer.side
-            && delete_data
-        {
-            self.push(Effect::Torrent(TorrentCommand::DeleteReceived { path: path.clone() }));
-        }
+        // Before the content goes, and the record of what was received with it.
+        let deletion = if delete_data { self.delete_received(&transfer) } else { None };
         let source = self.content(&transfer).and_then(|content| content.paths.first().cloned());
         if self.index.content.get(&transfer.content).next().is_none() {
             self.contents.remove(&transfer.content);
@@ -165,6 +172,7 @@ impl Domain {
             self.persist(Persist::RemoveContent(transfer.content));
         }
         self.push(Effect::Emit(Event::Removed(Box::new(Gone { transfer, source, done_bytes }))));
+        deletion
     }
 
     fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {

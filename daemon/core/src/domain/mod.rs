@@ -6,6 +6,7 @@ mod better;
 mod clock;
 mod command;
 mod connect;
+mod delete;
 mod discarded;
 mod ending;
 mod forget;
@@ -42,9 +43,10 @@ use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Notary, Token};
 use crate::time::{Mono, Now};
-use crate::transfer::{Content, Direction, Tombstone, Transfer};
+use crate::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
 
 use clock::Timers;
+use delete::Deletions;
 use discarded::Discarded;
 use index::{Index, Sets};
 use live::Live;
@@ -66,6 +68,8 @@ pub struct Rows {
     pub tombstones: Vec<Tombstone>,
     /// What is sent.
     pub contents: Vec<Content>,
+    /// Received data that is to go.
+    pub deletions: Vec<Deletion>,
     /// The remembered rosters.
     pub contacts: Vec<Contact>,
     /// The known keys.
@@ -130,6 +134,7 @@ pub struct Domain {
     introduced: Sets<Pair>,
     /// The last links that ended before they were known: the engine tells the end, another room the beginning.
     ended_early: VecDeque<LinkTag>,
+    deletions: Deletions,
     timers: Timers,
     pace: Pace,
     next_token: u64,
@@ -187,6 +192,7 @@ impl Domain {
             introduced_links: HashMap::new(),
             introduced: Sets::default(),
             ended_early: VecDeque::new(),
+            deletions: Deletions::new(rows.deletions),
             timers: Timers::default(),
             pace: Pace::default(),
             next_token: 0,

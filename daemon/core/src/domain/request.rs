@@ -8,7 +8,9 @@ use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::hook::Hook;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::limits::{FILES, MESSAGE, METADATA, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT};
+use crate::limits::{
+    FILES, MESSAGE, METADATA, METADATA_FOR_FOLDERS, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT,
+};
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
 use crate::time::Wall;
@@ -99,7 +101,8 @@ impl Domain {
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
         let id = self.new_transfer_id();
-        let content = Content { id: self.new_content(), paths: Vec::new(), name: None, open: false };
+        let (number, paths) = (self.new_content(), Vec::new());
+        let content = Content { id: number, paths, name: None, open: false, skip_special: false };
         self.persist(Persist::Counters(self.counters));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {
@@ -293,11 +296,12 @@ fn contradiction(offer: &Offer) -> Option<Refusal> {
     Some(Refusal::new(Condition::NotAcceptable, text))
 }
 
-/// The most metadata that so many files of so many bytes can need: 20 bytes for each piece of at least 16 KiB.
+/// The most metadata that so many files of so many bytes can need: 20 bytes for each piece of at least 16 KiB, and
+/// something for empty folders, whose number an offer does not say.
 fn plausible_metadata(offer: &Offer) -> u64 {
     let pieces = offer.size.div_ceil(16 << 10);
-    let for_files = offer.files.saturating_add(8).saturating_mul(METADATA_PER_FILE);
-    pieces.saturating_mul(20).saturating_add(for_files)
+    let for_files = offer.files.saturating_mul(METADATA_PER_FILE);
+    pieces.saturating_mul(20).saturating_add(for_files).saturating_add(METADATA_FOR_FOLDERS)
 }
 
 /// The key came after the contact was verified.

@@ -38,6 +38,7 @@ impl Domain {
                 }
             }
             TorrentEvent::Completed { content, path } => self.completed(content, path),
+            TorrentEvent::Deleted { content, deleted } => self.deleted(content, deleted),
             TorrentEvent::PeerDone { link } => self.peer_done(link),
             TorrentEvent::LinkStalled { link } => self.link_stalled(link),
             TorrentEvent::LinkClosed { link, reason } => self.link_closed(link, reason),
@@ -92,6 +93,7 @@ impl Domain {
         self.limit_contacts_at_start();
         self.open_at_start();
         self.hooks_at_start();
+        self.delete_at_start();
         let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
         let open: Vec<TransferId> = ours.map(|t| t.id).collect();
         let mut preparing: Vec<ContentId> = Vec::new();

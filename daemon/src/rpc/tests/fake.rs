@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
     Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
-    Events, Folder, Folders, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, Rule, Rules, RulesFor,
-    Ruling, SendRequest, State, Status, Strangers, Stun, Subscription, Transfer, TransferDetails, Trust, Verification,
-    Way, Why, codes,
+    Events, Folder, Folders, Kept, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, Removed, Rule, Rules,
+    RulesFor, Ruling, SendRequest, State, Status, Strangers, Stun, Subscription, Survey, Transfer, TransferDetails,
+    Trust, Verification, Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -196,6 +196,7 @@ impl Backend for Fake {
             transfer,
             file_list: vec![],
             more_files: false,
+            omitted: 0,
             history: vec![],
             relay: None,
             attempts: vec![],
@@ -248,6 +249,17 @@ impl Backend for Fake {
     async fn remove(&self, ids: Vec<u64>, _delete_data: bool) -> Result<Vec<u64>, ApiError> {
         self.transfers.lock().unwrap().retain(|transfer| !ids.contains(&transfer.id));
         Ok(ids)
+    }
+
+    async fn delete(&self, ids: Vec<u64>) -> Result<Vec<Removed>, ApiError> {
+        self.transfers.lock().unwrap().retain(|transfer| !ids.contains(&transfer.id));
+        let stays = || vec![Kept { path: "photos/mine.jpg".into(), why: "was not received".into() }];
+        Ok(ids.into_iter().map(|id| Removed { id, deleted: 12, kept: 1, stays: stays() }).collect())
+    }
+
+    async fn survey(&self, paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError> {
+        let own = paths[0].rsplit('/').next().unwrap().to_owned();
+        Ok(Survey { name: name.unwrap_or(own), files: 12, size: 1024, omitted: u64::from(skip_special) })
     }
 
     async fn contacts(&self) -> Result<Vec<Contact>, ApiError> {

@@ -145,3 +145,32 @@ fn ten_thousand_transfers_are_kept_and_read_again() {
     drop(store);
     assert_eq!(load(folder.path()).transfers.len(), 10_001);
 }
+
+#[test]
+fn the_record_of_what_was_received_goes_with_its_content_or_stays_until_it_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    for id in 1..=3 {
+        store.commit_received(&[Persist::Content(content(id))], Some((ContentId(id), b"early"))).unwrap();
+        store.commit_received(&[], Some((ContentId(id), b"record"))).unwrap();
+    }
+    // Of a content that is gone.
+    store.commit_received(&[], Some((ContentId(9), b"late"))).unwrap();
+    let remove = [Persist::Delete(deletion(1)), Persist::RemoveContent(ContentId(1))];
+    store.commit(&remove).unwrap();
+    store.commit(&remove).unwrap();
+    store.commit(&[Persist::RemoveContent(ContentId(2)), Persist::Delete(deletion(2))]).unwrap();
+    drop(store);
+    let mut store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.load().unwrap().deletions, [deletion(1), deletion(2)]);
+    assert_eq!(store.record(ContentId(1)).unwrap().unwrap(), b"record");
+    assert_eq!((store.record(ContentId(2)).unwrap(), store.record(ContentId(3)).unwrap()), (None, None));
+    store.commit(&[Persist::Deleted(ContentId(1)), Persist::Deleted(ContentId(2))]).unwrap();
+    let left: i64 = store
+        .connection
+        .query_row("SELECT (SELECT count(*) FROM received) * 10 + (SELECT count(*) FROM deletions)", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(left, 10, "that of the content that is still there");
+}

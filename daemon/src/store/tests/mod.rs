@@ -20,7 +20,7 @@ use xbt_core::rate::{Priority, RateLimits};
 use xbt_core::session::Subscription;
 use xbt_core::time::Wall;
 use xbt_core::transfer::{
-    Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Step, Tombstone, Transfer,
+    Content, Deletion, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Step, Tombstone, Transfer,
 };
 
 use super::{Persist, Rows, Store};
@@ -82,7 +82,12 @@ fn content(id: u64) -> Content {
         paths: vec!["/home/a/holiday".to_owned()],
         name: Some("holiday".to_owned()),
         open: false,
+        skip_special: false,
     }
+}
+
+fn deletion(id: u64) -> Deletion {
+    Deletion { content: ContentId(id), transfer: TransferId(id), path: "/home/b/holiday".to_owned() }
 }
 
 fn contact(name: &str) -> Contact {
@@ -125,6 +130,9 @@ fn one_of_each() -> Vec<Persist> {
         Persist::PruneTombstones(2),
         Persist::Content(content(1)),
         Persist::Content(content(2)),
+        Persist::Delete(deletion(2)),
+        Persist::Delete(deletion(1)),
+        Persist::Deleted(ContentId(1)),
         Persist::RemoveContent(ContentId(2)),
         Persist::Contact(contact("bob")),
         Persist::Device(device(1)),
@@ -137,6 +145,7 @@ fn their_rows() -> Rows {
         transfers: vec![transfer(1), transfer(2)],
         tombstones: vec![tombstone(2), tombstone(3)],
         contents: vec![content(1)],
+        deletions: vec![deletion(2)],
         contacts: vec![contact("bob")],
         devices: vec![device(1)],
         counters: Counters { transfer: 4, content: 3 },

@@ -11,6 +11,7 @@ struct Model {
     transfers: BTreeMap<TransferId, Transfer>,
     tombstones: Vec<Tombstone>,
     contents: BTreeMap<ContentId, Content>,
+    deletions: BTreeMap<ContentId, Deletion>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<Fingerprint, Device>,
     counters: Counters,
@@ -28,6 +29,8 @@ impl Model {
             Persist::PruneTombstones(keep) => drop(self.tombstones.drain(..self.tombstones.len().saturating_sub(keep))),
             Persist::Content(content) => drop(self.contents.insert(content.id, content)),
             Persist::RemoveContent(id) => drop(self.contents.remove(&id)),
+            Persist::Delete(new) => drop(self.deletions.entry(new.content).or_insert(new)),
+            Persist::Deleted(id) => drop(self.deletions.remove(&id)),
             Persist::Contact(contact) => drop(self.contacts.insert(contact.jid.clone(), contact)),
             Persist::Device(device) => drop(self.devices.insert(device.fingerprint, device)),
             Persist::Counters(Counters { transfer, content }) => {
@@ -42,6 +45,7 @@ impl Model {
             transfers: self.transfers.into_values().collect(),
             tombstones: self.tombstones,
             contents: self.contents.into_values().collect(),
+            deletions: self.deletions.into_values().collect(),
             contacts: self.contacts.into_values().collect(),
             devices: self.devices.into_values().collect(),
             counters: self.counters,
@@ -68,6 +72,8 @@ fn change() -> impl Strategy<Value = Persist> {
         (id(), proptest::collection::vec(".*", 0..3))
             .prop_map(|(id, paths)| Persist::Content(Content { paths, ..content(id) })),
         id().prop_map(|id| Persist::RemoveContent(ContentId(id))),
+        (id(), ".*").prop_map(|(id, path)| Persist::Delete(Deletion { path, ..deletion(id) })),
+        id().prop_map(|id| Persist::Deleted(ContentId(id))),
         ("[a-c]", any::<Option<String>>(), any::<bool>()).prop_map(|(jid, name, verified)| Persist::Contact(Contact {
             name,
             verified,

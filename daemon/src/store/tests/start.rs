@@ -158,7 +158,18 @@ fn a_newer_version_that_is_still_in_the_log_is_refused_and_not_moved_out_of_it()
 
 #[test]
 fn a_database_without_its_tables_is_refused() {
-    for table in ["transfers", "tombstones", "contents", "blobs", "contacts", "devices", "counters", "settings"] {
+    for table in [
+        "transfers",
+        "tombstones",
+        "contents",
+        "blobs",
+        "received",
+        "deletions",
+        "contacts",
+        "devices",
+        "counters",
+        "settings",
+    ] {
         let folder = filled(1);
         sqlite(folder.path(), &format!("PRAGMA foreign_keys = OFF; DROP TABLE {table}"));
         refused(folder.path(), "database-damaged", table);

@@ -2,6 +2,7 @@
 use super::*;
 use crate::bitfield::Bitfield;
 use crate::error::codes;
+use crate::names::MAX_DEPTH;
 use proptest::prelude::*;
 
 fn single(length: i64, piece_length: i64, hashes: usize) -> Result<Metainfo, EngineError> {
@@ -116,12 +117,15 @@ fn segments_cover_a_range_in_order_and_skip_empty_files() {
 
 #[test]
 fn a_draft_is_deterministic_and_the_last_piece_counts_its_own_length() {
+    let file = |path, len| DraftFile { path, len, attributes: Attributes::default(), link: None };
     let draft = Draft {
         name: "n",
         piece_length: 1 << 18,
         hashes: &[1; 40],
         private: true,
-        files: DraftFiles::Many(vec![(vec!["a", "b"], 1 << 18), (vec!["c"], 5)]),
+        files: DraftFiles::Many(vec![file(vec!["a", "b"], 1 << 18), file(vec!["c"], 5)]),
+        folders: Vec::new(),
+        omitted: 0,
     };
     let (one, two) = (draft.build().unwrap(), draft.build().unwrap());
     assert_eq!(one.info, two.info);
@@ -132,7 +136,150 @@ fn a_draft_is_deterministic_and_the_last_piece_counts_its_own_length() {
     assert_eq!(one.bytes_of(&Bitfield::full(2)), (1 << 18) + 5);
 }
 
+/// A folder with one of everything that is carried.
+fn everything() -> Draft<'static> {
+    let plain = Attributes::default();
+    let file = |path, attributes| DraftFile { path, len: 1, attributes, link: None };
+    let link = |path, text| DraftFile { path, len: 0, attributes: plain, link: Some(text) };
+    Draft {
+        name: "n",
+        piece_length: 1 << 18,
+        hashes: &[1; 20],
+        private: true,
+        files: DraftFiles::Many(vec![
+            file(vec!["a", "run"], Attributes::new(true, Some(1_700_000_000))),
+            link(vec!["a", "to"], "../b/./c"),
+            file(vec!["b", "c"], Attributes::new(false, Some(-5))),
+            link(vec!["d"], "a/run"),
+        ]),
+        folders: vec![vec!["b", "e"]],
+        omitted: 3,
+    }
+}
+
+#[test]
+fn what_is_carried_beside_bytes_is_written_and_read() {
+    let meta = everything().build().unwrap();
+    let [run, to, c, d] = &meta.files[..] else { panic!("four files") };
+    assert_eq!(run.attributes, Attributes { executable: true, mtime: Some(1_700_000_000) });
+    assert_eq!(c.attributes, Attributes { executable: false, mtime: Some(-5) });
+    // The text as it was, also where a shorter one leads to the same place.
+    assert_eq!((to.link.as_deref(), d.link.as_deref()), (Some("../b/./c"), Some("a/run")));
+    assert_eq!((&meta.folders[..], meta.omitted, meta.size), (&["b/e".to_owned()][..], 3, 2));
+    let has = |part: &str| meta.info.windows(part.len()).any(|window| window == part.as_bytes());
+    assert!(has("4:attr1:x6:lengthi1e5:mtimei1700000000e"));
+    assert!(has("12:symlink pathl1:b1:ce10:xbt target8:../b/./ce"));
+    assert!(has("12:symlink pathl1:a3:rune") && !has("10:xbt target5:a/run"));
+    assert!(meta.info.ends_with(b"7:privatei1e8:xbt dirsll1:b1:eee11:xbt omittedi3ee"));
+}
+
+/// A folder with a link and a file `f` beside it.
+fn linked(link: &str) -> Result<Metainfo, EngineError> {
+    let files = format!("d4:attr1:l6:lengthi0e{link}ed6:lengthi0e4:pathl1:d3:a\u{1}bee");
+    Metainfo::parse(format!("d5:filesl{files}e4:name1:x12:piece lengthi16384e6:pieces0:e").into_bytes().into())
+}
+
+#[test]
+fn links_that_lead_outside_or_lie_are_refused() {
+    let ok = |meta: Result<Metainfo, EngineError>| meta.unwrap().files[0].link.as_deref().unwrap().to_owned();
+    assert_eq!(ok(linked("4:pathl1:le12:symlink pathl1:d1:ee")), "d/e");
+    for link in [
+        "4:pathl1:le",                                           // leads nowhere
+        "4:pathl1:le12:symlink pathl2:..1:xe",                   // outside
+        "4:pathl1:le12:symlink pathl1:/e",                       // not a name
+        "4:pathl1:le12:symlink pathl1:ee10:xbt target4:../e",    // outside
+        "4:pathl1:le12:symlink pathl1:ee10:xbt target2:/e",      // absolute
+        "4:pathl1:le12:symlink pathl1:ee10:xbt target1:d",       // elsewhere
+        "4:pathl1:le12:symlink pathl1:ee10:xbt target7:d/../ee", // up through a name
+        "4:pathl1:l1:xe12:symlink pathl1:ee10:xbt target7:../../e",
+    ] {
+        refused(linked(link));
+    }
+    // Bytes in a link.
+    refused(Metainfo::parse(
+        [&b"d5:filesld4:attr1:l6:lengthi1e4:pathl1:ae12:symlink pathl1:beee4:name1:x12:piece lengthi16384e6:pieces20:"[..], &[7; 20], b"e"]
+            .concat()
+            .into(),
+    ));
+    // Below a link.
+    let files = "d4:attr1:l6:lengthi0e4:pathl1:ae12:symlink pathl1:bee";
+    for below in ["d6:lengthi0e4:pathl1:a1:bee", ""] {
+        let dirs = if below.is_empty() { "8:xbt dirsll1:a1:cee" } else { "" };
+        let text = format!("d5:filesl{files}{below}e4:name1:x12:piece lengthi16384e6:pieces0:{dirs}e");
+        refused(Metainfo::parse(text.into_bytes().into()));
+    }
+}
+
+#[test]
+fn a_link_follows_names_that_were_defused() {
+    let text = |link: &str| linked(link).unwrap().files[0].link.as_deref().unwrap().to_owned();
+    assert_eq!(text("4:pathl1:le12:symlink pathl1:d3:a\u{1}be10:xbt target7:./d/a\u{1}b"), "d/a_b");
+}
+
+#[test]
+fn hostile_empty_folders_are_refused() {
+    let with = |dirs: &str| {
+        let files = "d6:lengthi0e4:pathl1:a1:bee";
+        let text = format!("d5:filesl{files}e4:name1:x12:piece lengthi16384e6:pieces0:8:xbt dirsl{dirs}ee");
+        Metainfo::parse(text.into_bytes().into())
+    };
+    assert_eq!(with("l1:cel1:a1:cel1:ae").unwrap().folders, ["c", "a/c", "a"]);
+    for dirs in ["le", "l2:..e", "l1:a1:be", "l1:a1:b1:ce", "l3:x/ye", "l0:e", "l1:\0e"] {
+        refused(with(dirs));
+    }
+    refused(with(&format!("l{}e", format!("200:{}", "x".repeat(200)).repeat(20))));
+    refused(with(&format!("l{}e", "1:x".repeat(MAX_DEPTH + 1))));
+    let many: String = (0..=MAX_FOLDERS).map(|index| format!("l6:{index:06}e")).collect();
+    refused(with(&many));
+}
+
 proptest! {
+    #[test]
+    fn any_change_to_a_folder_with_everything_is_answered_without_a_panic(at in 0usize..2000, byte: u8) {
+        let mut bytes = everything().build().unwrap().info.to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = Metainfo::parse(bytes.into()).map(|meta| check_invariant(&meta));
+    }
+
+    #[test]
+    fn no_chain_of_accepted_links_leaves_the_content(
+        texts in proptest::collection::vec(proptest::collection::vec(prop_oneof!["[abc]", Just("..".to_owned()), Just(".".to_owned())], 1..5), 9),
+    ) {
+        // Links and folders meet: a, a/b and so on are links in one place and folders in another.
+        let places = [&["a"][..], &["b"], &["c"], &["d", "a"], &["d", "b"], &["d", "c"], &["d", "e", "a"], &["d", "e", "b"], &["d", "e", "c"]];
+        let mut links = std::collections::HashMap::new();
+        for (place, text) in places.iter().zip(&texts) {
+            let text = text.join("/");
+            if inside(&place[..place.len() - 1], &text).is_some() {
+                links.insert(place.join("/"), text);
+            }
+        }
+        for place in places {
+            // As the kernel walks.
+            let mut at: Vec<String> = Vec::new();
+            let mut steps: std::collections::VecDeque<String> = place.iter().map(|step| (*step).to_owned()).collect();
+            let mut followed = 0;
+            while let Some(step) = steps.pop_front() {
+                match step.as_str() {
+                    "" | "." => {}
+                    ".." => prop_assert!(at.pop().is_some(), "{:?} leaves", links),
+                    name => {
+                        at.push(name.to_owned());
+                        if let Some(text) = links.get(&at.join("/")) {
+                            followed += 1;
+                            if followed > 40 {
+                                break;
+                            }
+                            at.pop();
+                            text.split('/').rev().for_each(|step| steps.push_front(step.to_owned()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn any_change_to_an_info_dictionary_is_answered_without_a_panic(at in 0usize..2000, byte: u8, cut in 0usize..2000) {
         let files: &[(&[&str], i64)] = &[(&["a"], 10), (&["dir", "b"], 20_000), (&["c"], 0)];
@@ -160,6 +307,11 @@ fn check_invariant(meta: &Metainfo) {
     let lengths: u64 = (0..meta.pieces()).map(|piece| meta.piece_len(piece) as u64).sum();
     assert_eq!(lengths, meta.size);
     for file in &meta.files {
+        if let Some(link) = &file.link {
+            let folder: Vec<&str> =
+                file.path.rsplit_once('/').map_or(Vec::new(), |(folder, _)| folder.split('/').collect());
+            assert!(file.len == 0 && inside(&folder, link).is_some(), "{file:?}");
+        }
         for part in file.path.split('/') {
             assert!(meta.single || (!part.is_empty() && part != "." && part != ".." && part.len() <= 255));
         }

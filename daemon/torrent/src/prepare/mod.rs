@@ -1,12 +1,14 @@
 //! From paths to a content: what is in them, in which order, with which hashes.
 //!
-//! Rules a person can rely on. A symbolic link given by the person is followed; one inside a folder is refused
-//! (`special-file`), because following it could send what the person did not mean. FIFOs, sockets and devices are
-//! refused. Empty folders are left out (BitTorrent has no place for them). Names must be UTF-8 and are written in
-//! Unicode normal form C. The order is that of the bytes of the normalised path components, so equal trees give
-//! equal info-hashes.
+//! Rules a person can rely on. A symbolic link given by the person is followed. One inside a folder is sent as a link
+//! if it stays inside (see `metainfo/target.rs`), and never followed. Other links, FIFOs, sockets and devices are refused
+//! (`special-file`) all together, or left out and counted ([`Sources::skip_special`]). Empty folders, the owner's
+//! executable bit and times of change (whole seconds) are carried; our own unfinished data (`.xbt-….part`) is left out.
+//! Names must be UTF-8 and are written in Unicode normal form C. The order is that of the bytes of the normalised path
+//! components, so equal trees give equal info-hashes; trees whose times or executable bits differ do not.
 
 mod hash;
+mod special;
 mod walk;
 
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::engine::Shared;
 use crate::error::{EngineError, codes};
 use crate::event::Event;
-use crate::metainfo::{Draft, DraftFiles, HASH, MAX_METADATA};
+use crate::metainfo::{Draft, DraftFile, DraftFiles, HASH, MAX_METADATA};
 use crate::names;
 use crate::prepared::{Prepared, SourceFile};
 use crate::{ContentKey, PROGRESS_EVERY};
@@ -30,12 +32,40 @@ pub struct Sources {
     pub name: Option<String>,
     /// Marks the content private (BEP 27): other programs then find no peers but those they are given.
     pub private: bool,
+    /// Leave out what cannot be carried, instead of refusing all of it.
+    pub skip_special: bool,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { paths: Vec::new(), name: None, private: true }
+        Self { paths: Vec::new(), name: None, private: true, skip_special: false }
     }
+}
+
+/// What a preparation would be about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The content's name.
+    pub name: String,
+    /// Bytes in all files.
+    pub size: u64,
+    /// Number of files, symbolic links included.
+    pub files: u64,
+    /// How many things would be left out.
+    pub omitted: u64,
+}
+
+/// Looks through sources as a preparation does, without reading them. Blocks as long as the disk takes.
+///
+/// # Errors
+/// As a preparation would fail.
+pub fn survey(sources: &Sources) -> Result<Survey, EngineError> {
+    let how = walk::How { skip_special: sources.skip_special, may_read: true, stop: &AtomicBool::new(false) };
+    let tree = walk::walk(&sources.paths, &how)?;
+    let size = tree.size().ok_or_else(too_large)?;
+    piece_length(size)?;
+    let name = content_name(sources, &tree)?;
+    Ok(Survey { name, size, files: tree.files.len() as u64, omitted: tree.omitted })
 }
 
 /// Runs a preparation to its end and reports it: exactly one `Prepared` or `PrepareFailed`.
@@ -71,25 +101,16 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, 
 }
 
 fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &AtomicU64) -> Result<Prepared, EngineError> {
-    let tree = walk::walk(&sources.paths, stop)?;
-    let size = tree.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.source.stamp.size));
-    let size = size.filter(|size| i64::try_from(*size).is_ok()).ok_or_else(too_large)?;
+    let tree = walk::walk(&sources.paths, &walk::How { skip_special: sources.skip_special, may_read: false, stop })?;
+    let size = tree.size().ok_or_else(too_large)?;
     total.store(size, Ordering::Relaxed);
     let name = content_name(sources, &tree)?;
     let piece_length = piece_length(size)?;
     let placeholder = vec![0u8; size.div_ceil(u64::from(piece_length)) as usize * HASH];
     let draft = |hashes: &[u8]| {
-        let files = if tree.single {
-            DraftFiles::Single(size)
-        } else {
-            DraftFiles::Many(
-                tree.files
-                    .iter()
-                    .map(|file| (file.path.iter().map(String::as_str).collect(), file.source.stamp.size))
-                    .collect(),
-            )
-        };
-        Draft { name: &name, piece_length, hashes, private: sources.private, files }.build()
+        let folders = tree.folders.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
+        let (private, omitted) = (sources.private, tree.omitted);
+        Draft { name: &name, piece_length, hashes, private, files: draft_files(&tree), folders, omitted }.build()
     };
     // Built once without hashes, so that a name the receivers would refuse is found before hours of hashing.
     let outline = draft(&placeholder)?;
@@ -108,6 +129,19 @@ fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &Atomi
     }
     let meta = draft(&hashes)?;
     Ok(Prepared { info: meta.info.clone(), info_hash: meta.info_hash, ..prepared })
+}
+
+fn draft_files(tree: &walk::Tree) -> DraftFiles<'_> {
+    if let (true, Some(only)) = (tree.single, tree.files.first()) {
+        return DraftFiles::Single(only.len(), only.attributes);
+    }
+    let files = tree.files.iter().map(|file| DraftFile {
+        path: file.path.iter().map(String::as_str).collect(),
+        len: file.len(),
+        attributes: file.attributes,
+        link: file.link.as_deref(),
+    });
+    DraftFiles::Many(files.collect())
 }
 
 /// A power of two from 256 KiB up: at most 4,096 pieces while they are at most 4 MiB; beyond that (16 GiB) pieces

@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod handles;
 pub(crate) mod partial;
 pub(crate) mod place;
+pub(crate) mod received;
 pub(crate) mod resume;
 pub(crate) mod source;
 

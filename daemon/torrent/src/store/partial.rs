@@ -4,14 +4,16 @@
 //! and was either made here (exclusively) or is a plain file with one name below our own partial folder.
 //! Open handles stay good after the final rename, so that pieces can be served on.
 
-use std::collections::HashSet;
+mod finish;
+
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -34,6 +36,8 @@ pub(crate) struct PartialFiles {
     handles: Handles<File>,
     /// Files that were here at some time: such a one is never made again, or its bytes would become zeros unnoticed.
     seen: Vec<AtomicBool>,
+    /// Files that were written to since the last flush.
+    dirty: Mutex<BTreeSet<usize>>,
     /// Set when complete; from then on a file that changes is not served.
     finished: OnceLock<Vec<Stamp>>,
 }
@@ -61,10 +65,35 @@ impl PartialFiles {
             };
             (Root::Folder(rustix::fs::open(path, FOLDER, Mode::empty()).map_err(fail)?), existed)
         };
-        let path = path.to_owned();
+        Ok((Self::of(meta, path, root, resized), existed))
+    }
+
+    /// Opens what has got its place, for reading. What is not what was received is an error, and left as it is.
+    pub(crate) fn open_placed(meta: Arc<Metainfo>, path: &Path) -> Result<Self, EngineError> {
+        let fail = |error: Errno| EngineError::destination(path, &error.into());
+        let open = |flags| rustix::fs::open(path, flags, Mode::empty()).map_err(fail);
+        let root = if meta.single {
+            Root::File(Arc::new(File::from(open(OFlags::RDONLY | FILE)?)))
+        } else {
+            Root::Folder(open(FOLDER)?)
+        };
+        let files = Self::of(meta, path, root, false);
+        let (mut stamps, mut folders) = (Vec::with_capacity(files.meta.files.len()), LastFolder::default());
+        for (index, span) in files.meta.files.iter().enumerate() {
+            let stamp = files.stamp(index, &mut folders).map_err(|error| files.error(error.into()))?;
+            if span.link.is_none() && stamp.size != span.len {
+                return Err(files.tampered());
+            }
+            stamps.push(stamp);
+        }
+        let _ = files.finished.set(stamps);
+        Ok(files)
+    }
+
+    fn of(meta: Arc<Metainfo>, path: &Path, root: Root, resized: bool) -> Self {
         let seen = meta.files.iter().map(|_| AtomicBool::new(false)).collect();
-        let files = Self { meta, path, root, resized, handles: Handles::default(), seen, finished: OnceLock::new() };
-        Ok((files, existed))
+        let (handles, dirty, finished) = (Handles::default(), Mutex::default(), OnceLock::new());
+        Self { meta, path: path.to_owned(), root, resized, handles, seen, dirty, finished }
     }
 
     /// The identity of the file or folder: stays the same when it is renamed.
@@ -83,6 +112,7 @@ impl PartialFiles {
             let (head, rest) = bytes.split_at(segment.len);
             let file = self.file(segment.file, &mut folders).map_err(|error| self.error(error))?;
             file.write_all_at(head, segment.offset).map_err(|error| self.error(error))?;
+            self.dirty().insert(segment.file);
             bytes = rest;
         }
         Ok(())
@@ -121,8 +151,8 @@ impl PartialFiles {
                 rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?
             }
         };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Stamp::of_stat(&stat)),
+        match (FileType::from_raw_mode(stat.st_mode), &span.link) {
+            (FileType::RegularFile, None) | (FileType::Symlink, Some(_)) => Ok(Stamp::of_stat(&stat)),
             _ => Err(Errno::NOENT),
         }
     }
@@ -133,53 +163,24 @@ impl PartialFiles {
         }
     }
 
-    /// Starts writing back, so that [`Self::finish`] has little left to wait for.
-    pub(crate) fn flush(&self) {
-        let handle = match &self.root {
-            Root::File(file) => Some(file.clone()),
-            Root::Folder(_) => None,
-        };
+    /// Puts on the disk what was written since the last time, so that [`Self::finish`] has little left to wait for.
+    /// Returns how many files that were.
+    pub(crate) fn flush(&self) -> usize {
+        let dirty = std::mem::take(&mut *self.dirty());
         // An error shows again, and counts, in `finish`.
-        let _ = handle.map(|file| file.sync_data());
+        if let (Root::Folder(folder), true) = (&self.root, dirty.len() >= SYNC_ALL_FROM) {
+            let _ = rustix::fs::syncfs(folder);
+        } else {
+            let mut folders = LastFolder::default();
+            for index in &dirty {
+                let _ = self.file(*index, &mut folders).and_then(|file| file.sync_data());
+            }
+        }
+        dirty.len()
     }
 
-    /// Makes every file that holds no byte, checks that all are distinct, and puts everything on the disk.
-    pub(crate) fn finish(&self) -> Result<(), EngineError> {
-        let (mut seen, mut folders) = (HashSet::new(), LastFolder::default());
-        let mut stamps = Vec::with_capacity(self.meta.files.len());
-        for (index, span) in self.meta.files.iter().enumerate() {
-            // Only what holds no byte may be made here: anything else would be made of zeros.
-            if span.len == 0 {
-                self.file(index, &mut folders).map_err(|error| self.error(error))?;
-            }
-            let stamp = self.stamp(index, &mut folders).map_err(|error| self.error(error.into()))?;
-            if stamp.size != span.len {
-                return Err(self.tampered());
-            }
-            if self.meta.files.len() < SYNC_ALL_FROM {
-                let file = self.file(index, &mut folders).map_err(|error| self.error(error))?;
-                file.sync_all().map_err(|error| self.error(error))?;
-            }
-            // Two names for one file: a file system that ignores case. One has overwritten the other.
-            if !seen.insert(stamp.ino) {
-                return Err(EngineError::new(
-                    codes::BAD_NAME,
-                    format!("two files differ only in their case, which the disk of {} ignores", self.path.display()),
-                    "choose a destination on another file system",
-                ));
-            }
-            stamps.push(stamp);
-        }
-        if let Root::Folder(folder) = &self.root {
-            let synced = if self.meta.files.len() < SYNC_ALL_FROM {
-                rustix::fs::fsync(folder)
-            } else {
-                rustix::fs::syncfs(folder)
-            };
-            synced.map_err(|error| self.error(error.into()))?;
-        }
-        let _ = self.finished.set(stamps);
-        Ok(())
+    fn dirty(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file<'a>(&'a self, index: usize, folders: &mut LastFolder<'a>) -> io::Result<Arc<File>> {
@@ -272,12 +273,15 @@ fn descend(root: &OwnedFd, folders: &str, make: bool) -> Result<OwnedFd, Errno> 
 
 /// Opens a file of ours for reading and writing, or makes it exclusively, with its full size and no blocks yet.
 fn open_file(folder: impl AsFd, name: &Path, meta: &Metainfo, index: usize) -> Result<(File, bool), Errno> {
-    let len = meta.files.get(index).map_or(0, |span| span.len);
+    let span = meta.files.get(index);
+    let len = span.map_or(0, |span| span.len);
+    // The person's umask, or the folder's default ACL, has the last word.
+    let mode = if span.is_some_and(|span| span.attributes.executable) { 0o777 } else { 0o666 };
     let make = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
     let open = || rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty());
     let (fd, existed) = match open() {
         Ok(fd) => (fd, true),
-        Err(Errno::NOENT) => match rustix::fs::openat(&folder, name, make, Mode::from_raw_mode(0o666)) {
+        Err(Errno::NOENT) => match rustix::fs::openat(&folder, name, make, Mode::from_raw_mode(mode)) {
             Ok(fd) => (fd, false),
             // Another job was faster: two pieces may begin in one file.
             Err(Errno::EXIST) => (open()?, true),
@@ -295,4 +299,33 @@ fn open_file(folder: impl AsFd, name: &Path, meta: &Metainfo, index: usize) -> R
         rustix::fs::ftruncate(&file, len)?;
     }
     Ok((file, existed))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::metainfo::{Attributes, Draft, DraftFile, DraftFiles};
+
+    fn meta(files: usize) -> Arc<Metainfo> {
+        let names: Vec<String> = (0..files).map(|index| index.to_string()).collect();
+        let attributes = Attributes::default();
+        let file = |name| DraftFile { path: vec![name], len: 10, attributes, link: None };
+        let files = DraftFiles::Many(names.iter().map(|name| file(name.as_str())).collect());
+        let (piece_length, hashes) = (1 << 18, &[0; 20]);
+        let draft = Draft { name: "n", piece_length, hashes, private: true, files, folders: Vec::new(), omitted: 0 };
+        Arc::new(draft.build().unwrap())
+    }
+
+    #[test]
+    fn a_flush_of_a_folder_takes_every_file_that_was_written_to_once() {
+        for count in [3, SYNC_ALL_FROM + 1] {
+            let home = tempfile::tempdir().unwrap();
+            let (files, _) = PartialFiles::open(meta(count), &home.path().join("p")).unwrap();
+            files.write(5, &vec![1; count * 10 - 10]).unwrap();
+            assert_eq!((files.flush(), files.flush()), (count, 0));
+            files.write(0, &[2; 10]).unwrap();
+            assert_eq!(files.flush(), 1);
+        }
+    }
 }

@@ -116,8 +116,31 @@ pub(crate) fn all(state_dir: &Path) -> Vec<ContentKey> {
     keys.map(ContentKey).collect()
 }
 
+/// Keeps the record of what is about to get its place: what a crash leaves there is known by it afterwards.
+pub(crate) fn save_received(state_dir: &Path, key: ContentKey, record: &[u8]) -> Result<(), EngineError> {
+    let path = received_path(state_dir, key);
+    let write = || -> io::Result<()> {
+        let mut file = fs::File::create(&path)?;
+        file.write_all(record)?;
+        // Its name is on the disk with that of the resume file, which is written next.
+        file.sync_all()
+    };
+    write().map_err(|error| EngineError { code: state_code(&error), ..EngineError::destination(&path, &error) })
+}
+
+/// What [`save_received`] kept; empty if there is nothing that can be read.
+pub(crate) fn load_received(state_dir: &Path, key: ContentKey) -> Vec<u8> {
+    fs::read(received_path(state_dir, key)).unwrap_or_default()
+}
+
+fn received_path(state_dir: &Path, key: ContentKey) -> PathBuf {
+    state_dir.join(format!("{}.received", key.0))
+}
+
 /// Forgets the state of a content.
 pub(crate) fn remove(state_dir: &Path, key: ContentKey) {
+    // Before the other: what is left behind is found by that one.
+    let _ = fs::remove_file(received_path(state_dir, key));
     if let Err(error) = fs::remove_file(path(state_dir, key))
         && error.kind() != io::ErrorKind::NotFound
     {

@@ -59,9 +59,12 @@ impl SourceFiles {
 
     /// Looks at every file's path. Blocks for about a microsecond per file.
     pub(crate) fn check_all(&self) -> Result<(), EngineError> {
-        (0..self.prepared.sources.len()).try_for_each(|index| {
+        self.prepared.sources.iter().enumerate().try_for_each(|(index, source)| {
             let (path, stamp) = self.expected(index)?;
-            compare_path(&path, &stamp)
+            match source.link {
+                false => compare_path(&path, &stamp),
+                true => compare_link(&path, &stamp),
+            }
         })
     }
 
@@ -98,6 +101,16 @@ pub(crate) fn open_source(path: &Path) -> Result<File, EngineError> {
 
 fn compare_path(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
     compare(path, stamp, std::fs::symlink_metadata(path))
+}
+
+/// Of a symbolic link, which is sent as one.
+fn compare_link(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(now) if now.is_symlink() && Stamp::of(&now) == *stamp => Ok(()),
+        Ok(_) => Err(changed(path, "was replaced")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed(path, "vanished")),
+        Err(error) => Err(EngineError::source(path, &error)),
+    }
 }
 
 fn compare(path: &Path, stamp: &Stamp, now: io::Result<Metadata>) -> Result<(), EngineError> {

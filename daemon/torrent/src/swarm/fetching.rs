@@ -1,12 +1,11 @@
 //! Pieces on their way: from links, through verification, to the end.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::SendError;
 use tokio::time::Instant;
 
-use super::jobs::{self, Done, Outcome, Written};
+use super::jobs::{self, Done, Outcome, Placed, Written};
 use super::{Phase, Role, Swarm};
 use crate::LinkTag;
 use crate::event::{CloseReason, Event};
@@ -149,9 +148,9 @@ impl Swarm {
                     self.unreadable(error).await;
                 }
             }
-            Done::Finished(Ok(path)) => {
+            Done::Finished(Ok(placed)) => {
                 self.phase = Phase::Complete;
-                self.completed(path).await;
+                self.completed(placed).await;
                 // After our own caller: a sender that hears it may end the link at once.
                 self.to_all(|| Order::Complete);
             }
@@ -279,10 +278,10 @@ impl Swarm {
     }
 
     /// The last word of a fetch.
-    pub(super) async fn completed(&mut self, path: PathBuf) {
+    pub(super) async fn completed(&mut self, Placed { path, received }: Placed) {
         if let Some(Role::Fetch(fetch)) = &self.role {
             self.shared.emit(Event::Progress { key: self.key, verified: fetch.size }).await;
         }
-        self.shared.emit(Event::Completed { key: self.key, path }).await;
+        self.shared.emit(Event::Completed { key: self.key, path, received }).await;
     }
 }

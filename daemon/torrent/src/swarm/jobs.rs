@@ -1,16 +1,17 @@
 //! What blocks, done away from the network tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
 use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
-use crate::engine::{Data, Fetch};
+use crate::engine::Fetch;
 use crate::error::{EngineError, codes};
 use crate::link::View;
 use crate::metainfo::Metainfo;
@@ -34,7 +35,14 @@ pub(super) enum Done {
     Saved(Result<(), EngineError>),
     Swept(Result<(), EngineError>),
     Flushed,
-    Finished(Result<PathBuf, EngineError>),
+    Finished(Result<Placed, EngineError>),
+}
+
+/// What has got its place.
+pub(super) struct Placed {
+    pub(super) path: PathBuf,
+    /// The record for [`crate::delete_received`].
+    pub(super) received: Bytes,
 }
 
 /// What is on the disk.
@@ -43,7 +51,7 @@ pub(super) enum Opened {
     NoMetadata,
     Ready(View, Bitfield),
     /// It was complete and in place before; served only if the metadata is known.
-    Placed(PathBuf, Option<View>),
+    Placed(Placed, Option<View>),
 }
 
 /// A piece went through verification.
@@ -120,7 +128,7 @@ impl Place {
     }
 }
 
-fn partial_path(fetch: &Fetch) -> PathBuf {
+pub(super) fn partial_path(fetch: &Fetch) -> PathBuf {
     fetch.destination.join(partial_name(fetch))
 }
 
@@ -157,12 +165,13 @@ pub(super) fn open_fetch(
         Found::State(_) | Found::Nothing | Found::Bad => found,
     };
     if let Some(path) = placed(&found, fetch) {
+        // By now the person may have changed it: nothing is written to it.
         let view = meta.and_then(|meta| {
-            let (files, _) = PartialFiles::open(meta.clone(), &path).ok()?;
-            files.finish().ok()?;
+            let files = PartialFiles::open_placed(meta.clone(), &path).ok()?;
             Some(View { meta, store: Arc::new(Store::Partial(files)) })
         });
-        return Ok(Opened::Placed(path, view));
+        let received = resume::load_received(&place.state_dir, place.key).into();
+        return Ok(Opened::Placed(Placed { path, received }, view));
     }
     match meta {
         None => Ok(Opened::NoMetadata),
@@ -171,7 +180,7 @@ pub(super) fn open_fetch(
 }
 
 /// The final path, if the content is there already: known by its identity, not by its name.
-fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
+pub(super) fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
     let Found::State(Resume { placed: Some(name), identity, .. }) = found else { return None };
     let name = names::safe_name(name).ok()?;
     let path = fetch.destination.join(name);
@@ -208,6 +217,7 @@ fn open_partial(
             true,
         )?;
     }
+    files.can_hold_links()?;
     let store = Arc::new(Store::Partial(files));
     let have =
         if existed { rightful(&meta, &store, found, identity, stop, checked) } else { Bitfield::empty(meta.pieces()) };
@@ -341,51 +351,19 @@ pub(super) fn save(place: &Place, view: &View, have: &Bitfield, durably: bool) -
 }
 
 /// Puts everything on the disk and gives it its name.
-pub(super) fn finish(place: &Place, view: &View) -> Result<PathBuf, EngineError> {
+pub(super) fn finish(place: &Place, view: &View) -> Result<Placed, EngineError> {
     let Store::Partial(files) = &*view.store else {
         return Err(EngineError::new(codes::BAD_STATE, "a source cannot be fetched", "report this"));
     };
-    files.finish()?;
+    let received = files.finish()?.to_bytes();
     if !place::is_identity(&place.partial(), files.identity()?) {
         return Err(files.tampered());
     }
     let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
     let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
-    place::place(&place.partial(), &place.fetch.destination, &name, |name| {
+    resume::save_received(&place.state_dir, place.key, &received)?;
+    let path = place::place(&place.partial(), &place.fetch.destination, &name, |name| {
         state.clone().placed_as(name).save(&place.state_dir, place.key, true)
-    })
-}
-
-/// Removes what the caller no longer wants.
-pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
-    let partial = partial_path(fetch);
-    let found = resume::load(state_dir, key);
-    match data {
-        Data::Keep => {
-            // What has its place has no partial data any more, however the content was held up since.
-            let complete = matches!(&found, Found::State(state) if state.placed.is_some())
-                && std::fs::symlink_metadata(&partial).is_err();
-            if complete {
-                resume::remove(state_dir, key);
-            }
-        }
-        Data::Delete => {
-            // It may have got its name at the very moment at which it was given up.
-            placed(&found, fetch).iter().chain([&partial]).for_each(|path| remove(path));
-            // Last: until then it tells the next start what there is to clear away.
-            resume::remove(state_dir, key);
-        }
-    }
-}
-
-/// Removes a file or a folder with all that is in it; links are not followed.
-fn remove(path: &Path) {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "data that is not wanted any more could not be removed");
-    }
+    })?;
+    Ok(Placed { path, received: received.into() })
 }

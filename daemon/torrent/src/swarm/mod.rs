@@ -5,6 +5,7 @@
 //! `Failed` follows.
 
 mod choke;
+mod cleanup;
 mod endgame;
 mod fetching;
 mod jobs;
@@ -280,7 +281,7 @@ impl Swarm {
         while let Some(done) = self.jobs.join_next().await {
             match done {
                 Ok(Done::Written(written)) => self.count(&written),
-                Ok(Done::Finished(Ok(path))) => completed = Some(path),
+                Ok(Done::Finished(Ok(placed))) => completed = Some(placed),
                 Ok(
                     Done::Opened(_)
                     | Done::Metadata(..)
@@ -303,8 +304,8 @@ impl Swarm {
         for attach in std::mem::take(&mut self.waiting) {
             self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
         }
-        if let Some(path) = completed {
-            self.shared.emit(Event::Completed { key: self.key, path }).await;
+        if let Some(jobs::Placed { path, received }) = completed {
+            self.shared.emit(Event::Completed { key: self.key, path, received }).await;
         }
         self.shared.budget.trim();
     }
@@ -313,7 +314,7 @@ impl Swarm {
         self.halt(CloseReason::Unknown).await;
         if let Some(Role::Fetch(fetch)) = self.role.take() {
             let (state_dir, key) = (self.shared.state_dir.clone(), self.key);
-            let job = tokio::task::spawn_blocking(move || jobs::forget(&state_dir, key, &fetch, data));
+            let job = tokio::task::spawn_blocking(move || cleanup::forget(&state_dir, key, &fetch, data));
             let _ = job.await;
         }
         self.view = None;

@@ -54,7 +54,7 @@ impl Swarm {
                 self.phase = Phase::Metadata;
                 self.seek_metadata().await;
             }
-            Ok(Opened::Placed(path, view)) => {
+            Ok(Opened::Placed(placed, view)) => {
                 self.phase = Phase::Complete;
                 match view {
                     Some(view) => {
@@ -65,7 +65,7 @@ impl Swarm {
                     // Without metadata there is nothing to serve.
                     None => self.halt(CloseReason::Unknown).await,
                 }
-                self.completed(path).await;
+                self.completed(placed).await;
             }
             Ok(Opened::Ready(view, have)) => {
                 let fetch = self.is_fetch();

@@ -1,6 +1,8 @@
 //! `cratetorrent` as a peer to test against: somebody else's reading of the BitTorrent protocol (BEP 3), over plain TCP.
 //!
-//! `get TORRENT FOLDER ADDRESS` downloads from the one peer at ADDRESS into FOLDER and ends with 0 when all pieces are there.
+//! `get TORRENT FOLDER ADDRESS [INFO-HASH]` downloads from the one peer at ADDRESS into FOLDER and ends with 0 when all
+//! pieces are there. INFO-HASH (hexadecimal) is needed where the info dictionary has keys that cratetorrent does not know: it
+//! computes the hash of those that it does.
 //! `seed TORRENT FOLDER ADDRESS` serves what lies in FOLDER at ADDRESS until stdin ends; it prints `ready` when it runs.
 //!
 //! Its limits (one seeder serves one connection only, no resume, no metadata exchange) are known; see `docs/decisions/`.
@@ -11,16 +13,24 @@ use std::net::SocketAddr;
 
 use cratetorrent::prelude::*;
 
-const USAGE: &str = "usage: xbt-peer-cratetorrent get|seed TORRENT FOLDER ADDRESS";
+const USAGE: &str = "usage: xbt-peer-cratetorrent get|seed TORRENT FOLDER ADDRESS [INFO-HASH]";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (mode, torrent, folder, address) = match args.as_slice() {
-        [mode, torrent, folder, address] => (mode.as_str(), torrent, folder, address.parse::<SocketAddr>()?),
+    let (mode, torrent, folder, address, hash) = match args.as_slice() {
+        [mode, torrent, folder, address, hash @ ..] if hash.len() <= 1 => {
+            (mode.as_str(), torrent, folder, address.parse::<SocketAddr>()?, hash.first())
+        }
         _ => return Err(USAGE.into()),
     };
-    let metainfo = Metainfo::from_bytes(&std::fs::read(torrent)?)?;
+    let mut metainfo = Metainfo::from_bytes(&std::fs::read(torrent)?)?;
+    if let Some(hash) = hash {
+        for (index, byte) in metainfo.info_hash.iter_mut().enumerate() {
+            let digits = hash.get(index * 2..index * 2 + 2).ok_or(USAGE)?;
+            *byte = u8::from_str_radix(digits, 16)?;
+        }
+    }
     let (engine, alerts) = engine::spawn(Conf::new(folder))?;
     match mode {
         "get" => get(engine, alerts, metainfo, address).await,

@@ -77,7 +77,7 @@ fn open_transfers_of_a_contact_that_is_accepted_by_rule_are_bounded() {
 fn metadata_out_of_all_proportion_to_the_files_is_refused() {
     let (mut world, (alice, _), (bob, _)) = offered(4);
     let offer = like(&offer_of(&world, alice), 9);
-    let small = Offer { size: 1, files: 1, metadata_size: 1 << 20, ..offer.clone() };
+    let small = Offer { size: 1, files: 1, metadata_size: 5 << 20, ..offer.clone() };
     let refusal = asks(&mut world, bob, ("alice", "a1"), Request::Offer(small)).unwrap_err();
     assert_eq!(refusal.condition, Condition::NotAcceptable);
     let large = Offer { size: 16 << 30, files: 1, metadata_size: 20 << 20, ..offer };

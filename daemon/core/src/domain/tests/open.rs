@@ -9,7 +9,7 @@ use crate::session::SessionCommand;
 fn send_open(world: &mut World, node: Node, path: &str, to: &[&str]) -> Vec<TransferId> {
     match world.send_open(node, path, to).unwrap() {
         Reply::Transfers(ids) => ids,
-        Reply::Done => panic!("a send makes transfers"),
+        Reply::Done | Reply::Removed(_) => panic!("a send makes transfers"),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::world::jid;
 use super::world::person::{alice_and_bob, offered};
-use crate::effect::{CallId, Event, Gone, TorrentCommand};
+use crate::effect::{CallId, Event, Gone, Reply, TorrentCommand};
 use crate::ids::FullJid;
 use crate::input::{Command, Input};
 use crate::session::{SessionCommand, SessionEvent};
 use crate::signal::{Answer, Offer, Request, Token};
+use crate::transfer::Deleted;
 
 /// What a device answers to a request, and everything that it sends meanwhile.
 pub fn ask(
@@ -100,10 +101,37 @@ fn remove_leaves_the_received_file_unless_it_is_to_be_deleted() {
         world.settle();
         let fault = world.command(alice, Command::Remove { ids: vec![sent], delete_data: true }).unwrap_err();
         assert_eq!(fault.code, "wrong-direction");
-        world.command(bob, Command::Remove { ids: vec![got], delete_data }).unwrap();
-        assert_eq!(world.at(bob).engine.deleted.len(), usize::from(delete_data));
-        assert!(world.at(bob).store.transfers.is_empty() && world.at(bob).store.contents.is_empty());
+        world.at_mut(bob).engine.deletes = true;
+        world.at_mut(bob).engine.keeps = 3;
+        let reply = world.command(bob, Command::Remove { ids: vec![got], delete_data }).unwrap();
+        let deleted = delete_data.then(|| Deleted { gone: 1, kept: 3, named: Vec::new() });
+        assert_eq!(reply, Reply::Removed(vec![(got, deleted)]));
+        let bob = world.at(bob);
+        assert_eq!(bob.engine.deleted.len(), usize::from(delete_data));
+        assert!(bob.store.transfers.is_empty() && bob.store.contents.is_empty() && bob.store.deletions.is_empty());
+        let told = bob.news.iter().any(|news| matches!(news, Event::Deleted { deleted, .. } if deleted.kept == 3));
+        assert_eq!(told, delete_data);
     }
+}
+
+#[test]
+fn data_that_is_to_be_deleted_is_deleted_after_a_crash_and_the_caller_waits_for_it() {
+    let (mut world, _, (bob, got)) = offered(9);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    // The deletion hangs.
+    world.handle(bob, Input::Command(CallId(77), Command::Remove { ids: vec![got], delete_data: true }));
+    assert!(world.at(bob).replies.is_empty() && world.at(bob).store.transfers.is_empty());
+    for _ in 0..2 {
+        assert_eq!(world.at(bob).store.deletions.len(), 1);
+        world.restart(bob);
+    }
+    world.at_mut(bob).engine.deletes = true;
+    world.restart(bob);
+    assert_eq!(world.at(bob).engine.deleted.len(), 1);
+    assert!(world.at(bob).store.deletions.is_empty());
+    world.restart(bob);
+    assert_eq!(world.at(bob).engine.deleted.len(), 1);
 }
 
 #[test]

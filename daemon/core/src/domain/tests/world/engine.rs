@@ -9,7 +9,7 @@ use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
 use crate::limits::LINKS_PER_DEVICE;
 use crate::rate::{Priority, RateLimits};
 use crate::signal::MAX_CANDIDATES;
-use crate::transfer::{Direction, Facts};
+use crate::transfer::{Deleted, Direction, Facts};
 use crate::way::Way;
 
 use super::{Event, Node, World, tag};
@@ -33,6 +33,10 @@ pub struct Engine {
     pub preparing: BTreeSet<ContentId>,
     pub disk_full: bool,
     pub deleted: Vec<String>,
+    /// What is to be deleted is, at once.
+    pub deletes: bool,
+    /// What stays each time.
+    pub keeps: u64,
     /// What holds for the contents that are open, and for contacts.
     pub limited: BTreeMap<ContentId, (RateLimits, Priority)>,
     pub contacts: BTreeMap<BareJid, RateLimits>,
@@ -123,7 +127,14 @@ impl World {
                     engine.partial.remove(&content);
                 }
             }
-            TorrentCommand::DeleteReceived { path } => engine.deleted.push(path),
+            TorrentCommand::DeleteReceived(deletion) => {
+                if engine.deletes {
+                    engine.deleted.push(deletion.path);
+                    let (content, kept) = (deletion.content, engine.keeps);
+                    let deleted = Deleted { gone: 1, kept, named: Vec::new() };
+                    self.handle(node, Input::Torrent(TorrentEvent::Deleted { content, deleted }));
+                }
+            }
         }
     }
 

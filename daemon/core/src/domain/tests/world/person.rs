@@ -33,7 +33,7 @@ impl World {
         let path = format!("file-{}", self.count());
         match self.send_file(node, &path, to, None).unwrap() {
             Reply::Transfers(ids) => ids,
-            Reply::Done => panic!("a send makes transfers"),
+            Reply::Done | Reply::Removed(_) => panic!("a send makes transfers"),
         }
     }
 

@@ -6,13 +6,14 @@ use crate::contact::{Contact, Device};
 use crate::domain::Rows;
 use crate::effect::{Counters, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, OfferId, TransferId};
-use crate::transfer::{Content, Direction, Tombstone, Transfer};
+use crate::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
 
 #[derive(Default)]
 pub struct Store {
     pub transfers: BTreeMap<TransferId, Transfer>,
     pub tombstones: BTreeMap<(BareJid, OfferId, Direction), Tombstone>,
     pub contents: BTreeMap<ContentId, Content>,
+    pub deletions: BTreeMap<ContentId, Deletion>,
     pub contacts: BTreeMap<BareJid, Contact>,
     pub devices: BTreeMap<(BareJid, Fingerprint), Device>,
     pub counters: Counters,
@@ -27,6 +28,11 @@ impl Store {
             Persist::PruneTombstones(most) => self.prune(most),
             Persist::Content(row) => drop(self.contents.insert(row.id, row)),
             Persist::RemoveContent(id) => drop(self.contents.remove(&id)),
+            Persist::Delete(row) => {
+                assert!(self.contents.contains_key(&row.content), "the record of it is still there");
+                self.deletions.insert(row.content, row);
+            }
+            Persist::Deleted(id) => drop(self.deletions.remove(&id)),
             Persist::Contact(row) => drop(self.contacts.insert(row.jid.clone(), row)),
             Persist::Device(row) => drop(self.devices.insert((row.contact.clone(), row.fingerprint), row)),
             Persist::Counters(next) => {
@@ -51,6 +57,7 @@ impl Store {
             transfers: self.transfers.values().cloned().collect(),
             tombstones: self.tombstones.values().cloned().collect(),
             contents: self.contents.values().cloned().collect(),
+            deletions: self.deletions.values().cloned().collect(),
             contacts: self.contacts.values().cloned().collect(),
             devices: self.devices.values().cloned().collect(),
             counters: self.counters,

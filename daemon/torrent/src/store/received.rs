@@ -1,0 +1,200 @@
+//! What a fetch has put into place, remembered so that it can be deleted later, and nothing else with it.
+//!
+//! Invariant of deleting: a file goes only while its inode number, size and time of change (ns) are those of the record, a
+//! symbolic link only while its text is too, a folder only while it is the one that was made here and empty. The number of
+//! the device is not compared: it changes whenever a disk is mounted again (USB, Btrfs, NFS), and an inode number with size
+//! and time to the nanosecond says enough. Below the received name no symbolic link is ever followed.
+//!
+//! The record knows each folder by the one it lies in, so that deep paths do not unfold.
+
+use std::collections::HashMap;
+
+use rustix::io::Errno;
+
+use crate::metainfo::{MAX_FILES, MAX_FOLDERS};
+use crate::stamp::Stamp;
+
+mod delete;
+
+pub use delete::{Deleted, Kept, delete_received};
+
+/// Version 1 of the stored form.
+const MAGIC: &[u8; 8] = b"xbtrecv1";
+
+/// Everything that was put into place; the first entry is the received file or folder itself, and every folder comes
+/// before what lies in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    entries: Vec<Entry>,
+    /// The entries of folders by their paths, while the record is being made.
+    folders: HashMap<String, u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    /// The entry of the folder that it lies in.
+    inside: u32,
+    name: String,
+    kind: Kind,
+    ino: u64,
+    size: u64,
+    mtime_ns: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    /// With its text.
+    Link(Box<str>),
+}
+
+impl Received {
+    /// A single file.
+    pub(crate) fn file(stamp: Stamp) -> Self {
+        Self { entries: vec![Entry::new(0, "", Kind::File, stamp)], folders: HashMap::new() }
+    }
+
+    /// A folder with nothing in it yet.
+    pub(crate) fn folder(ino: u64) -> Self {
+        Self { entries: vec![Entry::folder(0, "", ino)], folders: HashMap::from([(String::new(), 0)]) }
+    }
+
+    /// Adds a file or link. `identity` tells the inode number of a folder.
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        kind: Kind,
+        stamp: Stamp,
+        identity: impl Fn(&str) -> Result<u64, Errno>,
+    ) -> Result<(), Errno> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let inside = self.inside(folder, &identity)?;
+        self.entries.push(Entry::new(inside, name, kind, stamp));
+        Ok(())
+    }
+
+    /// Adds a folder, with those that it lies in.
+    pub(crate) fn add_folder(
+        &mut self,
+        path: &str,
+        identity: impl Fn(&str) -> Result<u64, Errno>,
+    ) -> Result<(), Errno> {
+        self.inside(path, &identity).map(drop)
+    }
+
+    fn inside(&mut self, path: &str, identity: &impl Fn(&str) -> Result<u64, Errno>) -> Result<u32, Errno> {
+        if let Some(known) = self.folders.get(path) {
+            return Ok(*known);
+        }
+        let mut inside = 0;
+        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
+            let folder = path.get(..end).unwrap_or(path);
+            if let Some(known) = self.folders.get(folder) {
+                inside = *known;
+                continue;
+            }
+            let name = folder.rsplit_once('/').map_or(folder, |(_, name)| name);
+            self.entries.push(Entry::folder(inside, name, identity(folder)?));
+            inside = self.entries.len() as u32 - 1;
+            self.folders.insert(folder.to_owned(), inside);
+        }
+        Ok(inside)
+    }
+
+    /// A compact binary form with a version.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        for entry in &self.entries {
+            out.push(match entry.kind {
+                Kind::Folder => 0,
+                Kind::File => 1,
+                Kind::Link(_) => 2,
+            });
+            out.extend_from_slice(&entry.inside.to_le_bytes());
+            put(&mut out, &entry.name);
+            for number in [entry.ino, entry.size, entry.mtime_ns as u64] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            if let Kind::Link(text) = &entry.kind {
+                put(&mut out, text);
+            }
+        }
+        out
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        if from.array::<8>()? != *MAGIC {
+            return None;
+        }
+        let count = from.number::<4>()?;
+        if count == 0 || count > (MAX_FILES + MAX_FOLDERS + 1) as u64 {
+            return None;
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        for index in 0..count {
+            let kind = from.array::<1>()?;
+            let inside = from.number::<4>()? as u32;
+            let name = from.text()?;
+            let [ino, size, mtime] = [from.number::<8>()?, from.number::<8>()?, from.number::<8>()?];
+            let kind = match kind {
+                [0] => Kind::Folder,
+                [1] => Kind::File,
+                [2] => Kind::Link(from.text()?.into()),
+                _ => return None,
+            };
+            // Only the first has no folder to lie in, and no name of its own.
+            let placed = entries.get(inside as usize).is_some_and(|folder| folder.kind == Kind::Folder);
+            let named = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
+            if index > 0 && !(placed && named) {
+                return None;
+            }
+            entries.push(Entry { inside, name, kind, ino, size, mtime_ns: mtime as i64 });
+        }
+        from.0.is_empty().then_some(Self { entries, folders: HashMap::new() })
+    }
+}
+
+impl Entry {
+    fn new(inside: u32, name: &str, kind: Kind, stamp: Stamp) -> Self {
+        let Stamp { size, mtime_ns, ino, .. } = stamp;
+        Self { inside, name: name.to_owned(), kind, ino, size, mtime_ns }
+    }
+
+    fn folder(inside: u32, name: &str, ino: u64) -> Self {
+        Self { inside, name: name.to_owned(), kind: Kind::Folder, ino, size: 0, mtime_ns: 0 }
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    /// A number of so many bytes.
+    fn number<const N: usize>(&mut self) -> Option<u64> {
+        Some(self.array::<N>()?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.number::<2>()? as usize;
+        let (head, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        String::from_utf8(head.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What becomes of the data of a fetch that is forgotten.
+
+use std::path::Path;
+
+use super::jobs::{partial_path, placed};
+use crate::ContentKey;
+use crate::engine::{Data, Fetch};
+use crate::store::received::{Deleted, delete_received};
+use crate::store::resume::{self, Found};
+
+/// Removes what the caller no longer wants.
+pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
+    let partial = partial_path(fetch);
+    let found = resume::load(state_dir, key);
+    match data {
+        Data::Keep => {
+            // What has its place has no partial data any more, however the content was held up since.
+            let complete = matches!(&found, Found::State(state) if state.placed.is_some())
+                && std::fs::symlink_metadata(&partial).is_err();
+            if complete {
+                resume::remove(state_dir, key);
+            }
+        }
+        Data::Delete => {
+            // It may have got its name at the very moment at which it was given up; from then on the person may have put
+            // something of their own there.
+            if let Some(path) = placed(&found, fetch) {
+                let record = resume::load_received(state_dir, key);
+                let Deleted { kept, .. } = delete_received(&record, &path);
+                if kept > 0 {
+                    tracing::warn!(path = %path.display(), kept, "what is not what was received stays");
+                }
+            }
+            remove(&partial);
+            // Last: until then it tells the next start what there is to clear away.
+            resume::remove(state_dir, key);
+        }
+    }
+}
+
+/// Removes a file or a folder with all that is in it; links are not followed.
+fn remove(path: &Path) {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "data that is not wanted any more could not be removed");
+    }
+}
