@@ -18,7 +18,7 @@ use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
 use xbt_torrent::{Engine, EngineConfig};
 
-use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
+use crate::config::{self, AcceptFrom, Account, Config, Files, Network, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
@@ -177,8 +177,8 @@ impl Daemon {
             }
         };
         if needs_restart(&self.config, &config) {
-            let message = "another account, state or socket, and other addresses or ways to be reached, need a restart of the \
-                           daemon";
+            let message = "another account, port of its server, state or socket, and other addresses or ways to be reached, \
+                           need a restart of the daemon";
             tracing::warn!("the configuration was not taken over: {message}");
             let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
             self.handle.wrong_config(error).await;
@@ -218,13 +218,19 @@ impl Daemon {
 /// What the rooms were started with and keep. Ways belong here although the rules would take them over: a person who
 /// forbids one must not believe that it is not used any more while the link room still dials by it.
 fn needs_restart(old: &Config, new: &Config) -> bool {
-    let lasting = |config: &Config| {
-        let network = &config.network;
-        let addresses = (network.listen.clone(), network.advertise.clone());
-        let files = (config.files.state_dir.clone(), config.files.socket.clone());
-        (config.account.jid.clone(), files, addresses, network.ways.clone(), network.map_port)
-    };
     lasting(old) != lasting(new)
+}
+
+/// The part of the configuration that [`needs_restart`] compares. Every key is named, so that a new one has to choose.
+fn lasting(config: &Config) -> impl PartialEq + use<'_> {
+    let Config { account, files, network, accept: _, rules: _, schedules: _, hooks: _ } = config;
+    let Account { jid, server, password: _, tls: _, ca_file: _ } = account;
+    let Files { state_dir, socket, download_dir: _ } = files;
+    let Network { listen, map_port, advertise, ways, in_band_max_size: _, upload_limit: _, download_limit: _ } =
+        network;
+    // The link room does not dial the server's port, see `server_ports`; another host is just logged in to.
+    let server_port = server.as_ref().map(|server| server.port);
+    (jid, server_port, state_dir, socket, listen, map_port, advertise, ways)
 }
 
 /// Our own socket, or the one that was handed over.

@@ -8,18 +8,29 @@ use std::time::Duration;
 use super::{Config, Daemon, needs_restart, server_ports};
 use crate::supervisor::Supervisor;
 
+/// A configuration with further keys in `[account]` and `[network]`.
+fn config(account: &str, network: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("xbtd.toml");
+    let text = format!("[account]\njid = \"alice@example.org\"\n{account}\n[network]\n{network}\n");
+    std::fs::write(&file, text).unwrap();
+    Config::load(&file).unwrap()
+}
+
 #[test]
 fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = |network: &str| {
-        let file = folder.path().join("xbtd.toml");
-        std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
-        Config::load(&file).unwrap()
-    };
-    let usual = config("");
+    let usual = config("", "");
     let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
-    assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
-    assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
+    assert!(others.into_iter().all(|other| needs_restart(&usual, &config("", other))));
+    assert!(!needs_restart(&usual, &config("", "upload_limit = 1000")));
+}
+
+#[test]
+fn another_port_of_the_server_needs_a_restart_because_links_are_kept_away_from_it() {
+    let at = |server: &str| config(&format!("server = \"{server}\""), "");
+    assert!(needs_restart(&at("localhost:15222"), &at("localhost:15223")));
+    assert!(needs_restart(&config("", ""), &at("localhost:15222")));
+    assert!(!needs_restart(&at("localhost:15222"), &at("xmpp.example.org:15222")), "a login is enough");
 }
 
 #[test]
