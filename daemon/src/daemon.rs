@@ -41,6 +41,7 @@ pub struct Daemon {
     fingerprint: Fingerprint,
     handle: DriverHandle,
     driver: JoinHandle<()>,
+    failure: oneshot::Receiver<Fault>,
     engine: Engine,
     links: LinkRoom,
     mapped_port: Option<MappedPort>,
@@ -105,7 +106,13 @@ impl Daemon {
         };
         let (driver, handle) = Driver::new(domain, rooms, started);
         let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };
-        let driver = tokio::spawn(driver.run(sources));
+        let (failed, failure) = oneshot::channel();
+        let driver = tokio::spawn(async move {
+            if let Err(fault) = driver.run(sources).await {
+                // An error means that the daemon is stopping anyway.
+                let _ = failed.send(fault);
+            }
+        });
 
         let socket = listener.path().display().to_string();
         let (stop_rpc, stopped) = oneshot::channel();
@@ -127,6 +134,7 @@ impl Daemon {
             fingerprint,
             handle,
             driver,
+            failure,
             engine,
             links,
             mapped_port,
@@ -190,6 +198,18 @@ impl Daemon {
         tracing::info!("the configuration was taken over");
         let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
         changed || refused
+    }
+
+    /// Waits for a fault that ends the driver, without which nothing goes on. To be called once.
+    pub fn failure(&mut self) -> impl Future<Output = Fault> + use<> {
+        let (_, never) = oneshot::channel();
+        let failure = std::mem::replace(&mut self.failure, never);
+        async move {
+            failure.await.unwrap_or_else(|_| {
+                let hint = "this is a fault of xbt: please report it with the log";
+                Fault::new("internal", "the daemon's main task has ended", hint)
+            })
+        }
     }
 
     /// Stops all rooms, the important ones first; bounded to less than five seconds.

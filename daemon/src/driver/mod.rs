@@ -141,6 +141,8 @@ pub struct Driver {
     next_look: tokio::time::Instant,
     /// Nothing is done any more.
     stopping: bool,
+    /// Why, if nobody asked for it.
+    fatal: Option<Fault>,
 }
 
 impl Driver {
@@ -169,12 +171,16 @@ impl Driver {
             held: VecDeque::new(),
             next_look: tokio::time::Instant::now(),
             stopping: false,
+            fatal: None,
         };
         (driver, handle)
     }
 
     /// Works until it is told to stop.
-    pub async fn run(mut self, mut sources: Sources) {
+    ///
+    /// # Errors
+    /// The state cannot be written, and waiting will not help.
+    pub async fn run(mut self, mut sources: Sources) -> Result<(), Fault> {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
@@ -203,6 +209,7 @@ impl Driver {
                 () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
         }
+        self.fatal.map_or(Ok(()), Err)
     }
 
     /// How long until the domain wants to be woken; a day if never.
