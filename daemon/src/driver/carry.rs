@@ -177,11 +177,8 @@ impl Driver {
     /// The log tells each step of a transfer once.
     fn tell_log(&mut self, id: TransferId) {
         let Some(transfer) = self.domain.transfer(id) else { return };
-        let told = self.told.insert(id, transfer.history.len()).unwrap_or(0);
-        for step in transfer.history.iter().skip(told.min(transfer.history.len().saturating_sub(1))) {
-            if told == transfer.history.len() {
-                break;
-            }
+        let told = self.told.insert(id, transfer.steps).unwrap_or(0);
+        for step in transfer.steps_since(told) {
             tracing::info!("{}", views::step(transfer, step));
         }
     }

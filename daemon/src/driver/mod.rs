@@ -119,8 +119,8 @@ pub struct Driver {
     next_link: u64,
     /// What the executors found out by themselves; handled before anything else.
     again: VecDeque<Input>,
-    /// Lines of each transfer's history that the log has told.
-    told: HashMap<TransferId, usize>,
+    /// Steps of each transfer that the log has told.
+    told: HashMap<TransferId, u64>,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
     /// Other programs that read open contents.
@@ -150,7 +150,7 @@ impl Driver {
     pub fn new(domain: Domain, rooms: Rooms, started: Instant) -> (Self, DriverHandle) {
         let (sender, inbox) = mpsc::channel(INBOX);
         let handle = DriverHandle::new(sender, rooms.ring.clone());
-        let told = domain.transfers().map(|t| (t.id, t.history.len())).collect();
+        let told = domain.transfers().map(|t| (t.id, t.steps)).collect();
         let driver = Self {
             domain,
             rooms,

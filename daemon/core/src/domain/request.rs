@@ -128,6 +128,7 @@ impl Domain {
             created: self.now.wall,
             updated: self.now.wall,
             history: Vec::new(),
+            steps: 0,
         };
         self.contents.insert(content.id, content);
         self.add_transfer(transfer);

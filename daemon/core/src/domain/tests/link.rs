@@ -7,6 +7,7 @@ use crate::ids::TransferId;
 use crate::input::{Input, LinkEvent, TorrentEvent};
 use crate::session::{SessionCommand, SessionEvent};
 use crate::signal::{Answer, Candidate, CandidateKind, Connect, Outcome, Reach, Request};
+use crate::transfer::MAX_HISTORY;
 use crate::way::Way;
 
 fn receiving(seed: u64) -> (World, (Node, TransferId), (Node, TransferId)) {
@@ -288,6 +289,24 @@ fn who_is_let_in_before_the_answer_is_so_no_more_once_the_answer_is_no() {
     world.resume(alice, sent).unwrap();
     world.settle();
     assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
+}
+
+#[test]
+fn however_often_a_link_is_lost_each_step_can_be_told_once() {
+    let (mut world, a, b) = receiving(11);
+    world.pace = 1 << 50; // never done
+    let (mut told, mut seen) = (0, 0);
+    for _ in 0..60 {
+        world.lose_links(a.0);
+        world.pass(70_000);
+        let transfer = world.transfer(b.0, b.1);
+        let new = transfer.steps_since(seen);
+        assert_eq!(new.last(), transfer.history.last(), "the newest step is new");
+        told += new.len() as u64;
+        seen = transfer.steps;
+    }
+    assert!(told == seen && told > MAX_HISTORY as u64, "{told} of {seen}");
+    assert!(world.transfer(b.0, b.1).steps_since(seen).is_empty());
 }
 
 /// What Bob's link room was asked to do while an input was handled.
