@@ -11,6 +11,7 @@ mod destination;
 mod folders;
 mod hook;
 mod keep;
+mod looks;
 mod network;
 mod open;
 mod paths;
@@ -36,7 +37,7 @@ use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, TransferId};
-use xbt_core::input::{Command, Input};
+use xbt_core::input::{Command, Destination, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
@@ -125,6 +126,8 @@ pub struct Driver {
     groups: RandomState,
     /// Other programs that read open contents.
     readers: open::Readers,
+    /// Folders that are being looked at for offers.
+    looks: looks::Looks,
     /// The person's commands that run or wait.
     hooks: Hooks,
     /// How many links were refused, by reason.
@@ -163,6 +166,7 @@ impl Driver {
             told,
             groups: RandomState::new(),
             readers: open::Readers::default(),
+            looks: looks::Looks::default(),
             hooks: Hooks::default(),
             refused: Refusals::default(),
             offers: None,
@@ -184,7 +188,7 @@ impl Driver {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
-        self.clear_abandoned();
+        self.clear_abandoned().await;
         let mut network = self.rooms.links.network_changes();
         while !self.stopping {
             self.supervise();
@@ -202,6 +206,7 @@ impl Driver {
                 Ok(()) = network.changed() => self.network_changed(),
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
+                Some((ids, destination)) = self.looks.found() => self.destination_found(ids, destination).await,
                 Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
                 // What is due is told at the loop's beginning.
@@ -268,6 +273,12 @@ impl Driver {
         {
             let effects = self.domain.handle(input, self.now());
             self.carry_out(effects).await;
+        }
+    }
+
+    async fn destination_found(&mut self, ids: Vec<TransferId>, destination: Destination) {
+        for transfer in ids {
+            self.handle(Input::Destination { transfer, destination: destination.clone() }).await;
         }
     }
 
