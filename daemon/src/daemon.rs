@@ -106,13 +106,7 @@ impl Daemon {
         };
         let (driver, handle) = Driver::new(domain, rooms, started);
         let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };
-        let (failed, failure) = oneshot::channel();
-        let driver = tokio::spawn(async move {
-            if let Err(fault) = driver.run(sources).await {
-                // An error means that the daemon is stopping anyway.
-                let _ = failed.send(fault);
-            }
-        });
+        let (driver, failure) = drive(driver, sources);
 
         let socket = listener.path().display().to_string();
         let (stop_rpc, stopped) = oneshot::channel();
@@ -251,6 +245,18 @@ fn lasting(config: &Config) -> impl PartialEq + use<'_> {
     // The link room does not dial the server's port, see `server_ports`; another host is just logged in to.
     let server_port = server.as_ref().map(|server| server.port);
     (jid, server_port, state_dir, socket, listen, map_port, advertise, ways)
+}
+
+/// Runs the driver. Should a fault end it, the channel says which.
+fn drive(driver: Driver, sources: Sources) -> (JoinHandle<()>, oneshot::Receiver<Fault>) {
+    let (failed, failure) = oneshot::channel();
+    let driver = tokio::spawn(async move {
+        if let Err(fault) = driver.run(sources).await {
+            // An error means that the daemon is stopping anyway.
+            let _ = failed.send(fault);
+        }
+    });
+    (driver, failure)
 }
 
 /// Our own socket, or the one that was handed over.
