@@ -18,7 +18,7 @@ use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
 use xbt_torrent::{Engine, EngineConfig};
 
-use crate::config::{self, AcceptFrom, Config, Paths, Secret, Subscriptions, Way};
+use crate::config::{self, AcceptFrom, Account, Config, Files, Network, Paths, Secret, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
@@ -42,6 +42,7 @@ pub struct Daemon {
     fingerprint: Fingerprint,
     handle: DriverHandle,
     driver: JoinHandle<()>,
+    failure: oneshot::Receiver<Fault>,
     engine: Engine,
     links: LinkRoom,
     mapped_port: Option<MappedPort>,
@@ -106,7 +107,7 @@ impl Daemon {
         };
         let (driver, handle) = Driver::new(domain, rooms, started);
         let sources = Sources { session: session_inbox, links: link_events, engine: engine_events };
-        let driver = tokio::spawn(driver.run(sources));
+        let (driver, failure) = drive(driver, sources);
 
         let socket = listener.path().display().to_string();
         let (stop_rpc, stopped) = oneshot::channel();
@@ -128,6 +129,7 @@ impl Daemon {
             fingerprint,
             handle,
             driver,
+            failure,
             engine,
             links,
             mapped_port,
@@ -187,8 +189,8 @@ impl Daemon {
             }
         };
         if needs_restart(&self.config, &config) {
-            let message = "another account, state or socket, and other addresses or ways to be reached, need a restart of the \
-                           daemon";
+            let message = "another account, port of its server, state or socket, and other addresses or ways to be reached, \
+                           need a restart of the daemon";
             tracing::warn!("the configuration was not taken over: {message}");
             let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
             self.handle.wrong_config(error).await;
@@ -200,6 +202,18 @@ impl Daemon {
         tracing::info!("the configuration was taken over");
         let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
         changed || refused
+    }
+
+    /// Waits for a fault that ends the driver, without which nothing goes on. To be called once.
+    pub fn failure(&mut self) -> impl Future<Output = Fault> + use<> {
+        let (_, never) = oneshot::channel();
+        let failure = std::mem::replace(&mut self.failure, never);
+        async move {
+            failure.await.unwrap_or_else(|_| {
+                let hint = "this is a fault of xbt: please report it with the log";
+                Fault::new("internal", "the daemon's main task has ended", hint)
+            })
+        }
     }
 
     /// Stops all rooms, the important ones first; bounded to less than five seconds.
@@ -228,13 +242,31 @@ impl Daemon {
 /// What the rooms were started with and keep. Ways belong here although the rules would take them over: a person who
 /// forbids one must not believe that it is not used any more while the link room still dials by it.
 fn needs_restart(old: &Config, new: &Config) -> bool {
-    let lasting = |config: &Config| {
-        let network = &config.network;
-        let addresses = (network.listen.clone(), network.advertise.clone());
-        let files = (config.files.state_dir.clone(), config.files.socket.clone());
-        (config.account.jid.clone(), files, addresses, network.ways.clone(), network.map_port)
-    };
     lasting(old) != lasting(new)
+}
+
+/// The part of the configuration that [`needs_restart`] compares. Every key is named, so that a new one has to choose.
+fn lasting(config: &Config) -> impl PartialEq + use<'_> {
+    let Config { account, files, network, accept: _, rules: _, schedules: _, hooks: _ } = config;
+    let Account { jid, server, password: _, tls: _, ca_file: _ } = account;
+    let Files { state_dir, socket, download_dir: _ } = files;
+    let Network { listen, map_port, advertise, ways, in_band_max_size: _, upload_limit: _, download_limit: _ } =
+        network;
+    // The link room does not dial the server's port, see `server_ports`; another host is just logged in to.
+    let server_port = server.as_ref().map(|server| server.port);
+    (jid, server_port, state_dir, socket, listen, map_port, advertise, ways)
+}
+
+/// Runs the driver. Should a fault end it, the channel says which.
+fn drive(driver: Driver, sources: Sources) -> (JoinHandle<()>, oneshot::Receiver<Fault>) {
+    let (failed, failure) = oneshot::channel();
+    let driver = tokio::spawn(async move {
+        if let Err(fault) = driver.run(sources).await {
+            // An error means that the daemon is stopping anyway.
+            let _ = failed.send(fault);
+        }
+    });
+    (driver, failure)
 }
 
 /// Our own socket, or the one that was handed over.

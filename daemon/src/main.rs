@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -89,9 +90,15 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
         let mut reload = signal(SignalKind::hangup()).map_err(system)?;
         let mut daemon = Daemon::start(file, socket, Supervisor::from_env()).await?;
         supervisor::ready();
+        let mut failure = pin!(daemon.failure());
+        let mut result = Ok(());
         let mut connecting = true;
         loop {
             tokio::select! {
+                fault = &mut failure => {
+                    result = Err(fault);
+                    break;
+                }
                 () = daemon.connect(), if connecting => connecting = false,
                 _ = stop.recv() => break,
                 _ = interrupt.recv() => break,
@@ -100,7 +107,7 @@ fn serve(file: PathBuf) -> Result<(), Fault> {
         }
         supervisor::stopping();
         daemon.stop().await;
-        Ok(())
+        result
     });
     // What still blocks (a slow disk) must not hold the end up.
     runtime.shutdown_background();

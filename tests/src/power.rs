@@ -107,8 +107,8 @@ fn stamp(image: &Path) -> (i64, i64, u64) {
 fn make(image: &Path, bytes: u64) -> bool {
     let file = fs::File::create(image).expect("the folder can be written");
     file.set_len(bytes).expect("a file can be sparse");
-    let mut line = Command::new("mkfs.ext4");
-    line.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").args(["-q", "-F", "-E", "lazy_itable_init=0"]).arg(image);
+    let mut line = system("mkfs.ext4");
+    line.args(["-q", "-F", "-E", "lazy_itable_init=0"]).arg(image);
     line.status().is_ok_and(|status| status.success())
 }
 
@@ -136,4 +136,54 @@ fn mount(image: &Path, state: &Path, downloads: &Path, beside: &Path, cuts: u32)
         read_log(&log).contains("mounted").then_some(())
     });
     holder
+}
+
+/// A disk that can hang, as a network drive does whose server has gone: an ext4 file system that can be frozen. See [`PowerDisk::missing`].
+#[derive(Debug)]
+pub struct HungDisk(PathBuf);
+
+impl HungDisk {
+    /// An empty disk of `bytes` at `folder`, which is made; its image lies in `beside`. Panics where there can be none.
+    pub fn mount(bytes: u64, folder: &Path, beside: &Path) -> Self {
+        let image = beside.join("disk-that-hangs");
+        assert!(make(&image, bytes), "an ext4 file system can be made");
+        fs::create_dir_all(folder).expect("the home can be written");
+        run("mount", &["-t".as_ref(), "ext4".as_ref(), "-o".as_ref(), "loop".as_ref(), &image, folder]);
+        Self(folder.to_owned())
+    }
+
+    /// From now on whoever writes to it waits, until what is returned is dropped. Drop that before the programs that wait: nothing
+    /// else ends them.
+    pub fn freeze(&self) -> Frozen {
+        run("fsfreeze", &["--freeze".as_ref(), &self.0]);
+        Frozen(self.0.clone())
+    }
+}
+
+impl Drop for HungDisk {
+    fn drop(&mut self) {
+        // What still uses it ends with the test.
+        let _ = system("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// See [`HungDisk::freeze`].
+#[derive(Debug)]
+pub struct Frozen(PathBuf);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = system("fsfreeze").arg("--unfreeze").arg(&self.0).status();
+    }
+}
+
+fn run(program: &str, arguments: &[&Path]) {
+    let status = system(program).args(arguments).status();
+    assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?}");
+}
+
+fn system(program: &str) -> Command {
+    let mut line = Command::new(program);
+    line.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+    line
 }

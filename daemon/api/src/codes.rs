@@ -88,6 +88,8 @@ codes! {
         BAD_METADATA = "bad-metadata";
         /// What the daemon kept of it cannot be used any more.
         BAD_STATE = "bad-state";
+        /// A fault of the daemon itself stopped it; its log says more.
+        ENGINE_FAULT = "engine-fault";
         /// The other side reports a fault.
         OTHER_SIDE_FAILED = "other-side-failed";
         /// The sender's device refused the link.
@@ -130,6 +132,8 @@ codes! {
         DISK_FULL = "disk-full";
         /// The folder cannot be written; there is something to resume once it can.
         DESTINATION_UNWRITABLE = "destination-unwritable";
+        /// A fault of the daemon itself stopped it; it can be resumed.
+        STOPPED_BY_FAULT = "engine-fault";
         /// The link is sought, and what was tried last failed.
         NO_WAY = "no-way";
         /// The transfer belongs to an account that is not configured now.

@@ -251,6 +251,13 @@ pub enum Event {
         /// What became of it.
         deleted: Deleted,
     },
+    /// The rules accept an offer, and it cannot be accepted: it waits for the person.
+    NotAccepted {
+        /// Which.
+        transfer: TransferId,
+        /// Why, one sentence.
+        reason: String,
+    },
     /// A command of the person's failed.
     HookFailed {
         /// For which transfer it ran.
@@ -286,8 +293,9 @@ pub enum Effect {
     Emit(Event),
     /// For a caller.
     Reply(CallId, Result<Reply, Fault>),
-    /// The standing rules accept this offer: look at the folder it goes to, then issue the `Accept` command.
-    AutoAccept(TransferId),
+    /// Look at the folder that the rules choose for this offer, and make it where it is missing;
+    /// [`crate::input::Input::Destination`] brings what was found.
+    Destination(TransferId),
     /// Run the person's command; [`crate::input::Input::Hook`] tells how it ended.
     Hook(TransferId, Hook),
 }

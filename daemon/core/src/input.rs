@@ -268,6 +268,13 @@ pub enum Input {
     Torrent(TorrentEvent),
     /// From the link room.
     Link(LinkEvent),
+    /// The folder that the rules chose for an offer, as it was found.
+    Destination {
+        /// Which offer.
+        transfer: TransferId,
+        /// What was found.
+        destination: Destination,
+    },
     /// A command of the person's has ended.
     Hook {
         /// For which transfer it ran.

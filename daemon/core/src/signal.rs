@@ -227,6 +227,11 @@ pub enum Request {
         /// Which offer.
         id: OfferId,
     },
+    /// The sender ends it because nobody took it before the offer lapsed.
+    Expired {
+        /// Which offer.
+        id: OfferId,
+    },
     /// The receiver has everything, verified and in place.
     Done {
         /// Which offer.
@@ -259,6 +264,7 @@ impl Request {
             Self::Introduce(introduction) => Some(introduction.id),
             Self::Decline { id, .. }
             | Self::Cancel { id }
+            | Self::Expired { id }
             | Self::Done { id }
             | Self::Failed { id, .. }
             | Self::Taken { id } => Some(*id),

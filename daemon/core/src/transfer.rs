@@ -196,6 +196,9 @@ pub struct Transfer {
     pub updated: Wall,
     /// What happened, oldest first.
     pub history: Vec<Step>,
+    /// How many steps there have been, also those that the history has no room for any more.
+    #[serde(default)]
+    pub steps: u64,
 }
 
 impl Facts {
@@ -286,6 +289,14 @@ impl Transfer {
             self.history.remove(1);
         }
         self.history.push(Step { at, state: state.to_owned(), reason });
+        self.steps = self.steps.saturating_add(1);
+    }
+
+    /// The steps since there were this many, as far as the history still has them.
+    pub fn steps_since(&self, steps: u64) -> &[Step] {
+        let new = usize::try_from(self.steps.saturating_sub(steps)).unwrap_or(usize::MAX);
+        let first = self.history.len().saturating_sub(new);
+        self.history.get(first..).unwrap_or_default()
     }
 }
 

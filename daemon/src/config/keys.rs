@@ -163,8 +163,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "strangers",
                 Default("\"ignore\""),
-                "Offers of people who are not on the contact list: \"ignore\" them, or \"ask\".\n\
-                 This version ignores them in either case.",
+                "Offers of people who are not on the contact list are ignored; no other value is known yet.",
             ),
             key(
                 "subscriptions",

@@ -160,8 +160,6 @@ pub struct Accept {
     pub from: Vec<AcceptFrom>,
     /// Only up to this many bytes.
     pub max_size: u64,
-    /// What becomes of offers from people who are not on the roster.
-    pub strangers: Strangers,
     /// Who may see our presence.
     pub subscriptions: Subscriptions,
     /// Whether a contact who has never run xbt gets a chat message.
@@ -177,15 +175,6 @@ pub enum AcceptFrom {
     Contact(BareJid),
     /// Every contact in a roster group.
     Group(String),
-}
-
-/// What becomes of offers from people who are not on the roster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strangers {
-    /// They are answered as by a client without xbt.
-    Ignore,
-    /// The person is asked.
-    Ask,
 }
 
 /// Who may see our presence.

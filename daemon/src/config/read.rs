@@ -13,8 +13,7 @@ use xbt_core::ids::BareJid;
 use super::document::{Document, Entry};
 use super::keys;
 use super::{
-    Accept, AcceptFrom, Account, Config, ConfigError, Files, Network, PasswordSource, Server, Strangers, Subscriptions,
-    Tls, Way,
+    Accept, AcceptFrom, Account, Config, ConfigError, Files, Network, PasswordSource, Server, Subscriptions, Tls, Way,
 };
 
 /// Most addresses in `listen` and in `advertise`: no more candidates than that are ever told or taken.
@@ -118,10 +117,10 @@ impl<'d> Reader<'d> {
 
     fn accept(&self) -> Result<Accept, ConfigError> {
         let key = |name| self.get("accept", name);
+        key("strangers")?.strangers()?;
         Ok(Accept {
             from: key("from")?.list()?.iter().map(Entry::accept_from).collect::<Result<_, _>>()?,
             max_size: key("max_size")?.size()?,
-            strangers: key("strangers")?.word(&[("ignore", Strangers::Ignore), ("ask", Strangers::Ask)])?,
             subscriptions: key("subscriptions")?
                 .word(&[("added", Subscriptions::Added), ("ask", Subscriptions::Ask)])?,
             courtesy_message: key("courtesy_message")?.bool()?,
@@ -138,6 +137,16 @@ impl Entry<'_> {
             );
         }
         self.word(&[("starttls", Tls::StartTls), ("direct", Tls::Direct)])
+    }
+
+    /// Checks the one value that there is.
+    fn strangers(&self) -> Result<(), ConfigError> {
+        if self.string()? == "ask" {
+            let hint =
+                "take the key out, and add the people whose offers you want: 'xbtctl contacts add bob@example.org'";
+            return Err(self.bad("is not supported: offers from outside the contact list are ignored", hint));
+        }
+        self.word(&[("ignore", ())])
     }
 
     fn own_jid(&self) -> Result<BareJid, ConfigError> {

@@ -89,7 +89,7 @@ fn defaults_are_those_that_are_promised() {
     assert_eq!((network.upload_limit, network.download_limit), (0, 0));
     let accept = config.accept;
     assert_eq!((accept.from.len(), accept.max_size), (0, 1 << 30));
-    assert_eq!((accept.strangers, accept.subscriptions), (Strangers::Ignore, Subscriptions::Added));
+    assert_eq!(accept.subscriptions, Subscriptions::Added);
     assert!(accept.courtesy_message && accept.introduce);
 }
 
@@ -100,7 +100,7 @@ fn every_key_is_read() {
                 [files]\ndownload_dir = '~'\nstate_dir = '/s'\nsocket = '/x/sock'\n\
                 [network]\nlisten = ['127.0.0.1:7']\nmap_port = false\nadvertise = ['203.0.113.7:51413']\n\
                 ways = ['in-band', 'direct']\nupload_limit = '2 MiB/s'\ndownload_limit = 1_000\n\
-                [accept]\nfrom = ['Bob@example.org', 'Family']\nmax_size = '1500 KB'\nstrangers = 'ask'\n\
+                [accept]\nfrom = ['Bob@example.org', 'Family']\nmax_size = '1500 KB'\nstrangers = 'ignore'\n\
                 subscriptions = 'ask'\ncourtesy_message = false\nintroduce = false\n";
     let config = parse(text).unwrap();
     let account = config.account;
@@ -128,7 +128,6 @@ fn every_key_is_read() {
     let accept = Accept {
         from: vec![bob, AcceptFrom::Group("Family".to_owned())],
         max_size: 1_500_000,
-        strangers: Strangers::Ask,
         subscriptions: Subscriptions::Ask,
         courtesy_message: false,
         introduce: false,
@@ -260,6 +259,7 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
         ("accept", "from = ['@example.org']"),
         ("accept", "from = ['bob@example.org/phone']"),
         ("accept", "strangers = 'accept'"),
+        ("accept", "strangers = 'ask'"),
         ("accept", "subscriptions = ''"),
     ] {
         let header = if section == "account" { String::new() } else { format!("[{section}]\n") };
@@ -270,6 +270,15 @@ fn a_value_that_cannot_be_is_told_with_its_line_and_what_to_write() {
         assert!(error.message.starts_with(&format!("xbtd.toml:{line}: `{key}` in [{section}] ")), "{value}: {error:?}");
         assert!(!error.hint.is_empty(), "{value}");
     }
+}
+
+#[test]
+fn offers_of_strangers_cannot_be_asked_about_and_the_error_says_what_to_do() {
+    parse(&format!("{MINIMAL}[accept]\nstrangers = 'ignore'\n")).unwrap();
+    let error = error(&format!("{MINIMAL}[accept]\nstrangers = 'ask'\n"));
+    let sentence = "`strangers` in [accept] is not supported: offers from outside the contact list are ignored";
+    assert_eq!(error.message, format!("xbtd.toml:4: {sentence}"));
+    assert!(error.hint.contains("xbtctl contacts add"), "{}", error.hint);
 }
 
 #[test]

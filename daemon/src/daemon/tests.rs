@@ -2,24 +2,36 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::{Config, Daemon, needs_restart, server_ports};
 use crate::supervisor::Supervisor;
 
+/// A configuration with further keys in `[account]` and `[network]`.
+fn config(account: &str, network: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("xbtd.toml");
+    let text = format!("[account]\njid = \"alice@example.org\"\n{account}\n[network]\n{network}\n");
+    std::fs::write(&file, text).unwrap();
+    Config::load(&file).unwrap()
+}
+
 #[test]
 fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = |network: &str| {
-        let file = folder.path().join("xbtd.toml");
-        std::fs::write(&file, format!("[account]\njid = \"alice@example.org\"\n[network]\n{network}\n")).unwrap();
-        Config::load(&file).unwrap()
-    };
-    let usual = config("");
+    let usual = config("", "");
     let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
-    assert!(others.into_iter().all(|other| needs_restart(&usual, &config(other))));
-    assert!(!needs_restart(&usual, &config("upload_limit = 1000")));
+    assert!(others.into_iter().all(|other| needs_restart(&usual, &config("", other))));
+    assert!(!needs_restart(&usual, &config("", "upload_limit = 1000")));
+}
+
+#[test]
+fn another_port_of_the_server_needs_a_restart_because_links_are_kept_away_from_it() {
+    let at = |server: &str| config(&format!("server = \"{server}\""), "");
+    assert!(needs_restart(&at("localhost:15222"), &at("localhost:15223")));
+    assert!(needs_restart(&config("", ""), &at("localhost:15222")));
+    assert!(!needs_restart(&at("localhost:15222"), &at("xmpp.example.org:15222")), "a login is enough");
 }
 
 #[test]
@@ -28,17 +40,41 @@ fn contacts_cannot_have_us_dial_a_server_of_our_own() {
     assert!(server_ports(Some(15222)).contains(&15222));
 }
 
+/// Writes a configuration that needs no network; returns its file, the socket and the folder for the state.
+fn alone(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
+    let [file, socket, state, downloads] =
+        ["xbtd.toml", "run/xbtd.sock", "state", "downloads"].map(|name| folder.join(name));
+    let files = format!("state_dir = {state:?}\ndownload_dir = {downloads:?}\nsocket = {socket:?}");
+    let network = "listen = [\"127.0.0.1:0\"]\nmap_port = false";
+    let text = format!("[account]\njid = \"alice@localhost\"\n[files]\n{files}\n[network]\n{network}\n");
+    std::fs::write(&file, text).unwrap();
+    (file, socket, state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_can_never_be_written_ends_the_daemon_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket, state) = alone(folder.path());
+    let mut daemon = Daemon::start(file.clone(), None, Supervisor::new(None, None)).await.unwrap();
+    let failure = daemon.failure();
+    let database = rusqlite::Connection::open(state.join("xbt.db")).unwrap();
+    database.execute_batch("DROP TABLE transfers").unwrap();
+    let client = xbt_api::Client::connect(&socket).await.unwrap();
+    let path = file.display().to_string();
+    let send =
+        xbt_api::SendRequest { contacts: vec!["alice@localhost".into()], paths: vec![path], ..Default::default() };
+    let refused = client.send(send).await.unwrap_err();
+    let fault = failure.await;
+    assert_eq!(fault.code, "database-failed", "{fault:?}");
+    assert!(refused.to_string().contains(&fault.message), "{refused}");
+    daemon.stop().await;
+}
+
 /// The fake manager bears a second of silence.
 #[tokio::test(flavor = "multi_thread")]
 async fn signs_of_life_end_while_the_driver_hangs_although_everything_else_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, socket) = (folder.path().join("xbtd.toml"), folder.path().join("run/xbtd.sock"));
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    let (state, downloads) = (at("state"), at("downloads"));
-    let files = format!("state_dir = \"{state}\"\ndownload_dir = \"{downloads}\"\nsocket = \"{}\"", socket.display());
-    let network = "listen = [\"127.0.0.1:0\"]\nmap_port = false";
-    std::fs::write(&file, format!("[account]\njid = \"alice@localhost\"\n[files]\n{files}\n[network]\n{network}\n"))
-        .unwrap();
+    let (file, socket, _) = alone(folder.path());
     let (sender, heard) = mpsc::channel();
     let tell = move |state: &sd_notify::NotifyState<'_>| sender.send(state.to_string()).unwrap_or_default();
     let limit = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use xbt_api::{
@@ -32,11 +32,12 @@ pub struct DriverHandle {
     driver: mpsc::Sender<Message>,
     ring: Arc<EventRing>,
     folders: Arc<Look>,
+    listings: Arc<Semaphore>,
 }
 
 impl DriverHandle {
     pub(super) fn new(driver: mpsc::Sender<Message>, ring: Arc<EventRing>) -> Self {
-        Self { driver, ring, folders: Arc::default() }
+        Self { driver, ring, folders: Arc::default(), listings: Arc::new(Semaphore::new(1)) }
     }
 
     /// Ends the driver once it has done what came before.
@@ -181,7 +182,15 @@ impl Backend for DriverHandle {
     }
 
     async fn show(&self, id: u64) -> Result<TransferDetails> {
-        self.look(move |driver| driver.show(TransferId(id))).await?
+        // Large descriptions are read one at a time, and by a thread of their own.
+        let turn = self.listings.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let (details, listing) = self.look(move |driver| driver.show(TransferId(id))).await??;
+        let files = move || {
+            let _turn = turn;
+            listing.files()
+        };
+        let (file_list, more_files, omitted) = spawn_blocking(files).await.map_err(|_| stopping())?;
+        Ok(TransferDetails { file_list, more_files, omitted, ..details })
     }
 
     async fn accept(&self, numbers: Vec<u64>, dir: Option<String>) -> Result<Vec<Transfer>> {

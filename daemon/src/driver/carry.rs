@@ -2,14 +2,13 @@
 
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
-use xbt_core::effect::{CallId, Data, Effect, Event, LinkCommand, TorrentCommand};
-use xbt_core::fault::Fault;
+use xbt_core::effect::{Data, Effect, Event, LinkCommand, TorrentCommand};
 use xbt_core::ids::{ContentId, TransferId};
-use xbt_core::input::{Command, Input, TorrentEvent};
+use xbt_core::input::{Input, TorrentEvent};
 use xbt_core::session::{SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
-use super::{Driver, convert, destination, paths, views};
+use super::{Driver, convert, destination, views};
 use crate::store::StoreError;
 
 impl Driver {
@@ -38,7 +37,7 @@ impl Driver {
                         let _ = caller.send(reply);
                     }
                 }
-                Effect::AutoAccept(id) => self.auto_accept(id),
+                Effect::Destination(id) => self.find_destination(id),
                 Effect::Hook(id, hook) => self.hook(id, hook),
             }
         }
@@ -95,8 +94,10 @@ impl Driver {
     }
 
     /// Clears away partial data whose transfer has ended, where a crash came between the two.
-    pub(super) fn clear_abandoned(&mut self) {
-        for key in self.rooms.engine.leftovers() {
+    pub(super) async fn clear_abandoned(&mut self) {
+        let engine = self.rooms.engine.clone();
+        let leftovers = tokio::task::spawn_blocking(move || engine.leftovers()).await;
+        for key in leftovers.unwrap_or_default() {
             let content = ContentId(key.0);
             if let Some(fetch) = self.domain.abandoned(content) {
                 tracing::info!(%content, "partial data of an ended transfer is cleared away");
@@ -169,6 +170,11 @@ impl Driver {
                 ring.push(at, EventKind::Notice, None, text);
             }
             Event::Deleted { transfer, path, deleted } => self.tell_deleted(transfer, &path, &deleted),
+            Event::NotAccepted { transfer, reason } => {
+                let text = format!("transfer {transfer} was not accepted automatically: {reason}");
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
             Event::HookFailed { transfer, reason } => {
                 let text = format!("transfer {transfer}: {reason}");
                 tracing::warn!("{text}");
@@ -185,31 +191,15 @@ impl Driver {
     /// The log tells each step of a transfer once.
     fn tell_log(&mut self, id: TransferId) {
         let Some(transfer) = self.domain.transfer(id) else { return };
-        let told = self.told.insert(id, transfer.history.len()).unwrap_or(0);
-        for step in transfer.history.iter().skip(told.min(transfer.history.len().saturating_sub(1))) {
-            if told == transfer.history.len() {
-                break;
-            }
+        let told = self.told.insert(id, transfer.steps).unwrap_or(0);
+        for step in transfer.steps_since(told) {
             tracing::info!("{}", views::step(transfer, step));
         }
     }
 
-    /// A standing rule takes the offer, exactly as the person would.
-    fn auto_accept(&mut self, id: TransferId) {
-        let call: CallId = self.call();
-        let Some(folder) = destination::folder(&self.domain, id, self.now().wall) else { return };
-        let destination = block_in_place(|| paths::destination(&folder, true));
-        let (sender, reply) = tokio::sync::oneshot::channel();
-        self.calls.insert(call, sender);
-        self.again.push_back(Input::Command(call, Command::Accept { ids: vec![id], destinations: vec![destination] }));
-        let ring = self.rooms.ring.clone();
-        let at = views::time(self.now().wall);
-        tokio::spawn(async move {
-            if let Ok(Err(Fault { message, .. })) = reply.await {
-                let text = format!("transfer {id} was not accepted by itself: {message}");
-                tracing::warn!("{text}");
-                ring.push(at, EventKind::Notice, None, text);
-            }
-        });
+    fn find_destination(&mut self, id: TransferId) {
+        if let Some(folder) = destination::folder(&self.domain, id, self.now().wall) {
+            self.looks.add(id, folder);
+        }
     }
 }

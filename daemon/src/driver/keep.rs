@@ -1,5 +1,6 @@
 //! Keeping: nothing goes out before it is on the disk, so while the state cannot be written everything waits; but
-//! people are told, may look, and may stop the daemon.
+//! people are told, may look, and may stop the daemon. An error that does not pass by waiting ends the daemon: nothing is
+//! lost by that, for what was not kept was not acted on.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep_until};
 use xbt_api::{ApiError, EventKind};
 use xbt_core::effect::Persist;
+use xbt_core::fault::Fault;
 use xbt_core::ids::ContentId;
 
 use super::{Driver, INBOX, Message, views};
@@ -22,6 +24,10 @@ impl Driver {
         let received = self.received.take();
         let received = received.as_ref().map(|(content, record)| (*content, record.as_ref()));
         while let Err(error) = block_in_place(|| self.rooms.store.commit_received(changes, received)) {
+            if !error.may_pass() {
+                self.give_up(error.into());
+                return false;
+            }
             if !self.wait_for_store(&error).await {
                 return false;
             }
@@ -46,6 +52,17 @@ impl Driver {
         }
         self.state_is_kept();
         Ok(true)
+    }
+
+    /// Ends the daemon; whoever waits for an answer hears why.
+    fn give_up(&mut self, fault: Fault) {
+        tracing::error!(code = fault.code, "the state cannot be written, and waiting will not help: {}", fault.message);
+        for (_, caller) in self.calls.drain() {
+            // The caller may have gone.
+            let _ = caller.send(Err(fault.clone()));
+        }
+        self.fatal = Some(fault);
+        self.stopping = true;
     }
 
     fn state_is_kept(&mut self) {

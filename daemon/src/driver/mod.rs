@@ -12,6 +12,7 @@ mod destination;
 mod folders;
 mod hook;
 mod keep;
+mod looks;
 mod network;
 mod open;
 mod paths;
@@ -38,7 +39,7 @@ use xbt_core::Domain;
 use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, ContentId, TransferId};
-use xbt_core::input::{Command, Input};
+use xbt_core::input::{Command, Destination, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
@@ -121,12 +122,14 @@ pub struct Driver {
     next_link: u64,
     /// What the executors found out by themselves; handled before anything else.
     again: VecDeque<Input>,
-    /// Lines of each transfer's history that the log has told.
-    told: HashMap<TransferId, usize>,
+    /// Steps of each transfer that the log has told.
+    told: HashMap<TransferId, u64>,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
     /// Other programs that read open contents.
     readers: open::Readers,
+    /// Folders that are being looked at for offers.
+    looks: looks::Looks,
     /// The person's commands that run or wait.
     hooks: Hooks,
     /// Received data that is being deleted.
@@ -147,6 +150,8 @@ pub struct Driver {
     next_look: tokio::time::Instant,
     /// Nothing is done any more.
     stopping: bool,
+    /// Why, if nobody asked for it.
+    fatal: Option<Fault>,
 }
 
 impl Driver {
@@ -154,7 +159,7 @@ impl Driver {
     pub fn new(domain: Domain, rooms: Rooms, started: Instant) -> (Self, DriverHandle) {
         let (sender, inbox) = mpsc::channel(INBOX);
         let handle = DriverHandle::new(sender, rooms.ring.clone());
-        let told = domain.transfers().map(|t| (t.id, t.history.len())).collect();
+        let told = domain.transfers().map(|t| (t.id, t.steps)).collect();
         let driver = Self {
             domain,
             rooms,
@@ -167,6 +172,7 @@ impl Driver {
             told,
             groups: RandomState::new(),
             readers: open::Readers::default(),
+            looks: looks::Looks::default(),
             hooks: Hooks::default(),
             deletions: delete::Deletions::default(),
             received: None,
@@ -177,16 +183,20 @@ impl Driver {
             held: VecDeque::new(),
             next_look: tokio::time::Instant::now(),
             stopping: false,
+            fatal: None,
         };
         (driver, handle)
     }
 
     /// Works until it is told to stop.
-    pub async fn run(mut self, mut sources: Sources) {
+    ///
+    /// # Errors
+    /// The state cannot be written, and waiting will not help.
+    pub async fn run(mut self, mut sources: Sources) -> Result<(), Fault> {
         let candidates = self.rooms.links.candidates();
         self.handle(Input::Link(xbt_core::input::LinkEvent::Candidates(candidates))).await;
         self.handle(Input::Started).await;
-        self.clear_abandoned();
+        self.clear_abandoned().await;
         let mut network = self.rooms.links.network_changes();
         while !self.stopping {
             self.supervise();
@@ -204,6 +214,7 @@ impl Driver {
                 Ok(()) = network.changed() => self.network_changed(),
                 Some(event) = sources.links.recv() => self.link_event(event).await,
                 Some(event) = sources.engine.recv() => self.engine_event(event).await,
+                Some((ids, destination)) = self.looks.found() => self.destination_found(ids, destination).await,
                 Some(ended) = self.hooks.ended() => self.hook_ended(ended).await,
                 Some((content, deleted)) = self.deletions.ended() => self.deletion_ended(content, deleted).await,
                 () = tokio::time::sleep(wake) => self.handle(Input::Tick).await,
@@ -212,6 +223,7 @@ impl Driver {
                 () = tokio::time::sleep_until(self.next_look), if self.domain.has_links() => self.look_after_session(),
             }
         }
+        self.fatal.map_or(Ok(()), Err)
     }
 
     /// How long until the domain wants to be woken; a day if never.
@@ -270,6 +282,12 @@ impl Driver {
         {
             let effects = self.domain.handle(input, self.now());
             self.carry_out(effects).await;
+        }
+    }
+
+    async fn destination_found(&mut self, ids: Vec<TransferId>, destination: Destination) {
+        for transfer in ids {
+            self.handle(Input::Destination { transfer, destination: destination.clone() }).await;
         }
     }
 

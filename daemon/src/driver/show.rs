@@ -8,7 +8,6 @@ use xbt_core::domain::ContactView;
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
-use xbt_torrent::Listing;
 
 use super::{Driver, convert, destination, safety, views};
 use crate::xmpp;
@@ -61,13 +60,13 @@ impl Driver {
         self.domain.ended().rev().filter(matches).take(ENDED_SHOWN).last().map(|t| t.id)
     }
 
-    pub(super) fn show(&self, id: TransferId) -> Result<api::TransferDetails> {
+    /// Everything about a transfer but its files, which take time to be read, see [`Listing::files`].
+    pub(super) fn show(&self, id: TransferId) -> Result<(api::TransferDetails, Listing)> {
         let transfer = self.domain.transfer(id).ok_or_else(|| {
             let hint = "'xbtctl list --all' shows the ones there are";
             api::ApiError::new(api::codes::NO_SUCH_TRANSFER, format!("there is no transfer {id}"), hint)
         })?;
         let live = self.domain.live_view(id, self.mono());
-        let (file_list, more_files, omitted) = self.files(transfer);
         let history = transfer.history.iter().map(|step| api::HistoryItem {
             at: views::time(step.at),
             state: step.state.clone(),
@@ -79,11 +78,12 @@ impl Driver {
             let device = contact.devices.iter().find(|d| d.device.fingerprint == peer.fingerprint)?;
             Some(device.device.trust == Trust::Verified)
         });
-        Ok(api::TransferDetails {
+        let listing = Listing { direction: transfer.direction(), blob: self.blob(transfer.content).ok().flatten() };
+        let details = api::TransferDetails {
             transfer: self.view(transfer),
-            file_list,
-            more_files,
-            omitted,
+            file_list: Vec::new(),
+            more_files: false,
+            omitted: 0,
             history: history.collect(),
             relay: live.relay,
             attempts: live.attempts.iter().map(views::attempt).collect(),
@@ -97,22 +97,8 @@ impl Driver {
             limits: views::limits(transfer.limits),
             priority: views::priority(transfer.priority),
             magnet: self.domain.magnet(transfer).map(|magnet| magnet.to_string()),
-        })
-    }
-
-    /// The files of a content, as far as its metadata is here.
-    fn files(&self, transfer: &Transfer) -> (Vec<api::FileInfo>, bool, u64) {
-        let Ok(Some(blob)) = self.blob(transfer.content) else { return (Vec::new(), false, 0) };
-        let info = match transfer.direction() {
-            Direction::In => Some(blob.into()),
-            Direction::Out => convert::prepared(&blob).ok().map(|p| p.info),
         };
-        let Some(Listing { files, omitted, .. }) = info.and_then(|info| xbt_torrent::list(info).ok()) else {
-            return (Vec::new(), false, 0);
-        };
-        let more = files.len() > FILES_SHOWN;
-        let shown = files.into_iter().take(FILES_SHOWN);
-        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more, omitted)
+        Ok((details, listing))
     }
 
     pub(super) fn status(&self) -> api::Status {
@@ -276,6 +262,30 @@ impl Driver {
     }
 }
 
+/// What the files of a content are listed from, as far as it is here.
+pub(super) struct Listing {
+    direction: Direction,
+    blob: Option<Vec<u8>>,
+}
+
+impl Listing {
+    /// The first files, whether there are more, and how many the sender left out. Parses up to 32 MiB that others wrote:
+    /// never on the driver's task.
+    pub(super) fn files(self) -> (Vec<api::FileInfo>, bool, u64) {
+        let info = self.blob.and_then(|blob| match self.direction {
+            Direction::In => Some(blob.into()),
+            Direction::Out => convert::prepared(&blob).ok().map(|prepared| prepared.info),
+        });
+        let Some(xbt_torrent::Listing { files, omitted, .. }) = info.and_then(|info| xbt_torrent::list(info).ok())
+        else {
+            return (Vec::new(), false, 0);
+        };
+        let more = files.len() > FILES_SHOWN;
+        let shown = files.into_iter().take(FILES_SHOWN);
+        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more, omitted)
+    }
+}
+
 /// What safety numbers are made of.
 pub(super) struct Keys {
     own: Fingerprint,
@@ -335,6 +345,18 @@ fn weight(row: &api::Transfer) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_listed_as_far_as_the_metadata_can_be_read() {
+        let info = b"d6:lengthi5e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae".to_vec();
+        let listed = Listing { direction: Direction::In, blob: Some(info.clone()) }.files();
+        assert_eq!(listed, (vec![api::FileInfo { path: "a".into(), size: 5 }], false, 0));
+        for (direction, blob) in
+            [(Direction::In, None), (Direction::In, Some(vec![0; 9])), (Direction::Out, Some(info))]
+        {
+            assert_eq!(Listing { direction, blob }.files(), (Vec::new(), false, 0));
+        }
+    }
 
     #[test]
     fn a_page_of_long_texts_ends_before_it_outgrows_a_frame() {

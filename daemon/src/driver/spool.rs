@@ -17,13 +17,13 @@ impl Driver {
         }
         let needed = self.domain.transfers().any(|t| t.content == transfer.content && t.end().is_none());
         let paths = self.domain.content(transfer).map(|c| c.paths.as_slice()).unwrap_or_default();
-        let spooled = paths.iter().filter_map(|path| folder_in(&self.rooms.spool, Path::new(path)));
-        for folder in spooled.filter(|_| !needed) {
-            match fs::remove_dir_all(&folder) {
-                Ok(()) => tracing::debug!(%id, "the spooled input was deleted"),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(%id, %error, "the spooled input could not be deleted"),
-            }
+        if needed {
+            return;
+        }
+        let folders: Vec<PathBuf> =
+            paths.iter().filter_map(|path| folder_in(&self.rooms.spool, Path::new(path))).collect();
+        if !folders.is_empty() {
+            tokio::task::spawn_blocking(move || folders.iter().for_each(|folder| delete(id, folder)));
         }
     }
 }
@@ -32,9 +32,19 @@ impl Driver {
 fn folder_in(spool: &Path, path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
     let own = folder.parent() == Some(spool) && folder.file_name().is_some();
+    own.then(|| folder.to_owned())
+}
+
+fn delete(id: TransferId, folder: &Path) {
     // A link in place of the folder would lead to somebody else's files.
-    let real = own && fs::symlink_metadata(folder).is_ok_and(|meta| meta.is_dir());
-    real.then(|| folder.to_owned())
+    if !fs::symlink_metadata(folder).is_ok_and(|meta| meta.is_dir()) {
+        return;
+    }
+    match fs::remove_dir_all(folder) {
+        Ok(()) => tracing::debug!(%id, "the spooled input was deleted"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%id, %error, "the spooled input could not be deleted"),
+    }
 }
 
 #[cfg(test)]
@@ -48,10 +58,13 @@ mod tests {
         let spool = dir.path().join("spool");
         fs::create_dir_all(spool.join("7/deeper")).unwrap();
         assert_eq!(folder_in(&spool, &spool.join("7/name")), Some(spool.join("7")));
-        for other in ["7", "7/deeper/name", "../name", "..", "missing/name"] {
+        for other in ["7", "7/deeper/name", "../name", ".."] {
             assert_eq!(folder_in(&spool, &spool.join(other)), None, "{other}");
         }
         std::os::unix::fs::symlink(dir.path(), spool.join("link")).unwrap();
-        assert_eq!(folder_in(&spool, &spool.join("link/name")), None);
+        delete(TransferId(1), &spool.join("link"));
+        assert!(spool.join("7/deeper").is_dir(), "a link leads elsewhere");
+        delete(TransferId(1), &spool.join("7"));
+        assert!(!spool.join("7").exists());
     }
 }

@@ -24,6 +24,9 @@ pub(super) const MAX_REASON: usize = 1024;
 /// Bytes of the longest name of a service or its host (RFC 1035: a domain name has up to 253).
 pub(super) const MAX_SERVICE: usize = 255;
 
+/// The reason of a `<cancel/>` for an offer that has lapsed.
+const EXPIRED: &str = "expired";
+
 /// Something from outside that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Invalid {
@@ -68,6 +71,10 @@ pub(super) fn request_in(element: Element) -> Result<Request, Invalid> {
         wire::Request::Decline(decline) => {
             Request::Decline { id: id_in(&decline.id)?, message: message_in(decline.desc)? }
         }
+        wire::Request::Cancel(cancel) if cancel.reason.as_deref() == Some(EXPIRED) => {
+            Request::Expired { id: id_in(&cancel.id)? }
+        }
+        // Whatever other reason a later version may know.
         wire::Request::Cancel(cancel) => Request::Cancel { id: id_in(&cancel.id)? },
         wire::Request::Done(done) => Request::Done { id: id_in(&done.id)? },
         wire::Request::Failed(failed) => Request::Failed {
@@ -99,6 +106,7 @@ impl Expected {
             Request::Offer(_)
             | Request::Decline { .. }
             | Request::Cancel { .. }
+            | Request::Expired { .. }
             | Request::Done { .. }
             | Request::Failed { .. }
             | Request::Taken { .. }
@@ -231,7 +239,8 @@ pub(super) fn request_out(request: Request) -> Element {
         Request::Decline { id, message } => {
             wire::Decline { id: id.to_string(), desc: message.map(|text| sendable(&text, MAX_MESSAGE)) }.into()
         }
-        Request::Cancel { id } => wire::Cancel { id: id.to_string() }.into(),
+        Request::Cancel { id } => wire::Cancel { id: id.to_string(), reason: None }.into(),
+        Request::Expired { id } => wire::Cancel { id: id.to_string(), reason: Some(EXPIRED.to_owned()) }.into(),
         Request::Done { id } => wire::Done { id: id.to_string() }.into(),
         Request::Failed { id, reason } => {
             wire::Failed { id: id.to_string(), reason: Some(sendable(&reason, MAX_REASON)) }.into()

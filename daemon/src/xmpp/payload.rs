@@ -138,6 +138,8 @@ pub(super) struct Decline {
 pub(super) struct Cancel {
     #[xml(attribute)]
     pub id: String,
+    #[xml(attribute(default))]
+    pub reason: Option<String>,
 }
 
 /// `<done/>`

@@ -319,6 +319,12 @@ impl Engine {
         }
     }
 
+    /// For tests of one content.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     fn post(&self, key: ContentKey, command: Command) {
         let registry = self.shared.lock();
         if let Some(content) = registry.contents.get(&key).filter(|_| !registry.shut) {

@@ -45,12 +45,23 @@ pub mod codes {
     pub const BAD_METADATA: &str = "bad-metadata";
     /// Stored state (a `Prepared` blob, the state folder) cannot be used.
     pub const BAD_STATE: &str = "bad-state";
+    /// The engine made a mistake of its own: a job panicked.
+    pub const ENGINE_FAULT: &str = "engine-fault";
 }
 
 impl EngineError {
     /// Puts an error together; `code` is one of [`codes`].
     pub fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: hint.into() }
+    }
+
+    /// A job panicked, so its outcome is unknown.
+    pub(crate) fn lost_job() -> Self {
+        Self::new(
+            codes::ENGINE_FAULT,
+            "a fault of xbt stopped this content",
+            "resume it; if that does not help, report the fault with the daemon's log",
+        )
     }
 
     /// An error of reading a source.

@@ -1,16 +1,16 @@
-//! Several links of one content: who gives what to whom.
+//! Several links of one content: who gives what to whom. The clock stands still while anything is done.
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod common;
 use common::peer::{PIECE, Peer, block};
 use common::*;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use xbt_torrent::{CloseReason, Event};
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_slow_source_does_not_hold_up_the_end() {
     let (mut a, mut b) = (Node::limited(4 << 20, 0), Node::new());
     let bytes = noise(8 << 20, 1);
@@ -35,7 +35,7 @@ async fn a_slow_source_does_not_hold_up_the_end() {
     assert!(b.downloaded() < prepared.size + (1 << 20), "nothing is fetched twice: {}", b.downloaded());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn who_sent_the_wrong_block_of_a_shared_piece_is_found_and_dropped() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(PIECE, 3);
@@ -56,7 +56,7 @@ async fn who_sent_the_wrong_block_of_a_shared_piece_is_found_and_dropped() {
     assert!(!b.past.iter().any(closed));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn who_wants_data_is_served_in_turn_where_many_do() {
     let mut a = Node::new();
     a.seed(&write(&a.path("f"), &noise(1 << 20, 1))).await;
@@ -94,7 +94,7 @@ async fn who_wants_data_is_served_in_turn_where_many_do() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn one_to_many_sends_little_more_than_once() {
     let mut a = Node::limited(3 << 20, 0);
     let source = write(&a.path("f"), &noise(12 << 20, 7));
@@ -119,7 +119,7 @@ async fn one_to_many_sends_little_more_than_once() {
     assert!(sent < prepared.size * 8 / 5, "sent {sent} of {}", prepared.size);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn receivers_who_do_not_know_each_other_each_get_everything() {
     let mut a = Node::new();
     let source = write(&a.path("f"), &noise(4 << 20, 7));
@@ -134,7 +134,7 @@ async fn receivers_who_do_not_know_each_other_each_get_everything() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn an_incomplete_peer_is_not_told_of_pieces_that_it_has_until_all_are_here() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let prepared = a.seed(&write(&a.path("f"), &noise(2 << 20, 1))).await;
@@ -159,7 +159,7 @@ async fn an_incomplete_peer_is_not_told_of_pieces_that_it_has_until_all_are_here
     assert_eq!(told.len(), 8, "{told:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn what_is_taken_over_from_a_silent_source_at_the_end_is_cancelled_there() {
     let (mut a, mut b) = (Node::new(), Node::new());
     let bytes = noise(2 << 20, 1);
@@ -189,7 +189,7 @@ async fn what_is_taken_over_from_a_silent_source_at_the_end_is_cancelled_there()
     assert_eq!(asked, cancelled);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_seed_shows_everything_to_the_first_receiver_and_a_few_pieces_at_a_time_to_the_next() {
     let mut a = Node::new();
     let bytes = noise(16 << 20, 1);

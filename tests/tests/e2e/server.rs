@@ -1,13 +1,13 @@
 //! The XMPP server comes and goes; other clients of the account are not disturbed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::jid;
 use xbt_tests::{Stage, wait};
 
 #[test]
-fn a_server_killed_ten_times_is_back_within_10_s_of_each_start_with_one_login_per_start() {
+fn after_each_of_ten_kills_of_the_server_there_is_one_login() {
     let mut stage = Stage::new();
     let alice = stage.online("alice");
     assert_eq!(stage.prosody.logins("alice"), 1);
@@ -15,9 +15,7 @@ fn a_server_killed_ten_times_is_back_within_10_s_of_each_start_with_one_login_pe
         stage.prosody.kill9();
         alice.ctl.misses_server();
         stage.prosody.start();
-        let started = Instant::now();
-        alice.ctl.connection_becomes("online", Duration::from_secs(10));
-        assert!(started.elapsed() < Duration::from_secs(10));
+        alice.ctl.connection_becomes("online", wait::SOON);
         assert_eq!(stage.prosody.logins("alice"), start);
     }
     wait::stays("there is one login per start", Duration::from_secs(3), || stage.prosody.logins("alice") == 11);
@@ -65,7 +63,7 @@ fn the_daemon_serves_its_socket_and_keeps_sends_while_the_server_cannot_be_reach
     alice.start();
     alice.ctl.misses_server();
     stage.prosody.start();
-    alice.ctl.connection_becomes("online", Duration::from_secs(10));
+    alice.ctl.connection_becomes("online", wait::SOON);
     let (source, bob) = (stage.file("kept.bin", 5000), stage.online("bob"));
     alice.ctl.sees(&jid("bob"));
     stage.prosody.stop();

@@ -89,6 +89,7 @@ impl Domain {
         }
         let delay = self.outbox.delay(device).min(MAX_DELAY);
         let ours = self.our_connect(id)?;
+        self.live(id).told = Some(ours.reach.clone());
         self.let_in_ahead(id, device);
         Some(Request::Connect(Connect { delay, better_than, ..ours }))
     }
@@ -303,7 +304,7 @@ impl Domain {
         }
         self.agree(id, peer.clone());
         self.note_introducible(id, &connect);
-        let Some(ours) = self.our_reach(id) else { return };
+        let Some(ours) = self.live(id).told.take() else { return };
         let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
     }

@@ -203,7 +203,8 @@ pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option
         (End::Declined { message }, Direction::In) => Some(Request::Decline { id, message: message.clone() }),
         (End::Done | End::Declined { .. }, Direction::Out) => Some(Request::Taken { id }),
         (End::Expired, Direction::In) => None, // the sender has a clock too
-        (End::Cancelled, _) | (End::Expired, Direction::Out) => Some(Request::Cancel { id }),
+        (End::Expired, Direction::Out) => Some(Request::Expired { id }),
+        (End::Cancelled, _) => Some(Request::Cancel { id }),
         // The device that took it told the sender; nobody else asks us.
         (End::Elsewhere, _) => None,
         (End::Failed(fault), _) => Some(Request::Failed { id, reason: told_reason(fault) }),

@@ -7,7 +7,7 @@ use crate::effect::LinkTag;
 use crate::ids::{Fingerprint, TransferId};
 use crate::input::Attempt;
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
-use crate::signal::Candidate;
+use crate::signal::{Candidate, Reach};
 use crate::time::Mono;
 use crate::way::Way;
 
@@ -146,6 +146,9 @@ pub(super) struct Live {
     /// Names the bytestreams that we open: the same until there is a link or no grant any more, so that crossed
     /// `connect`s speak of the same ones.
     pub(super) stream_id: Option<String>,
+    /// What the last `connect` said of us. The link is sought with this, so that both sides have the same targets
+    /// in mind also when our addresses change before the answer.
+    pub(super) told: Option<Reach>,
     /// For the next try to get a link.
     pub(super) backoff: Backoff,
     /// When that is.

@@ -215,6 +215,7 @@ impl Domain {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
             Input::Link(LinkEvent::Failed { transfer, attempts }) => self.link_failed(transfer, attempts),
+            Input::Destination { transfer, destination } => self.destination_found(transfer, destination),
             Input::Hook { transfer, hook, outcome } => self.hook_ended(transfer, hook, outcome),
             Input::Link(LinkEvent::IntroducedUp { transfer, peer, link }) => self.introduced_up(transfer, peer, link),
             Input::Link(LinkEvent::IntroducedFailed { transfer, peer }) => self.introduced_failed(transfer, peer),

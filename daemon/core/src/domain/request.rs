@@ -16,9 +16,6 @@ use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
 use crate::time::Wall;
 use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 
-/// A `cancel` this close before the end of an offer, in milliseconds, is the sender's clock saying that it has lapsed.
-const CLOCKS_DIFFER: i64 = 60_000;
-
 pub(super) type Answered = Result<Answer, Refusal>;
 
 impl Domain {
@@ -49,7 +46,8 @@ impl Domain {
             Request::Offer(offer) => self.offered(from, offer),
             Request::Connect(connect) => self.connect_requested(from, connect),
             Request::Decline { id, message } => self.declined(from, id, message.as_deref().map(within)),
-            Request::Cancel { id } => self.cancelled(from, id),
+            Request::Cancel { id } => self.cancelled(from, id, End::Cancelled),
+            Request::Expired { id } => self.cancelled(from, id, End::Expired),
             Request::Done { id } => self.done(from, id),
             Request::Failed { id, reason } => self.failed(from, id, &within(&reason)),
             Request::Taken { id } => self.taken(from, id),
@@ -133,6 +131,7 @@ impl Domain {
             created: self.now.wall,
             updated: self.now.wall,
             history: Vec::new(),
+            steps: 0,
         };
         self.contents.insert(content.id, content);
         self.add_transfer(transfer);
@@ -150,10 +149,11 @@ impl Domain {
         Ok(Answer::Acknowledged)
     }
 
-    fn cancelled(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+    /// `end`: as it is for a receiver. A receiver's device has no other reason than that it does not want it any more.
+    fn cancelled(&mut self, from: &FullJid, offer: OfferId, end: End) -> Answered {
         if let Ok(id) = self.known(from, offer, Direction::In) {
             self.only_partner(id, from)?;
-            return Ok(self.withdrawn(id, from));
+            return Ok(self.withdrawn(id, from, end));
         }
         let id = self.known(from, offer, Direction::Out)?;
         if self.is_open(id) && self.may_end(id, from)? {
@@ -163,18 +163,21 @@ impl Domain {
         Ok(Answer::Acknowledged)
     }
 
-    /// The sender takes its offer back.
-    fn withdrawn(&mut self, id: TransferId, from: &FullJid) -> Answer {
+    /// The sender takes its offer back, or the offer has lapsed by the sender's clock.
+    fn withdrawn(&mut self, id: TransferId, from: &FullJid, end: End) -> Answer {
         let row = self.transfers.get(&id);
-        let soon = self.now.wall.0.saturating_add(CLOCKS_DIFFER);
         if let Some(Transfer { offer, side: Side::In { state: Incoming::Ended(End::Done), .. }, .. }) = row {
             // Too late: it is here, and the sender should not believe otherwise.
             let done = Request::Done { id: *offer };
             self.notice(Subject::Transfer(id), from, done);
-        } else if row.and_then(|t| t.expires).is_some_and(|at| at.0 <= soon) {
-            self.settle(id, End::Expired, Some("nobody took it in time".into()));
         } else {
-            self.settle(id, End::Cancelled, Some(format!("cancelled by {}", from.bare)));
+            let reason = match &end {
+                End::Expired => "nobody took it in time".to_owned(),
+                End::Done | End::Declined { .. } | End::Cancelled | End::Elsewhere | End::Failed(_) => {
+                    format!("cancelled by {}", from.bare)
+                }
+            };
+            self.settle(id, end, Some(reason));
         }
         Answer::Acknowledged
     }

@@ -1,12 +1,13 @@
 //! What the standing rules say about an offer, and where it goes.
 
 use crate::domain::Domain;
-use crate::effect::Effect;
+use crate::effect::{Effect, Event};
 use crate::folder::FolderPattern;
 use crate::hook::Hook;
 use crate::ids::{BareJid, TransferId};
+use crate::input::Destination;
 use crate::rule::{Accept, Rule, names};
-use crate::transfer::{End, Facts, Incoming, Side};
+use crate::transfer::{End, Facts, Incoming, Side, Transfer};
 
 /// What the rules say about the offers of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +59,32 @@ impl Domain {
         match self.ruled(&transfer.contact, transfer.facts.as_ref()) {
             Accept::Always => {
                 self.run_hook(id, Hook::Offer);
-                self.push(Effect::AutoAccept(id));
+                self.push(Effect::Destination(id));
             }
             Accept::Ask => self.run_hook(id, Hook::Offer),
             Accept::Never => self.finish(id, End::Declined { message: None }, Some("declined by a rule".into())),
         }
     }
 
+    /// The folder for an offer that the rules accept is known. Somebody may have answered meanwhile, or changed the rules.
+    pub(super) fn destination_found(&mut self, id: TransferId, destination: Destination) {
+        if self.accepts_by_rule(id)
+            && let Err(fault) = self.accept(vec![id], vec![destination])
+        {
+            self.push(Effect::Emit(Event::NotAccepted { transfer: id, reason: fault.message }));
+        }
+    }
+
+    fn accepts_by_rule(&self, id: TransferId) -> bool {
+        let waits = |t: &&Transfer| matches!(t.side, Side::In { state: Incoming::Offered, .. });
+        let transfer = self.transfers.get(&id).filter(waits);
+        transfer.is_some_and(|t| self.ruled(&t.contact, t.facts.as_ref()) == Accept::Always)
+    }
+
     /// An offer that nobody has answered when the daemon starts: what it would be accepted by may be new.
     pub(super) fn rule_on_again(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
-        let asked = matches!(transfer.side, Side::In { state: Incoming::Offered, .. });
-        if asked && self.ruled(&transfer.contact, transfer.facts.as_ref()) == Accept::Always {
-            self.push(Effect::AutoAccept(id));
+        if self.accepts_by_rule(id) {
+            self.push(Effect::Destination(id));
         }
     }
 }

@@ -106,6 +106,7 @@ impl Domain {
             created: self.now.wall,
             updated: self.now.wall,
             history: Vec::new(),
+            steps: 0,
         };
         self.add_transfer(transfer);
         self.watch_expiry(id);

@@ -7,8 +7,8 @@ use crate::ids::{ContentId, FullJid, TransferId};
 use crate::input::TorrentEvent;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
-/// Faults of the engine that the person can mend, so that `resume` goes on.
-const MENDABLE: [&str; 2] = ["disk-full", "destination-unwritable"];
+/// Faults of the engine after which `resume` goes on: what the person can mend, and a job that panicked.
+const MENDABLE: [&str; 3] = ["disk-full", "destination-unwritable", "engine-fault"];
 
 impl Domain {
     pub(super) fn torrent(&mut self, event: TorrentEvent) {

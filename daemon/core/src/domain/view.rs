@@ -152,6 +152,7 @@ impl Domain {
         let paused = &transfer.paused;
         match &paused.fault {
             Some(fault) if fault.code == "disk-full" => Some(Why::new("disk-full", fault.message.clone())),
+            Some(fault) if fault.code == "engine-fault" => Some(Why::new("engine-fault", fault.message.clone())),
             Some(fault) => Some(Why::new("destination-unwritable", fault.message.clone())),
             None if paused.by_us => Some(Why::new("paused", "you paused it")),
             None if paused.by_contact => Some(Why::new("paused-by-contact", format!("{} paused it", transfer.contact))),

@@ -62,6 +62,8 @@ fn transfer(id: u64) -> Transfer {
         created: Wall(1_790_000_000_000),
         updated: Wall(-1),
         history: vec![step(1, "preparing"), step(2, "queued"), step(3, "offered"), step(4, "connecting")],
+        // As in rows from before they were counted.
+        steps: 0,
     }
 }
 

@@ -71,6 +71,7 @@ pub(in crate::xmpp) fn requests() -> Vec<Request> {
         Request::Decline { id, message: Some("no, thanks".into()) },
         Request::Decline { id, message: None },
         Request::Cancel { id },
+        Request::Expired { id },
         Request::Done { id },
         Request::Failed { id, reason: "disk full".into() },
         Request::Taken { id },
@@ -115,6 +116,15 @@ fn every_request_and_answer_survives_the_wire() {
     assert_eq!(answer_out(Answer::Acknowledged), None);
     assert_eq!(answer_in(Expected::Nothing, None), Ok(Answer::Acknowledged));
     assert!(answer_in(Expected::Connect, None).is_err());
+}
+
+#[test]
+fn a_cancel_says_whether_the_offer_has_lapsed_and_unknown_reasons_are_none() {
+    let id: OfferId = ID.parse().unwrap();
+    let xml = String::from(&request_out(Request::Expired { id }));
+    assert_eq!(xml, format!("<cancel xmlns='urn:x-xbt:0' id='{ID}' reason='expired'/>"));
+    assert_eq!(String::from(&request_out(Request::Cancel { id })), format!("<cancel xmlns='urn:x-xbt:0' id='{ID}'/>"));
+    assert_eq!(parsed(&format!("<cancel id='{ID}' reason='weather'/>")), Ok(Request::Cancel { id }));
 }
 
 #[test]

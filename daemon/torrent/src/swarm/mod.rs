@@ -16,13 +16,15 @@ mod pieces;
 mod reports;
 mod showing;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::bitfield::Bitfield;
@@ -132,10 +134,7 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc
                 }
             }
             Some((tag, report)) = inbox.recv() => swarm.hear(tag, report).await,
-            Some(done) = swarm.jobs.join_next() => match done {
-                Ok(done) => swarm.done(done).await,
-                Err(error) => tracing::error!(key = key.0, %error, "a job was lost"),
-            },
+            Some(ended) = swarm.jobs.join_next() => swarm.job_ended(ended).await,
             _ = swarm.freed.changed(), if swarm.starving => swarm.feed_all(),
             _ = tick.tick(), if busy => swarm.tick().await,
         }
@@ -247,7 +246,7 @@ impl Swarm {
         }
     }
 
-    /// A source cannot be read as it was. After `Completed` that is nobody's failure: serving just ends.
+    /// A content cannot be served or fetched any more. After `Completed` that is no failure: serving just ends.
     async fn unreadable(&mut self, error: EngineError) {
         if self.is_fetch() && self.phase == Phase::Complete {
             tracing::info!(key = self.key.0, %error, "a completed content is no longer served");
@@ -265,6 +264,17 @@ impl Swarm {
         tracing::info!(key = self.key.0, code = error.code, %error, "content stopped");
         self.halt(CloseReason::Stopped(error.message.clone())).await;
         self.shared.emit(Event::Failed { key: self.key, error }).await;
+    }
+
+    /// A job that panicked leaves its outcome unknown: the content stops, so that nothing waits for that outcome.
+    async fn job_ended(&mut self, ended: Result<Done, JoinError>) {
+        match ended {
+            Ok(done) => self.done(done).await,
+            Err(error) => {
+                tracing::error!(key = self.key.0, %error, "a job was lost");
+                self.unreadable(EngineError::lost_job()).await;
+            }
+        }
     }
 
     /// Closes the links, waits for the jobs, saves.

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use xbt_tests::content::{self, MIB};
+use xbt_tests::ctl::text;
 use xbt_tests::daemon::jid;
+use xbt_tests::power::{HungDisk, PowerDisk};
 use xbt_tests::{Stage, wait};
 
 #[track_caller]
@@ -75,4 +77,25 @@ fn a_file_of_the_same_name_that_appears_in_mid_transfer_is_not_touched() {
     let arrived = bob.downloads().join("report (2).pdf");
     assert_eq!(done["path"].as_str(), arrived.to_str());
     assert_eq!(content::hash(&arrived), content::hash(&source));
+}
+
+#[test]
+fn a_disk_that_hangs_when_a_rule_accepts_an_offer_holds_up_that_offer_and_nothing_else() {
+    if let Some(why) = PowerDisk::missing() {
+        return eprintln!("did not run: {why}");
+    }
+    let stage = Stage::new();
+    let nas = stage.folder().join("nas");
+    let disk = HungDisk::mount(16 * MIB, &nas, stage.folder());
+    let alice = stage.online("alice");
+    let bob = stage.person("bob").with("accept.from", vec![jid("alice")]);
+    let bob = bob.with("files.download_dir", text(&nas.join("in"))).online();
+    let frozen = disk.freeze();
+    let out = alice.ctl.send(&jid("bob"), &stage.file("held.bin", 1_000));
+    let inn = bob.ctl.offer("held.bin");
+    assert_eq!(bob.ctl.show(inn)["state"], "offered");
+    assert_eq!(bob.ctl.status()["connection"], "online");
+    drop(frozen);
+    bob.ctl.reaches(inn, "done");
+    alice.ctl.reaches(out, "done");
 }

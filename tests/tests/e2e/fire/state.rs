@@ -160,3 +160,17 @@ fn a_page_of_the_database_that_is_damaged_stops_the_start_and_nothing_is_replace
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "what could not be read stays as it is");
     assert_eq!(content::names(alice.state_dir().as_path()).iter().filter(|name| name.ends_with(".new")).count(), 0);
 }
+
+#[test]
+fn a_state_that_can_never_be_written_ends_the_daemon_with_a_sentence() {
+    let stage = Stage::new();
+    let alice = stage.online("alice");
+    let database = Connection::open(alice.state_dir().join("xbt.db")).unwrap();
+    database.execute_batch("DROP TABLE transfers").unwrap();
+    let sent = alice.ctl.run(&["send", &jid("bob"), text(&stage.file("never.bin", 10))]);
+    assert!(matches!(sent.code, Some(1 | 3)), "refused, or the daemon is gone already: {sent:?}");
+    wait::until("the daemon says why it ends", wait::SOON, || {
+        alice.log().contains("\nerror: the database").then_some(())
+    });
+    wait::until("it is gone", wait::SOON, || (alice.ctl.run(&["status"]).code == Some(3)).then_some(()));
+}

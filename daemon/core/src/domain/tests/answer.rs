@@ -2,6 +2,8 @@
 
 use super::world::person::{alice_and_bob, offered};
 use crate::effect::Event;
+use crate::fault::Fault;
+use crate::input::{Input, TorrentEvent};
 
 #[test]
 fn an_accept_while_the_sender_is_away_is_carried_out_when_it_returns() {
@@ -105,4 +107,19 @@ fn every_change_is_told_to_those_who_watch() {
     world.at_mut(bob).news.clear();
     world.accept(bob, got).unwrap();
     assert!(world.at(bob).news.contains(&Event::Transfer(got)));
+}
+
+#[test]
+fn a_fault_of_the_engine_holds_a_fetch_up_and_resume_goes_on_with_what_it_has() {
+    let (mut world, (alice, sent), (bob, got)) = offered(12);
+    world.accept(bob, got).unwrap();
+    world.until(bob, got, "receiving");
+    let content = world.transfer(bob, got).content;
+    let fault = Fault::new("engine-fault", "a fault of xbt stopped this content", "resume it");
+    world.handle(bob, Input::Torrent(TorrentEvent::Failed { content, fault }));
+    world.settle();
+    assert_eq!((world.state(bob, got), world.why(bob, got)), ("connecting", Some("engine-fault")));
+    world.resume(bob, got).unwrap();
+    world.settle();
+    assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
 }

@@ -85,3 +85,18 @@ fn an_offer_that_has_expired_by_our_clock_is_not_taken_in() {
     assert!(world.list(bob).is_empty());
     assert_eq!(world.states(alice), ["queued"]);
 }
+
+#[test]
+fn a_running_transfer_that_the_sender_cancels_near_its_expiry_ends_as_cancelled_on_both_sides() {
+    for before_expiry in [30_000, -30_000] {
+        let (mut world, alice, bob) = expiring(7);
+        world.faults.no_links = true;
+        let (sent, got) = (world.only(alice), world.only(bob));
+        world.accept(bob, got).unwrap();
+        world.pass(DAY.saturating_add_signed(-before_expiry) - world.now);
+        assert_eq!(world.states(alice), ["connecting"]);
+        world.cancel(alice, sent).unwrap();
+        world.pass(5_000);
+        assert_eq!((world.states(alice), world.states(bob)), (vec!["cancelled"], vec!["cancelled"]));
+    }
+}

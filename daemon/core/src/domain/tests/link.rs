@@ -2,9 +2,12 @@
 
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
-use crate::effect::LinkTag;
+use crate::effect::{Effect, LinkCommand, LinkTag, Want};
 use crate::ids::TransferId;
 use crate::input::{Input, LinkEvent, TorrentEvent};
+use crate::session::{SessionCommand, SessionEvent};
+use crate::signal::{Answer, Candidate, CandidateKind, Connect, Outcome, Reach, Request};
+use crate::transfer::MAX_HISTORY;
 use crate::way::Way;
 
 fn receiving(seed: u64) -> (World, (Node, TransferId), (Node, TransferId)) {
@@ -286,4 +289,52 @@ fn who_is_let_in_before_the_answer_is_so_no_more_once_the_answer_is_no() {
     world.resume(alice, sent).unwrap();
     world.settle();
     assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
+}
+
+#[test]
+fn however_often_a_link_is_lost_each_step_can_be_told_once() {
+    let (mut world, a, b) = receiving(11);
+    world.pace = 1 << 50; // never done
+    let (mut told, mut seen) = (0, 0);
+    for _ in 0..60 {
+        world.lose_links(a.0);
+        world.pass(70_000);
+        let transfer = world.transfer(b.0, b.1);
+        let new = transfer.steps_since(seen);
+        assert_eq!(new.last(), transfer.history.last(), "the newest step is new");
+        told += new.len() as u64;
+        seen = transfer.steps;
+    }
+    assert!(told == seen && told > MAX_HISTORY as u64, "{told} of {seen}");
+    assert!(world.transfer(b.0, b.1).steps_since(seen).is_empty());
+}
+
+/// What Bob's link room was asked to do while an input was handled.
+fn wanted(world: &mut World, node: Node, input: Input) -> Vec<Want> {
+    let now = world.clock(node);
+    let effects = world.at_mut(node).domain.handle(input, now);
+    let want = |effect: Effect| match effect {
+        Effect::Link(LinkCommand::Want(want)) => Some(*want),
+        _ => None,
+    };
+    effects.into_iter().filter_map(want).collect()
+}
+
+#[test]
+fn a_link_is_sought_with_what_the_other_side_was_told_also_if_that_has_changed_meanwhile() {
+    let (mut world, a, b) = offered(1);
+    world.accept(b.0, b.1).unwrap();
+    let request = world.at(b.0).sent.iter().find_map(|command| match command {
+        SessionCommand::Request { token, request: Request::Connect(connect), .. } => Some((*token, connect.clone())),
+        _ => None,
+    });
+    let (token, told) = request.unwrap();
+    let address = "192.0.2.99:7000".parse().unwrap();
+    let candidates = vec![Candidate { kind: CandidateKind::Host, address }];
+    world.handle(b.0, Input::Link(LinkEvent::Candidates(candidates)));
+    let key = world.at(a.0).settings.fingerprint;
+    let answer = Connect { fingerprint: key, reach: Reach::default(), introduce: false, ..told.clone() };
+    let outcome = Outcome::Answered(Answer::Connect(answer));
+    let wants = wanted(&mut world, b.0, Input::Session(SessionEvent::Answered { token, outcome }));
+    assert_eq!(wants.iter().map(|want| &want.ours).collect::<Vec<_>>(), [&told.reach]);
 }

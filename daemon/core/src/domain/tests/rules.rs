@@ -3,6 +3,7 @@
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World, jid};
 use crate::effect::Event;
+use crate::fault::Fault;
 use crate::folder::FolderPattern;
 use crate::hook::{Hook, Hooks};
 use crate::ids::TransferId;
@@ -55,6 +56,40 @@ fn the_first_rule_that_fits_decides_and_a_larger_offer_is_asked_about() {
     let (mut world, alice, bob) = ruled(1, rules);
     assert_ne!(fate(&mut world, alice, bob, 9_000), "offered");
     assert_eq!(fate(&mut world, alice, bob, 11_000), "offered");
+}
+
+#[test]
+fn an_offer_that_a_rule_accepts_waits_where_its_folder_cannot_be_used_and_the_person_hears_why() {
+    let (mut world, alice, bob) = ruled(20, vec![rule(&[], Some(Accept::Always), None)]);
+    let fault = Fault::new("bad-destination", "the folder /mnt/nas cannot be made", "mount it");
+    world.at_mut(bob).destination.free = Err(fault);
+    assert_eq!(fate(&mut world, alice, bob, 1_000), "offered");
+    let (transfer, reason) = (world.only(bob), "the folder /mnt/nas cannot be made".to_owned());
+    assert!(world.at(bob).news.contains(&Event::NotAccepted { transfer, reason }));
+    world.accept(bob, transfer).unwrap();
+    world.settle();
+    assert_eq!((world.states(alice), world.states(bob)), (vec!["done"], vec!["done"]));
+}
+
+#[test]
+fn what_the_person_does_while_the_folder_is_looked_at_stands() {
+    for (answer, end) in [(true, "declined"), (false, "offered")] {
+        let (mut world, alice, bob) = ruled(21, vec![rule(&[], Some(Accept::Always), None)]);
+        world.send(alice, &["bob"]);
+        while world.list(bob).is_empty() {
+            world.pass(1);
+        }
+        let got = world.only(bob);
+        if answer {
+            world.decline(bob, got).unwrap();
+        } else {
+            let settings = Settings { rules: Vec::new(), ..world.at(bob).settings.clone() };
+            configure(&mut world, bob, settings);
+        }
+        world.settle();
+        assert_eq!(world.state(bob, got), end);
+        assert!(!world.at(bob).news.iter().any(|news| matches!(news, Event::NotAccepted { .. })));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::effect::{CallId, Effect, Event as News, LinkFor, LinkTag, Persist, Re
 use crate::fault::Fault;
 use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
-use crate::input::Input;
+use crate::input::{Destination, Input};
 use crate::settings::{Settings, Subscriptions};
 use crate::signal::{Candidate, CandidateKind, Condition, ErrorType, Notary, Signature, Token};
 use crate::time::{Mono, Now, Wall};
@@ -79,6 +79,8 @@ pub struct Device {
     pub grants: BTreeMap<LinkFor, Grant>,
     pub replies: HashMap<CallId, Result<Reply, Fault>>,
     pub news: Vec<News>,
+    /// What is found where the rules have an offer go.
+    pub destination: Destination,
     /// The person's commands that should run.
     pub hooks: Vec<(TransferId, crate::hook::Hook)>,
     pub sent: Vec<crate::session::SessionCommand>,
@@ -189,6 +191,7 @@ impl World {
             grants: BTreeMap::new(),
             replies: HashMap::new(),
             news: Vec::new(),
+            destination: Destination { folder: "/home/downloads".into(), free: Ok(u64::MAX), disk: None },
             hooks: Vec::new(),
             sent: Vec::new(),
             asked: BTreeMap::new(),
@@ -290,7 +293,10 @@ impl World {
                 let before = self.at_mut(node).replies.insert(call, reply);
                 assert!(before.is_none(), "a call is replied to once");
             }
-            Effect::AutoAccept(id) => drop(self.accept(node, id)),
+            Effect::Destination(transfer) => {
+                let destination = self.at(node).destination.clone();
+                self.input_later(node, 5, Input::Destination { transfer, destination });
+            }
             Effect::Hook(id, hook) => self.at_mut(node).hooks.push((id, hook)),
         }
     }
