@@ -11,7 +11,6 @@ mod hooks;
 pub mod link;
 pub mod log;
 mod mapped_port;
-pub mod mapping;
 mod process;
 pub mod rpc;
 pub mod store;

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use xbt_core::signal::{Candidate, CandidateKind};
 
 use crate::link::LinkHandle;
-use crate::mapping::{Mapper, MapperConfig, MappingState};
+use xbt_mapping::{Mapper, MapperConfig, MappingState};
 
 /// Keeps our port mapped and the link room informed, until closed.
 pub struct MappedPort {

@@ -44,7 +44,7 @@ use xbt_torrent::{Engine, Group};
 
 use crate::hooks::Hooks;
 use crate::link::{LinkEvent, LinkHandle};
-use crate::mapping::MappingState;
+use xbt_mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
 use crate::supervisor::{self, Supervisor};

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use crate::mapping::message::{Answer, LENGTH, Request};
-use crate::mapping::refusal::Refusal;
+use crate::message::{Answer, LENGTH, Request};
+use crate::refusal::Refusal;
 
 fn request() -> Request {
     let own: IpAddr = "192.168.1.7".parse().unwrap();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::lab::{ANOTHER, Lab, OWN, PORT, ROUTER, at_home, start, within};
 use super::message::granting;
-use crate::mapping::Protocol;
+use crate::Protocol;
 
 /// A router that speaks PCP and grants what it is told to.
 struct Pcp {

@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use crate::mapping::route::{default_v4, default_v6};
+use crate::route::{default_v4, default_v6};
 
 /// As the kernel writes an address of `/proc/net/route`.
 fn kernel(ip: &str) -> String {

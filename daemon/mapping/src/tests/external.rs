@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use crate::mapping::external::{External, judge};
+use crate::external::{External, judge};
 
 fn all(addresses: &[&str], worth: External) {
     for address in addresses {

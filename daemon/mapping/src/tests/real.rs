@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Running, Speaks, at_home, start, start_as};
-use crate::mapping::grant::Ask;
-use crate::mapping::{MappingState, Protocol, pcp, route};
+use crate::grant::Ask;
+use crate::{MappingState, Protocol, pcp, route};
 
 const ALL: Speaks = Speaks { upnp: true, nat_pmp: true, pcp: true };
 const UPNP: Speaks = Speaks { upnp: true, nat_pmp: false, pcp: false };

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
-use crate::mapping::refusal::{Asked, Refusal, failure};
-use crate::mapping::{Failure, MappingState, Protocol};
+use crate::refusal::{Asked, Refusal, failure};
+use crate::{Failure, MappingState, Protocol};
 
 fn asked() -> Asked {
     Asked { port: 4711, gateway: Some("192.168.1.1".parse().unwrap()), ipv6: None }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::mapping::{Mapper, MapperConfig, MappingState};
+use crate::{Mapper, MapperConfig, MappingState};
 
 /// A router's own address, and ours in its network.
 pub const ROUTER: &str = "192.168.77.1";

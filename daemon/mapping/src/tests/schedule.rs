@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::mapping::schedule::{Epoch, Series, lifetime, renew_after};
+use crate::schedule::{Epoch, Series, lifetime, renew_after};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::mapping::grant::{Ask, Grant, Handle};
-use crate::mapping::refusal::Refusal;
-use crate::mapping::route::Way;
-use crate::mapping::want::{Outcome, Want};
-use crate::mapping::{Mapper, MapperConfig, MappingState, Protocol, harmless};
+use crate::grant::{Ask, Grant, Handle};
+use crate::refusal::Refusal;
+use crate::route::Way;
+use crate::want::{Outcome, Want};
+use crate::{Mapper, MapperConfig, MappingState, Protocol, harmless};
 
 fn ask() -> Ask {
     let port = std::num::NonZeroU16::new(4711).unwrap();
