@@ -16,11 +16,11 @@ use xbt_core::rate::RateLimits;
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
+use xbt_link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
-use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
@@ -291,7 +291,7 @@ fn resource(store: &mut Store) -> Result<String, Fault> {
     Ok(resource)
 }
 
-type Links = (LinkRoom, LinkHandle, mpsc::Receiver<crate::link::LinkEvent>);
+type Links = (LinkRoom, LinkHandle, mpsc::Receiver<xbt_link::LinkEvent>);
 
 /// The port for links is chosen once and kept, so that a person can forward it on the router.
 async fn start_links(

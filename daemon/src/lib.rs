@@ -8,7 +8,6 @@ pub mod daemon;
 pub mod driver;
 mod files;
 mod hooks;
-pub mod link;
 pub mod log;
 mod mapped_port;
 mod process;

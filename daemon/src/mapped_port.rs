@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use xbt_core::signal::{Candidate, CandidateKind};
-
-use crate::link::LinkHandle;
+use xbt_link::LinkHandle;
 use xbt_mapping::{Mapper, MapperConfig, MappingState};
 
 /// Keeps our port mapped and the link room informed, until closed.

@@ -40,11 +40,11 @@ use xbt_core::input::{Command, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
+use xbt_link::{LinkEvent, LinkHandle};
+use xbt_mapping::MappingState;
 use xbt_torrent::{Engine, Group};
 
 use crate::hooks::Hooks;
-use crate::link::{LinkEvent, LinkHandle};
-use xbt_mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
 use crate::supervisor::{self, Supervisor};

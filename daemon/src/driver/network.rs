@@ -6,10 +6,10 @@ use xbt_api as api;
 use xbt_core::session::Facilities;
 use xbt_core::signal::{Candidate, CandidateKind};
 use xbt_core::way::{Way, Ways};
+use xbt_link::Seen;
+use xbt_mapping::MappingState;
 
 use super::{Driver, views};
-use crate::link::Seen;
-use xbt_mapping::MappingState;
 
 impl Driver {
     pub(super) fn network(&self) -> api::Network {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use xbt_core::ids::InfoHash;
+use xbt_link::{BoxedStream, Place};
 use xbt_torrent::{Event, LinkTag};
 
 use super::{Driver, convert};
-use crate::link::{BoxedStream, Place};
 
 /// One of them.
 #[derive(Debug)]

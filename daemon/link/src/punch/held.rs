@@ -20,7 +20,7 @@ use super::Arrived;
 use super::rules::{BETWEEN_LOOKS, SILENT};
 use super::stream::Streams;
 use super::wire::{Admitted, Gate};
-use crate::link::tls::Tls;
+use crate::tls::Tls;
 
 /// Why we close a connection: the application error code that the other side sees.
 pub(super) mod closing {
@@ -270,7 +270,7 @@ async fn no_streams(open: &mut watch::Receiver<usize>, long: Duration) {
 }
 
 /// A device is expected from some addresses until this is dropped. Connections that there are then stay.
-pub(in crate::link) struct Expectation {
+pub(crate) struct Expectation {
     held: Arc<Held>,
     peer: Fingerprint,
     _admitted: Admitted,

@@ -34,7 +34,7 @@ const KNOCKING: Duration = Duration::from_secs(3);
 /// The name in a QUIC handshake: devices have keys, not names, so this one is neither sent nor checked.
 const NO_NAME: &str = "0.0.0.0";
 
-/// Why there is no connection: a code and a sentence for [`crate::link::Attempt`].
+/// Why there is no connection: a code and a sentence for [`crate::Attempt`].
 pub(super) type Failure = (&'static str, String);
 
 /// Makes a connection with the peer, whoever of the two gets through first.

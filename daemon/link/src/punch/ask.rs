@@ -31,7 +31,7 @@ const KEPT_FRESH: Duration = Duration::from_secs(20);
 
 /// What STUN servers see of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link) struct Reflexive {
+pub(crate) struct Reflexive {
     /// Where datagrams of ours come from.
     pub address: SocketAddr,
     /// Whether two servers see the same. If not, the router gives every destination another port (a "symmetric" NAT),
@@ -41,7 +41,7 @@ pub(in crate::link) struct Reflexive {
 
 /// Why the outside address is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::link) enum StunFailure {
+pub(crate) enum StunFailure {
     /// None was given, or none of a family that we have a socket for.
     #[error("there is no STUN server that could be asked")]
     NoServer,
@@ -172,7 +172,7 @@ pub(super) fn settled(
 }
 
 /// An outside address that is asked anew every 20 s, which also keeps the router from forgetting it. Ends when dropped.
-pub(in crate::link) struct Kept {
+pub(crate) struct Kept {
     latest: watch::Receiver<Option<Result<Reflexive, StunFailure>>>,
     task: AbortHandle,
 }

@@ -10,7 +10,7 @@ use super::super::outbox::Outbox;
 use super::super::parking::Parking;
 use super::super::room::{Link, LinkInfo};
 use super::*;
-use crate::link::target::way_from;
+use crate::target::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {
     let remote: SocketAddr = remote.parse().unwrap();

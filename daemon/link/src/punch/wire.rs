@@ -21,7 +21,7 @@ use super::stun::{self, Answer};
 
 /// Counts who came and was not let in. Cheap to clone; keeps no socket open.
 #[derive(Clone, Debug, Default)]
-pub(in crate::link) struct Strangers(Option<Arc<Gate>>);
+pub(crate) struct Strangers(Option<Arc<Gate>>);
 
 impl Strangers {
     pub(super) fn at(gate: &Arc<Gate>) -> Self {

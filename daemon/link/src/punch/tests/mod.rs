@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use xbt_core::ids::Fingerprint;
 
 use super::*;
-use crate::link::Identity;
+use crate::Identity;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);

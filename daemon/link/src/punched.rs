@@ -189,8 +189,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::link::Identity;
-    use crate::link::tls::Tls;
+    use crate::Identity;
+    use crate::tls::Tls;
 
     #[tokio::test]
     async fn servers_whose_names_lead_nowhere_are_looked_for_again() {

@@ -164,7 +164,7 @@ impl Punch {
     }
 }
 
-/// The address in a datagram that answers a question of ours, for [`crate::link::fuzzing`].
+/// The address in a datagram that answers a question of ours, for [`crate::fuzzing`].
 #[cfg(feature = "fuzzing")]
 pub(super) fn seen(datagram: &[u8]) -> Option<SocketAddr> {
     stun::answered(datagram)?;

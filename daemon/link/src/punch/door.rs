@@ -12,7 +12,7 @@ use xbt_core::ids::Fingerprint;
 
 use super::held::{Held, closing};
 use super::rules::{HANDSHAKE, MOST_HANDSHAKES};
-use crate::link::tls::{ALPN, peer_of};
+use crate::tls::{ALPN, peer_of};
 
 /// Takes connections in until the end.
 pub(super) async fn keep(held: Arc<Held>, endpoint: Endpoint) {

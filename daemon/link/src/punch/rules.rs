@@ -8,7 +8,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt};
 use xbt_core::ids::Fingerprint;
 
-use crate::link::tls::Tls;
+use crate::tls::Tls;
 
 /// Streams that the other side may have open on one connection. Below eight: of eight and more, quinn tells the other
 /// side that one has ended only when a further one does.

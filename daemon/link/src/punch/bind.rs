@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_
 
 use super::rules;
 use super::wire::{Gate, Wire};
-use crate::link::tls::Tls;
+use crate::tls::Tls;
 
 /// What the kernel may keep for us: at 100 MiB/s, 20 ms. The kernel gives less if it is configured so.
 const KERNEL_BUFFER: usize = 2 << 20;
