@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
 use xbt_core::signal::Candidate;
 
-use super::{Place, Target, Way};
+use crate::{Place, Target, Way};
 
 /// Any byte stream that can be a link.
 pub trait LinkStream: AsyncRead + AsyncWrite + Send + Unpin {}

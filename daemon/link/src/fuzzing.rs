@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use futures::FutureExt;
 
-use super::handshake::{Handshake, LENGTH};
+use crate::handshake::{Handshake, LENGTH};
 
 /// Reads a handshake and writes it again; none if it is no BitTorrent handshake.
 pub fn handshake(bytes: &[u8; LENGTH]) -> Option<[u8; LENGTH]> {
@@ -14,7 +14,7 @@ pub fn handshake(bytes: &[u8; LENGTH]) -> Option<[u8; LENGTH]> {
 
 /// The address at which a STUN server says that it sees us; none if the datagram is no such answer.
 pub fn stun(datagram: &[u8]) -> Option<SocketAddr> {
-    super::punch::seen(datagram)
+    crate::ways::punched::seen(datagram)
 }
 
 /// How many bytes of a SOCKS5 proxy's answers are read until it has agreed; none if it does not.
@@ -22,6 +22,6 @@ pub fn socks(answers: &[u8]) -> Option<usize> {
     let mut left = answers;
     let mut stream = tokio::io::join(&mut left, tokio::io::sink());
     // What is in memory is there at once.
-    super::socks::agree(&mut stream, "name").now_or_never()?.ok()?;
+    crate::ways::proxy65::socks::agree(&mut stream, "name").now_or_never()?.ok()?;
     Some(answers.len() - left.len())
 }

@@ -12,54 +12,33 @@
 //! - `room`: the one owner of all wants and parked links, which decides whose link is taken;
 //! - `talk`, `handshake`: the 68 bytes of BitTorrent that bind a link to a content.
 
-mod address;
-mod dial;
-mod door;
+mod accept;
+mod addresses;
+mod choose;
 mod error;
 mod event;
-mod explain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
 mod identity;
-mod interfaces;
-mod listen;
-mod mailbox;
-mod notary;
-mod nudge;
-mod outbox;
-mod outside;
-mod parking;
-mod permits;
-mod plain;
-mod punch;
-mod punched;
-mod relay;
-mod room;
-mod slices;
-mod socks;
 mod start;
-mod talk;
-mod target;
-mod tcp;
-mod tls;
-mod wants;
+mod ways;
 
 #[cfg(test)]
 mod tests;
 
+pub use accept::plain::Place;
+pub use addresses::outside::Outside;
+pub use choose::explain::most_telling;
 pub use error::LinkError;
 pub use event::{Attempt, BoxedStream, LinkEvent, LinkStream};
-pub use explain::most_telling;
-pub use identity::Identity;
-pub use notary::IdentityNotary;
-pub use outside::Outside;
-pub use plain::Place;
-pub use punched::Seen;
-pub use relay::{Opening, Reason, Relays};
+pub use identity::key::Identity;
+pub use identity::signer::IdentityNotary;
 pub use start::{LinkConfig, LinkHandle, LinkRoom};
-pub use target::Target;
+pub use ways::punched::observed::Seen;
+pub use ways::relays::{Opening, Reason, Relays};
+pub use ways::target::Target;
 
 use std::time::Duration;
 

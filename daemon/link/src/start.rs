@@ -10,19 +10,20 @@ use xbt_core::ids::InfoHash;
 use xbt_core::signal::Candidate;
 use xbt_core::way::Ways;
 
-use super::address::{Ourselves, candidates};
-use super::dial::Dialler;
-use super::door::Door;
-use super::interfaces::{interfaces, watch};
-use super::mailbox::{Mailbox, Order};
-use super::outside::Outside;
-use super::plain::Open;
-use super::punch::{Arrived, Punch, Strangers};
-use super::punched::{self, Seen};
-use super::relay::{Relays, Session};
-use super::room::{Room, Setup};
-use super::tls::Tls;
-use super::{Identity, LinkError, LinkEvent, Times, listen};
+use crate::accept::acceptor::Door;
+use crate::accept::listen;
+use crate::accept::plain::Open;
+use crate::addresses::candidates::{Ourselves, candidates};
+use crate::addresses::interfaces::{interfaces, watch};
+use crate::addresses::outside::Outside;
+use crate::choose::dial::Dialler;
+use crate::choose::mailbox::{Mailbox, Order};
+use crate::choose::room::{Room, Setup};
+use crate::identity::tls::Tls;
+use crate::ways::punched::observed::{self as punched, Seen};
+use crate::ways::punched::{Arrived, Punch, Strangers};
+use crate::ways::relays::{Relays, Session};
+use crate::{Identity, LinkError, LinkEvent, Times};
 
 /// Reports of tasks that the room has not seen; whoever has a further one waits.
 const INBOX: usize = 64;

@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
-use super::super::address::{Ourselves, Source, candidates};
-use super::super::interfaces::Interface;
-use super::super::outside::Outside;
-use super::super::punched::Seen;
 use super::*;
+use crate::addresses::candidates::{Ourselves, Source, candidates};
+use crate::addresses::interfaces::Interface;
+use crate::addresses::outside::Outside;
+use crate::ways::punched::observed::Seen;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()

@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::*;
+use crate::*;
 
 #[test]
 fn a_new_identity_is_kept_with_mode_0600_and_nothing_else_is_left_in_the_folder() {

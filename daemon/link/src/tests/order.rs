@@ -3,7 +3,7 @@
 use xbt_core::signal::Proxy;
 
 use super::*;
-use crate::relay::{Opening, Relays};
+use crate::ways::relays::{Opening, Relays};
 
 #[tokio::test]
 async fn the_smaller_fingerprint_speaks_on_the_link_that_the_larger_dialled() {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::event::{Refusal, reason};
-use super::super::mailbox::{Mailbox, Order};
-use super::super::outbox::Outbox;
-use super::super::parking::Parking;
-use super::super::room::{Link, LinkInfo};
 use super::*;
-use crate::target::way_from;
+use crate::choose::mailbox::{Mailbox, Order};
+use crate::choose::parking::Parking;
+use crate::choose::pending::Outbox;
+use crate::choose::room::{Link, LinkInfo};
+use crate::event::{Refusal, reason};
+use crate::ways::target::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {
     let remote: SocketAddr = remote.parse().unwrap();

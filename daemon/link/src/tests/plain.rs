@@ -2,8 +2,8 @@
 
 use tokio::net::TcpStream;
 
-use super::super::handshake::{Handshake, LENGTH};
 use super::*;
+use crate::handshake::{Handshake, LENGTH};
 
 const TUNE: InfoHash = InfoHash([0x7e; 20]);
 

@@ -8,9 +8,9 @@ use xbt_core::signal::Proxy;
 
 use super::order::InBandEnd;
 use super::*;
-use crate::address::Ourselves;
-use crate::relay::{Session, at_proxy, expect_in_band, open_in_band};
-use crate::tls::Tls;
+use crate::addresses::candidates::Ourselves;
+use crate::identity::tls::Tls;
+use crate::ways::relays::{Session, at_proxy, expect_in_band, open_in_band};
 
 /// A SOCKS5 proxy that agrees to everything and joins nothing.
 async fn proxy() -> (Proxy, tokio::task::JoinHandle<()>) {

@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::super::handshake::Handshake;
-use super::super::tls::ALPN;
 use super::*;
+use crate::handshake::Handshake;
+use crate::identity::tls::ALPN;
 
 /// Trusts everybody; for strangers.
 #[derive(Debug)]

@@ -1,0 +1,5 @@
+//! Taking connections in: the sockets, and the bounded number of strangers at them.
+
+pub(crate) mod acceptor;
+pub(crate) mod listen;
+pub(crate) mod plain;
