@@ -16,7 +16,7 @@ use xbt_core::rate::RateLimits;
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
-use xbt_link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
+use xbt_link::{Identity, IdentitySigner, LinkConfig, LinkHandle, LinkRoom};
 use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Config, Paths, Subscriptions, Way};
@@ -74,7 +74,7 @@ impl Daemon {
         let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
-        let notary = Box::new(IdentityNotary::new(&identity)?);
+        let notary = Box::new(IdentitySigner::new(&identity)?);
         let resource = resource(&mut store)?;
 
         let (engine, engine_events) = Engine::start(EngineConfig {

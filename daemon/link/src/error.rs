@@ -1,10 +1,10 @@
-//! What can go wrong when the room starts.
+//! What can go wrong at the start.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why an identity could not be had, or the room could not start.
+/// Why an identity could not be had, or links could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The identity file is there and cannot be read.
@@ -37,7 +37,7 @@ pub enum LinkError {
         /// What the system said.
         source: io::Error,
     },
-    /// A key or certificate could not be made of good parts: no randomness, most likely.
+    /// A key or certificate could not be made: no randomness, most likely.
     #[error("no identity key or certificate could be made: {reason}")]
     Cryptography {
         /// What the library said.

@@ -1,4 +1,4 @@
-//! The private parsers of what comes before a link, for the targets in `tests/fuzz` alone. Not an interface: it may change
+//! The private parsers of what comes before a link, for the targets in `tests/fuzz` only. Not an interface: it may change
 //! at any time.
 
 use std::net::SocketAddr;

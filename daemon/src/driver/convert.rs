@@ -62,7 +62,7 @@ pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: Str
 
 /// One reason for each way, the best way first.
 pub(super) fn attempts(attempts: Vec<xbt_link::Attempt>) -> Vec<Attempt> {
-    let told = |attempt: xbt_link::Attempt| Attempt { way: attempt.way, reason: attempt.reason };
+    let told = |attempt: xbt_link::Attempt| Attempt { way: attempt.way, reason: attempt.failure.text };
     xbt_link::most_telling(attempts).into_iter().map(told).collect()
 }
 

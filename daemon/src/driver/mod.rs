@@ -40,7 +40,7 @@ use xbt_core::input::{Command, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
-use xbt_link::{LinkEvent, LinkHandle};
+use xbt_link::{LinkEvent, LinkHandle, Rejected};
 use xbt_mapping::MappingState;
 use xbt_torrent::{Engine, Group};
 
@@ -304,13 +304,14 @@ impl Driver {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
             }
-            LinkEvent::Plain { info_hash, stream, remote, reserved, place } => {
-                self.reader_came(info_hash, stream, reserved, place, remote);
+            LinkEvent::Plain { info_hash, stream, remote, reserved, slot } => {
+                self.reader_came(info_hash, stream, reserved, slot, remote);
             }
             LinkEvent::CandidatesChanged(candidates) => {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
             }
-            LinkEvent::Refused { remote, reason, .. } => {
+            LinkEvent::Rejected(Rejected { remote, reason, .. }) => {
+                let reason = reason.code();
                 if let Some(count) = self.refused.count(reason, Instant::now()) {
                     tracing::info!(%remote, reason, count, "links were refused");
                 }

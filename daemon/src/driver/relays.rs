@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use xbt_core::ids::FullJid;
 use xbt_core::session::{Connection, Facilities};
 use xbt_core::signal::Proxy;
-use xbt_link::{BoxedStream, Opening, Reason, Relays};
+use xbt_link::{BoxedStream, Failure, Opening, Reason, Relays};
 
 use super::Driver;
 use crate::xmpp::{RelayError, SessionHandle};
@@ -55,17 +55,17 @@ struct SessionRelays(SessionHandle);
 impl Relays for SessionRelays {
     fn activate(&self, proxy: Proxy, stream_id: String, target: FullJid) -> Opening<()> {
         let session = self.0.clone();
-        Box::pin(async move { session.activate_once_met(proxy, stream_id, target).await.map_err(reason) })
+        Box::pin(async move { session.activate_once_met(proxy, stream_id, target).await.map_err(failure) })
     }
 
     fn open_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
         let session = self.0.clone();
-        Box::pin(async move { session.open_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+        Box::pin(async move { session.open_in_band(device, stream_id).await.map(boxed).map_err(failure) })
     }
 
     fn expect_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
         let session = self.0.clone();
-        Box::pin(async move { session.expect_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+        Box::pin(async move { session.expect_in_band(device, stream_id).await.map(boxed).map_err(failure) })
     }
 }
 
@@ -73,8 +73,16 @@ fn boxed(stream: crate::xmpp::InBandStream) -> BoxedStream {
     Box::new(stream)
 }
 
-fn reason(error: RelayError) -> Reason {
-    (error.code(), error.to_string())
+fn failure(error: RelayError) -> Failure {
+    let reason = match &error {
+        RelayError::Offline => Reason::Offline,
+        RelayError::NoAnswer(_) => Reason::NoAnswer,
+        RelayError::NotReady { .. } => Reason::NotActivated,
+        RelayError::Refused { .. } => Reason::Refused,
+        RelayError::TooMany => Reason::TooManyRelays,
+        RelayError::BadName(_) => Reason::BadRelay,
+    };
+    Failure::new(reason, error.to_string())
 }
 
 #[cfg(test)]

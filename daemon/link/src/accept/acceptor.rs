@@ -1,8 +1,8 @@
-//! The door: everybody who has connected and not yet proved a key.
+//! The acceptor: connections on which no key is proved yet.
 //!
-//! Anybody on the Internet may stand here, so their number is bounded, in all and from one source. Who comes when it is
-//! full takes the place of the one who has stood longest (of the same source, if that one is full): an honest
-//! device needs two round trips, half-open connections stand for ever.
+//! Anyone on the Internet may connect, so their number is bounded, in all and from one source. When it is full, a new
+//! connection replaces the oldest (of the same source, if that one is full): an honest device needs two round trips,
+//! half-open connections stay until they time out.
 //!
 //! Links and plain BitTorrent come to the same port; the first byte tells them apart.
 
@@ -17,49 +17,49 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use xbt_core::ids::Fingerprint;
 
-use crate::LinkEvent;
-use crate::accept::listen::prepare;
-use crate::accept::plain::{self, Open};
-use crate::addresses::candidates::Source;
-use crate::choose::room::{Link, LinkInfo, Message};
-use crate::event::{Refusal, reason};
+use super::plain::{self, Open};
+use crate::addresses::source::Source;
+use crate::event::LinkEvent;
 use crate::handshake::Handshake;
 use crate::identity::tls::Tls;
-use crate::ways::target::way_from;
+use crate::link::{Incoming, Link, LinkInfo};
+use crate::rejection::{Rejected, Rejection};
+use crate::tcp_options::prepare;
+use crate::ways::tcp::way_from;
 
 /// How a TLS record with a handshake begins (RFC 8446, section 5.1).
 const TLS: u8 = 0x16;
 
 /// TLS handshakes under way.
-const MOST: usize = 64;
+const MAX: usize = 64;
 
 /// TLS handshakes under way from one source.
-const MOST_OF_SOURCE: usize = 16;
+const MAX_OF_SOURCE: usize = 16;
 
-/// What the door needs.
-pub(crate) struct Door {
+/// See the module.
+pub(crate) struct Acceptor {
     pub tls: Arc<Tls>,
     pub own: Fingerprint,
     pub patience: Duration,
     pub open: Open,
     pub peer_id: [u8; 20],
-    /// Plain connections are nothing that the room decides on.
+    /// For plain connections.
     pub events: mpsc::Sender<LinkEvent>,
-    pub inbox: mpsc::Sender<Message>,
+    pub incoming: mpsc::Sender<Incoming>,
 }
 
-struct Standing {
+struct Pending {
     source: Source,
     remote: SocketAddr,
     task: AbortHandle,
 }
 
-impl Door {
-    /// Takes connections in until there is nobody who brings them.
-    pub async fn keep(self, mut arriving: mpsc::Receiver<(TcpStream, SocketAddr)>) {
-        let door = Arc::new(self);
+impl Acceptor {
+    /// Accepts connections until the sockets are gone.
+    pub async fn run(self, mut arriving: mpsc::Receiver<(TcpStream, SocketAddr)>) {
+        let acceptor = Arc::new(self);
         let mut handshakes = JoinSet::new();
-        let mut standing: VecDeque<Standing> = VecDeque::new();
+        let mut pending: VecDeque<Pending> = VecDeque::new();
         loop {
             tokio::select! {
                 Some(ended) = handshakes.join_next_with_id() => {
@@ -67,35 +67,35 @@ impl Door {
                         Ok((id, ())) => id,
                         Err(error) => error.id(),
                     };
-                    standing.retain(|one| one.task.id() != id);
+                    pending.retain(|one| one.task.id() != id);
                 }
                 connection = arriving.recv() => {
                     let Some((stream, remote)) = connection else { return };
                     let source = Source::of(remote);
-                    door.make_room(&mut standing, source);
-                    let task = handshakes.spawn(door.clone().take_in(stream, remote));
-                    standing.push_back(Standing { source, remote, task });
+                    acceptor.make_room(&mut pending, source);
+                    let task = handshakes.spawn(acceptor.clone().accept(stream, remote));
+                    pending.push_back(Pending { source, remote, task });
                 }
             }
         }
     }
 
-    fn make_room(&self, standing: &mut VecDeque<Standing>, source: Source) {
-        let of_source = standing.iter().filter(|one| one.source == source).count();
-        let leaves = if of_source >= MOST_OF_SOURCE {
-            standing.iter().position(|one| one.source == source)
-        } else if standing.len() >= MOST {
+    fn make_room(&self, pending: &mut VecDeque<Pending>, source: Source) {
+        let of_source = pending.iter().filter(|one| one.source == source).count();
+        let evicted = if of_source >= MAX_OF_SOURCE {
+            pending.iter().position(|one| one.source == source)
+        } else if pending.len() >= MAX {
             Some(0)
         } else {
             None
         };
-        if let Some(one) = leaves.and_then(|position| standing.remove(position)) {
+        if let Some(one) = evicted.and_then(|position| pending.remove(position)) {
             one.task.abort();
-            self.refuse(one.remote, reason::TOO_MANY, None);
+            self.reject(one.remote, Rejection::TooMany, None);
         }
     }
 
-    async fn take_in(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+    async fn accept(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
         let local = stream.local_addr().ok().map(|address| address.ip());
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%remote, %error, "a connection was gone at once");
@@ -104,46 +104,46 @@ impl Door {
         let deadline = Instant::now() + self.patience;
         let mut first = [0];
         match timeout_at(deadline, stream.peek(&mut first)).await {
-            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
-            Ok(Ok(1)) if first == [TLS] => self.take_in_link(stream, (remote, local), deadline).await,
-            Ok(Ok(1)) if first == [plain::FIRST] => self.take_in_plain(stream, remote, deadline).await,
-            Ok(Ok(_) | Err(_)) => self.refuse(remote, reason::BAD_TLS, None),
+            Err(_) => self.reject(remote, Rejection::TooSlow, None),
+            Ok(Ok(1)) if first == [TLS] => self.accept_link(stream, (remote, local), deadline).await,
+            Ok(Ok(1)) if first == [plain::FIRST] => self.accept_plain(stream, remote, deadline).await,
+            Ok(Ok(_) | Err(_)) => self.reject(remote, Rejection::BadTls, None),
         }
     }
 
-    async fn take_in_plain(&self, mut stream: TcpStream, remote: SocketAddr, deadline: Instant) {
-        match timeout_at(deadline, plain::greet(&self.open, self.peer_id, &mut stream, remote)).await {
-            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
+    async fn accept_plain(&self, mut stream: TcpStream, remote: SocketAddr, deadline: Instant) {
+        match timeout_at(deadline, plain::handshake(&self.open, self.peer_id, &mut stream, remote)).await {
+            Err(_) => self.reject(remote, Rejection::TooSlow, None),
             Ok(Err(reason)) => {
-                tracing::debug!(%remote, reason, "plain BitTorrent was refused");
-                self.refuse(remote, reason, None);
+                tracing::debug!(%remote, reason = reason.code(), "plain BitTorrent was refused");
+                self.reject(remote, reason, None);
             }
-            Ok(Ok((Handshake { reserved, info_hash, .. }, place))) => {
+            Ok(Ok((Handshake { reserved, info_hash, .. }, slot))) => {
                 let stream = Box::new(stream);
-                // Nobody takes events any more: the stream is closed.
-                let _ = self.events.send(LinkEvent::Plain { info_hash, stream, remote, reserved, place }).await;
+                // The owner is gone: the stream is closed.
+                let _ = self.events.send(LinkEvent::Plain { info_hash, stream, remote, reserved, slot }).await;
             }
         }
     }
 
-    async fn take_in_link(&self, stream: TcpStream, (remote, local): (SocketAddr, Option<IpAddr>), deadline: Instant) {
+    async fn accept_link(&self, stream: TcpStream, (remote, local): (SocketAddr, Option<IpAddr>), deadline: Instant) {
         match timeout_at(deadline, self.tls.accept(stream)).await {
-            Err(_) => self.refuse(remote, reason::TOO_SLOW, None),
+            Err(_) => self.reject(remote, Rejection::TooSlow, None),
             Ok(Err(error)) => {
                 tracing::debug!(%remote, %error, "no link: the TLS handshake failed");
-                self.refuse(remote, reason::BAD_TLS, None);
+                self.reject(remote, Rejection::BadTls, None);
             }
-            Ok(Ok((peer, _))) if peer == self.own => self.refuse(remote, reason::OWN_DEVICE, Some(peer)),
+            Ok(Ok((peer, _))) if peer == self.own => self.reject(remote, Rejection::OwnDevice, Some(peer)),
             Ok(Ok((peer, stream))) => {
-                let info = LinkInfo { peer, way: way_from(remote.ip(), local), remote: Some(remote), dialled: None };
-                // The room has gone: so does the link.
-                let _ = self.inbox.send(Message::Arrived(Link { info, stream: Box::new(stream) })).await;
+                let info = LinkInfo { peer, way: way_from(remote.ip(), local), remote: Some(remote), dialed: None };
+                // The owner is gone: the link is closed.
+                let _ = self.incoming.send(Incoming::Link(Link { info, stream: Box::new(stream) })).await;
             }
         }
     }
 
-    /// Only counted: if the room is busy, counting it is not worth waiting for.
-    fn refuse(&self, remote: SocketAddr, reason: &'static str, peer: Option<Fingerprint>) {
-        let _ = self.inbox.try_send(Message::Refused(Refusal { remote, reason, peer }));
+    /// For counters only, so not worth waiting for.
+    fn reject(&self, remote: SocketAddr, reason: Rejection, peer: Option<Fingerprint>) {
+        let _ = self.incoming.try_send(Incoming::Rejected(Rejected { remote, reason, peer }));
     }
 }

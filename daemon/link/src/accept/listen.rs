@@ -9,21 +9,16 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::LinkError;
+use crate::error::LinkError;
 
-/// Connections the kernel keeps for us while the door is busy.
+/// Connections the kernel keeps for us while the acceptor is busy.
 const BACKLOG: u32 = 128;
 
-/// How often a port that is free for both IPv6 and IPv4 is looked for.
+/// Tries to find a port that is free for both IPv6 and IPv4.
 const PORT_TRIES: usize = 16;
 
-/// A pause when accepting fails for want of something (file descriptors, memory).
+/// The pause when accepting fails for lack of resources (file descriptors, memory).
 const BACK_OFF: Duration = Duration::from_secs(1);
-
-/// Idle links are probed after this time, so often, until they count as dead.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_COUNT: u32 = 4;
 
 /// Binds every address. All with port 0 share one port: `kept` if it is free for them, else a new one.
 ///
@@ -127,26 +122,16 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// What every TCP stream of ours gets: no waiting for full packets, and an end if the other side has vanished.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_COUNT)?;
-    Ok(())
-}
-
-/// Brings every connection to the door, until nobody is there any more.
-pub(crate) async fn accept(listener: TcpListener, door: mpsc::Sender<(TcpStream, SocketAddr)>) {
+/// Passes every connection to the acceptor, until that is gone.
+pub(crate) async fn accept(listener: TcpListener, acceptor: mpsc::Sender<(TcpStream, SocketAddr)>) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                if door.send((stream, remote)).await.is_err() {
+                if acceptor.send((stream, remote)).await.is_err() {
                     return;
                 }
             }
-            // It was gone before we came (accept(2)): nothing of ours is wrong.
+            // The connection was closed before we accepted it (accept(2)).
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot take connections; trying again in a second");

@@ -1,4 +1,4 @@
-//! The addresses of this computer's interfaces, and word of their changes.
+//! The addresses of this computer's interfaces, and their changes.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ const ADDRESS_GROUPS: u32 = 0x10 | 0x100;
 /// A network that comes up brings several changes at once.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How often we look where the kernel does not tell us.
+/// How often we look where the kernel does not notify us.
 const POLL: Duration = Duration::from_secs(10);
 
 /// One address of an interface.
@@ -65,17 +65,17 @@ impl Interface {
     }
 }
 
-/// Keeps `current` up to date for ever.
+/// Keeps `current` up to date; never returns.
 pub(crate) async fn watch(current: watch::Sender<Vec<Interface>>) {
     let events = match subscribe() {
         Ok(events) => Some(events),
         Err(error) => {
-            tracing::debug!(%error, "no word of address changes from the kernel; looking every 10 s");
+            tracing::debug!(%error, "the kernel does not notify us of address changes; looking every 10 s");
             None
         }
     };
     loop {
-        // First of all for what has changed since the first look, before we were told of changes.
+        // First for what changed between the first look and the subscription.
         let now = interfaces();
         current.send_if_modified(|known| {
             let changed = *known != now;
@@ -88,7 +88,7 @@ pub(crate) async fn watch(current: watch::Sender<Vec<Interface>>) {
             Some(events) => match wait(events).await {
                 Ok(()) => sleep(SETTLE).await,
                 Err(error) => {
-                    tracing::debug!(%error, "no word of address changes from the kernel");
+                    tracing::debug!(%error, "the kernel does not notify us of address changes");
                     sleep(POLL).await;
                 }
             },
@@ -97,8 +97,8 @@ pub(crate) async fn watch(current: watch::Sender<Vec<Interface>>) {
     }
 }
 
-/// A netlink socket that is told of address changes. It is no UDP socket, but is waited for and read like one, and
-/// tokio has no other safe way to do that with a socket of an unusual family.
+/// A netlink socket that is notified of address changes. It is no UDP socket, but is polled and read like one, and tokio
+/// offers no other safe way to do that for such a family.
 fn subscribe() -> io::Result<UdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     // No protocol number is number 0, NETLINK_ROUTE.
@@ -107,7 +107,7 @@ fn subscribe() -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Waits for at least one message and throws all of them away: that something changed is all we want to know.
+/// Waits for at least one message and discards all of them: that something changed is enough.
 async fn wait(events: &UdpSocket) -> io::Result<()> {
     let mut message = [0; 4096];
     loop {
@@ -118,7 +118,7 @@ async fn wait(events: &UdpSocket) -> io::Result<()> {
                 Ok(_) => any = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // So many changes that some were lost: looking is right then too.
+                // Some messages were lost: something changed.
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => any = true,
                 Err(error) => return Err(error),
             }

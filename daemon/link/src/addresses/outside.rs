@@ -1,18 +1,18 @@
-//! What others see of us: what routers and servers have told.
+//! What routers and servers know of us.
 
 use std::net::SocketAddr;
 
 use xbt_core::session::StunServer;
 
-/// What was found out about the network between us and the Internet. Told by the rooms that ask routers and servers.
+/// What is known of the network between us and the Internet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside {
-    /// Addresses at which routers pass connections on to our port.
+    /// Addresses from which routers forward connections to our port.
     pub mapped: Vec<SocketAddr>,
-    /// Why there is no mapped address, one sentence; none if there is one or it is not known yet.
+    /// Why there is no mapped address, one sentence; none if there is one or that is not known yet.
     pub unmapped: Option<String>,
     /// STUN servers that our XMPP server names.
     pub stun: Vec<StunServer>,
-    /// Whether our XMPP server has told yet what it does for links.
+    /// Whether our XMPP server has answered yet what services it has.
     pub asked: bool,
 }

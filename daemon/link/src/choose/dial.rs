@@ -1,123 +1,81 @@
-//! Trying the targets of one want, with a head start for the better ones (the idea of RFC 8305).
+//! Trying the targets of one request, with a head start for the better ones (the idea of RFC 8305).
 //!
-//! Addresses are dialled one after the other, a few at once. Punching begins at the moment that both sides have agreed
-//! upon. Relays, which cost somebody else's bandwidth, begin when nothing better is left or has answered for a while.
+//! Addresses are dialed one after the other, a few at once. Relays, which cost the bandwidth of others, begin when nothing
+//! better is left or has answered for a while.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
-use xbt_core::effect::Want;
-use xbt_core::ids::Fingerprint;
+use tokio::time::{Instant, sleep_until};
+use xbt_core::way::Way;
 
-use crate::addresses::candidates::Ourselves;
-use crate::choose::permits::Permits;
-use crate::choose::room::{Link, LinkInfo, Message};
-use crate::identity::tls::Tls;
-use crate::ways::punched::{Expectation, Punch};
-use crate::ways::relays::{self, Reason, Session};
+use super::permits::Permits;
+use super::report::Report;
+use crate::addresses::local::Local;
+use crate::link::{Link, LinkInfo};
+use crate::request::DialRequest;
+use crate::times::Times;
+use crate::ways::attempt::Attempt;
+use crate::ways::reason::{Failure, Reason};
 use crate::ways::target::Target;
-use crate::ways::{punched::observed as punched, tcp};
-use crate::{Attempt, BoxedStream, Times, Way};
+use crate::ways::transport::{Dial, Opened, Start, Transports};
 
-/// Dials at once for one want: of addresses, and of everything else. Addresses that swallow what is sent, of which a
-/// computer behind a firewall may have many, must not keep the other ways waiting until the want ends.
-const MOST_OF_WANT: usize = 4;
+/// Dials at once for one request: of addresses, and of everything else. Addresses that swallow packets, of which a
+/// computer behind a firewall may have many, must not keep the other ways waiting until the request ends.
+const MAX_OF_REQUEST: usize = 4;
 
-/// Dials at once for all wants, likewise; and of these for one contact.
-const MOST: (usize, usize) = (32, 12);
+/// Dials at once for all requests, likewise; and of these for one contact.
+const MAX: (usize, usize) = (32, 12);
 
 /// The same for devices that were introduced to us: no transfer waits for them, so they must not keep others waiting.
-const MOST_INTRODUCED: (usize, usize) = (16, 6);
+const MAX_INTRODUCED: (usize, usize) = (16, 6);
 
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
-const LEAST_CONNECT: Duration = Duration::from_secs(3);
+const MIN_CONNECT: Duration = Duration::from_secs(3);
 
 /// What all dials share.
-pub(crate) struct Dialler {
-    own: Fingerprint,
-    tls: Arc<Tls>,
+pub(crate) struct Dialer {
+    transports: Arc<Transports>,
     times: Times,
-    session: Session,
-    punch: Option<Punch>,
-    places: Places,
-    inbox: mpsc::Sender<Message>,
-}
-
-/// Where dials of each kind have their places.
-struct Places {
+    /// For addresses, for those of introduced devices, and for everything else.
     addresses: Permits,
     introduced: Permits,
     others: Permits,
+    reports: mpsc::Sender<Report>,
 }
 
-impl Places {
-    fn of(&self, want: &Want, target: &Target) -> &Permits {
-        match (target.is_address(), want.introduced) {
-            (true, false) => &self.addresses,
-            (true, true) => &self.introduced,
-            (false, _) => &self.others,
-        }
-    }
-}
-
-/// One round through the targets of a want.
+/// One round through the targets of a request.
 pub(crate) struct Round {
-    pub want: Arc<Want>,
-    /// Since when there is the want.
+    pub request: Arc<DialRequest>,
+    /// When the request came.
     pub since: Instant,
-    /// Tells its reports from those of other rounds.
+    /// Distinguishes its reports from those of other rounds.
     pub number: u64,
     /// In the order in which they are tried.
     pub targets: Vec<Target>,
-    /// Where holes are punched to.
-    pub punch_to: Arc<[SocketAddr]>,
-    /// What is not dialled, whoever says so.
-    pub ourselves: Arc<Ourselves>,
+    pub local: Arc<Local>,
 }
 
-type Dialled = (Target, Result<Option<(BoxedStream, Option<SocketAddr>)>, Reason>);
+type Dialed = (Target, Result<Option<Opened>, Failure>);
 
 /// What is under way.
 type Running = Vec<(Target, AbortHandle)>;
 
-/// With whom, where holes are punched to, and what is not dialled.
-type Whom = (Arc<Want>, Arc<[SocketAddr]>, Arc<Ourselves>);
-
-impl Round {
-    fn to(&self, target: &Target) -> Whom {
-        let punch_to = if *target == Target::Punch { self.punch_to.clone() } else { Arc::default() };
-        (self.want.clone(), punch_to, self.ourselves.clone())
-    }
-}
-
-impl Dialler {
-    pub fn new(
-        own: Fingerprint,
-        tls: Arc<Tls>,
-        times: Times,
-        session: Session,
-        punch: Option<Punch>,
-        inbox: mpsc::Sender<Message>,
-    ) -> Self {
-        let places = Places {
-            addresses: Permits::new(MOST),
-            introduced: Permits::new(MOST_INTRODUCED),
-            others: Permits::new(MOST),
-        };
-        Self { own, tls, times, session, punch, places, inbox }
+impl Dialer {
+    pub fn new(transports: Arc<Transports>, times: Times, reports: mpsc::Sender<Report>) -> Self {
+        let (addresses, introduced, others) = (Permits::new(MAX), Permits::new(MAX_INTRODUCED), Permits::new(MAX));
+        Self { transports, times, addresses, introduced, others, reports }
     }
 
-    /// Goes through the targets once. Tells the room each link and each failure, and then that it is over. After the
-    /// first link only better ways are still tried.
+    /// Goes through the targets once, and reports each link, each failure, and the end. After the first link only better
+    /// ways are still tried.
     pub async fn run(self: Arc<Self>, round: Round) {
         let mut waiting: VecDeque<Target> = round.targets.iter().cloned().collect();
-        let connect = self.connect_time(&waiting);
-        let mut dials: JoinSet<Dialled> = JoinSet::new();
+        let patience = self.patience(&waiting);
+        let mut dials: JoinSet<Dialed> = JoinSet::new();
         let mut running: Running = Vec::new();
         let mut next = Instant::now();
         while !(waiting.is_empty() && dials.is_empty()) {
@@ -125,8 +83,8 @@ impl Dialler {
             tokio::select! {
                 Some(ended) = dials.join_next() => {
                     let (target, outcome) = match ended {
-                        Ok(dialled) => dialled,
-                        // Aborted, and told, by `stop_not_better`.
+                        Ok(dialed) => dialed,
+                        // Aborted, and reported, by `stop_not_better`.
                         Err(error) => {
                             running.retain(|(_, task)| task.id() != error.id());
                             continue;
@@ -134,18 +92,18 @@ impl Dialler {
                     };
                     running.retain(|(other, _)| *other != target);
                     match outcome {
-                        // The other side brings it.
+                        // The other side opens it.
                         Ok(None) => {}
-                        Ok(Some((stream, remote))) => {
-                            let way = target.way();
-                            self.link(&round, target, stream, remote).await;
+                        Ok(Some(opened)) => {
+                            let way = target.way;
+                            self.opened(&round, target, opened).await;
                             for worse in stop_not_better(way, &mut waiting, &mut running) {
-                                let reason = passed_over(&worse);
-                                self.tried(&round, worse, "passed-over", reason).await;
+                                let failure = passed_over(&worse);
+                                self.failed(&round, worse, failure).await;
                             }
                         }
-                        Err((code, reason)) => {
-                            self.tried(&round, target, code, reason).await;
+                        Err(failure) => {
+                            self.failed(&round, target, failure).await;
                             // The head start was for this one (RFC 8305, section 5).
                             next = Instant::now();
                         }
@@ -153,15 +111,16 @@ impl Dialler {
                 }
                 () = sleep_until(first.map_or(next, |(_, at)| at)), if first.is_some() => {
                     let Some(target) = first.and_then(|(position, _)| waiting.remove(position)) else { continue };
-                    tracing::debug!(transfer = %round.want.transfer, %target, "dialling");
-                    let task = dials.spawn(self.clone().dial(round.to(&target), target.clone(), connect));
+                    tracing::debug!(transfer = %round.request.transfer, %target, "dialing");
+                    let (request, local) = (round.request.clone(), round.local.clone());
+                    let task = dials.spawn(self.clone().dial(request, local, target.clone(), patience));
                     running.push((target, task));
                     next = Instant::now() + self.times.stagger;
                 }
             }
         }
-        let (purpose, round) = (round.want.purpose(), round.number);
-        let _ = self.inbox.send(Message::RoundOver { purpose, round }).await;
+        let (id, round) = (round.request.purpose(), round.number);
+        let _ = self.reports.send(Report::RoundOver { id, round }).await;
     }
 
     /// Which of the waiting targets comes first, and when; none if as many are under way as may be.
@@ -176,96 +135,64 @@ impl Dialler {
             let under_way = running.iter().filter(|(target, _)| target.is_address() == addresses).count();
             let mut all = waiting.iter().enumerate();
             let (position, target) = all.find(|(_, target)| target.is_address() == addresses)?;
-            (under_way < MOST_OF_WANT).then(|| (position, self.start_at(target, round, running, next)))
+            (under_way < MAX_OF_REQUEST).then(|| (position, self.start_at(target, round, running, next)))
         };
         // Where both may begin at once, the address does.
         [true, false].into_iter().filter_map(of_kind).min_by_key(|(_, at)| *at)
     }
 
-    /// When the next target may be tried: relays not before the better ways have had their time, or have failed.
     fn start_at(&self, target: &Target, round: &Round, running: &Running, next: Instant) -> Instant {
-        let head_start = match target {
-            Target::Address(_) => Duration::ZERO,
-            Target::Punch => Duration::from_millis(round.want.delay.into()),
-            Target::Proxy { .. } => self.times.before_proxy,
-            Target::InBand => self.times.before_in_band,
-        };
-        let is_relay = matches!(target, Target::Proxy { .. } | Target::InBand);
-        let better_runs = running.iter().any(|(other, _)| other.way() < target.way());
-        if is_relay && !better_runs { next } else { next.max(round.since + head_start) }
-    }
-
-    async fn dial(self: Arc<Self>, (want, punch_to, ourselves): Whom, target: Target, connect: Duration) -> Dialled {
-        let _permit = self.places.of(&want, &target).acquire(&want.device.bare).await;
-        let (tls, times, session, peer) = (&self.tls, &self.times, &self.session, want.peer);
-        let opened = match &target {
-            Target::Address(candidate) => {
-                let address = candidate.address;
-                let link = tcp::dial(tls, peer, address, connect, times).await;
-                return (target, link.map(|stream| Some((stream, Some(address)))));
-            }
-            Target::Punch => {
-                let outcome = match &self.punch {
-                    Some(punch) => punched::connect(punch, self.own, peer, &punch_to, times.punch).await,
-                    None => Err(("io-error", "this computer gave no UDP socket for hole punching".to_owned())),
-                };
-                return (target, outcome.map(|link| link.map(|(stream, remote)| (stream, Some(remote)))));
-            }
-            Target::Proxy { proxy, ours } => {
-                relays::at_proxy(session, tls, &want, (proxy, *ours), &ourselves, times).await
-            }
-            Target::InBand => relays::open_in_band(session, tls, &want, times).await,
-        };
-        (target, opened.map(|stream| Some((stream, None))))
-    }
-
-    /// Lets datagrams of a device in while it is wanted.
-    pub fn let_in(&self, peer: Fingerprint, addresses: &[SocketAddr]) -> Option<Expectation> {
-        self.punch.as_ref().map(|punch| punch.expect(peer, addresses.to_vec()))
-    }
-
-    /// Whether this target is for the other device to open.
-    pub fn is_awaited(&self, target: &Target, peer: Fingerprint) -> bool {
-        *target == Target::InBand && self.own > peer
-    }
-
-    /// Takes the in-band bytestreams that the other device opens, until dropped.
-    pub async fn expect(self: Arc<Self>, want: Arc<Want>) {
-        loop {
-            match relays::expect_in_band(&self.session, &self.tls, &want, &self.times).await {
-                Ok(stream) => {
-                    let info = LinkInfo { peer: want.peer, way: Way::InBand, remote: None, dialled: None };
-                    let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
-                }
-                Err((code, reason)) => {
-                    tracing::debug!(transfer = %want.transfer, code, reason, "no in-band bytestream");
-                    sleep(self.times.redial).await;
-                }
+        let transport = self.transports.of(target.way);
+        match transport.map_or(Start::After(Duration::ZERO), |transport| transport.start(&round.request)) {
+            Start::After(delay) => next.max(round.since + delay),
+            Start::Behind(head_start) => {
+                let better_runs = running.iter().any(|(other, _)| other.way < target.way);
+                if better_runs { next.max(round.since + head_start) } else { next }
             }
         }
     }
 
-    /// The full time for up to four addresses; less for more, so that the last ones get their turn before the want ends.
-    fn connect_time(&self, targets: &VecDeque<Target>) -> Duration {
+    async fn dial(
+        self: Arc<Self>,
+        request: Arc<DialRequest>,
+        local: Arc<Local>,
+        target: Target,
+        patience: Duration,
+    ) -> Dialed {
+        let permits = match (target.is_address(), request.introduced) {
+            (true, false) => &self.addresses,
+            (true, true) => &self.introduced,
+            (false, _) => &self.others,
+        };
+        let _permit = permits.acquire(&request.device.bare).await;
+        let outcome = match self.transports.of(target.way) {
+            Some(way) => way.connect(Dial { request: &request, target: &target, local: &local, patience }).await,
+            None => Ok(None),
+        };
+        (target, outcome)
+    }
+
+    /// What an address gets: the full time for up to four addresses; less for more, so that the last ones get their turn
+    /// before the request ends.
+    fn patience(&self, targets: &VecDeque<Target>) -> Duration {
         let addresses = targets.iter().filter(|target| target.is_address()).count();
-        let turns = addresses.div_ceil(MOST_OF_WANT).max(1);
-        let share = self.times.want / u32::try_from(turns).unwrap_or(u32::MAX);
-        self.times.connect.min(share.max(LEAST_CONNECT))
+        let turns = addresses.div_ceil(MAX_OF_REQUEST).max(1);
+        let share = self.times.request / u32::try_from(turns).unwrap_or(u32::MAX);
+        self.times.connect.min(share.max(MIN_CONNECT))
     }
 
-    async fn link(&self, round: &Round, target: Target, stream: BoxedStream, remote: Option<SocketAddr>) {
-        let want = &round.want;
-        let info =
-            LinkInfo { peer: want.peer, way: target.way(), remote, dialled: Some((want.purpose(), Arc::new(target))) };
-        // Where the room has gone, so does the link.
-        let _ = self.inbox.send(Message::Arrived(Link { info, stream })).await;
+    async fn opened(&self, round: &Round, target: Target, Opened { stream, remote }: Opened) {
+        let (peer, way, id) = (round.request.peer, target.way, round.request.purpose());
+        let info = LinkInfo { peer, way, remote, dialed: Some((id, Arc::new(target))) };
+        // Without a receiver the link is closed.
+        let _ = self.reports.send(Report::Opened(Link { info, stream })).await;
     }
 
-    async fn tried(&self, round: &Round, target: Target, code: &'static str, reason: String) {
-        let purpose = round.want.purpose();
-        tracing::debug!(%purpose, code, reason, "no link");
-        let attempt = Attempt { way: target.way(), target: Some(target), code, reason };
-        let _ = self.inbox.send(Message::Tried { purpose, round: round.number, attempt }).await;
+    async fn failed(&self, round: &Round, target: Target, failure: Failure) {
+        let id = round.request.purpose();
+        tracing::debug!(%id, code = failure.reason.code(), reason = failure.text, "no link");
+        let attempt = Attempt::at(target, failure);
+        let _ = self.reports.send(Report::Failed { id, round: round.number, attempt }).await;
     }
 }
 
@@ -273,14 +200,14 @@ impl Dialler {
 fn stop_not_better(got: Way, waiting: &mut VecDeque<Target>, running: &mut Running) -> Vec<Target> {
     let mut stopped = Vec::new();
     waiting.retain(|target| {
-        let better = target.way() < got;
+        let better = target.way < got;
         if !better {
             stopped.push(target.clone());
         }
         better
     });
     running.retain(|(target, task)| {
-        let better = target.way() < got;
+        let better = target.way < got;
         if !better {
             task.abort();
             stopped.push(target.clone());
@@ -290,6 +217,6 @@ fn stop_not_better(got: Way, waiting: &mut VecDeque<Target>, running: &mut Runni
     stopped
 }
 
-fn passed_over(target: &Target) -> String {
-    format!("{target} was not tried to the end: another way had opened")
+fn passed_over(target: &Target) -> Failure {
+    Failure::new(Reason::PassedOver, format!("{target} was not tried to the end: another way had opened"))
 }

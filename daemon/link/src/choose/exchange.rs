@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
-use crate::BoxedStream;
 use crate::handshake::{Handshake, LENGTH};
+use crate::stream::BoxedStream;
+use crate::ways::reason::Reason;
 
-/// Why a link came to nothing after its TLS handshake.
+/// Why a link failed after its TLS handshake.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TalkError {
+pub(crate) enum ExchangeError {
     #[error("closed the link without taking it")]
     Closed,
     #[error("did not speak within {} s", .0.as_secs_f32())]
@@ -25,46 +26,46 @@ pub(crate) enum TalkError {
     OtherContent,
 }
 
-impl TalkError {
-    /// A stable code, see [`crate::Attempt`].
-    pub fn code(&self) -> &'static str {
+impl ExchangeError {
+    /// As the reason why there is no link.
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Closed => "closed",
-            Self::Silent(_) => "no-answer",
-            Self::NotBitTorrent | Self::OtherContent => "bad-handshake",
+            Self::Closed => Reason::Closed,
+            Self::Silent(_) => Reason::NoAnswer,
+            Self::NotBitTorrent | Self::OtherContent => Reason::BadHandshake,
         }
     }
 }
 
-impl From<io::Error> for TalkError {
-    /// Whatever ended the stream: for us it is closed.
+impl From<io::Error> for ExchangeError {
+    /// Any error of the stream closes it.
     fn from(error: io::Error) -> Self {
         tracing::debug!(%error, "a link ended before it was taken");
         Self::Closed
     }
 }
 
-/// The side that chooses: says which content, and waits for the same.
-pub(crate) async fn speak(
+/// The side that chooses: names the content, and waits for the same.
+pub(crate) async fn initiate(
     mut stream: BoxedStream,
     ours: Handshake,
     patience: Duration,
-) -> Result<(BoxedStream, Handshake), TalkError> {
-    // Nobody speaks before us: what is there to be read is the end of a link that was parked for long.
+) -> Result<(BoxedStream, Handshake), ExchangeError> {
+    // The other side never sends first: anything to read is the end of a link that was parked for long.
     if !is_quiet(&mut stream).await {
-        return Err(TalkError::Closed);
+        return Err(ExchangeError::Closed);
     }
     let theirs = timeout(patience, async {
         stream.write_all(&ours.to_bytes()).await?;
         stream.flush().await?;
         read(&mut stream).await
     });
-    let theirs = theirs.await.map_err(|_| TalkError::Silent(patience))??;
-    if theirs.info_hash == ours.info_hash { Ok((stream, theirs)) } else { Err(TalkError::OtherContent) }
+    let theirs = theirs.await.map_err(|_| ExchangeError::Silent(patience))??;
+    if theirs.info_hash == ours.info_hash { Ok((stream, theirs)) } else { Err(ExchangeError::OtherContent) }
 }
 
-/// The other side, first part: listens for the content. Its time is bounded by the parking.
-pub(crate) async fn heed(mut stream: BoxedStream) -> Result<(BoxedStream, Handshake), TalkError> {
+/// The other side, first part: reads which content. How long a link may be parked limits the time.
+pub(crate) async fn receive(mut stream: BoxedStream) -> Result<(BoxedStream, Handshake), ExchangeError> {
     let theirs = read(&mut stream).await?;
     Ok((stream, theirs))
 }
@@ -74,26 +75,26 @@ pub(crate) async fn answer(
     mut stream: BoxedStream,
     ours: Handshake,
     patience: Duration,
-) -> Result<BoxedStream, TalkError> {
-    // A link that was parked for long may have been given up by the one who spoke on it.
+) -> Result<BoxedStream, ExchangeError> {
+    // The other side may have given up a link that was parked for long.
     if !is_quiet(&mut stream).await {
-        return Err(TalkError::Closed);
+        return Err(ExchangeError::Closed);
     }
     let written = timeout(patience, async {
         stream.write_all(&ours.to_bytes()).await?;
         stream.flush().await
     });
-    written.await.map_err(|_| TalkError::Silent(patience))??;
+    written.await.map_err(|_| ExchangeError::Silent(patience))??;
     Ok(stream)
 }
 
-async fn read(stream: &mut BoxedStream) -> Result<Handshake, TalkError> {
+async fn read(stream: &mut BoxedStream) -> Result<Handshake, ExchangeError> {
     let mut bytes = [0; LENGTH];
     stream.read_exact(&mut bytes).await?;
-    Handshake::parse(&bytes).ok_or(TalkError::NotBitTorrent)
+    Handshake::parse(&bytes).ok_or(ExchangeError::NotBitTorrent)
 }
 
-/// Whether there is neither an end nor a byte to read: who has spoken waits for the answer before anything else.
+/// Whether there is neither an end nor a byte to read: the other side waits for our answer before it sends more.
 async fn is_quiet(stream: &mut BoxedStream) -> bool {
     poll_fn(|context| {
         let mut byte = [0];

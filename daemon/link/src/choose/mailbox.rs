@@ -1,58 +1,60 @@
-//! How wants come into the room: never lost, never blocking, and bounded.
+//! How dial requests come in: never lost, never blocking, and bounded.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use xbt_core::effect::{LinkFor, Want};
 
-/// What is asked for one link.
+use crate::request::{DialRequest, LinkId};
+
+/// What is to be done about one link.
 #[derive(Debug)]
-pub(crate) enum Order {
-    Want(Box<Want>),
-    Unwant,
+pub(crate) enum Command {
+    Dial(Box<DialRequest>),
+    Cancel,
 }
 
-/// One slot per link of a transfer, in which the latest order replaces an earlier one that was not yet seen. That is what the
-/// orders mean anyway, so nothing is lost, and the box cannot outgrow the list of transfers and of the few devices that are introduced for each.
+/// One slot per link, in which the latest command replaces one that was not yet taken. That is what the commands mean
+/// anyway, so nothing is lost, and the mailbox cannot outgrow the list of transfers and of the few devices that are
+/// introduced for each.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     slots: Mutex<Slots>,
-    bell: Notify,
+    posted: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Slots {
-    orders: BTreeMap<LinkFor, Order>,
+    commands: BTreeMap<LinkId, Command>,
     closed: bool,
 }
 
 impl Mailbox {
-    pub fn post(&self, purpose: LinkFor, order: Order) {
+    pub fn post(&self, id: LinkId, command: Command) {
         let mut slots = self.lock();
         if !slots.closed {
-            slots.orders.insert(purpose, order);
-            self.bell.notify_one();
+            slots.commands.insert(id, command);
+            self.posted.notify_one();
         }
     }
 
-    /// Waits until there is an order. May also come back without one.
-    pub async fn rung(&self) {
-        self.bell.notified().await;
+    /// Waits until there is a command. May also return without one.
+    pub async fn posted(&self) {
+        self.posted.notified().await;
     }
 
-    pub fn take(&self) -> BTreeMap<LinkFor, Order> {
-        std::mem::take(&mut self.lock().orders)
+    pub fn take(&self) -> BTreeMap<LinkId, Command> {
+        std::mem::take(&mut self.lock().commands)
     }
 
-    /// Nobody will look into it any more.
+    /// Drops everything, from now on too.
     pub fn close(&self) {
         let mut slots = self.lock();
         slots.closed = true;
-        slots.orders.clear();
+        slots.commands.clear();
     }
 
-    /// Held for a moment only, and never across an await. Nothing in here panics half-way, so a poisoned lock is good.
+    /// Never held across an await. Nothing panics while it is held, so a poisoned lock is good.
     fn lock(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,14 +1,20 @@
-//! Dial requests, parked links, and whose link is taken.
+//! Dial requests, parked links, and which link is used.
+//!
+//! - `room`: the one owner of all of it; `settle`, `search`, `outcomes`: what it does by time, for a request, and at its end;
+//! - `mailbox`, `report`, `pending`: what comes in from the owner and from tasks, and what waits to go out;
+//! - `requests`, `dial`, `permits`: requests and their dials; `parking`: links that are not used yet;
+//! - `exchange`: the BitTorrent handshakes that bind a link to a content; `explain`: why there is no link.
 
 pub(crate) mod dial;
 pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod mailbox;
-pub(crate) mod outcomes;
+mod outcomes;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod permits;
+pub(crate) mod report;
 pub(crate) mod requests;
 pub(crate) mod room;
-pub(crate) mod search;
-pub(crate) mod settle;
+mod search;
+mod settle;

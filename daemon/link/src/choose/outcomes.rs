@@ -1,41 +1,74 @@
-//! What is told of links that came to nothing.
+//! What is reported of links that are ready, and of those that failed.
 
 use tokio::time::Instant;
+use xbt_core::way::Way;
 
-use super::room::{LinkInfo, Room};
-use crate::choose::exchange::TalkError;
-use crate::event::{Refusal, reason};
-use crate::{Attempt, Target};
+use super::exchange::ExchangeError;
+use super::explain::{self, Known};
+use super::requests::Search;
+use super::room::Room;
+use crate::event::LinkEvent;
+use crate::handshake::Handshake;
+use crate::link::LinkInfo;
+use crate::rejection::{Rejected, Rejection};
+use crate::request::LinkId;
+use crate::stream::BoxedStream;
+use crate::ways::attempt::Attempt;
+use crate::ways::reason::Failure;
+use crate::ways::target::Target;
 
 impl Room {
-    /// A link was not taken: told, if somebody else brought it.
-    pub(crate) fn refuse(&mut self, info: &LinkInfo, reason: &'static str) {
-        tracing::debug!(peer = %info.peer, remote = ?info.remote, reason, "a link was refused");
-        if let (None, Some(remote)) = (&info.dialled, info.remote) {
-            self.outbox.refusal(Refusal { remote, reason, peer: Some(info.peer) });
+    /// A link is bound to the content of a request, which ends.
+    pub(super) fn ready(&mut self, id: LinkId, info: LinkInfo, stream: BoxedStream, theirs: Handshake) {
+        let LinkInfo { peer, way, remote, ref dialed } = info;
+        let relay = dialed.as_ref().and_then(|(_, target)| target.relay());
+        tracing::debug!(%id, %peer, %way, ?remote, "a link is ready");
+        let search = self.requests.0.remove(&id);
+        let attempts = search.map(|search| self.attempts(&search, Some(way))).unwrap_or_default();
+        self.known.insert(peer, Instant::now());
+        let (transfer, introduced, reserved) = (id.transfer, id.introduced.is_some(), theirs.reserved);
+        let ready = LinkEvent::Ready { transfer, peer, introduced, stream, way, remote, relay, reserved, attempts };
+        self.pending.outcome(id, ready);
+        self.close_unless_expected(peer);
+    }
+
+    /// Everything that was tried for a request, and why the other ways were not.
+    pub(super) fn attempts(&self, search: &Search, got: Option<Way>) -> Vec<Attempt> {
+        let known = Known { ways: self.setup.ways, transports: &self.setup.transports, outside: &self.outside };
+        let tried = search.attempts().into_iter();
+        let mut attempts: Vec<Attempt> = tried.map(|one| explain::advise(one, &search.request, &known)).collect();
+        attempts.extend(explain::untried(&search.request, &attempts, got, &known));
+        attempts
+    }
+
+    /// A link was turned away: reported, if the other side opened it.
+    pub(super) fn reject(&mut self, info: &LinkInfo, reason: Rejection) {
+        tracing::debug!(peer = %info.peer, remote = ?info.remote, reason = reason.code(), "a link was rejected");
+        if let (None, Some(remote)) = (&info.dialed, info.remote) {
+            self.pending.rejected(Rejected { remote, reason, peer: Some(info.peer) });
         }
     }
 
-    /// A link ended before it was taken: kept with the target if we dialled, told if what came was no BitTorrent.
-    pub(crate) fn lost(&mut self, info: &LinkInfo, error: &TalkError) {
-        tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link came to nothing");
-        if let Some((purpose, target)) = &info.dialled {
+    /// A link ended before it was used: recorded for the target if we dialed, reported if what came was no BitTorrent.
+    pub(super) fn lost(&mut self, info: &LinkInfo, error: &ExchangeError) {
+        tracing::debug!(peer = %info.peer, remote = ?info.remote, %error, "a link was lost before it was used");
+        if let Some((id, target)) = &info.dialed {
             let (now, redial) = (Instant::now(), self.setup.times.redial);
-            if let Some(wanted) = self.wants.0.get_mut(purpose)
-                && wanted.targets.contains(target)
+            if let Some(search) = self.requests.0.get_mut(id)
+                && search.targets.contains(target)
             {
-                let (target, reason) = (Some(Target::clone(target)), format!("{target} {error}"));
-                wanted.note(Attempt { target, way: info.way, code: error.code(), reason });
+                let failure = Failure::new(error.reason(), format!("{target} {error}"));
+                search.record(Attempt { way: info.way, ..Attempt::at(Target::clone(target), failure) });
                 // What this round still tries would be worth less than this target once more.
-                if wanted.round.is_some() {
-                    wanted.round_over(now, redial);
+                if search.round.is_some() {
+                    search.round_over(now, redial);
                 }
             }
             return;
         }
         match error {
-            TalkError::NotBitTorrent | TalkError::OtherContent => self.refuse(info, reason::BAD_HANDSHAKE),
-            TalkError::Closed | TalkError::Silent(_) => {}
+            ExchangeError::NotBitTorrent | ExchangeError::OtherContent => self.reject(info, Rejection::BadHandshake),
+            ExchangeError::Closed | ExchangeError::Silent(_) => {}
         }
     }
 }

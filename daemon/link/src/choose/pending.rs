@@ -1,57 +1,57 @@
-//! What waits to be told. The room never waits for its owner, so this has to be bounded by itself.
+//! Events that the owner has not taken yet. We never wait for the owner, so they are bounded here.
 
 use std::collections::VecDeque;
 
-use xbt_core::effect::LinkFor;
 use xbt_core::signal::Candidate;
 
-use crate::LinkEvent;
-use crate::addresses::candidates::Source;
-use crate::event::Refusal;
+use crate::addresses::source::Source;
+use crate::event::LinkEvent;
+use crate::rejection::Rejected;
+use crate::request::LinkId;
 
-/// Refusals that wait; what comes beyond is not told.
-const MOST_REFUSALS: usize = 64;
+/// Rejections that wait; further ones are dropped.
+const MAX_REJECTED: usize = 64;
 
-/// At most one outcome per link that was wanted, one list of candidates, and [`MOST_REFUSALS`].
+/// At most one outcome per link that was requested, one list of candidates, and [`MAX_REJECTED`].
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    outcomes: VecDeque<(LinkFor, LinkEvent)>,
+pub(crate) struct PendingEvents {
+    outcomes: VecDeque<(LinkId, LinkEvent)>,
     candidates: Option<Vec<Candidate>>,
-    refusals: VecDeque<Refusal>,
+    rejected: VecDeque<Rejected>,
 }
 
-impl Outbox {
-    /// A `Ready` or `Failed`; an earlier one of the same want that nobody has taken is void.
-    pub fn outcome(&mut self, purpose: LinkFor, event: LinkEvent) {
-        self.forget(purpose);
-        self.outcomes.push_back((purpose, event));
+impl PendingEvents {
+    /// A `Ready` or `Failed`; replaces an earlier one of the same link.
+    pub fn outcome(&mut self, id: LinkId, event: LinkEvent) {
+        self.forget(id);
+        self.outcomes.push_back((id, event));
     }
 
-    /// Takes back what was not yet told about a want. A link among it is closed.
-    pub fn forget(&mut self, purpose: LinkFor) {
-        self.outcomes.retain(|(of, _)| *of != purpose);
+    /// Drops what waits about a link. If that is a link, it is closed.
+    pub fn forget(&mut self, id: LinkId) {
+        self.outcomes.retain(|(of, _)| *of != id);
     }
 
     pub fn candidates(&mut self, list: Vec<Candidate>) {
         self.candidates = Some(list);
     }
 
-    pub fn refusal(&mut self, refusal: Refusal) {
-        let alike = |other: &Refusal| {
-            other.reason == refusal.reason
-                && other.peer == refusal.peer
-                && Source::of(other.remote) == Source::of(refusal.remote)
+    pub fn rejected(&mut self, rejected: Rejected) {
+        let is_alike = |other: &Rejected| {
+            other.reason == rejected.reason
+                && other.peer == rejected.peer
+                && Source::of(other.remote) == Source::of(rejected.remote)
         };
-        if self.refusals.len() < MOST_REFUSALS && !self.refusals.iter().any(alike) {
-            self.refusals.push_back(refusal);
+        if self.rejected.len() < MAX_REJECTED && !self.rejected.iter().any(is_alike) {
+            self.rejected.push_back(rejected);
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.outcomes.is_empty() && self.candidates.is_none() && self.refusals.is_empty()
+        self.outcomes.is_empty() && self.candidates.is_none() && self.rejected.is_empty()
     }
 
-    /// The next to tell; outcomes first.
+    /// The next event; outcomes first.
     pub fn next(&mut self) -> Option<LinkEvent> {
         if let Some((_, event)) = self.outcomes.pop_front() {
             return Some(event);
@@ -59,7 +59,6 @@ impl Outbox {
         if let Some(list) = self.candidates.take() {
             return Some(LinkEvent::CandidatesChanged(list));
         }
-        let Refusal { remote, reason, peer } = self.refusals.pop_front()?;
-        Some(LinkEvent::Refused { remote, reason, peer })
+        self.rejected.pop_front().map(LinkEvent::Rejected)
     }
 }

@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use xbt_core::ids::BareJid;
 
-/// Places for dials, of which one contact never has all, however many devices it has and transfers it agreed to: what it
-/// names may swallow every dial for its whole time.
+/// Permits for dials. One contact never holds all of them, however many devices and transfers it has: the addresses that
+/// it names may swallow every dial until it times out.
 pub(crate) struct Permits {
-    most_of_contact: usize,
+    max_of_contact: usize,
     all: Arc<Semaphore>,
-    /// Only contacts for which something is dialled, or waits to be.
+    /// Contacts with dials under way or waiting.
     of_contact: Mutex<HashMap<BareJid, Arc<Semaphore>>>,
 }
 
-/// A place, until dropped.
+/// A permit, until dropped.
 pub(crate) struct Permit {
     _of_contact: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
 impl Permits {
-    /// So many for all contacts, and for one.
-    pub fn new((most, most_of_contact): (usize, usize)) -> Self {
-        Self { most_of_contact, all: Arc::new(Semaphore::new(most)), of_contact: Mutex::default() }
+    /// For all contacts, and for one.
+    pub fn new((max, max_of_contact): (usize, usize)) -> Self {
+        Self { max_of_contact, all: Arc::new(Semaphore::new(max)), of_contact: Mutex::default() }
     }
 
-    /// Waits for a place: first among those of the contact, so that whoever waits there is in nobody else's way.
-    /// None: never, for nobody closes the semaphores.
+    /// Waits for a permit: first for one of the contact, so that its other dials block no other contact. Never none,
+    /// because the semaphores are not closed.
     pub async fn acquire(&self, contact: &BareJid) -> Option<Permit> {
         let of_contact = self.of(contact).acquire_owned().await.ok()?;
         let of_all = self.all.clone().acquire_owned().await.ok()?;
@@ -36,10 +36,10 @@ impl Permits {
     }
 
     fn of(&self, contact: &BareJid) -> Arc<Semaphore> {
-        // Nothing panics half-way, so a poisoned map is good.
+        // Nothing panics while the lock is held, so a poisoned map is good.
         let mut map = self.of_contact.lock().unwrap_or_else(PoisonError::into_inner);
         map.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        map.entry(contact.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.most_of_contact))).clone()
+        map.entry(contact.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.max_of_contact))).clone()
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_whose_dials_take_for_ever_leaves_places_to_others() {
+    fn a_contact_whose_dials_do_not_end_leaves_permits_to_others() {
         let permits = Permits::new((5, 2));
         let mut taken: Vec<Permit> = Vec::new();
         while let Some(permit) = permits.acquire(&jid("mallory")).now_or_never() {

@@ -1,32 +1,28 @@
-//! The wants that have no link yet: each is a grant ("this device may have this content") and a search.
+//! Dial requests that have no link yet: each is a grant ("this device may have this content") and a search.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use xbt_core::effect::{LinkFor, Want};
 use xbt_core::ids::{Fingerprint, InfoHash};
 use xbt_core::signal::MAX_CANDIDATES;
-use xbt_core::way::Ways;
+use xbt_core::way::Way;
 
-use crate::ways::punched::Expectation;
-use crate::ways::target::{Target, targets};
-use crate::{Attempt, Way};
+use crate::request::{DialRequest, LinkId};
+use crate::ways::attempt::Attempt;
+use crate::ways::reason::{Failure, Reason};
+use crate::ways::target::Target;
+use crate::ways::transport::{Guard, Transports};
 
-/// A want and how far it has come. Dropping it stops everything that goes on for it.
-pub(crate) struct Wanted {
-    pub want: Arc<Want>,
+/// A dial request and how far its search has come. Dropping it stops everything that goes on for it.
+pub(crate) struct Search {
+    pub request: Arc<DialRequest>,
     /// What can be tried, in the order in which it is.
     pub targets: Vec<Target>,
-    /// Waits for an in-band bytestream that the other device opens.
-    pub expecting: Option<AbortOnDropHandle<()>>,
-    /// Where holes are punched to, as far as we may.
-    pub punch_to: Arc<[SocketAddr]>,
-    /// Lets in what comes through a hole.
-    pub let_in: Option<Expectation>,
+    /// Let the other side open links.
+    pub expecting: Vec<Guard>,
     pub since: Instant,
     pub deadline: Instant,
     /// The latest for each target that has failed.
@@ -37,33 +33,30 @@ pub(crate) struct Wanted {
     pub redial_at: Option<Instant>,
     rounds: u32,
     /// The exchange of BitTorrent handshakes under way, with its number.
-    pub talk: Option<(u64, AbortOnDropHandle<()>)>,
+    pub exchange: Option<(u64, AbortOnDropHandle<()>)>,
 }
 
-impl Wanted {
-    pub fn new(mut want: Want, own: Fingerprint, ways: Ways, now: Instant, patience: Duration) -> Self {
-        want.theirs.candidates.truncate(MAX_CANDIDATES);
+impl Search {
+    pub fn new(mut request: DialRequest, transports: &Transports, now: Instant, patience: Duration) -> Self {
+        request.theirs.candidates.truncate(MAX_CANDIDATES);
         let mut seen = HashSet::new();
-        want.theirs.candidates.retain(|candidate| seen.insert(*candidate));
-        let targets = targets((own, want.peer), (&want.ours, &want.theirs), ways, want.better_than);
+        request.theirs.candidates.retain(|candidate| seen.insert(*candidate));
         Self {
-            want: Arc::new(want),
-            targets,
-            expecting: None,
-            punch_to: Arc::default(),
-            let_in: None,
+            targets: transports.targets(&request),
+            request: Arc::new(request),
+            expecting: Vec::new(),
             since: now,
             deadline: now + patience,
             attempts: Vec::new(),
             round: None,
             redial_at: None,
             rounds: 0,
-            talk: None,
+            exchange: None,
         }
     }
 
-    /// Keeps why a target has failed.
-    pub fn note(&mut self, attempt: Attempt) {
+    /// Records why a target has failed.
+    pub fn record(&mut self, attempt: Attempt) {
         self.attempts.retain(|other| other.target != attempt.target);
         self.attempts.push(attempt);
     }
@@ -75,59 +68,58 @@ impl Wanted {
         self.rounds += 1;
     }
 
-    /// The best way that its targets, as far as they have not failed, could still give.
+    /// The best way that the targets which have not failed could still give.
     pub fn best_hoped_for(&self) -> Option<Way> {
-        let hopeful = |target: &&Target| !self.attempts.iter().any(|a| a.target.as_ref() == Some(*target));
-        self.targets.iter().filter(hopeful).map(Target::way).min()
+        let is_open = |target: &&Target| !self.attempts.iter().any(|a| a.target.as_ref() == Some(*target));
+        self.targets.iter().filter(is_open).map(|target| target.way).min()
     }
 
     /// Whether a link by this way is of use.
-    pub fn takes(&self, way: Way) -> bool {
-        self.want.better_than.is_none_or(|in_use| way < in_use)
+    pub fn accepts(&self, way: Way) -> bool {
+        self.request.better_than.is_none_or(|in_use| way < in_use)
     }
 
     /// What became of each target, in the order in which they were tried.
     pub fn attempts(&self) -> Vec<Attempt> {
         let of = |target: &Target| self.attempts.iter().find(|a| a.target.as_ref() == Some(target)).cloned();
-        let unanswered = |target: &Target| Attempt {
-            target: Some(target.clone()),
-            way: target.way(),
-            code: "no-answer",
-            reason: format!("{target} did not answer in time"),
+        let unanswered = |target: &Target| {
+            let failure = Failure::new(Reason::NoAnswer, format!("{target} did not answer in time"));
+            Attempt::at(target.clone(), failure)
         };
         self.targets.iter().map(|target| of(target).unwrap_or_else(|| unanswered(target))).collect()
     }
 }
 
-/// All wants without a link. One that has got its link, or has failed, is not in here: its grant is used up.
+/// All requests without a link. One that has got its link, or has failed, is not in here: its grant is used up.
 #[derive(Default)]
-pub(crate) struct Wants(pub BTreeMap<LinkFor, Wanted>);
+pub(crate) struct Requests(pub BTreeMap<LinkId, Search>);
 
-impl Wants {
-    pub fn of_peer(&self, peer: Fingerprint) -> impl Iterator<Item = &Wanted> {
-        self.0.values().filter(move |wanted| wanted.want.peer == peer)
+impl Requests {
+    pub fn of_peer(&self, peer: Fingerprint) -> impl Iterator<Item = &Search> {
+        self.0.values().filter(move |search| search.request.peer == peer)
     }
 
     pub fn any(&self, peer: Fingerprint) -> bool {
         self.of_peer(peer).next().is_some()
     }
 
-    /// The want that grants this content to this device and has no link in hand yet. Whether the link is better than the
-    /// one in use is the choosing side's affair: it may take that one for dead, and a contact that would rather have a
-    /// worse way could as well end the better one.
-    pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkFor> {
-        self.of_peer(peer).find(|w| w.want.info_hash == info_hash && w.talk.is_none()).map(|w| w.want.purpose())
+    /// The request that grants this content to this device and has no link in hand yet. Whether the link is better than
+    /// the one in use is up to the side that chooses: it may know that one to be dead, and a contact that prefers a worse
+    /// way could just as well close the better one.
+    pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkId> {
+        let grants = |search: &&Search| search.request.info_hash == info_hash && search.exchange.is_none();
+        self.of_peer(peer).find(grants).map(|search| search.request.purpose())
     }
 
-    /// The want that reports of this round are about; none if it has been replaced or does something else by now.
-    pub fn in_round(&mut self, purpose: LinkFor, round: u64) -> Option<&mut Wanted> {
-        self.0.get_mut(&purpose).filter(|w| w.round.as_ref().is_some_and(|(current, _)| *current == round))
+    /// The request that reports of this round are about; none if it has been replaced or is past that round.
+    pub fn in_round(&mut self, id: LinkId, round: u64) -> Option<&mut Search> {
+        self.0.get_mut(&id).filter(|search| search.round.as_ref().is_some_and(|(current, _)| *current == round))
     }
 
     /// Takes out all whose time is up.
-    pub fn take_expired(&mut self, now: Instant) -> Vec<Wanted> {
-        let expired: Vec<LinkFor> =
-            self.0.iter().filter(|(_, wanted)| wanted.deadline <= now).map(|(purpose, _)| *purpose).collect();
-        expired.iter().filter_map(|purpose| self.0.remove(purpose)).collect()
+    pub fn take_expired(&mut self, now: Instant) -> Vec<Search> {
+        let expired: Vec<LinkId> =
+            self.0.iter().filter(|(_, search)| search.deadline <= now).map(|(id, _)| *id).collect();
+        expired.iter().filter_map(|id| self.0.remove(id)).collect()
     }
 }

@@ -1,114 +1,115 @@
-//! What time brings: choosing a link, dialling again, giving up.
+//! Timer-driven work: choosing a link, dialing again, giving up.
 
 use tokio::time::Instant;
-use xbt_core::effect::LinkFor;
+use xbt_core::way::Way;
 
+use super::exchange::{self, ExchangeError};
+use super::parking::{Parked, State};
+use super::requests::Search;
 use super::room::{REMEMBERED, Room};
-use crate::choose::exchange::{self, TalkError};
-use crate::choose::parking::{Parked, State};
-use crate::choose::requests::Wanted;
-use crate::event::reason;
+use crate::event::LinkEvent;
 use crate::handshake::Handshake;
+use crate::rejection::Rejection;
+use crate::request::LinkId;
 use crate::ways::target::way_to;
-use crate::{LinkEvent, Way};
 
 impl Room {
-    /// Does everything whose time has come. Called after each event; cheap, since wants and parked links are few.
-    pub(crate) fn settle(&mut self, now: Instant) {
+    /// Does everything that is due. Called after each event; cheap, since requests and parked links are few.
+    pub(super) fn settle(&mut self, now: Instant) {
         for parked in self.parking.take_expired(now) {
-            self.parked_in_vain(parked);
+            self.expired(parked);
         }
-        for wanted in self.wants.take_expired(now) {
-            self.give_up(wanted);
+        for search in self.requests.take_expired(now) {
+            self.give_up(search);
         }
-        let wants = &self.wants;
-        self.known.retain(|peer, last| wants.any(*peer) || *last + REMEMBERED > now);
-        let purposes: Vec<LinkFor> = self.wants.0.keys().copied().collect();
-        for purpose in purposes {
-            if let Some((link, at)) = self.choice(purpose)
+        let requests = &self.requests;
+        self.known.retain(|peer, last| requests.any(*peer) || *last + REMEMBERED > now);
+        let ids: Vec<LinkId> = self.requests.0.keys().copied().collect();
+        for id in ids {
+            if let Some((link, at)) = self.choice(id)
                 && at <= now
             {
-                self.speak(purpose, link);
+                self.choose(id, link);
             }
-            if self.redial_at(purpose).is_some_and(|at| at <= now) {
-                self.dial(purpose);
+            if self.redial_at(id).is_some_and(|at| at <= now) {
+                self.dial(id);
             }
         }
     }
 
     /// When [`Self::settle`] has something to do if nothing happens before.
-    pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let wants = self.wants.0.iter().flat_map(|(purpose, wanted)| {
-            let choice = self.choice(*purpose).map(|(_, at)| at);
-            [Some(wanted.deadline), choice, self.redial_at(*purpose)]
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let requests = self.requests.0.iter().flat_map(|(id, search)| {
+            let choice = self.choice(*id).map(|(_, at)| at);
+            [Some(search.deadline), choice, self.redial_at(*id)]
         });
         let parked = self.parking.iter().map(|parked| parked.until);
-        wants.flatten().chain(parked).min()
+        requests.flatten().chain(parked).min()
     }
 
-    /// The link that we would take for a want, and when: at once if no better way can be hoped for, else after a
+    /// The link that we would choose for a request, and when: at once if no better way can be hoped for, else after a
     /// short wait for one. None if it is not ours to choose, or there is nothing to choose from.
-    fn choice(&self, purpose: LinkFor) -> Option<(u64, Instant)> {
-        let wanted = self.wants.0.get(&purpose)?;
-        let peer = wanted.want.peer;
-        if wanted.talk.is_some() || !self.speaks_to(peer) {
+    fn choice(&self, id: LinkId) -> Option<(u64, Instant)> {
+        let search = self.requests.0.get(&id)?;
+        let peer = search.request.peer;
+        if search.exchange.is_some() || !self.chooses(peer) {
             return None;
         }
-        let is_of_use = |parked: &&Parked| matches!(parked.state, State::Waiting(_)) && wanted.takes(parked.info.way);
+        let is_of_use = |parked: &&Parked| matches!(parked.state, State::Waiting(_)) && search.accepts(parked.info.way);
         let waiting = || self.parking.of_peer(peer).filter(is_of_use);
         let best = waiting().min_by_key(|parked| (parked.info.way, parked.id))?;
-        let first = waiting().map(|parked| parked.since).min()?.max(wanted.since);
-        let hoped_for = wanted.best_hoped_for().into_iter().chain(self.best_incoming(wanted)).min();
-        let wait_is_vain = hoped_for.is_none_or(|hoped_for| best.info.way <= hoped_for);
-        Some((best.id, if wait_is_vain { first } else { first + self.setup.times.better }))
+        let first = waiting().map(|parked| parked.since).min()?.max(search.since);
+        let hoped_for = search.best_hoped_for().into_iter().chain(self.best_incoming(search)).min();
+        let is_best = hoped_for.is_none_or(|hoped_for| best.info.way <= hoped_for);
+        Some((best.id, if is_best { first } else { first + self.setup.times.better_way }))
     }
 
-    /// The best way by which the other side may come to us: over IPv6 only if it has told an IPv6 address of its own,
-    /// or none at all.
-    fn best_incoming(&self, wanted: &Wanted) -> Option<Way> {
-        let theirs = &wanted.want.theirs.candidates;
+    /// The best way by which the other side may come to us: over IPv6 only if it has named an IPv6 address of its own, or
+    /// none at all.
+    fn best_incoming(&self, search: &Search) -> Option<Way> {
+        let theirs = &search.request.theirs.candidates;
         let is_likely = |way: &Way| theirs.is_empty() || theirs.iter().any(|candidate| way_to(candidate) <= *way);
-        self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).filter(|way| wanted.takes(*way)).min()
+        self.setup.candidates.borrow().iter().map(way_to).filter(is_likely).filter(|way| search.accepts(*way)).min()
     }
 
-    fn speak(&mut self, purpose: LinkFor, link: u64) {
-        let Some(info_hash) = self.wants.0.get(&purpose).map(|wanted| wanted.want.info_hash) else { return };
+    fn choose(&mut self, id: LinkId, link: u64) {
+        let Some(info_hash) = self.requests.0.get(&id).map(|search| search.request.info_hash) else { return };
         if let Some(Parked { info, state: State::Waiting(stream), .. }) = self.parking.take(link) {
             let ours = Handshake::ours(info_hash, self.setup.peer_id);
-            self.talk(purpose, info, exchange::speak(stream, ours, self.setup.times.answer));
+            self.exchange(id, info, exchange::initiate(stream, ours, self.setup.times.answer));
         }
     }
 
-    /// When a want dials again: not while a round or a talk is under way, nor while its peer has a link for each want.
-    fn redial_at(&self, purpose: LinkFor) -> Option<Instant> {
-        let wanted = self.wants.0.get(&purpose).filter(|wanted| wanted.round.is_none() && wanted.talk.is_none())?;
-        let at = wanted.redial_at?;
-        let peer = wanted.want.peer;
-        let open = self.wants.of_peer(peer).filter(|wanted| wanted.talk.is_none()).count();
+    /// When a request dials again: not during a round or an exchange, nor while its peer has a link for each request.
+    fn redial_at(&self, id: LinkId) -> Option<Instant> {
+        let search = self.requests.0.get(&id).filter(|search| search.round.is_none() && search.exchange.is_none())?;
+        let at = search.redial_at?;
+        let peer = search.request.peer;
+        let open = self.requests.of_peer(peer).filter(|search| search.exchange.is_none()).count();
         (self.parking.of_peer(peer).count() < open).then_some(at)
     }
 
-    fn give_up(&mut self, wanted: Wanted) {
-        let (purpose, peer) = (wanted.want.purpose(), wanted.want.peer);
-        let LinkFor { transfer, introduced } = purpose;
-        let attempts = self.attempts(&wanted, wanted.want.better_than);
+    fn give_up(&mut self, search: Search) {
+        let (id, peer) = (search.request.purpose(), search.request.peer);
+        let LinkId { transfer, introduced } = id;
+        let attempts = self.attempts(&search, search.request.better_than);
         if introduced.is_some() {
-            tracing::debug!(%purpose, tried = attempts.len(), "no link with an introduced device in time");
+            tracing::debug!(%id, tried = attempts.len(), "no link with an introduced device in time");
         } else {
             tracing::info!(%transfer, %peer, tried = attempts.len(), "no link in time");
         }
-        self.outbox.outcome(purpose, LinkEvent::Failed { transfer, introduced, attempts });
-        self.close_unless_wanted(peer);
+        self.pending.outcome(id, LinkEvent::Failed { transfer, introduced, attempts });
+        self.close_unless_expected(peer);
     }
 
     /// A parked link's time is up. Dropping it closes it.
-    fn parked_in_vain(&mut self, parked: Parked) {
+    fn expired(&mut self, parked: Parked) {
         match parked.state {
-            State::Early(..) => self.refuse(&parked.info, reason::NOT_GRANTED),
-            State::Heeding { .. } => self.lost(&parked.info, &TalkError::Silent(self.setup.times.parked)),
-            // One that both sides dialled and nobody needed.
+            State::Early(..) => self.reject(&parked.info, Rejection::NotGranted),
+            State::Receiving { .. } => self.lost(&parked.info, &ExchangeError::Silent(self.setup.times.parked)),
+            // Both sides dialed, and this link was not needed.
             State::Waiting(_) if self.known.contains_key(&parked.info.peer) => {}
-            State::Waiting(_) => self.refuse(&parked.info, reason::UNKNOWN_DEVICE),
+            State::Waiting(_) => self.reject(&parked.info, Rejection::UnknownDevice),
         }
     }
 }

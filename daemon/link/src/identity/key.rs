@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use xbt_core::ids::Fingerprint;
 
-use crate::LinkError;
+use crate::error::LinkError;
 
 /// A PKCS#8 Ed25519 key has 48 or 83 bytes; anything much longer is not one and is not read to its end.
 const MAX_KEY_FILE: u64 = 4096;
@@ -37,7 +37,7 @@ impl Identity {
     ///
     /// # Errors
     /// A file that cannot be read, holds no Ed25519 key or can be read by others is an error and stays as it is:
-    /// a new key would be a new device, and that is for a person to decide.
+    /// a new key would be a new device, which is for a person to decide.
     pub fn load_or_create(path: &Path) -> Result<Self, LinkError> {
         if let Some(key) = load(path)? {
             return Self::from_key(key);
@@ -45,7 +45,7 @@ impl Identity {
         let key = KeyPair::generate_for(&PKCS_ED25519).map_err(cryptography)?;
         match create(path, &key.serialize_der()) {
             Ok(()) => Self::from_key(key),
-            // Somebody else was faster; theirs is the one that lasts.
+            // Another process was faster; its key is the one that lasts.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match load(path)? {
                 Some(key) => Self::from_key(key),
                 None => Err(LinkError::IdentityNotWritten { path: path.to_owned(), source: error }),
@@ -128,7 +128,7 @@ fn create(path: &Path, der: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A name beside `path` that nobody else uses.
+/// A unique name beside `path`.
 fn partial_name(path: &Path) -> io::Result<PathBuf> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     let random = getrandom::u64().map_err(io::Error::other)?;

@@ -1,22 +1,22 @@
-//! Signatures with the device's identity key, for what a contact must not only have said by way of its server.
+//! Signatures with the device's identity key, for what must be proved to come from a contact and not from its server.
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use xbt_core::ids::Fingerprint;
 use xbt_core::signal::{Notary, Signature};
 
-use crate::identity::key::fingerprint_of;
-use crate::{Identity, LinkError};
+use super::key::{Identity, fingerprint_of};
+use crate::error::LinkError;
 
 /// What comes before the key in a DER SubjectPublicKeyInfo of an Ed25519 key (RFC 8410, section 4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Signs for this device.
 #[derive(Debug)]
-pub struct IdentityNotary {
+pub struct IdentitySigner {
     key: Ed25519KeyPair,
 }
 
-impl IdentityNotary {
+impl IdentitySigner {
     /// With the key of this identity.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl IdentityNotary {
     }
 }
 
-impl Notary for IdentityNotary {
+impl Notary for IdentitySigner {
     fn sign(&self, text: &[u8]) -> Option<Signature> {
         let key = self.key.public_key().as_ref().try_into().ok()?;
         let bytes = self.key.sign(text).as_ref().try_into().ok()?;
@@ -52,7 +52,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let identity = |name| Identity::load_or_create(&folder.path().join(name)).unwrap();
         let (alice, bob) = (identity("a"), identity("b"));
-        let (ours, theirs) = (IdentityNotary::new(&alice).unwrap(), IdentityNotary::new(&bob).unwrap());
+        let (ours, theirs) = (IdentitySigner::new(&alice).unwrap(), IdentitySigner::new(&bob).unwrap());
         let signature = ours.sign(b"text").unwrap();
         assert_eq!(theirs.signer(b"text", &signature), Some(alice.fingerprint()));
         assert_eq!(theirs.signer(b"another", &signature), None);

@@ -1,4 +1,4 @@
-//! TLS 1.3 with both keys pinned: no authority vouches for anybody, the fingerprints come over XMPP.
+//! TLS 1.3 with both keys pinned: without certificate authorities, by the fingerprints that come over XMPP.
 
 use std::io;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use xbt_core::ids::Fingerprint;
 
-use crate::identity::key::fingerprint_of;
-use crate::{Identity, LinkError};
+use super::key::{Identity, fingerprint_of};
+use crate::error::LinkError;
 
 /// The protocol name of links (RFC 7301).
 pub(crate) const ALPN: &[u8] = b"x-xbt/0";
 
-/// Our end of every link: keys and rules, ready to use.
+/// Our end of every link: keys and configuration, ready to use.
 #[derive(Debug)]
 pub(crate) struct Tls {
     own: Fingerprint,
@@ -56,12 +56,12 @@ impl Tls {
         self.own
     }
 
-    /// The rules for whoever comes to us, over TCP or inside QUIC.
+    /// The configuration for devices that connect to us, over TCP or inside QUIC.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server.clone()
     }
 
-    /// The rules for going to the device with this fingerprint, and no other, over TCP or inside QUIC.
+    /// The configuration for connecting to the device with this fingerprint, and no other, over TCP or inside QUIC.
     ///
     /// # Errors
     /// None that a running daemon meets: its provider knows TLS 1.3.
@@ -78,7 +78,7 @@ impl Tls {
         Ok(config)
     }
 
-    /// Takes a connection in; any device may come this far, its fingerprint says which one it is.
+    /// Accepts a connection. Any device may come this far; its fingerprint says which one it is.
     pub async fn accept<S>(&self, stream: S) -> io::Result<(Fingerprint, TlsStream<S>)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -92,7 +92,7 @@ impl Tls {
         Ok((peer, stream.into()))
     }
 
-    /// Goes to the device with this fingerprint, and no other.
+    /// Connects to the device with this fingerprint, and no other.
     ///
     /// # Errors
     /// See [`is_other_device`] for the one that matters most.
@@ -110,13 +110,13 @@ impl Tls {
     }
 }
 
-/// Whose certificate this is, of a handshake that has proved the key.
+/// The device whose certificate this is, after a handshake that proved its key.
 pub(crate) fn peer_of(chain: &[CertificateDer<'_>]) -> io::Result<Fingerprint> {
     let certificate = chain.first().ok_or(invalid("no certificate"))?;
     fingerprint_of_certificate(certificate).map_err(|_| invalid("no readable certificate"))
 }
 
-/// Whether the error says that the other end proved another key than the one that was wanted.
+/// Whether the other end proved another key than the expected one.
 pub(crate) fn is_other_device(error: &io::Error) -> bool {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return false };
     *error == rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
@@ -204,8 +204,8 @@ impl ServerCertVerifier for OneDevice {
     }
 }
 
-/// Accepts every well-formed certificate: which devices are wanted is not known yet (a dial may be faster than XMPP),
-/// so the room decides by the fingerprint, before it reads a byte.
+/// Accepts every well-formed certificate: which devices are expected may not be known yet (a dial may be faster than
+/// XMPP), so the fingerprint is judged later, before a byte is read.
 #[derive(Debug)]
 struct AnyDevice;
 

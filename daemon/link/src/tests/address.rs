@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::addresses::candidates::{Ourselves, Source, candidates};
+use crate::addresses::candidates::{host as host_candidates, merge};
 use crate::addresses::interfaces::Interface;
-use crate::addresses::outside::Outside;
-use crate::ways::punched::observed::Seen;
+use crate::addresses::local::Local;
+use crate::addresses::source::Source;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -23,13 +23,7 @@ fn network(name: &str, ip: &str, prefix: u8) -> Interface {
 }
 
 fn told(listening: &[&str], interfaces: &[Interface], advertise: &[&str]) -> Vec<String> {
-    let told = candidates(
-        &addresses(listening),
-        interfaces,
-        &addresses(advertise),
-        (&Outside::default(), &Seen::default()),
-        Ways::ALL,
-    );
+    let told = merge(host_candidates(&addresses(listening), interfaces, &addresses(advertise)));
     told.iter().map(|candidate| candidate.address.to_string()).collect()
 }
 
@@ -72,10 +66,10 @@ fn at_most_sixteen_are_told_and_many_of_one_kind_do_not_crowd_out_the_others() {
 }
 
 #[test]
-fn addresses_that_are_no_device_or_ourselves_are_not_dialled() {
+fn addresses_that_are_no_device_or_local_are_not_dialled() {
     let interfaces: Vec<Interface> = ["127.0.0.1", "192.0.2.5", "2001:db8::5"].map(|ip| interface("eth0", ip)).into();
     let listening = addresses(&["0.0.0.0:4711", "[::]:4711"]);
-    let ourselves = Ourselves { listening, interfaces: interfaces.clone(), forbidden_ports: vec![5222] };
+    let local = Local { listening, interfaces: interfaces.clone(), forbidden_ports: vec![5222] };
     for bad in [
         "192.0.2.9:0",
         "0.0.0.0:9",
@@ -96,12 +90,12 @@ fn addresses_that_are_no_device_or_ourselves_are_not_dialled() {
         "192.0.2.5:22",
         "[::ffff:192.0.2.5]:5222",
     ] {
-        assert!(ourselves.objection(address(bad)).is_some(), "{bad}");
+        assert!(local.objection(address(bad)).is_some(), "{bad}");
     }
     for good in ["192.0.2.9:4711", "192.0.2.9:5222", "192.0.2.5:4712", "[2001:db8::6]:9", "[fe80::1%3]:9"] {
-        assert_eq!(ourselves.objection(address(good)), None, "{good}");
+        assert_eq!(local.objection(address(good)), None, "{good}");
     }
-    let on_loopback = Ourselves { listening: addresses(&["127.0.0.1:4711"]), interfaces, forbidden_ports: vec![5222] };
+    let on_loopback = Local { listening: addresses(&["127.0.0.1:4711"]), interfaces, forbidden_ports: vec![5222] };
     assert_eq!(on_loopback.objection(address("127.0.0.1:4712")), None);
     assert!(on_loopback.objection(address("127.0.0.1:4711")).is_some());
     assert!(on_loopback.objection(address("127.0.0.2:5222")).is_some());
@@ -111,28 +105,23 @@ fn addresses_that_are_no_device_or_ourselves_are_not_dialled() {
 fn a_private_address_is_dialled_only_in_a_network_of_our_own() {
     let interfaces =
         vec![network("eth0", "192.168.7.5", 24), network("wlan0", "10.1.2.3", 8), network("eth0", "fd00:1::5", 64)];
-    let ourselves = Ourselves { interfaces, ..Ourselves::default() };
+    let local = Local { interfaces, ..Local::default() };
     for good in ["192.168.7.9:9", "10.200.0.1:9", "[fd00:1::6]:9", "203.0.113.1:9", "[2001:db8::1]:9"] {
-        assert_eq!(ourselves.objection(address(good)), None, "{good}");
+        assert_eq!(local.objection(address(good)), None, "{good}");
     }
     for bad in ["192.168.8.9:9", "172.16.0.1:9", "[fd00:2::6]:9"] {
-        assert_eq!(ourselves.objection(address(bad)), Some("is a private address of another network"), "{bad}");
+        assert_eq!(local.objection(address(bad)), Some("is a private address of another network"), "{bad}");
     }
 }
 
 #[test]
-fn what_routers_and_servers_tell_is_told_as_what_it_is_and_only_by_allowed_ways() {
-    let outside = Outside { mapped: vec![address("203.0.113.7:4711")], ..Outside::default() };
-    let seen = Seen { addresses: vec![address("203.0.113.7:40000")], ..Seen::default() };
+fn what_routers_and_servers_know_is_offered_as_what_it_is_and_crowds_nothing_out() {
     let interfaces: Vec<Interface> = (0..40).map(|n| interface("eth0", &format!("2001:db8::{n:x}"))).collect();
-    let kinds = |ways| -> Vec<CandidateKind> {
-        let told = candidates(&addresses(&["[::]:9"]), &interfaces, &[], (&outside, &seen), ways);
-        told.iter().map(|candidate| candidate.kind).collect()
-    };
-    let all = kinds(Ways::ALL);
-    assert_eq!((all.len(), &all[14..]), (16, &[CandidateKind::Mapped, CandidateKind::Reflexive][..]));
-    assert_eq!(kinds(Ways { punched: true, ..Ways::NONE }), [CandidateKind::Reflexive]);
-    assert_eq!(kinds(Ways { proxy65: true, in_band: true, ..Ways::NONE }), []);
+    let mut offers = host_candidates(&addresses(&["[::]:9"]), &interfaces, &[]);
+    offers.push(Candidate { kind: CandidateKind::Mapped, address: address("203.0.113.7:4711") });
+    offers.push(Candidate { kind: CandidateKind::Reflexive, address: address("203.0.113.7:40000") });
+    let kinds: Vec<CandidateKind> = merge(offers).iter().map(|candidate| candidate.kind).collect();
+    assert_eq!((kinds.len(), &kinds[14..]), (16, &[CandidateKind::Mapped, CandidateKind::Reflexive][..]));
 }
 
 #[test]

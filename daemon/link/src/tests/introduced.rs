@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn introduced(transfer: u64, peer: &Device, candidates: Vec<Candidate>) -> Want {
-    Want { introduced: true, ..want_of(TransferId(transfer), peer.fingerprint, HOLIDAY, candidates) }
+fn introduced(transfer: u64, peer: &Device, candidates: Vec<Candidate>) -> DialRequest {
+    DialRequest { introduced: true, ..request_for(TransferId(transfer), peer.fingerprint, HOLIDAY, candidates) }
 }
 
 /// The next link, and whether it is one with an introduced device.
@@ -11,7 +11,7 @@ async fn next(device: &mut Device) -> (Fingerprint, bool) {
     loop {
         match device.event().await {
             LinkEvent::Ready { peer, introduced, .. } => return (peer, introduced),
-            LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) | LinkEvent::Plain { .. } => {}
+            LinkEvent::Rejected(_) | LinkEvent::CandidatesChanged(_) | LinkEvent::Plain { .. } => {}
             other @ LinkEvent::Failed { .. } => panic!("{other:?}"),
         }
     }
@@ -21,13 +21,13 @@ async fn next(device: &mut Device) -> (Fingerprint, bool) {
 async fn a_transfer_has_its_own_link_and_one_with_each_introduced_device() {
     let mut bob = Device::start(new_identity(), config(&[V4]));
     let mut others: Vec<Device> = (0..3).map(|_| Device::start(new_identity(), config(&[V4]))).collect();
-    bob.want(1, &others[0], HOLIDAY, Vec::new());
+    bob.dial(1, &others[0], HOLIDAY, Vec::new());
     for other in &others[1..] {
-        bob.handle.want(introduced(1, other, vec![host(other.address())]));
+        bob.handle.dial(introduced(1, other, vec![host(other.address())]));
     }
-    others[0].want(7, &bob, HOLIDAY, vec![host(bob.address())]);
+    others[0].dial(7, &bob, HOLIDAY, vec![host(bob.address())]);
     for other in &others[1..] {
-        other.handle.want(introduced(7, &bob, vec![host(bob.address())]));
+        other.handle.dial(introduced(7, &bob, vec![host(bob.address())]));
     }
     let mut got = Vec::new();
     for _ in 0..3 {
@@ -46,11 +46,11 @@ async fn a_transfer_has_its_own_link_and_one_with_each_introduced_device() {
 async fn giving_up_an_introduced_device_leaves_the_transfers_own_want_alone() {
     let (mut small, mut large) = pair(&[V4]);
     let gone = new_identity().fingerprint();
-    let want = Want { introduced: true, ..want_of(TransferId(1), gone, HOLIDAY, Vec::new()) };
-    small.handle.want(want.clone());
-    small.want(1, &large, HOLIDAY, vec![host(large.address())]);
-    small.handle.unwant(want.purpose());
-    large.want(1, &small, HOLIDAY, Vec::new());
+    let request = DialRequest { introduced: true, ..request_for(TransferId(1), gone, HOLIDAY, Vec::new()) };
+    small.handle.dial(request.clone());
+    small.dial(1, &large, HOLIDAY, vec![host(large.address())]);
+    small.handle.cancel(request.purpose());
+    large.dial(1, &small, HOLIDAY, Vec::new());
     linked(&mut small, &mut large).await;
 }
 
@@ -58,19 +58,19 @@ async fn giving_up_an_introduced_device_leaves_the_transfers_own_want_alone() {
 async fn an_introduced_device_that_asks_for_another_content_is_refused() {
     let (small, mut large) = pair(&[V4]);
     // The one with the smaller key chooses what to ask for; it was granted one content and wants another.
-    large.handle.want(introduced(1, &small, Vec::new()));
-    small.want(1, &large, LETTER, vec![host(large.address())]);
-    assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
+    large.handle.dial(introduced(1, &small, Vec::new()));
+    small.dial(1, &large, LETTER, vec![host(large.address())]);
+    assert_eq!(large.rejected().await, ("not-granted", Some(small.fingerprint)));
 }
 
 #[tokio::test]
 async fn only_the_key_that_the_sender_named_gets_the_link_that_the_engine_is_given() {
     let (mut small, mut large) = pair(&[V4]);
     let carol = Device::start(new_identity(), config(&[V4]));
-    large.handle.want(introduced(1, &small, Vec::new()));
-    carol.want(3, &large, HOLIDAY, vec![host(large.address())]);
-    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint)), "the content alone opens no door");
-    small.handle.want(introduced(7, &large, vec![host(large.address())]));
+    large.handle.dial(introduced(1, &small, Vec::new()));
+    carol.dial(3, &large, HOLIDAY, vec![host(large.address())]);
+    assert_eq!(large.rejected().await, ("unknown-device", Some(carol.fingerprint)), "the content alone opens no door");
+    small.handle.dial(introduced(7, &large, vec![host(large.address())]));
     assert_eq!(next(&mut large).await, (small.fingerprint, true));
     assert_eq!(next(&mut small).await, (large.fingerprint, true));
 }
@@ -79,16 +79,16 @@ async fn only_the_key_that_the_sender_named_gets_the_link_that_the_engine_is_giv
 async fn whoever_answers_at_the_address_with_another_key_than_the_named_one_gets_no_link() {
     let (mut small, large) = pair(&[V4]);
     let carol = Device::start(new_identity(), config(&[V4]));
-    carol.want(3, &small, HOLIDAY, Vec::new());
-    small.handle.want(introduced(7, &large, vec![host(carol.address())]));
+    carol.dial(3, &small, HOLIDAY, Vec::new());
+    small.handle.dial(introduced(7, &large, vec![host(carol.address())]));
     loop {
         match small.event().await {
             LinkEvent::Failed { transfer, introduced, attempts } => {
                 assert_eq!((transfer, introduced), (TransferId(7), Some(large.fingerprint)));
-                assert_eq!(attempts[0].code, "wrong-device");
+                assert_eq!(attempts[0].failure.reason.code(), "wrong-device");
                 break;
             }
-            LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
+            LinkEvent::Rejected(_) | LinkEvent::CandidatesChanged(_) => {}
             other @ (LinkEvent::Ready { .. } | LinkEvent::Plain { .. }) => panic!("{other:?}"),
         }
     }

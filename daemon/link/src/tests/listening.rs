@@ -51,7 +51,7 @@ async fn the_room_ends_when_nobody_takes_events() {
     drop(events);
     let peer = new_identity().fingerprint();
     // Fails at once and has to be told.
-    handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     timeout(PATIENCE, room.close()).await.unwrap();
 }
 

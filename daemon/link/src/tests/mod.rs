@@ -22,13 +22,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use xbt_core::effect::Want;
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use xbt_core::signal::{Candidate, CandidateKind, Reach};
 
-use xbt_core::way::Ways;
+use xbt_core::way::{Way, Ways};
 
 use super::*;
+use crate::times::Times;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,10 +39,10 @@ const V6: &str = "[::1]:0";
 const HOLIDAY: InfoHash = InfoHash([1; 20]);
 const LETTER: InfoHash = InfoHash([2; 20]);
 
-/// As in life, but nobody waits for what does not come.
+/// As in life, but shorter where a test waits for what does not come.
 fn times() -> Times {
     Times {
-        want: Duration::from_secs(5),
+        request: Duration::from_secs(5),
         parked: Duration::from_secs(3),
         early: Duration::from_millis(700),
         answer: Duration::from_secs(2),
@@ -73,9 +73,14 @@ fn config(listen: &[&str]) -> LinkConfig {
     }
 }
 
-/// A want for the addresses of a device, by the ways that need no server.
-fn want_of(transfer: TransferId, peer: Fingerprint, info_hash: InfoHash, candidates: Vec<Candidate>) -> Want {
-    Want {
+/// A request for a link with a device at these addresses, by the ways that need no server.
+fn request_for(
+    transfer: TransferId,
+    peer: Fingerprint,
+    info_hash: InfoHash,
+    candidates: Vec<Candidate>,
+) -> DialRequest {
+    DialRequest {
         transfer,
         peer,
         introduced: false,
@@ -135,9 +140,9 @@ impl Device {
         self.handle.listening()[0]
     }
 
-    fn want(&self, transfer: u64, peer: &Device, info_hash: InfoHash, candidates: Vec<Candidate>) {
+    fn dial(&self, transfer: u64, peer: &Device, info_hash: InfoHash, candidates: Vec<Candidate>) {
         let transfer = TransferId(transfer);
-        self.handle.want(want_of(transfer, peer.fingerprint, info_hash, candidates));
+        self.handle.dial(request_for(transfer, peer.fingerprint, info_hash, candidates));
     }
 
     async fn event(&mut self) -> LinkEvent {
@@ -151,7 +156,7 @@ impl Device {
                 LinkEvent::Ready { transfer, peer, stream, way, reserved, .. } => {
                     return Ready { transfer, peer, stream, way, reserved };
                 }
-                LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
+                LinkEvent::Rejected(_) | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Failed { attempts, .. } => panic!("no link: {attempts:?}"),
                 LinkEvent::Plain { .. } => panic!("nothing is open"),
             }
@@ -162,16 +167,16 @@ impl Device {
         loop {
             match self.event().await {
                 LinkEvent::Failed { transfer, attempts, .. } => return (transfer, attempts),
-                LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_) => {}
+                LinkEvent::Rejected(_) | LinkEvent::CandidatesChanged(_) => {}
                 LinkEvent::Ready { .. } | LinkEvent::Plain { .. } => panic!("a link where none may be"),
             }
         }
     }
 
-    async fn refused(&mut self) -> (&'static str, Option<Fingerprint>) {
+    async fn rejected(&mut self) -> (&'static str, Option<Fingerprint>) {
         loop {
             match self.event().await {
-                LinkEvent::Refused { reason, peer, .. } => return (reason, peer),
+                LinkEvent::Rejected(rejected) => return (rejected.reason.code(), rejected.peer),
                 LinkEvent::CandidatesChanged(_) => {}
                 other @ (LinkEvent::Ready { .. } | LinkEvent::Failed { .. } | LinkEvent::Plain { .. }) => {
                     panic!("not refused: {other:?}")

@@ -1,28 +1,28 @@
-//! The bounds of what waits: links, orders and news.
+//! The limits of what waits: links, commands and events.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::*;
-use crate::choose::mailbox::{Mailbox, Order};
+use crate::choose::mailbox::{Command, Mailbox};
 use crate::choose::parking::Parking;
-use crate::choose::pending::Outbox;
-use crate::choose::room::{Link, LinkInfo};
-use crate::event::{Refusal, reason};
-use crate::ways::target::way_from;
+use crate::choose::pending::PendingEvents;
+use crate::link::{Link, LinkInfo};
+use crate::rejection::{Rejected, Rejection};
+use crate::ways::tcp::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {
     let remote: SocketAddr = remote.parse().unwrap();
     let peer = Fingerprint([peer; 32]);
-    let info = LinkInfo { peer, way: way_from(remote.ip(), None), remote: Some(remote), dialled: None };
+    let info = LinkInfo { peer, way: way_from(remote.ip(), None), remote: Some(remote), dialed: None };
     Link { info, stream: Box::new(tokio::io::duplex(1).0) }
 }
 
 fn admit(parking: &mut Parking, link: Link) -> Option<SocketAddr> {
     let now = Instant::now();
-    let wanted = Fingerprint([0; 32]);
-    parking.admit(link, |peer| peer == wanted, now, now + PATIENCE).and_then(|gone| gone.remote)
+    let expected = Fingerprint([0; 32]);
+    parking.admit(link, |peer| peer == expected, now, now + PATIENCE).and_then(|gone| gone.remote)
 }
 
 #[test]
@@ -52,36 +52,36 @@ fn unknown_devices_hold_32_links_in_all_and_never_one_of_a_wanted_device() {
 }
 
 #[test]
-fn an_order_replaces_the_one_before_it_and_none_is_lost() {
+fn a_command_replaces_the_one_before_it_and_none_is_lost() {
     let mailbox = Arc::new(Mailbox::default());
-    let want = |transfer| want_of(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
+    let request = |transfer| request_for(TransferId(transfer), Fingerprint([0; 32]), HOLIDAY, Vec::new());
     for transfer in 0..1000 {
-        mailbox.post(TransferId(transfer).into(), Order::Want(Box::new(want(transfer))));
-        mailbox.post(TransferId(transfer).into(), Order::Unwant);
+        mailbox.post(TransferId(transfer).into(), Command::Dial(Box::new(request(transfer))));
+        mailbox.post(TransferId(transfer).into(), Command::Cancel);
     }
-    mailbox.post(TransferId(7).into(), Order::Want(Box::new(want(7))));
-    let orders = mailbox.take();
-    assert_eq!(orders.len(), 1000);
+    mailbox.post(TransferId(7).into(), Command::Dial(Box::new(request(7))));
+    let commands = mailbox.take();
+    assert_eq!(commands.len(), 1000);
     assert!(
-        matches!(orders[&TransferId(7).into()], Order::Want(_))
-            && matches!(orders[&TransferId(8).into()], Order::Unwant)
+        matches!(commands[&TransferId(7).into()], Command::Dial(_))
+            && matches!(commands[&TransferId(8).into()], Command::Cancel)
     );
     mailbox.close();
-    mailbox.post(TransferId(7).into(), Order::Unwant);
+    mailbox.post(TransferId(7).into(), Command::Cancel);
     assert!(mailbox.take().is_empty());
 }
 
 #[test]
-fn refusals_that_nobody_takes_are_told_once_each_and_64_in_all() {
-    let mut outbox = Outbox::default();
-    let refusal = |remote: String| Refusal { remote: remote.parse().unwrap(), reason: reason::BAD_TLS, peer: None };
+fn rejections_that_wait_are_reported_once_each_and_64_in_all() {
+    let mut pending = PendingEvents::default();
+    let rejected = |remote: String| Rejected { remote: remote.parse().unwrap(), reason: Rejection::BadTls, peer: None };
     for n in 0..1000 {
-        outbox.refusal(refusal(format!("10.0.{}.{}:{}", n / 200, n % 200, n + 1)));
-        outbox.refusal(refusal("192.0.2.1:1".to_owned()));
+        pending.rejected(rejected(format!("10.0.{}.{}:{}", n / 200, n % 200, n + 1)));
+        pending.rejected(rejected("192.0.2.1:1".to_owned()));
     }
     let failed = LinkEvent::Failed { transfer: TransferId(1), introduced: None, attempts: Vec::new() };
-    outbox.outcome(TransferId(1).into(), failed);
-    assert!(matches!(outbox.next(), Some(LinkEvent::Failed { .. })));
-    assert_eq!(std::iter::from_fn(|| outbox.next()).count(), 64);
-    assert!(outbox.is_empty());
+    pending.outcome(TransferId(1).into(), failed);
+    assert!(matches!(pending.next(), Some(LinkEvent::Failed { .. })));
+    assert_eq!(std::iter::from_fn(|| pending.next()).count(), 64);
+    assert!(pending.is_empty());
 }

@@ -30,7 +30,7 @@ async fn plain_bittorrent_is_answered_for_an_open_content_and_handed_over() {
     let mut device = Device::start(new_identity(), config(&[V4]));
     device.handle.open(TUNE);
     let mut stream = says(&device, &[&hello(TUNE)[..], b"next"].concat()).await;
-    let LinkEvent::Plain { info_hash, stream: mut theirs, reserved, place, .. } = device.event().await else {
+    let LinkEvent::Plain { info_hash, stream: mut theirs, reserved, slot, .. } = device.event().await else {
         panic!("not handed over");
     };
     assert_eq!((info_hash, reserved[5]), (TUNE, 0x10));
@@ -40,7 +40,7 @@ async fn plain_bittorrent_is_answered_for_an_open_content_and_handed_over() {
     let mut next = [0; 4];
     theirs.read_exact(&mut next).await.unwrap();
     assert_eq!(&next, b"next", "nothing after the handshake was taken");
-    drop(place);
+    drop(slot);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn plain_bittorrent_for_anything_else_is_closed_without_a_byte_and_counted
     let (small, large) = two_identities();
     let (mut device, other) = (Device::start(small, config(&[V4])), large.fingerprint());
     // A private content, granted to a device at this moment; an open one; and one that was open.
-    device.handle.want(want_of(TransferId(1), other, HOLIDAY, Vec::new()));
+    device.handle.dial(request_for(TransferId(1), other, HOLIDAY, Vec::new()));
     device.handle.open(TUNE);
     let shut = InfoHash([3; 20]);
     device.handle.open(shut);
@@ -64,7 +64,7 @@ async fn plain_bittorrent_for_anything_else_is_closed_without_a_byte_and_counted
     ];
     for (bytes, reason) in cases {
         let stream = says(&device, bytes).await;
-        assert_eq!(device.refused().await, (reason, None));
+        assert_eq!(device.rejected().await, (reason, None));
         assert!(heard(stream).await.is_empty(), "{reason}");
     }
 }
@@ -74,10 +74,10 @@ async fn who_begins_plain_bittorrent_and_does_not_end_its_handshake_is_closed_in
     let mut device = Device::start(new_identity(), config(&[V4]));
     device.handle.open(TUNE);
     let stream = says(&device, &hello(TUNE)[..60]).await;
-    assert_eq!(device.refused().await, ("too-slow", None));
+    assert_eq!(device.rejected().await, ("too-slow", None));
     assert!(heard(stream).await.is_empty());
     let silent = says(&device, b"").await;
-    assert_eq!(device.refused().await, ("too-slow", None));
+    assert_eq!(device.rejected().await, ("too-slow", None));
     assert!(heard(silent).await.is_empty());
 }
 
@@ -86,7 +86,7 @@ async fn our_own_handshake_that_comes_back_is_refused() {
     let mut device = Device::start(new_identity(), config(&[V4]));
     device.handle.open(TUNE);
     let stream = says(&device, &Handshake::ours(TUNE, config(&[V4]).peer_id).to_bytes()).await;
-    assert_eq!(device.refused().await, ("own-device", None));
+    assert_eq!(device.rejected().await, ("own-device", None));
     assert!(heard(stream).await.is_empty());
 }
 
@@ -99,7 +99,7 @@ async fn one_source_reads_by_eight_connections_and_its_ninth_is_refused_until_on
         readers.push((says(&device, &hello(TUNE)).await, device.event().await));
     }
     let ninth = says(&device, &hello(TUNE)).await;
-    assert_eq!(device.refused().await, ("too-many", None));
+    assert_eq!(device.rejected().await, ("too-many", None));
     assert!(heard(ninth).await.is_empty());
     readers.pop();
     let _tenth = says(&device, &hello(TUNE)).await;
@@ -113,7 +113,7 @@ async fn links_come_about_at_the_port_at_which_an_open_content_is_read() {
     let _reader = says(&small, &hello(TUNE)).await;
     assert!(matches!(small.event().await, LinkEvent::Plain { .. }));
     let at = host(small.address());
-    small.want(1, &large, HOLIDAY, Vec::new());
-    large.want(2, &small, HOLIDAY, vec![at]);
+    small.dial(1, &large, HOLIDAY, Vec::new());
+    large.dial(2, &small, HOLIDAY, vec![at]);
     linked(&mut small, &mut large).await;
 }

@@ -7,23 +7,23 @@ use super::*;
 #[tokio::test]
 async fn a_content_that_is_not_granted_is_refused_even_to_a_known_device() {
     let (mut small, mut large) = pair(&[V4]);
-    large.want(1, &small, HOLIDAY, Vec::new());
-    small.want(2, &large, LETTER, vec![host(large.address())]);
-    assert_eq!(large.refused().await, ("not-granted", Some(small.fingerprint)));
+    large.dial(1, &small, HOLIDAY, Vec::new());
+    small.dial(2, &large, LETTER, vec![host(large.address())]);
+    assert_eq!(large.rejected().await, ("not-granted", Some(small.fingerprint)));
     let (transfer, attempts) = small.failed().await;
-    assert_eq!((transfer, attempts[0].code), (TransferId(2), "closed"));
+    assert_eq!((transfer, attempts[0].failure.reason.code()), (TransferId(2), "closed"));
 }
 
 #[tokio::test]
 async fn a_grant_is_for_one_device_only() {
     let (mut small, mut large) = pair(&[V4]);
     let mut carol = Device::start(new_identity(), config(&[V4]));
-    small.want(1, &large, HOLIDAY, Vec::new());
-    large.want(2, &small, HOLIDAY, Vec::new());
-    carol.want(3, &large, HOLIDAY, vec![host(large.address())]);
-    carol.want(4, &small, HOLIDAY, vec![host(small.address())]);
-    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint)));
-    assert_eq!(small.refused().await, ("unknown-device", Some(carol.fingerprint)));
+    small.dial(1, &large, HOLIDAY, Vec::new());
+    large.dial(2, &small, HOLIDAY, Vec::new());
+    carol.dial(3, &large, HOLIDAY, vec![host(large.address())]);
+    carol.dial(4, &small, HOLIDAY, vec![host(small.address())]);
+    assert_eq!(large.rejected().await, ("unknown-device", Some(carol.fingerprint)));
+    assert_eq!(small.rejected().await, ("unknown-device", Some(carol.fingerprint)));
     carol.failed().await;
 }
 
@@ -31,11 +31,11 @@ async fn a_grant_is_for_one_device_only() {
 async fn another_device_at_the_address_is_not_talked_to() {
     let (mut small, large) = pair(&[V4]);
     let mut carol = Device::start(new_identity(), config(&[V4]));
-    small.want(1, &large, HOLIDAY, vec![host(carol.address())]);
+    small.dial(1, &large, HOLIDAY, vec![host(carol.address())]);
     let (_, attempts) = small.failed().await;
-    assert_eq!((attempts[0].code, attempts[0].way), ("wrong-device", Way::DirectTcp4));
-    assert!(attempts[0].reason.contains("another device"), "{}", attempts[0].reason);
-    assert_eq!(carol.refused().await.0, "bad-tls");
+    assert_eq!((attempts[0].failure.reason.code(), attempts[0].way), ("wrong-device", Way::DirectTcp4));
+    assert!(attempts[0].failure.text.contains("another device"), "{}", attempts[0].failure.text);
+    assert_eq!(carol.rejected().await.0, "bad-tls");
 }
 
 #[tokio::test]
@@ -60,35 +60,35 @@ async fn each_candidate_that_failed_says_why() {
     // Told twice, dialled once; and what is beyond sixteen is not looked at.
     let mut told = [candidates.clone(), candidates.clone(), candidates.clone(), vec![candidates[0]]].concat();
     told.push(host(large.address()));
-    small.want(1, &large, HOLIDAY, told);
+    small.dial(1, &large, HOLIDAY, told);
     let (_, attempts) = small.failed().await;
     let (attempts, untried): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|attempt| attempt.target.is_some());
     let targets: Vec<_> = attempts.iter().filter_map(|attempt| attempt.target.clone()).collect();
-    assert_eq!(targets, candidates.iter().copied().map(Target::Address).collect::<Vec<_>>());
-    assert!(!untried.is_empty() && untried.iter().all(|attempt| !attempt.reason.is_empty()));
-    let codes: Vec<_> = attempts.iter().map(|attempt| attempt.code).collect();
+    assert_eq!(targets, candidates.iter().copied().map(Target::address).collect::<Vec<_>>());
+    assert!(!untried.is_empty() && untried.iter().all(|attempt| !attempt.failure.text.is_empty()));
+    let codes: Vec<_> = attempts.iter().map(|attempt| attempt.failure.reason.code()).collect();
     assert_eq!(codes, ["not-dialled", "no-answer", "connection-refused", "bad-tls", "not-dialled"]);
     let silent = format!("{} did not answer within 3 s; ask bob@example.org to open TCP port", candidates[1].address);
-    assert!(attempts[1].reason.starts_with(&silent), "{}", attempts[1].reason);
+    assert!(attempts[1].failure.text.starts_with(&silent), "{}", attempts[1].failure.text);
 }
 
 #[tokio::test]
 async fn nothing_is_dialled_or_granted_any_more_after_unwant() {
     let (small, mut large) = pair(&[V4]);
     let dead = tokio::net::TcpListener::bind(V4).await.unwrap();
-    large.want(1, &small, HOLIDAY, vec![host(dead.local_addr().unwrap())]);
+    large.dial(1, &small, HOLIDAY, vec![host(dead.local_addr().unwrap())]);
     let (mut dialled, _) = timeout(PATIENCE, dead.accept()).await.unwrap().unwrap();
-    large.handle.unwant(TransferId(1).into());
+    large.handle.cancel(TransferId(1).into());
     // The dial in progress ends: what comes after its greeting is the end of the stream.
     let mut greeting = Vec::new();
     timeout(PATIENCE, dialled.read_to_end(&mut greeting)).await.unwrap().unwrap();
     // And the grant has gone with it. (Known, so the link waits; but it gets no answer.)
-    small.want(2, &large, HOLIDAY, vec![host(large.address())]);
+    small.dial(2, &large, HOLIDAY, vec![host(large.address())]);
     let mut small = small;
     assert_eq!(small.failed().await.0, TransferId(2));
     assert!(timeout(Duration::from_millis(100), dead.accept()).await.is_err());
     while let Ok(event) = large.events.try_recv() {
-        assert!(matches!(event, LinkEvent::Refused { .. } | LinkEvent::CandidatesChanged(_)), "{event:?}");
+        assert!(matches!(event, LinkEvent::Rejected(_) | LinkEvent::CandidatesChanged(_)), "{event:?}");
     }
 }
 
@@ -97,8 +97,8 @@ async fn there_is_no_link_to_ourselves() {
     let mut alice = Device::start(new_identity(), config(&[V4]));
     let peer = alice.fingerprint;
     let candidates = vec![host(alice.address())];
-    alice.handle.want(want_of(TransferId(1), peer, HOLIDAY, candidates));
-    assert_eq!(alice.failed().await.1[0].code, "own-device");
+    alice.handle.dial(request_for(TransferId(1), peer, HOLIDAY, candidates));
+    assert_eq!(alice.failed().await.1[0].failure.reason.code(), "own-device");
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn where_no_way_is_allowed_nothing_is_listened_on_and_wants_fail_at_once()
     let off = LinkConfig { ways: Ways::NONE, advertise: vec!["192.0.2.1:9".parse().unwrap()], ..config(&[V4]) };
     let mut small = Device::start(small, off);
     assert!(small.handle.listening().is_empty() && small.handle.candidates().is_empty());
-    small.want(1, &large, HOLIDAY, large.handle.candidates());
-    assert_eq!(small.failed().await.1[0].code, "way-off");
+    small.dial(1, &large, HOLIDAY, large.handle.candidates());
+    assert_eq!(small.failed().await.1[0].failure.reason.code(), "way-off");
 }
 
 #[tokio::test]
@@ -121,10 +121,10 @@ async fn where_only_relays_are_allowed_a_contact_cannot_have_us_come_to_a_proxy_
     let reach = Reach { stream_id: Some("s".into()), ..Reach::default() };
     let proxy = Proxy { jid: "proxy.bob.example".into(), host: "127.0.0.1".into(), port: 5000 };
     let theirs = Reach { proxies: vec![proxy], ..reach.clone() };
-    let want = want_of(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
-    small.handle.want(Want { ours: reach, theirs, ..want });
+    let request = request_for(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
+    small.handle.dial(DialRequest { ours: reach, theirs, ..request });
     let (_, attempts) = small.failed().await;
     let attempt = attempts.iter().find(|attempt| attempt.way == Way::Proxy65).unwrap();
-    assert_eq!(attempt.code, "not-dialled", "{attempt:?}");
-    assert!(attempt.reason.contains("would learn our address"), "{attempt:?}");
+    assert_eq!(attempt.failure.reason.code(), "not-dialled", "{attempt:?}");
+    assert!(attempt.failure.text.contains("would learn our address"), "{attempt:?}");
 }

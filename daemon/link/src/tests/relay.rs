@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use xbt_core::effect::Want;
 use xbt_core::signal::Proxy;
 
 use super::order::InBandEnd;
 use super::*;
-use crate::addresses::candidates::Ourselves;
+use crate::addresses::local::Local;
 use crate::identity::tls::Tls;
-use crate::ways::relays::{Session, at_proxy, expect_in_band, open_in_band};
+use crate::times::Times;
+use crate::ways::in_band::InBand;
+use crate::ways::proxy65::Proxy65;
+use crate::ways::relays::CurrentRelays;
 
 /// A SOCKS5 proxy that agrees to everything and joins nothing.
 async fn proxy() -> (Proxy, tokio::task::JoinHandle<()>) {
@@ -33,18 +35,25 @@ async fn proxy() -> (Proxy, tokio::task::JoinHandle<()>) {
 async fn at_a_proxy_to_which_the_other_device_does_not_come_there_is_no_link() {
     let (small, large) = two_identities();
     let (proxy, _task) = proxy().await;
-    let session = Session::default();
+    let relays = CurrentRelays::default();
     // It never activates the bytestream.
-    session.set(Some(Arc::new(InBandEnd(std::sync::Mutex::new(None)))));
+    relays.set(Some(Arc::new(InBandEnd(std::sync::Mutex::new(None)))));
     let ours = Reach { stream_id: Some("s".into()), ..Reach::default() };
-    let want = Want { ours, ..want_of(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new()) };
+    let request = DialRequest { ours, ..request_for(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new()) };
     let times = Times { relay: Duration::from_millis(100), ..times() };
-    let tls = Tls::new(&small).unwrap();
-    let outcome = at_proxy(&session, &tls, &want, (&proxy, true), &Ourselves::default(), &times).await;
-    assert_eq!(outcome.unwrap_err().0, "not-activated");
+    let way = Proxy65 { tls: Arc::new(Tls::new(&small).unwrap()), relays, ways: Ways::ALL, times };
+    let failure = way.meet(&request, (&proxy, true), &Local::default()).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::NotActivated);
 }
 
-/// A slow server: hands on as long as it may, and so many bytes more.
+/// The way through an XMPP stream whose end is this.
+fn in_band(identity: &Identity, end: tokio::io::DuplexStream) -> InBand {
+    let relays = CurrentRelays::default();
+    relays.set(Some(Arc::new(InBandEnd(Some(end).into()))));
+    InBand { tls: Arc::new(Tls::new(identity).unwrap()), relays, incoming: mpsc::channel(1).0, times: times() }
+}
+
+/// A slow server: passes on as many bytes as it may.
 async fn hand_on(
     from: tokio::io::DuplexStream,
     to: tokio::io::DuplexStream,
@@ -71,17 +80,10 @@ async fn in_band_what_has_come_is_read_at_once_and_not_only_with_16_kib_of_it() 
     let ((one, middle), (other_middle, other)) = (tokio::io::duplex(1_000), tokio::io::duplex(1_000));
     let most = Arc::new(std::sync::atomic::AtomicUsize::new(1 << 20));
     tokio::spawn(hand_on(middle, other_middle, most.clone()));
-    let (opens, expects) = (Session::default(), Session::default());
-    opens.set(Some(Arc::new(InBandEnd(Some(one).into()))));
-    expects.set(Some(Arc::new(InBandEnd(Some(other).into()))));
-    let (small_tls, large_tls) = (Tls::new(&small).unwrap(), Tls::new(&large).unwrap());
-    let wants = want_of(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
-    let wanted = want_of(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new());
-    let times = times();
-    let (ours, theirs) = tokio::join!(
-        open_in_band(&opens, &small_tls, &wants, &times),
-        expect_in_band(&expects, &large_tls, &wanted, &times),
-    );
+    let (opens, expects) = (in_band(&small, one), in_band(&large, other));
+    let request = request_for(TransferId(1), large.fingerprint(), HOLIDAY, Vec::new());
+    let expected = request_for(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new());
+    let (ours, theirs) = tokio::join!(opens.open(&request), expects.take(&expected));
     let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap());
     most.store(6_000, Ordering::SeqCst);
     let sending = tokio::spawn(async move {

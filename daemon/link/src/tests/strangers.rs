@@ -99,14 +99,14 @@ async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read(
     let bob = new_identity();
     let mut large = Device::start(large, config(&[V4]));
     let candidates = Vec::new();
-    large.handle.want(want_of(TransferId(1), bob.fingerprint(), HOLIDAY, candidates));
+    large.handle.dial(request_for(TransferId(1), bob.fingerprint(), HOLIDAY, candidates));
     let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
     // Far more than all buffers on the way hold: it can only be written to its end if somebody reads it.
     let flood = tokio::spawn(async move {
         stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await?;
         stream.write_all(&vec![0; 64 << 20]).await
     });
-    assert_eq!(large.refused().await, ("unknown-device", Some(carol.fingerprint())));
+    assert_eq!(large.rejected().await, ("unknown-device", Some(carol.fingerprint())));
     assert!(timeout(PATIENCE, flood).await.unwrap().unwrap().is_err());
 }
 
@@ -115,7 +115,7 @@ async fn who_shows_a_wanted_certificate_without_its_key_is_refused() {
     let (victim, mallory) = (new_identity(), new_identity());
     let mut device = Device::start(new_identity(), config(&[V4]));
     let peer = victim.fingerprint();
-    device.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    device.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&version::TLS13])
         .unwrap()
@@ -125,7 +125,7 @@ async fn who_shows_a_wanted_certificate_without_its_key_is_refused() {
     client.alpn_protocols = vec![ALPN.to_vec()];
     let mut stream = connect(TlsConnector::from(Arc::new(client)), device.address()).await.unwrap();
     is_closed_without_a_byte(&mut stream).await;
-    assert_eq!(device.refused().await, ("bad-tls", None));
+    assert_eq!(device.rejected().await, ("bad-tls", None));
 }
 
 #[tokio::test]
@@ -147,8 +147,8 @@ async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to(
     });
     let mut device = Device::start(new_identity(), config(&[V4]));
     let peer = victim.fingerprint();
-    device.handle.want(want_of(TransferId(1), peer, HOLIDAY, candidates));
-    assert_eq!(device.failed().await.1[0].code, "bad-tls");
+    device.handle.dial(request_for(TransferId(1), peer, HOLIDAY, candidates));
+    assert_eq!(device.failed().await.1[0].failure.reason.code(), "bad-tls");
 }
 
 #[tokio::test]
@@ -159,11 +159,11 @@ async fn strangers_hold_four_links_of_one_address_at_most() {
     for _ in 0..5 {
         streams.push(connect(client(Some(&carol), &version::TLS13, ALPN), device.address()).await.unwrap());
     }
-    assert_eq!(device.refused().await, ("too-many", Some(carol.fingerprint())));
+    assert_eq!(device.rejected().await, ("too-many", Some(carol.fingerprint())));
     for stream in &mut streams {
         is_closed_without_a_byte(stream).await;
     }
-    assert_eq!(device.refused().await, ("unknown-device", Some(carol.fingerprint())));
+    assert_eq!(device.rejected().await, ("unknown-device", Some(carol.fingerprint())));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn who_speaks_no_tls_13_or_no_xbt_or_shows_no_key_is_refused() {
         if let Ok(mut stream) = connect(connector, device.address()).await {
             is_closed_without_a_byte(&mut stream).await;
         }
-        assert_eq!(device.refused().await, ("bad-tls", None));
+        assert_eq!(device.rejected().await, ("bad-tls", None));
     }
 }
 
@@ -188,9 +188,9 @@ async fn what_is_not_tls_is_refused_and_what_is_silent_is_not_waited_for() {
     let mut device = Device::start(new_identity(), config(&[V6]));
     let mut garbage = TcpStream::connect(device.address()).await.unwrap();
     garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    assert_eq!(device.refused().await, ("bad-tls", None));
+    assert_eq!(device.rejected().await, ("bad-tls", None));
     let mut silent = TcpStream::connect(device.address()).await.unwrap();
-    assert_eq!(device.refused().await, ("too-slow", None));
+    assert_eq!(device.rejected().await, ("too-slow", None));
     assert_eq!(timeout(PATIENCE, silent.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
 }
 
@@ -199,10 +199,10 @@ async fn a_wanted_device_that_speaks_no_bittorrent_is_refused() {
     let (small, large) = two_identities();
     let mut large = Device::start(large, config(&[V4]));
     let peer = small.fingerprint();
-    large.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    large.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
     stream.write_all(&[b'x'; 68]).await.unwrap();
-    assert_eq!(large.refused().await, ("bad-handshake", Some(peer)));
+    assert_eq!(large.rejected().await, ("bad-handshake", Some(peer)));
     is_closed_without_a_byte(&mut stream).await;
 }
 
@@ -214,7 +214,7 @@ async fn our_own_key_coming_back_is_refused() {
     let mut device = Device::start(identity, config(&[V4]));
     let mut stream = connect(client(Some(&twin), &version::TLS13, ALPN), device.address()).await.unwrap();
     is_closed_without_a_byte(&mut stream).await;
-    assert_eq!(device.refused().await, ("own-device", Some(twin.fingerprint())));
+    assert_eq!(device.rejected().await, ("own-device", Some(twin.fingerprint())));
 }
 
 #[tokio::test]
@@ -225,9 +225,9 @@ async fn a_thousand_half_open_connections_do_not_stop_a_good_link() {
     for _ in 0..500 {
         half_open.push(TcpStream::connect(address).await.unwrap());
     }
-    assert_eq!(large.refused().await, ("too-many", None));
-    small.want(1, &large, HOLIDAY, vec![host(address)]);
-    large.want(2, &small, HOLIDAY, Vec::new());
+    assert_eq!(large.rejected().await, ("too-many", None));
+    small.dial(1, &large, HOLIDAY, vec![host(address)]);
+    large.dial(2, &small, HOLIDAY, Vec::new());
     let flood = tokio::spawn(async move {
         // More of them while the good one is on its way.
         for _ in 0..500 {
@@ -249,11 +249,11 @@ async fn a_flood_from_one_address_does_not_touch_who_comes_from_another() {
     for _ in 0..200 {
         flood.push(TcpStream::connect(candidates[1].address).await.unwrap());
     }
-    assert_eq!(device.refused().await, ("too-many", None));
+    assert_eq!(device.rejected().await, ("too-many", None));
     let carol = new_identity();
     let connector = client(Some(&carol), &version::TLS13, ALPN);
     let mut stream = connector.connect("x.invalid".try_into().unwrap(), slow).await.unwrap();
-    while device.refused().await != ("unknown-device", Some(carol.fingerprint())) {}
+    while device.rejected().await != ("unknown-device", Some(carol.fingerprint())) {}
     is_closed_without_a_byte(&mut stream).await;
 }
 
@@ -262,12 +262,12 @@ async fn unwant_closes_the_links_that_waited() {
     let (small, large) = two_identities();
     let large = Device::start_with(large, config(&[V4]), Times { parked: PATIENCE * 10, ..times() });
     let (transfer, peer) = (TransferId(1), small.fingerprint());
-    large.handle.want(want_of(transfer, peer, HOLIDAY, Vec::new()));
+    large.handle.dial(request_for(transfer, peer, HOLIDAY, Vec::new()));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
     // Half a handshake, so that it is certainly being listened to.
     stream.write_all(&[0x13; 30]).await.unwrap();
     assert!(timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err());
-    large.handle.unwant(transfer.into());
+    large.handle.cancel(transfer.into());
     is_closed_without_a_byte(&mut stream).await;
 }
 
@@ -280,9 +280,9 @@ async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
     stream.shutdown().await.unwrap();
     drop(stream);
     let mut good = Device::start(small, config(&[V4]));
-    good.want(2, &large, HOLIDAY, vec![host(large.address())]);
+    good.dial(2, &large, HOLIDAY, vec![host(large.address())]);
     assert!(timeout(Duration::from_millis(300), good.events.recv()).await.is_err());
-    large.want(1, &good, HOLIDAY, Vec::new());
+    large.dial(1, &good, HOLIDAY, Vec::new());
     linked(&mut good, &mut large).await;
 }
 
@@ -296,7 +296,7 @@ async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
     dead.shutdown().await.unwrap();
     drop(dead);
     let peer = large.fingerprint();
-    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
     let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
     let mut asked = [0; 68];
@@ -308,10 +308,10 @@ async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
 #[tokio::test]
 async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
     let (small, large) = two_identities();
-    let patient = Times { better: Duration::from_secs(1), ..times() };
+    let patient = Times { better_way: Duration::from_secs(1), ..times() };
     let mut small = Device::start_with(small, config(&[V4, V6]), patient);
     let peer = large.fingerprint();
-    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     let (v4, v6) = (small.handle.candidates()[1].address, small.handle.candidates()[0].address);
     let mut worse = connect(client(Some(&large), &version::TLS13, ALPN), v4).await.unwrap();
     let mut better = connect(client(Some(&large), &version::TLS13, ALPN), v6).await.unwrap();
@@ -328,7 +328,7 @@ async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     let (small, large) = two_identities();
     let mut small = Device::start(small, config(&[V4]));
     let peer = large.fingerprint();
-    small.handle.want(want_of(TransferId(1), peer, HOLIDAY, Vec::new()));
+    small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut asked = [0; 68];
     let mut mute = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
     timeout(PATIENCE, mute.read_exact(&mut asked)).await.unwrap().unwrap();
@@ -347,8 +347,8 @@ async fn who_does_not_choose_takes_the_link_that_is_spoken_on_even_if_it_is_no_b
     let (small, large) = two_identities();
     let mut large = Device::start(large, config(&[V4]));
     let better_than = Some(Way::DirectTcp6);
-    let want = Want { better_than, ..want_of(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new()) };
-    large.handle.want(want);
+    let request = DialRequest { better_than, ..request_for(TransferId(1), small.fingerprint(), HOLIDAY, Vec::new()) };
+    large.handle.dial(request);
     // The chooser takes the link in use for dead, and has no other way than this one.
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
     stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();

@@ -5,12 +5,11 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use xbt_core::effect::Want;
 use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::Reach;
 use xbt_core::way::{Way, Ways};
-use xbt_link::{Identity, LinkConfig, LinkEvent, LinkHandle, LinkRoom};
+use xbt_link::{DialRequest, Identity, LinkConfig, LinkEvent, LinkHandle, LinkRoom};
 
 use super::*;
 use crate::xmpp::tests::{Client, prosody::Prosody};
@@ -62,8 +61,8 @@ impl Online {
         Reach { proxies, stream_id, in_band: way == Way::InBand, ..Reach::default() }
     }
 
-    fn want(&self, other: &Self, way: Way) {
-        self.links.want(Want {
+    fn dial(&self, other: &Self, way: Way) {
+        self.links.dial(DialRequest {
             transfer: TransferId(1),
             peer: other.fingerprint,
             introduced: false,
@@ -101,8 +100,8 @@ async fn linked(way: Way) -> (Prosody, [Online; 2], [BoxedStream; 2]) {
             one.client.until_xbt(&other).await;
         }
     }
-    alice.want(&bob, way);
-    bob.want(&alice, way);
+    alice.dial(&bob, way);
+    bob.dial(&alice, way);
     let ((ours, one), (theirs, other)) = tokio::join!(alice.ready(), bob.ready());
     assert_eq!((one, other), (way, way));
     (prosody, [alice, bob], [ours, theirs])

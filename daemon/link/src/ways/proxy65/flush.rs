@@ -1,9 +1,9 @@
-//! Keeps the end of what was sent from being stuck in a proxy.
+//! Flushes the end of a burst out of a proxy.
 //!
-//! Prosody's proxy reads up to 8192 bytes from us, hands on 4096 and forgets the rest until more comes: the last piece
-//! of a content would never arrive. Whatever comes sets it free, and TLS has something that says nothing to anybody:
-//! an update of keys (RFC 8446, section 4.6.3). So when a burst is over some follow it, later and later, for the proxy
-//! may take its time.
+//! Prosody's proxy reads up to 8192 bytes from us, passes 4096 on and keeps the rest until more arrives: the last piece
+//! of a content would never come through. Any further bytes flush it, and TLS has a message without meaning to the
+//! peer: KeyUpdate (RFC 8446, section 4.6.3). So a few of them follow each burst, at growing intervals, because the
+//! proxy may be slow.
 
 use std::io;
 use std::pin::Pin;
@@ -14,51 +14,52 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsStream;
 
-/// Nothing of a burst up to this size, as sent, can be stuck.
+/// A burst up to this size, as sent, comes through.
 const HARMLESS: usize = 4096;
 
 /// What TLS adds to each record (RFC 8446, section 5.2), rounded up.
 const RECORD: usize = 32;
 
-/// From the end of a burst to the first nudge. Each next one takes twice as long.
+/// From the end of a burst to the first key update. Each next one takes twice as long.
 const FIRST: Duration = Duration::from_millis(30);
 
-/// Nudges after a burst, over some four seconds.
-const MOST: u32 = 7;
+/// Key updates after a burst, over some four seconds.
+const MAX_UPDATES: u32 = 7;
 
-/// Nudges until the other device says something. TLS libraries take 32 updates without data in between for an attack,
-/// and the other side answers each of ours.
-const MOST_UNHEARD: u32 = 24;
+/// Key updates until the other device sends something. TLS libraries take 32 updates without data in between for an
+/// attack, and the other side answers each of ours.
+const MAX_UNANSWERED: u32 = 24;
 
-/// A link through a proxy. Somebody must be reading for the nudges to go out, as is always so on a link.
+/// A link through a proxy. Key updates go out while it is being read, as links always are.
 #[derive(Debug)]
-pub(crate) struct Nudged<S> {
+pub(super) struct Flushed<S> {
     stream: TlsStream<S>,
-    /// Bytes of the burst, if it is one that needs nudges.
+    /// Bytes of the burst so far.
     burst: usize,
     /// When the last byte of it was written.
     wrote: Option<Instant>,
-    /// Nudges since then, and since the other device said something.
-    nudges: u32,
-    unheard: u32,
-    /// A writer waits: more is to come, and its waker must not be lost.
+    /// Key updates since then.
+    updates: u32,
+    /// Key updates since the other device sent something.
+    unanswered: u32,
+    /// A writer waits: more will come, and its waker must not be lost.
     writing: bool,
-    alarm: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
     reader: Option<Waker>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Nudged<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Flushed<S> {
     pub fn new(stream: TlsStream<S>) -> Self {
-        Self { stream, burst: 0, wrote: None, nudges: 0, unheard: 0, writing: false, alarm: None, reader: None }
+        Self { stream, burst: 0, wrote: None, updates: 0, unanswered: 0, writing: false, timer: None, reader: None }
     }
 
     /// The burst may be over now.
-    fn begin_anew(&mut self) {
+    fn restart(&mut self) {
         if self.burst <= HARMLESS {
             return;
         }
-        self.nudges = 0;
-        // Only the reader keeps the time; it has to look at the clock once, then it wakes by itself.
+        self.updates = 0;
+        // The reader keeps the time: wake it once, and from then on its timer does.
         if self.wrote.replace(Instant::now()).is_none()
             && let Some(reader) = self.reader.take()
         {
@@ -66,31 +67,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Nudged<S> {
         }
     }
 
-    /// Sends the nudges that are due. Errors come up where the stream is read or written.
-    fn keep_time(&mut self, cx: &mut Context<'_>) {
+    /// Sends the key updates that are due. Errors come up where the stream is read or written.
+    fn poll_updates(&mut self, cx: &mut Context<'_>) {
         while let Some(wrote) = self.wrote {
             // 30 ms after the burst, then 60, 120, … after the one before: the sum of the first n is (2ⁿ − 1) × 30 ms.
-            let due = wrote + FIRST * ((2 << self.nudges) - 1);
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if alarm.deadline() != due {
-                alarm.as_mut().reset(due);
+            let due = wrote + FIRST * ((2 << self.updates) - 1);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
             }
-            if alarm.as_mut().poll(cx).is_pending() {
+            if timer.as_mut().poll(cx).is_pending() {
                 return;
             }
             if self.writing {
-                // It is not over; `track` begins anew.
+                // The burst is not over; `track` restarts.
                 self.wrote = None;
                 return;
             }
-            self.nudges += 1;
-            self.unheard += 1;
-            let may = self.unheard <= MOST_UNHEARD && update_keys(&mut self.stream);
+            self.updates += 1;
+            self.unanswered += 1;
+            let may = self.unanswered <= MAX_UNANSWERED && update_keys(&mut self.stream);
             if may {
-                // If it does not go out at once, it goes out in front of whatever is written next.
+                // If it does not go out now, it precedes what is written next.
                 let _ = Pin::new(&mut self.stream).poll_flush(cx);
             }
-            if !may || self.nudges >= MOST {
+            if !may || self.updates >= MAX_UPDATES {
                 (self.wrote, self.burst) = (None, 0);
             }
         }
@@ -98,13 +99,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Nudged<S> {
 
     fn track<T>(&mut self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if std::mem::replace(&mut self.writing, outcome.is_pending()) && !self.writing {
-            self.begin_anew();
+            self.restart();
         }
         outcome
     }
 }
 
-/// Whether the stream is still good for it.
+/// Whether the stream still took it.
 fn update_keys<S>(stream: &mut TlsStream<S>) -> bool {
     match stream {
         TlsStream::Client(stream) => stream.get_mut().1.refresh_traffic_keys().is_ok(),
@@ -112,29 +113,29 @@ fn update_keys<S>(stream: &mut TlsStream<S>) -> bool {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Nudged<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Flushed<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            this.unheard = 0;
+            this.unanswered = 0;
         }
         if read.is_pending() {
-            this.keep_time(cx);
+            this.poll_updates(cx);
             this.reader = Some(cx.waker().clone());
         }
         read
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Nudged<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Flushed<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(bytes)) = &outcome {
             this.burst = this.burst.saturating_add(*bytes + RECORD);
-            this.begin_anew();
+            this.restart();
         }
         this.track(outcome)
     }

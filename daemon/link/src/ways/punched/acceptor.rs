@@ -10,65 +10,65 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use xbt_core::ids::Fingerprint;
 
-use super::connections::{Held, closing};
+use super::connections::{Connections, closing};
 use super::quic::{HANDSHAKE, MOST_HANDSHAKES};
 use crate::identity::tls::{ALPN, peer_of};
 
-/// Takes connections in until the end.
-pub(super) async fn keep(held: Arc<Held>, endpoint: Endpoint) {
-    let places = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+/// Accepts connections until the end.
+pub(super) async fn accept(connections: Arc<Connections>, endpoint: Endpoint) {
+    let slots = Arc::new(Semaphore::new(MOST_HANDSHAKES));
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
-            () = held.ending.cancelled() => return,
+            () = connections.ending.cancelled() => return,
         };
         let Some(incoming) = incoming else { return };
-        match places.clone().try_acquire_owned() {
-            Ok(place) => {
-                let held = held.clone();
+        match slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                let connections = connections.clone();
                 tokio::spawn(async move {
-                    take_in(&held, incoming).await;
-                    drop(place);
+                    take_in(&connections, incoming).await;
+                    drop(slot);
                 });
             }
             Err(_) => {
-                held.refuse(incoming.remote_address(), "too many handshakes at once");
+                connections.reject(incoming.remote_address(), "too many handshakes at once");
                 incoming.ignore();
             }
         }
     }
 }
 
-async fn take_in(held: &Arc<Held>, incoming: Incoming) {
+async fn take_in(connections: &Arc<Connections>, incoming: Incoming) {
     let remote = incoming.remote_address();
     let connection = match incoming.accept() {
         Ok(handshake) => match timeout(HANDSHAKE, handshake).await {
             Ok(Ok(connection)) => connection,
             // The other side's dial was given up for a better one.
             Ok(Err(quinn::ConnectionError::ApplicationClosed(_))) => return,
-            Ok(Err(error)) => return held.refuse(remote, &error.to_string()),
-            Err(_) => return held.refuse(remote, "the handshake took too long"),
+            Ok(Err(error)) => return connections.reject(remote, &error.to_string()),
+            Err(_) => return connections.reject(remote, "the handshake took too long"),
         },
-        Err(error) => return held.refuse(remote, &error.to_string()),
+        Err(error) => return connections.reject(remote, &error.to_string()),
     };
     match peer(&connection) {
-        Ok(peer) if held.is_expected(peer) => {
-            if let Err(error) = held.adopt(peer, connection, false).await {
+        Ok(peer) if connections.is_expected(peer) => {
+            if let Err(error) = connections.adopt(peer, connection, false).await {
                 tracing::debug!(%remote, %error, "not the connection that stays");
             }
         }
         Ok(_) => {
             connection.close(closing::UNKNOWN_DEVICE, b"unknown device");
-            held.refuse(remote, "a key that nobody expects");
+            connections.reject(remote, "a key that is not expected");
         }
         Err(error) => {
             connection.close(closing::NOT_XBT, b"not xbt");
-            held.refuse(remote, &error.to_string());
+            connections.reject(remote, &error.to_string());
         }
     }
 }
 
-/// Whose key the other end has proved, if it speaks our protocol.
+/// The key that the other end has proved, if it speaks our protocol.
 pub(super) fn peer(connection: &Connection) -> io::Result<Fingerprint> {
     let handshake = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     if handshake.and_then(|data| data.protocol).as_deref() != Some(ALPN) {

@@ -8,7 +8,7 @@ use quinn::{Endpoint, Runtime, TokioRuntime};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
 use super::quic;
-use super::socket::{Gate, Wire};
+use super::socket::{SharedSocket, SourceFilter};
 use crate::identity::tls::Tls;
 
 /// What the kernel may keep for us: at 100 MiB/s, 20 ms. The kernel gives less if it is configured so.
@@ -18,7 +18,7 @@ const KERNEL_BUFFER: usize = 2 << 20;
 #[derive(Clone)]
 pub(super) struct Socket {
     pub endpoint: Endpoint,
-    pub wire: Arc<Wire>,
+    pub shared: Arc<SharedSocket>,
     pub local: SocketAddr,
 }
 
@@ -26,12 +26,12 @@ pub(super) struct Socket {
 ///
 /// # Errors
 /// No socket at all.
-pub(super) fn bind_all(tls: &Tls, addresses: &[SocketAddr], gate: &Arc<Gate>) -> io::Result<Vec<Socket>> {
+pub(super) fn bind_all(tls: &Tls, addresses: &[SocketAddr], filter: &Arc<SourceFilter>) -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     let mut failure = None;
     let first_of = |v6: bool| addresses.iter().find(move |address| address.is_ipv6() == v6);
     for address in [first_of(false), first_of(true)].into_iter().flatten() {
-        match open(*address).and_then(|socket| start(tls, socket, gate)) {
+        match open(*address).and_then(|socket| start(tls, socket, filter)) {
             Ok(socket) => sockets.push(socket),
             Err(error) => {
                 tracing::warn!(%address, %error, "no UDP socket there; no holes are punched from it");
@@ -45,13 +45,13 @@ pub(super) fn bind_all(tls: &Tls, addresses: &[SocketAddr], gate: &Arc<Gate>) ->
     }
 }
 
-fn start(tls: &Tls, socket: UdpSocket, gate: &Arc<Gate>) -> io::Result<Socket> {
+fn start(tls: &Tls, socket: UdpSocket, filter: &Arc<SourceFilter>) -> io::Result<Socket> {
     let runtime = Arc::new(TokioRuntime);
     let local = socket.local_addr()?;
-    let wire = Arc::new(Wire::new(runtime.wrap_udp_socket(socket)?, gate.clone()));
+    let shared = Arc::new(SharedSocket::new(runtime.wrap_udp_socket(socket)?, filter.clone()));
     let endpoint =
-        Endpoint::new_with_abstract_socket(quic::endpoint()?, Some(quic::server(tls)?), wire.clone(), runtime)?;
-    Ok(Socket { endpoint, wire, local })
+        Endpoint::new_with_abstract_socket(quic::endpoint()?, Some(quic::server(tls)?), shared.clone(), runtime)?;
+    Ok(Socket { endpoint, shared, local })
 }
 
 /// Binds; where the port is taken, any other one does: contacts are told what it is.

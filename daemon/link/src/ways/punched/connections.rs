@@ -1,9 +1,9 @@
 //! Which devices are expected, and the connections there are with them.
 //!
-//! A proved key is not yet a yes: the side that was dialled may not expect the other, and only says so after the TLS
-//! handshake. So it says yes with a mark, an empty stream in one direction. Of crossed connections the device with the
-//! smaller fingerprint takes the first one with a yes, marks it as the one that stays (which is also its yes, if it was
-//! dialled) and closes the others. The other device closes none by itself, so it cannot close the wrong one.
+//! A proved key is not yet consent: the side that was dialed may not expect the other, and only says so after the TLS
+//! handshake. So it consents with a mark, an empty unidirectional stream. Of crossed connections the device with the
+//! smaller fingerprint takes the first one with consent, marks it as the one that stays (which is also its own consent, if
+//! it was dialed) and closes the others. The other device closes none on its own, so it cannot close the wrong one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,11 +16,21 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use xbt_core::ids::Fingerprint;
 
-use super::Arrived;
 use super::quic::{BETWEEN_LOOKS, SILENT};
-use super::socket::{Admitted, Gate};
+use super::socket::{Allowed, SourceFilter};
 use super::stream::Streams;
 use crate::identity::tls::Tls;
+use crate::stream::BoxedStream;
+
+/// A stream that the other device opened on a connection.
+pub(super) struct Arrived {
+    /// The device, whose key is proved.
+    pub peer: Fingerprint,
+    /// Where it came from.
+    pub remote: SocketAddr,
+    /// The stream; it has at least one byte to read.
+    pub stream: BoxedStream,
+}
 
 /// Why we close a connection: the application error code that the other side sees.
 pub(super) mod closing {
@@ -30,7 +40,7 @@ pub(super) mod closing {
     pub const END: VarInt = VarInt::from_u32(0);
     /// There is another connection between the two.
     pub const SPARE: VarInt = VarInt::from_u32(1);
-    /// Nobody expects this key.
+    /// This key is not expected.
     pub const UNKNOWN_DEVICE: VarInt = VarInt::from_u32(2);
     /// No streams.
     pub const IDLE: VarInt = VarInt::from_u32(3);
@@ -46,14 +56,14 @@ const CROSSING: Duration = Duration::from_secs(5);
 /// A connection without streams is closed after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// From a proved key to the other side's mark: a round trip or two.
+/// From the proved key to the other side's mark: a round trip or two.
 const CHOICE: Duration = Duration::from_secs(5);
 
 struct Live {
     connection: Connection,
     streams: Streams,
     since: Instant,
-    /// When something has come over it.
+    /// When something last arrived on it.
     heard: Instant,
 }
 
@@ -71,10 +81,10 @@ impl Peer {
 }
 
 /// What all parts share.
-pub(super) struct Held {
+pub(super) struct Connections {
     tls: Arc<Tls>,
     idle: Duration,
-    pub gate: Arc<Gate>,
+    pub filter: Arc<SourceFilter>,
     peers: Mutex<HashMap<Fingerprint, Peer>>,
     /// Woken when a connection has come.
     changes: watch::Sender<()>,
@@ -82,12 +92,12 @@ pub(super) struct Held {
     pub ending: CancellationToken,
 }
 
-impl Held {
+impl Connections {
     pub fn new(tls: Arc<Tls>, arrivals: mpsc::Sender<Arrived>, idle: Option<Duration>) -> Self {
         Self {
             tls,
             idle: idle.unwrap_or(IDLE),
-            gate: Arc::default(),
+            filter: Arc::default(),
             peers: Mutex::default(),
             changes: watch::Sender::new(()),
             arrivals,
@@ -105,7 +115,7 @@ impl Held {
 
     pub fn expect(self: &Arc<Self>, peer: Fingerprint, ips: impl Iterator<Item = IpAddr>) -> Expectation {
         self.peers().entry(peer).or_default().expected += 1;
-        Expectation { held: self.clone(), peer, _admitted: self.gate.admit(ips) }
+        Expectation { connections: self.clone(), peer, _allowed: self.filter.allow(ips) }
     }
 
     pub fn is_expected(&self, peer: Fingerprint) -> bool {
@@ -116,7 +126,7 @@ impl Held {
         self.changes.subscribe()
     }
 
-    /// The connection with a device, if there is one on which something comes.
+    /// The connection with a device, if there is one on which something arrives.
     pub fn connection(&self, peer: Fingerprint) -> Option<(Connection, Streams)> {
         let peers = self.peers();
         let live = peers.get(&peer)?.newest().filter(|live| live.heard.elapsed() < SILENT)?;
@@ -132,20 +142,20 @@ impl Held {
     }
 
     /// Takes a connection whose peer is proved and expected, if it is the one that is to stay; else closes it or says
-    /// how it was closed. `dialled`: by us.
+    /// how it was closed. `dialed`: by us.
     pub async fn adopt(
         self: &Arc<Self>,
         peer: Fingerprint,
         connection: Connection,
-        dialled: bool,
+        dialed: bool,
     ) -> Result<(), ConnectionError> {
         let chooses = self.tls.own() < peer;
-        let admitted = self.gate.admit(std::iter::once(connection.remote_address().ip()));
-        if !(chooses || dialled) {
+        let allowed = self.filter.allow(std::iter::once(connection.remote_address().ip()));
+        if !(chooses || dialed) {
             mark(&connection).await?;
         }
-        if dialled || !chooses {
-            heed_mark(&connection).await?;
+        if dialed || !chooses {
+            receive_mark(&connection).await?;
         }
         let streams = Streams::default();
         if !self.enter(peer, chooses, &connection, &streams) {
@@ -153,7 +163,7 @@ impl Held {
             return Err(ConnectionError::LocallyClosed);
         }
         tracing::debug!(%peer, remote = %connection.remote_address(), "a connection over UDP");
-        tokio::spawn(self.clone().serve(peer, connection.clone(), streams, admitted));
+        tokio::spawn(self.clone().serve(peer, connection.clone(), streams, allowed));
         self.changes.send_replace(());
         if chooses { mark(&connection).await } else { Ok(()) }
     }
@@ -174,7 +184,7 @@ impl Held {
     }
 
     /// Hands over what the other side opens, until the connection ends.
-    async fn serve(self: Arc<Self>, peer: Fingerprint, connection: Connection, streams: Streams, admitted: Admitted) {
+    async fn serve(self: Arc<Self>, peer: Fingerprint, connection: Connection, streams: Streams, allowed: Allowed) {
         let mut open = streams.watch();
         let listening = self.listen(peer, &connection);
         tokio::pin!(listening);
@@ -200,14 +210,14 @@ impl Held {
                 }
             }
         }
-        drop(admitted);
+        drop(allowed);
         if let Some(reason) = connection.close_reason() {
             tracing::debug!(%peer, %reason, "a connection over UDP has ended");
         }
         self.forget(peer, &connection);
     }
 
-    /// Notes when something comes; never ends.
+    /// Notes when something arrives; never ends.
     async fn listen(&self, peer: Fingerprint, connection: &Connection) {
         let mut received = 0;
         loop {
@@ -232,23 +242,23 @@ impl Held {
         }
     }
 
-    /// Counts somebody who was turned away.
-    pub fn refuse(&self, remote: SocketAddr, why: &str) {
-        self.gate.refuse();
+    /// Counts a connection that was turned away.
+    pub fn reject(&self, remote: SocketAddr, why: &str) {
+        self.filter.reject();
         tracing::debug!(%remote, why, "no connection over UDP");
     }
 }
 
-/// Says yes: by an empty stream in one direction, which dropping it ends.
+/// Consents, with an empty stream in one direction, which ends when it is dropped.
 async fn mark(connection: &Connection) -> Result<(), ConnectionError> {
     in_time(connection, connection.open_uni()).await.map(drop)
 }
 
-async fn heed_mark(connection: &Connection) -> Result<(), ConnectionError> {
+async fn receive_mark(connection: &Connection) -> Result<(), ConnectionError> {
     in_time(connection, connection.accept_uni()).await.map(drop)
 }
 
-/// The other side must not keep a place by saying nothing, nor by leaving us no stream to say something.
+/// The other side must not hold a slot by staying silent, nor by leaving us no stream.
 async fn in_time<T>(
     connection: &Connection,
     step: impl Future<Output = Result<T, ConnectionError>>,
@@ -261,7 +271,7 @@ async fn in_time<T>(
 
 /// Waits until there have been no streams for this long.
 async fn no_streams(open: &mut watch::Receiver<usize>, long: Duration) {
-    // Whoever asks has the sender too: neither wait ends by its loss.
+    // The caller holds the sender too, so neither wait ends by its loss.
     while open.wait_for(|open| *open == 0).await.is_ok() {
         if timeout(long, open.changed()).await.is_err() {
             return;
@@ -270,15 +280,15 @@ async fn no_streams(open: &mut watch::Receiver<usize>, long: Duration) {
 }
 
 /// A device is expected from some addresses until this is dropped. Connections that there are then stay.
-pub(crate) struct Expectation {
-    held: Arc<Held>,
+pub(super) struct Expectation {
+    connections: Arc<Connections>,
     peer: Fingerprint,
-    _admitted: Admitted,
+    _allowed: Allowed,
 }
 
 impl Drop for Expectation {
     fn drop(&mut self) {
-        let mut peers = self.held.peers();
+        let mut peers = self.connections.peers();
         if let Some(held) = peers.get_mut(&self.peer) {
             held.expected = held.expected.saturating_sub(1);
             if held.expected == 0 && held.live.is_empty() {

@@ -1,5 +1,6 @@
-//! Punching: both sides speak to each other's addresses until a connection stands.
+//! Punching: both sides send to each other's addresses until a connection stands.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use xbt_core::ids::Fingerprint;
 
-use super::acceptor;
 use super::bind::Socket;
-use super::connections::{Expectation, Held, closing};
+use super::connections::{Connections, Expectation, closing};
 use super::reflexive::{socket_for, transaction};
-use super::{quic, stun};
+use super::{acceptor, quic, stun};
+use crate::ways::reason::{Failure, Reason};
 
 /// Addresses of one device that are dialled.
 const MOST_ADDRESSES: usize = 8;
@@ -34,12 +35,9 @@ const KNOCKING: Duration = Duration::from_secs(3);
 /// The name in a QUIC handshake: devices have keys, not names, so this one is neither sent nor checked.
 const NO_NAME: &str = "0.0.0.0";
 
-/// Why there is no connection: a code and a sentence for [`crate::Attempt`].
-pub(super) type Failure = (&'static str, String);
-
-/// Makes a connection with the peer, whoever of the two gets through first.
+/// Makes a connection with the peer, whichever side gets through first.
 pub(super) async fn connect(
-    held: &Arc<Held>,
+    connections: &Arc<Connections>,
     sockets: &[Socket],
     peer: Fingerprint,
     addresses: &[SocketAddr],
@@ -52,26 +50,28 @@ pub(super) async fn connect(
         .filter_map(|address| Some((socket_for(sockets, address)?.clone(), address)))
         .collect();
     if targets.is_empty() {
-        return Err(("unreachable", "there is no address that could be reached over UDP from here".to_owned()));
+        let text = "there is no address that could be reached over UDP from here";
+        return Err(Failure::new(Reason::Unreachable, text));
     }
-    let mut changes = held.changes();
-    let is_connected = held.connection(peer).is_some();
-    let expected = held.expect(peer, addresses.iter().map(SocketAddr::ip));
+    let mut changes = connections.changes();
+    let is_connected = connections.connection(peer).is_some();
+    let expected = connections.expect(peer, addresses.iter().map(SocketAddr::ip));
     let knocking = Knocking::start(targets.clone(), expected, is_connected);
     if is_connected {
         // The other side may have lost it, and must get through to make a new one.
         knocking.go_on();
         return Ok(());
     }
-    let config = quic::client(held.tls(), peer).map_err(|error| ("bad-tls", error.to_string()))?;
+    let config =
+        quic::client(connections.tls(), peer).map_err(|error| Failure::new(Reason::BadTls, error.to_string()))?;
     let mut dials = JoinSet::new();
     for (delay, (socket, address)) in DIALS.iter().flat_map(|delay| targets.iter().map(move |to| (delay, to))) {
-        dials.spawn(dial(held.clone(), socket.clone(), config.clone(), peer, *address, *delay));
+        dials.spawn(dial(connections.clone(), socket.clone(), config.clone(), peer, *address, *delay));
     }
     let deadline = Instant::now() + patience;
     let mut failures = Vec::new();
     loop {
-        if held.connection(peer).is_some() {
+        if connections.connection(peer).is_some() {
             return Ok(());
         }
         tokio::select! {
@@ -82,7 +82,7 @@ pub(super) async fn connect(
     }
 }
 
-/// An IPv4 address in IPv6's clothes is an IPv4 address.
+/// An IPv4-mapped IPv6 address is an IPv4 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,
@@ -90,19 +90,18 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Which of many failures a person is told.
+/// The failure that says most about why nothing came through.
 fn most_telling(failures: Vec<Failure>, addresses: &[SocketAddr], patience: Duration) -> Failure {
-    let rank = |code: &str| ["wrong-device", "bad-tls", "closed"].iter().position(|told| *told == code);
-    failures.into_iter().filter(|(code, _)| rank(code).is_some()).min_by_key(|(code, _)| rank(code)).unwrap_or_else(
-        || {
-            let tried = addresses.iter().take(MOST_ADDRESSES).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            ("no-answer", format!("nothing came through over UDP from {tried} within {} s", patience.as_secs_f32()))
-        },
-    )
+    let counts = |failure: &Failure| matches!(failure.reason, Reason::WrongDevice | Reason::BadTls | Reason::Closed);
+    failures.into_iter().filter(counts).min_by_key(|failure| failure.reason).unwrap_or_else(|| {
+        let tried = addresses.iter().take(MOST_ADDRESSES).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("nothing came through over UDP from {tried} within {} s", patience.as_secs_f32());
+        Failure::new(Reason::NoAnswer, text)
+    })
 }
 
 async fn dial(
-    held: Arc<Held>,
+    connections: Arc<Connections>,
     socket: Socket,
     config: ClientConfig,
     peer: Fingerprint,
@@ -111,72 +110,77 @@ async fn dial(
 ) -> Result<(), Failure> {
     sleep(delay).await;
     let handshake =
-        socket.endpoint.connect_with(config, address, NO_NAME).map_err(|error| not_dialled(address, &error))?;
-    let connection = handshake.await.map_err(|error| told(address, &error))?;
-    // From here on by itself: when this dial is given up for another connection, the other side may just have taken
-    // this one, and it alone decides.
-    tokio::spawn(settle(held, connection, peer, address)).await.unwrap_or(Ok(()))
+        socket.endpoint.connect_with(config, address, NO_NAME).map_err(|error| not_dialed(address, &error))?;
+    let connection = handshake.await.map_err(|error| failed(address, &error))?;
+    // A task of its own: when this dial is given up for another connection, the other side may just have chosen this
+    // one, and it alone decides.
+    tokio::spawn(settle(connections, connection, peer, address)).await.unwrap_or(Ok(()))
 }
 
 async fn settle(
-    held: Arc<Held>,
+    connections: Arc<Connections>,
     connection: Connection,
     peer: Fingerprint,
     address: SocketAddr,
 ) -> Result<(), Failure> {
     match acceptor::peer(&connection) {
-        Ok(proved) if proved == peer => held.adopt(peer, connection, true).await.map_err(|error| told(address, &error)),
+        Ok(proved) if proved == peer => {
+            connections.adopt(peer, connection, true).await.map_err(|error| failed(address, &error))
+        }
         Ok(_) => Err(wrong_device(address)),
-        Err(error) => Err(("bad-tls", format!("{address} does not speak xbt's encryption ({error})"))),
+        Err(error) => Err(not_xbt(address, &error)),
     }
 }
 
-fn not_dialled(address: SocketAddr, error: &ConnectError) -> Failure {
-    ("unreachable", format!("{address} could not be dialled over UDP ({error})"))
+fn not_dialed(address: SocketAddr, error: &ConnectError) -> Failure {
+    Failure::new(Reason::Unreachable, format!("{address} could not be dialled over UDP ({error})"))
 }
 
 fn wrong_device(address: SocketAddr) -> Failure {
-    ("wrong-device", format!("{address} is another device than the one that was to be reached"))
+    let text = format!("{address} is another device than the one that was to be reached");
+    Failure::new(Reason::WrongDevice, text)
 }
 
-fn told(address: SocketAddr, error: &ConnectionError) -> Failure {
+fn not_xbt(address: SocketAddr, error: &dyn fmt::Display) -> Failure {
+    Failure::new(Reason::BadTls, format!("{address} does not speak xbt's encryption ({error})"))
+}
+
+fn failed(address: SocketAddr, error: &ConnectionError) -> Failure {
     let refused = TransportErrorCode::crypto(AlertDescription::AccessDenied.into());
     match error {
         ConnectionError::TransportError(error) if error.code == refused => wrong_device(address),
         ConnectionError::ApplicationClosed(closed) if closed.error_code == closing::SPARE => {
-            ("passed-over", format!("{address} has another connection with us"))
+            Failure::new(Reason::PassedOver, format!("{address} has another connection with us"))
         }
         ConnectionError::ApplicationClosed(closed) if closed.error_code == closing::UNKNOWN_DEVICE => {
-            ("closed", format!("{address} does not expect this device"))
+            Failure::new(Reason::Closed, format!("{address} does not expect this device"))
         }
         ConnectionError::ApplicationClosed(_) | ConnectionError::Reset | ConnectionError::LocallyClosed => {
-            ("closed", format!("{address} closed the connection"))
+            Failure::new(Reason::Closed, format!("{address} closed the connection"))
         }
         ConnectionError::TransportError(_)
         | ConnectionError::ConnectionClosed(_)
-        | ConnectionError::VersionMismatch => {
-            ("bad-tls", format!("{address} does not speak xbt's encryption ({error})"))
-        }
+        | ConnectionError::VersionMismatch => not_xbt(address, error),
         ConnectionError::TimedOut | ConnectionError::CidsExhausted => {
-            ("no-answer", format!("{address} did not answer over UDP"))
+            Failure::new(Reason::NoAnswer, format!("{address} did not answer over UDP"))
         }
     }
 }
 
-/// Tiny datagrams that open our router's door to the other side, and mean nothing. Meanwhile the other side is expected.
+/// Empty STUN indications, which open our router to the other side. Meanwhile the other side is expected.
 struct Knocking(Option<AbortHandle>);
 
 impl Knocking {
-    /// `briefly`: ends by itself after the first seconds.
+    /// `briefly`: ends after the first seconds.
     fn start(targets: Vec<(Socket, SocketAddr)>, expected: Expectation, briefly: bool) -> Self {
         let task = tokio::spawn(async move {
             let _expected = expected;
             let begun = Instant::now();
             let Some(id) = transaction() else { return };
-            let knock = stun::indication(id);
+            let datagram = stun::indication(id);
             loop {
                 for (socket, address) in &targets {
-                    socket.wire.tell(*address, &knock);
+                    socket.shared.send(*address, &datagram);
                 }
                 let late = begun.elapsed() >= KNOCKING;
                 if late && briefly {

@@ -1,15 +1,14 @@
-//! The way "UDP through a punched hole": QUIC between two devices behind routers that let nobody in.
+//! UDP hole punching: QUIC between two devices behind routers that let no connection in.
 //!
-//! Both sides learn from STUN servers how the outside sees their socket, tell each other over XMPP, and then speak to
+//! Both sides learn from STUN servers how their socket is seen from outside, tell each other over XMPP, and then send to
 //! each other at the same moment: each router takes what comes for an answer to what went out. QUIC, STUN and the
-//! knocking share one socket per address family, because a router's hole belongs to one socket.
+//! datagrams that open holes share one socket per address family, because a router's hole belongs to one socket.
 //!
-//! What is kept where:
-//! - `wire`: the socket; who is let in, and what is STUN;
-//! - `bind`, `rules`: making sockets and QUIC's numbers;
-//! - `stun`, `ask`: how the outside sees us;
-//! - `dial`, `door`: making connections and taking them;
-//! - `held`: the connections there are, and which of crossed ones stays;
+//! - `socket`: the UDP socket, which devices it takes datagrams from, and what is STUN;
+//! - `bind`, `quic`: making sockets, and QUIC's parameters;
+//! - `stun`, `reflexive`, `observed`: how we are seen from outside;
+//! - `punch`: opens holes and streams; `dial`, `acceptor`: making connections and taking them;
+//! - `connections`: those there are, and which of crossed ones stays;
 //! - `stream`: a link.
 
 mod acceptor;
@@ -17,151 +16,211 @@ mod bind;
 mod connections;
 mod dial;
 pub(crate) mod observed;
+mod punch;
 mod quic;
 mod reflexive;
-mod socket;
+pub(crate) mod socket;
 mod stream;
 mod stun;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use xbt_core::ids::Fingerprint;
+use xbt_core::signal::{Candidate, CandidateKind, Reach};
+use xbt_core::way::Way;
 
-use self::bind::Socket;
-use self::connections::{Held, closing};
-use crate::BoxedStream;
+use self::connections::Arrived;
+use self::observed::{Seen, observe};
+use self::punch::Punch;
+use self::socket::Strangers;
+use super::reason::{Failure, Reason};
+use super::target::Target;
+use super::transport::{self, Dial, Guard, Network, Opened, Start, Transport};
+use crate::addresses::interfaces::Interface;
+use crate::addresses::local::Local;
+use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
+use crate::link::{Incoming, Link, LinkInfo};
+use crate::request::DialRequest;
 
-pub(crate) use self::connections::Expectation;
-pub(crate) use self::reflexive::{Kept, Reflexive, StunFailure};
-pub(crate) use self::socket::Strangers;
+const SYMMETRIC: &str = "no hole could be punched: our router gives every destination another port (a symmetric NAT); an \
+                         open TCP port at either side helps";
 
-/// How long a further stream may have to wait for the other side to have let go of an old one.
-const OPENING: Duration = Duration::from_secs(2);
-
-/// How long the other sides are told that we end.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// A stream that the other device opened on a connection.
-pub(crate) struct Arrived {
-    /// Who, proved.
-    pub peer: Fingerprint,
-    /// From where.
-    pub remote: SocketAddr,
-    /// The stream; it has at least one byte to read.
-    pub stream: BoxedStream,
+/// See the module.
+pub(crate) struct Punched {
+    /// None where this computer gave no UDP socket.
+    punch: Option<Punch>,
+    own: Fingerprint,
+    seen: watch::Receiver<Seen>,
+    /// What punching gets.
+    patience: Duration,
 }
 
-/// The sockets and the connections on them. Cheap to clone; ends with the last clone, or by [`Punch::close`].
-#[derive(Clone)]
-pub(crate) struct Punch {
-    held: Arc<Held>,
-    sockets: Arc<[Socket]>,
-    _ending: Arc<DropGuard>,
+/// What it listens to.
+pub(crate) struct Surroundings {
+    pub listening: Vec<SocketAddr>,
+    pub outside: watch::Receiver<Outside>,
+    pub interfaces: watch::Receiver<Vec<Interface>>,
+    /// Notified when we offer something else.
+    pub changed: Arc<Notify>,
 }
 
-impl Punch {
-    /// Binds the first address of each family (IPv6 sockets are v6-only); port 0 is any, and a taken port falls back
-    /// to any. Streams that others open come by `arrivals`. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// Addresses were given and none could be bound.
-    pub fn start(tls: Arc<Tls>, bind: &[SocketAddr], arrivals: mpsc::Sender<Arrived>) -> io::Result<Self> {
-        Self::start_with(tls, bind, arrivals, None)
-    }
-
-    /// The same with another time for connections without streams, for tests.
-    fn start_with(
-        tls: Arc<Tls>,
-        bind: &[SocketAddr],
-        arrivals: mpsc::Sender<Arrived>,
-        idle: Option<Duration>,
-    ) -> io::Result<Self> {
-        let held = Arc::new(Held::new(tls.clone(), arrivals, idle));
-        let sockets = bind::bind_all(&tls, bind, &held.gate)?;
-        for socket in &sockets {
-            tokio::spawn(acceptor::keep(held.clone(), socket.endpoint.clone()));
-        }
-        let ending = Arc::new(held.ending.clone().drop_guard());
-        Ok(Self { held, sockets: sockets.into(), _ending: ending })
-    }
-
-    /// The sockets' own addresses; wildcards as wildcards.
-    #[cfg(test)]
-    pub fn local(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().map(|socket| socket.local).collect()
-    }
-
-    /// How STUN servers see the socket. Asks up to four, of the first one's family, for at most 5 s.
-    ///
-    /// # Errors
-    /// None answered, or not with an address.
-    pub async fn reflexive(&self, servers: &[SocketAddr]) -> Result<Reflexive, StunFailure> {
-        reflexive::reflexive(&self.sockets, servers).await
-    }
-
-    /// The same again every 20 s until the result is dropped, so that routers keep the address.
-    pub fn keep(&self, servers: Vec<SocketAddr>) -> Kept {
-        Kept::start(self.clone(), servers)
-    }
-
-    /// Lets this device in, and datagrams from these IP addresses whatever the port, until the result is dropped.
-    /// What comes from elsewhere is dropped unanswered.
-    pub fn expect(&self, peer: Fingerprint, addresses: Vec<SocketAddr>) -> Expectation {
-        self.held.expect(peer, addresses.iter().map(SocketAddr::ip))
-    }
-
-    /// Makes one connection with this device. Both sides call it at about the same moment with the other's addresses,
-    /// of which the first eight are used; the caller has checked them. Done at once if there is a connection.
-    ///
-    /// # Errors
-    /// A code (`no-answer`, `wrong-device`, `bad-tls`, `closed`, `unreachable`) and a sentence for people.
-    pub async fn connect(
-        &self,
-        peer: Fingerprint,
-        addresses: &[SocketAddr],
+impl Punched {
+    /// Binds the sockets, and asks STUN servers about them from now on.
+    pub fn start(
+        tls: &Arc<Tls>,
         patience: Duration,
-    ) -> Result<(), (&'static str, String)> {
-        dial::connect(&self.held, &self.sockets, peer, addresses, patience).await
-    }
-
-    /// A new stream on the connection with this device; none if there is no connection, or seven streams are open.
-    /// For the side that speaks first (the smaller fingerprint): the other sees the stream with its first byte.
-    pub async fn open(&self, peer: Fingerprint) -> Option<(BoxedStream, SocketAddr)> {
-        let (connection, streams) = self.held.connection(peer)?;
-        let stream = timeout(OPENING, connection.open_bi()).await.ok()?.ok()?;
-        Some((Box::new(streams.carry(stream)), connection.remote_address()))
-    }
-
-    /// Whether there is a connection with this device.
-    #[cfg(test)]
-    pub fn is_connected(&self, peer: Fingerprint) -> bool {
-        self.held.connection(peer).is_some()
-    }
-
-    /// To count who was not let in.
-    pub fn strangers(&self) -> Strangers {
-        Strangers::at(&self.held.gate)
-    }
-
-    /// Ends everything, links too, and tells the other sides, for at most a second.
-    pub async fn close(self) {
-        self.held.ending.cancel();
-        for socket in self.sockets.iter() {
-            socket.endpoint.close(closing::END, b"end");
+        incoming: mpsc::Sender<Incoming>,
+        surroundings: Surroundings,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let Surroundings { listening, outside, interfaces, changed } = surroundings;
+        let (arrivals, arrived) = mpsc::channel(1);
+        let (report, seen) = watch::channel(Seen::default());
+        let punch = match Punch::start(tls.clone(), &sockets(&listening), arrivals) {
+            Ok(punch) => Some(punch),
+            Err(error) => {
+                tracing::warn!(%error, "no UDP socket, so no hole punching");
+                None
+            }
+        };
+        if let Some(punch) = punch.clone() {
+            tasks.spawn(hand_over(arrived, incoming));
+            tasks.spawn(observe(punch, outside, interfaces, (report, changed)));
         }
-        let quiet = futures::future::join_all(self.sockets.iter().map(|socket| socket.endpoint.wait_idle()));
-        // Whoever does not hear it notices by itself.
-        let _ = timeout(FAREWELL, quiet).await;
+        Self { punch, own: tls.own(), seen, patience }
+    }
+
+    /// How our sockets are seen from outside.
+    pub fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.clone()
+    }
+
+    /// Counts who was not let in.
+    pub fn strangers(&self) -> Strangers {
+        self.punch.as_ref().map(Punch::strangers).unwrap_or_default()
+    }
+}
+
+impl Transport for Punched {
+    fn ways(&self) -> &'static [Way] {
+        &[Way::PunchedUdp]
+    }
+
+    fn offers(&self, _network: &Network<'_>) -> Vec<Candidate> {
+        offers(&self.seen.borrow())
+    }
+
+    fn targets(&self, request: &DialRequest) -> Vec<Target> {
+        let both = !reflexive_of(&request.ours).is_empty() && !reflexive_of(&request.theirs).is_empty();
+        both.then(|| Target::only(Way::PunchedUdp, "hole punching")).into_iter().collect()
+    }
+
+    /// At the moment that both sides have agreed upon.
+    fn start(&self, request: &DialRequest) -> Start {
+        Start::After(Duration::from_millis(request.delay.into()))
+    }
+
+    fn expect(&self, request: &Arc<DialRequest>, local: &Local) -> Option<Guard> {
+        let expectation = self.punch.as_ref()?.expect(request.peer, addresses(request, local));
+        Some(Box::new(expectation))
+    }
+
+    /// Punches; then the device with the smaller fingerprint opens a link, which comes to the other by [`hand_over`].
+    fn connect<'a>(&'a self, dial: Dial<'a>) -> transport::Future<'a, Result<Option<Opened>, Failure>> {
+        Box::pin(async move {
+            let Some(punch) = &self.punch else {
+                let text = "this computer gave no UDP socket for hole punching";
+                return Err(Failure::new(Reason::IoError, text));
+            };
+            let peer = dial.request.peer;
+            punch.connect(peer, &addresses(dial.request, dial.local), self.patience).await?;
+            if self.own > peer {
+                return Ok(None);
+            }
+            match punch.open(peer).await {
+                Some((stream, remote)) => Ok(Some(Opened { stream, remote: Some(remote) })),
+                None => Err(Failure::new(Reason::Closed, "the hole that was punched closed at once")),
+            }
+        })
+    }
+
+    fn advise(&self, failure: Failure, _target: &Target, request: &DialRequest) -> Failure {
+        advise(failure, request, self.seen.borrow().symmetric)
+    }
+
+    fn untried(&self, _way: Way, request: &DialRequest, _outside: &Outside) -> Option<String> {
+        let who = &request.device.bare;
+        Some(match &self.seen.borrow().failure {
+            _ if !reflexive_of(&request.ours).is_empty() => {
+                format!("{who} has told no address for hole punching: their XMPP server may name no STUN server")
+            }
+            Some((_, why)) => format!("our address on the Internet is not known: {why}"),
+            None => "our address on the Internet is not known: no STUN server has told it".to_owned(),
+        })
+    }
+
+    fn close(&self) -> transport::Future<'_, ()> {
+        Box::pin(async {
+            if let Some(punch) = self.punch.clone() {
+                punch.close().await;
+            }
+        })
+    }
+}
+
+/// The candidates that come of it.
+pub(crate) fn offers(seen: &Seen) -> Vec<Candidate> {
+    let candidate = |address: &SocketAddr| Candidate { kind: CandidateKind::Reflexive, address: *address };
+    seen.addresses.iter().map(candidate).collect()
+}
+
+fn reflexive_of(reach: &Reach) -> Vec<SocketAddr> {
+    let reflexive = reach.candidates.iter().filter(|candidate| candidate.kind == CandidateKind::Reflexive);
+    reflexive.map(|candidate| candidate.address).collect()
+}
+
+/// Where holes are punched to, as far as we may.
+fn addresses(request: &DialRequest, local: &Local) -> Vec<SocketAddr> {
+    let mut addresses = reflexive_of(&request.theirs);
+    addresses.retain(|address| local.objection(*address).is_none());
+    addresses
+}
+
+fn advise(failure: Failure, request: &DialRequest, symmetric: Option<bool>) -> Failure {
+    let who = &request.device.bare;
+    match failure.reason {
+        Reason::NoAnswer if symmetric == Some(true) => Failure::new(Reason::SymmetricNat, SYMMETRIC),
+        Reason::NoAnswer => failure.with_advice(format!(
+            "the router of {who} may give every destination another port (a symmetric NAT), or UDP is blocked"
+        )),
+        Reason::Unreachable => failure.with_advice("one side has IPv4 only and the other IPv6 only"),
+        _ => failure,
+    }
+}
+
+/// Where the UDP sockets are bound: beside the TCP ones, or anywhere if none listens.
+fn sockets(listening: &[SocketAddr]) -> Vec<SocketAddr> {
+    if !listening.is_empty() {
+        return listening.to_vec();
+    }
+    [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()].map(|ip| SocketAddr::new(ip, 0)).to_vec()
+}
+
+/// Passes on the links that other devices open.
+async fn hand_over(mut arrivals: mpsc::Receiver<Arrived>, incoming: mpsc::Sender<Incoming>) {
+    while let Some(Arrived { peer, remote, stream }) = arrivals.recv().await {
+        let info = LinkInfo { peer, way: Way::PunchedUdp, remote: Some(remote), dialed: None };
+        if incoming.send(Incoming::Link(Link { info, stream })).await.is_err() {
+            return;
+        }
     }
 }
 

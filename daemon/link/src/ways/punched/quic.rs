@@ -1,4 +1,4 @@
-//! The numbers and rules of our QUIC.
+//! QUIC's parameters.
 
 use std::io;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes that one connection may hold unread, and as many unacknowledged: at a round trip of 100 ms, 80 MiB/s.
 const WINDOW: u32 = 8 << 20;
 
-/// Bytes that one stream may hold unread, so that a link which nobody reads leaves the others their half.
+/// Bytes that one stream may hold unread, so that a link which is not read leaves the others their half.
 const STREAM_WINDOW: u32 = 4 << 20;
 
-/// A connection on which nothing arrives is dead after this time. The side that only receives speaks every
-/// `KEEP_ALIVE`, and its time starts anew with the first unanswered word: at most 12 s from the cut to its notice.
+/// A connection on which nothing arrives is dead after this time. The side that only receives sends every
+/// `KEEP_ALIVE`, and its time restarts with the first unanswered packet: at most 12 s from the cut to its notice.
 const SILENCE: Duration = Duration::from_secs(9);
 
-/// Who hears nothing speaks after [`KEEP_ALIVE`] and is answered at once: a connection on which nothing has come for this
-/// time is not relied on, although it may not be dead yet. Without that, every link to a device whose hole has closed
-/// would be tried in vain until [`SILENCE`] is over, and relays not at all.
+/// A side that receives nothing sends after [`KEEP_ALIVE`] and is answered at once: a connection on which nothing has
+/// arrived for this time is not relied on, although it may not be dead yet. Otherwise every link to a device whose hole
+/// has closed would fail until [`SILENCE`] is over, and relays would not be tried at all.
 pub(super) const SILENT: Duration = Duration::from_millis(4_500);
 
-/// From one look whether something has come to the next.
+/// How often it is checked whether something has arrived.
 pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Far below every router's UDP timeout (RFC 4787, section 4.3: 2 min; found: 30 s).
@@ -47,7 +47,7 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// The largest datagram we take: what fits into an Ethernet frame. The receive buffers are in proportion.
 const LARGEST_DATAGRAM: u16 = 1500;
 
-/// Answers to packets of connections that we do not know any more, at most one in this time. Silence ends them too.
+/// Stateless resets for connections that we have forgotten, at most one in this time. Silence ends them too.
 const BETWEEN_RESETS: Duration = Duration::from_secs(1);
 
 fn transport() -> Result<Arc<TransportConfig>, io::Error> {

@@ -1,6 +1,7 @@
-//! Which address the outside sees: asking STUN servers over the very socket that holes are punched from (RFC 8489).
+//! Which address STUN servers see of the very socket that holes are punched from (RFC 8489).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,7 +11,6 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Punch;
 use super::bind::Socket;
 use super::stun::{self, Answer};
 
@@ -31,17 +31,17 @@ const KEPT_FRESH: Duration = Duration::from_secs(20);
 
 /// What STUN servers see of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reflexive {
+pub(super) struct Reflexive {
     /// Where datagrams of ours come from.
     pub address: SocketAddr,
     /// Whether two servers see the same. If not, the router gives every destination another port (a "symmetric" NAT),
-    /// and a hole can only be punched to somebody who takes any port. None: only one has answered.
+    /// and a hole can only be punched to a peer that takes any port. None: only one has answered.
     pub stable: Option<bool>,
 }
 
-/// Why the outside address is not known.
+/// Why the address from outside is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum StunFailure {
+pub(super) enum StunFailure {
     /// None was given, or none of a family that we have a socket for.
     #[error("there is no STUN server that could be asked")]
     NoServer,
@@ -125,10 +125,10 @@ where
 /// Repeats the question until it is answered; the caller bounds the time.
 async fn ask(socket: &Socket, server: SocketAddr) -> Result<SocketAddr, StunFailure> {
     let id = transaction().ok_or(StunFailure::NoRandomness)?;
-    let mut question = socket.wire.ask(server, id);
+    let mut question = socket.shared.ask(server, id);
     let mut pause = FIRST_REPEAT;
     loop {
-        socket.wire.tell(server, &stun::request(id));
+        socket.shared.send(server, &stun::request(id));
         match timeout(pause, question.answer()).await {
             Err(_) => pause *= 2,
             Ok(None) => return Err(StunFailure::Silent),
@@ -155,8 +155,8 @@ fn is_served(socket: &Socket, address: SocketAddr) -> bool {
     socket.local.is_ipv6() == address.is_ipv6()
 }
 
-/// What an address is at last. A router that gives every server another port shows another one depending on who
-/// answers first; none of them is of use to anybody, so that is no news, which contacts would be told every 20 s.
+/// The address to go by. A router that gives every server another port shows another one depending on who
+/// answers first. None of them is of use, and a change would be announced to all contacts every 20 s.
 pub(super) fn settled(
     last: Option<&Result<Reflexive, StunFailure>>,
     seen: Result<Reflexive, StunFailure>,
@@ -171,19 +171,19 @@ pub(super) fn settled(
     }
 }
 
-/// An outside address that is asked anew every 20 s, which also keeps the router from forgetting it. Ends when dropped.
-pub(crate) struct Kept {
+/// An address from outside that is asked for every 20 s, which also keeps the router from forgetting it. Ends when dropped.
+pub(super) struct Kept {
     latest: watch::Receiver<Option<Result<Reflexive, StunFailure>>>,
     task: AbortHandle,
 }
 
 impl Kept {
-    /// Asks these servers now and then.
-    pub(super) fn start(punch: Punch, servers: Vec<SocketAddr>) -> Self {
+    /// Asks these servers every 20 s.
+    pub fn start(sockets: Arc<[Socket]>, servers: Vec<SocketAddr>) -> Self {
         let (tell, latest) = watch::channel(None);
         let task = tokio::spawn(async move {
             loop {
-                let seen = punch.reflexive(&servers).await;
+                let seen = reflexive(&sockets, &servers).await;
                 tell.send_if_modified(|last| {
                     let seen = settled(last.as_ref(), seen);
                     last.replace(seen.clone()) != Some(seen)
@@ -194,7 +194,7 @@ impl Kept {
         Self { latest, task: task.abort_handle() }
     }
 
-    /// The latest answer; none before the first one. Marked as changed only when it is another one.
+    /// The latest answer; none before the first one. Marked as changed only when it is a different one.
     pub fn latest(&self) -> watch::Receiver<Option<Result<Reflexive, StunFailure>>> {
         self.latest.clone()
     }

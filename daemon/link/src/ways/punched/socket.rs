@@ -1,7 +1,7 @@
-//! The UDP socket below QUIC: lets through what comes from expected addresses, and keeps STUN for itself.
+//! The UDP socket that QUIC and STUN share: passes datagrams from expected addresses on to QUIC, and takes STUN out.
 //!
-//! Strangers never reach QUIC: no answer, no state, no work but one look into a table. STUN answers count only from the
-//! server that was asked, with the transaction that it was asked with.
+//! Datagrams of strangers never reach QUIC: they get no answer and no state, and cost one look into a table. A STUN
+//! answer counts only from the server that was asked, with the transaction of the question.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,75 +19,77 @@ use tokio::sync::oneshot;
 
 use super::stun::{self, Answer};
 
-/// Counts who came and was not let in. Cheap to clone; keeps no socket open.
+/// Counts what strangers sent. Cheap to clone; keeps no socket open.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Strangers(Option<Arc<Gate>>);
+pub(crate) struct Strangers(Option<Arc<SourceFilter>>);
 
 impl Strangers {
-    pub(super) fn at(gate: &Arc<Gate>) -> Self {
-        Self(Some(gate.clone()))
+    pub(super) fn at(filter: &Arc<SourceFilter>) -> Self {
+        Self(Some(filter.clone()))
     }
 
     /// Connections that were turned away after their first packet, and datagrams of strangers that were dropped.
     pub fn counts(&self) -> (u64, u64) {
-        let counts = |gate: &Arc<Gate>| [&gate.refused, &gate.strangers].map(|count| count.load(Ordering::Relaxed));
-        self.0.as_ref().map_or((0, 0), |gate| counts(gate).into())
+        let counts = |filter: &Arc<SourceFilter>| {
+            [&filter.rejected, &filter.strangers].map(|count| count.load(Ordering::Relaxed))
+        };
+        self.0.as_ref().map_or((0, 0), |filter| counts(filter).into())
     }
 }
 
-/// The addresses that datagrams are taken from, each as often as somebody wants it.
+/// The addresses that datagrams are taken from, each with the number of those who expect it.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
-    admitted: RwLock<HashMap<IpAddr, usize>>,
+pub(super) struct SourceFilter {
+    allowed: RwLock<HashMap<IpAddr, usize>>,
     /// Connections that were turned away after their first packet.
-    refused: AtomicU64,
-    /// Datagrams that were dropped because nobody expects their sender.
+    rejected: AtomicU64,
+    /// Datagrams that were dropped because their sender is not expected.
     strangers: AtomicU64,
 }
 
-impl Gate {
+impl SourceFilter {
     /// Takes datagrams from these addresses, whatever the port, until the result is dropped.
-    pub fn admit(self: &Arc<Self>, ips: impl Iterator<Item = IpAddr>) -> Admitted {
+    pub fn allow(self: &Arc<Self>, ips: impl Iterator<Item = IpAddr>) -> Allowed {
         let ips: Vec<IpAddr> = ips.map(|ip| ip.to_canonical()).collect();
-        let mut admitted = self.admitted.write().unwrap_or_else(PoisonError::into_inner);
+        let mut allowed = self.allowed.write().unwrap_or_else(PoisonError::into_inner);
         for ip in &ips {
-            *admitted.entry(*ip).or_default() += 1;
+            *allowed.entry(*ip).or_default() += 1;
         }
-        drop(admitted);
-        Admitted { gate: self.clone(), ips }
+        drop(allowed);
+        Allowed { filter: self.clone(), ips }
     }
 
     /// Counts a connection that was turned away.
-    pub fn refuse(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    pub fn reject(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lets nobody in any more, as if the network were cut.
+    /// Drops everything from now on, as if the network were cut.
     #[cfg(test)]
     pub fn shut(&self) {
-        self.admitted.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.allowed.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn lets_in(&self, remote: SocketAddr) -> bool {
-        let admitted = self.admitted.read().unwrap_or_else(PoisonError::into_inner);
-        admitted.contains_key(&remote.ip().to_canonical())
+    fn allows(&self, remote: SocketAddr) -> bool {
+        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        allowed.contains_key(&remote.ip().to_canonical())
     }
 }
 
-/// Some addresses' way through the [`Gate`].
-pub(super) struct Admitted {
-    gate: Arc<Gate>,
+/// Addresses that the [`SourceFilter`] passes, until this is dropped.
+pub(super) struct Allowed {
+    filter: Arc<SourceFilter>,
     ips: Vec<IpAddr>,
 }
 
-impl Drop for Admitted {
+impl Drop for Allowed {
     fn drop(&mut self) {
-        let mut admitted = self.gate.admitted.write().unwrap_or_else(PoisonError::into_inner);
+        let mut allowed = self.filter.allowed.write().unwrap_or_else(PoisonError::into_inner);
         for ip in &self.ips {
-            if let Some(wanted) = admitted.get_mut(ip) {
+            if let Some(wanted) = allowed.get_mut(ip) {
                 *wanted -= 1;
                 if *wanted == 0 {
-                    admitted.remove(ip);
+                    allowed.remove(ip);
                 }
             }
         }
@@ -97,20 +99,20 @@ impl Drop for Admitted {
 type Questions = HashMap<u128, (SocketAddr, oneshot::Sender<Answer>)>;
 
 /// One UDP socket.
-pub(super) struct Wire {
+pub(super) struct SharedSocket {
     socket: Arc<dyn AsyncUdpSocket>,
-    gate: Arc<Gate>,
+    filter: Arc<SourceFilter>,
     /// What STUN servers were asked and have not answered; as many as there are [`Question`]s.
     questions: Mutex<Questions>,
 }
 
-impl Wire {
-    pub fn new(socket: Arc<dyn AsyncUdpSocket>, gate: Arc<Gate>) -> Self {
-        Self { socket, gate, questions: Mutex::default() }
+impl SharedSocket {
+    pub fn new(socket: Arc<dyn AsyncUdpSocket>, filter: Arc<SourceFilter>) -> Self {
+        Self { socket, filter, questions: Mutex::default() }
     }
 
     /// Sends a datagram of STUN. One that the kernel does not take now is lost, as any other may be.
-    pub fn tell(&self, to: SocketAddr, stun: &[u8]) {
+    pub fn send(&self, to: SocketAddr, stun: &[u8]) {
         let transmit = Transmit { destination: to, ecn: None, contents: stun, segment_size: None, src_ip: None };
         if let Err(error) = self.socket.try_send(&transmit) {
             tracing::trace!(%to, %error, "a datagram was not sent");
@@ -121,7 +123,7 @@ impl Wire {
     pub fn ask(&self, server: SocketAddr, id: TransactionId) -> Question<'_> {
         let (answer, answered) = oneshot::channel();
         self.questions().insert(id.into(), (server, answer));
-        Question { wire: self, id, answered }
+        Question { socket: self, id, answered }
     }
 
     fn questions(&self) -> MutexGuard<'_, Questions> {
@@ -134,38 +136,38 @@ impl Wire {
         let mut quic = false;
         for datagram in datagrams.chunks(meta.stride.max(1)) {
             if stun::is_stun(datagram) {
-                self.heed(datagram, meta.addr);
+                self.answer(datagram, meta.addr);
             } else {
                 quic = true;
             }
         }
-        if quic && !self.gate.lets_in(meta.addr) {
-            self.gate.strangers.fetch_add(1, Ordering::Relaxed);
+        if quic && !self.filter.allows(meta.addr) {
+            self.filter.strangers.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         quic
     }
 
-    fn heed(&self, datagram: &[u8], from: SocketAddr) {
+    fn answer(&self, datagram: &[u8], from: SocketAddr) {
         let Some(id) = stun::answered(datagram) else { return };
         let mut questions = self.questions();
         if questions.get(&id.into()).is_some_and(|(server, _)| is_same(*server, from))
             && let Some((_, answer)) = questions.remove(&id.into())
         {
-            // Whoever asked may have gone.
+            // The question may have been withdrawn.
             let _ = answer.send(stun::read(datagram));
         }
     }
 }
 
-/// The same address; scope and flow of IPv6 are this computer's own affair.
+/// The same address; scope and flow of IPv6 mean something on this computer only.
 fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
     a.ip().to_canonical() == b.ip().to_canonical() && a.port() == b.port()
 }
 
 /// A question on its way; withdrawn when dropped.
 pub(super) struct Question<'a> {
-    wire: &'a Wire,
+    socket: &'a SharedSocket,
     id: TransactionId,
     answered: oneshot::Receiver<Answer>,
 }
@@ -179,17 +181,17 @@ impl Question<'_> {
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        self.wire.questions().remove(&self.id.into());
+        self.socket.questions().remove(&self.id.into());
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for SharedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("SharedSocket").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
 
-impl AsyncUdpSocket for Wire {
+impl AsyncUdpSocket for SharedSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         self.socket.clone().create_io_poller()
     }
@@ -235,7 +237,7 @@ impl AsyncUdpSocket for Wire {
     }
 }
 
-/// What the network said of an earlier datagram; nothing is wrong with the socket. QUIC ends at any error but
+/// An error about an earlier datagram; nothing is wrong with the socket. QUIC ends at any error but
 /// `ConnectionReset`.
 fn is_passing(error: &io::Error) -> bool {
     matches!(

@@ -15,7 +15,7 @@ fn proxy(port: u16) -> Proxy {
     Proxy { jid: "proxy.example".to_owned(), host: "127.0.0.1".to_owned(), port }
 }
 
-async fn meet(port: u16, patience: Duration) -> Result<TcpStream, Reason> {
+async fn meet(port: u16, patience: Duration) -> Result<TcpStream, Failure> {
     connect(
         &proxy(port),
         "vxf9n471bn46",
@@ -84,21 +84,21 @@ async fn a_proxy_that_says_no_or_nonsense_is_told_as_such() {
         (b"\x05\x00", b"\x05\x00\x00\x09"),
     ] {
         let (port, _task) = answering(greeting, reply).await;
-        let (code, reason) = meet(port, SOON).await.unwrap_err();
-        assert_eq!(code, "proxy-refused", "{reason}");
+        let failure = meet(port, SOON).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::ProxyRefused, "{}", failure.text);
     }
 }
 
 #[tokio::test]
 async fn silence_and_closed_doors_are_told_apart() {
     let (port, _task) = answering(b"\x05", b"").await;
-    assert_eq!(meet(port, Duration::from_millis(200)).await.unwrap_err().0, "no-answer");
+    assert_eq!(meet(port, Duration::from_millis(200)).await.unwrap_err().reason, Reason::NoAnswer);
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert_eq!(meet(port, SOON).await.unwrap_err().0, "connection-refused");
+    assert_eq!(meet(port, SOON).await.unwrap_err().reason, Reason::ConnectionRefused);
     for (host, port) in [("0.0.0.0", 5000), ("224.0.0.1", 5000), ("127.0.0.1", 631), ("::1", 22), ("127.0.0.1", 0)] {
         let proxy = Proxy { host: host.to_owned(), ..proxy(port) };
-        let (code, reason) = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| true, SOON).await.unwrap_err();
-        assert_eq!(code, "unreachable", "{host}: {reason}");
+        let failure = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| true, SOON).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::Unreachable, "{host}: {}", failure.text);
     }
 }
 
@@ -106,7 +106,7 @@ async fn silence_and_closed_doors_are_told_apart() {
 async fn a_proxy_that_may_not_be_dialled_is_not() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = proxy(listener.local_addr().unwrap().port());
-    let (code, _) = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| false, SOON).await.unwrap_err();
-    assert_eq!(code, "unreachable");
+    let failure = connect(&proxy, "s", &jid("a@b"), &jid("c@d"), &|_| false, SOON).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::Unreachable);
     assert!(timeout(Duration::from_millis(50), listener.accept()).await.is_err());
 }

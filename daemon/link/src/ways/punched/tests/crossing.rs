@@ -6,7 +6,7 @@ use super::*;
 
 /// Something that only the two ends of one connection know.
 fn secret(device: &Device, peer: &Device) -> [u8; 16] {
-    let (connection, _) = device.punch.held.connection(peer.fingerprint).expect("a connection");
+    let (connection, _) = device.punch.connections.connection(peer.fingerprint).expect("a connection");
     let mut secret = [0; 16];
     connection.export_keying_material(&mut secret, b"EXPORTER-test", b"").unwrap();
     secret
@@ -71,22 +71,22 @@ async fn another_device_at_the_address_is_not_talked_to() {
     let carol = Device::start(&new_identity(), &[V4]);
     let _expected = carol.expect(&small);
     let short = Duration::from_secs(1);
-    let (code, reason) =
+    let Failure { reason, text } =
         small.punch.connect(large.fingerprint, &carol.punch.local(), short).await.expect_err("another device");
-    assert_eq!(code, "wrong-device", "{reason}");
+    assert_eq!(reason, Reason::WrongDevice, "{text}");
     assert!(!small.punch.is_connected(large.fingerprint) && !small.punch.is_connected(carol.fingerprint));
     until("a refusal", || carol.punch.strangers().counts().0 > 0).await;
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_expects_is_refused_even_from_an_expected_address() {
+async fn a_key_that_is_not_expected_is_refused_even_from_an_expected_address() {
     let (small, large) = pair(&[V4]);
     let carol = Device::start(&new_identity(), &[V4]);
     let _expected = large.expect(&small);
     let short = Duration::from_secs(1);
-    let (code, reason) =
+    let Failure { reason, text } =
         carol.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("not expected");
-    assert_eq!((code, reason.contains("does not expect")), ("closed", true), "{reason}");
+    assert_eq!((reason, text.contains("does not expect")), (Reason::Closed, true), "{text}");
     assert!(!large.punch.is_connected(carol.fingerprint));
     assert!(large.punch.strangers().counts().0 > 0);
 }
@@ -96,8 +96,9 @@ async fn strangers_get_no_answer_and_a_withdrawn_expectation_makes_strangers() {
     let (small, large) = pair(&[V4]);
     drop(large.expect(&small));
     let short = Duration::from_millis(600);
-    let (code, _) = small.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("no answer");
-    assert_eq!(code, "no-answer");
+    let Failure { reason, .. } =
+        small.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("no answer");
+    assert_eq!(reason, Reason::NoAnswer);
     assert!(large.punch.strangers().counts().1 > 0);
 
     // Neither QUIC of another version, nor a short packet, nor anything else is answered.
@@ -119,7 +120,7 @@ async fn who_lost_the_connection_makes_a_new_one_that_takes_its_place() {
         let (mut small, mut large) = (Device::start(&a, &[V4]), Device::start(&b, &[V4]));
         let (one, other) = tokio::join!(small.connect(&large), large.connect(&small));
         one.and(other).unwrap();
-        small.punch.held.age(large.fingerprint);
+        small.punch.connections.age(large.fingerprint);
         // As after a crash: nothing is said to the other side.
         let lost = if restarts_small { &mut small } else { &mut large };
         let silenced = std::mem::replace(lost, Device::start(if restarts_small { &a } else { &b }, &[V4]));
@@ -160,8 +161,8 @@ async fn a_taken_port_falls_back_to_another_one() {
 async fn an_address_of_a_family_without_socket_is_unreachable() {
     let (small, large) = pair(&[V4]);
     let v6: SocketAddr = "[::1]:9000".parse().unwrap();
-    let (code, _) = small.punch.connect(large.fingerprint, &[v6], PATIENCE).await.expect_err("no IPv6");
-    assert_eq!(code, "unreachable");
+    let Failure { reason, .. } = small.punch.connect(large.fingerprint, &[v6], PATIENCE).await.expect_err("no IPv6");
+    assert_eq!(reason, Reason::Unreachable);
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn handshakes_that_do_not_end_are_few_and_do_not_last() {
             }
         }
     });
-    let config = quic::client(small.punch.held.tls(), large.fingerprint).unwrap();
+    let config = quic::client(small.punch.connections.tls(), large.fingerprint).unwrap();
     let dial = |_| small.punch.sockets[0].endpoint.connect_with(config.clone(), relay_address, "0.0.0.0").unwrap();
     let dials: Vec<_> = (0..24).map(dial).collect();
     until("too many", || large.punch.strangers().counts().0 >= 8).await;

@@ -16,8 +16,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xbt_core::ids::Fingerprint;
 
+use super::connections::Expectation;
+use super::punch::Punch;
+use super::reflexive::{Reflexive, StunFailure};
 use super::*;
-use crate::Identity;
+use crate::identity::key::Identity;
+use crate::stream::BoxedStream;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,7 +57,7 @@ impl Device {
         Self { fingerprint: identity.fingerprint(), punch, arrivals }
     }
 
-    async fn connect(&self, peer: &Device) -> Result<(), (&'static str, String)> {
+    async fn connect(&self, peer: &Device) -> Result<(), Failure> {
         self.punch.connect(peer.fingerprint, &peer.punch.local(), PATIENCE).await
     }
 

@@ -172,7 +172,7 @@ async fn one_side() {
     let begun = Instant::now();
     match device.punch.connect(peer, &[address.parse().unwrap()], Duration::from_secs(8)).await {
         Ok(()) => println!("@ through {}", begun.elapsed().as_millis()),
-        Err((code, reason)) => return println!("@ {code} {reason}"),
+        Err(Failure { reason, text }) => return println!("@ {reason} {text}"),
     }
     let mut stream = if side == "small" {
         let (mut stream, _) = device.punch.open(peer).await.unwrap();

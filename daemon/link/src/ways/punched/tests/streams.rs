@@ -75,10 +75,10 @@ async fn a_connection_without_streams_ends_and_one_with_a_silent_stream_does_not
 async fn knocks_between_the_packets_of_a_connection_do_no_harm() {
     let (small, mut large) = connected(&[V4]).await;
     let (mut ours, mut theirs) = converse(&small, &mut large).await;
-    let (wire, to) = (small.punch.sockets[0].wire.clone(), large.punch.local()[0]);
+    let (socket, to) = (small.punch.sockets[0].shared.clone(), large.punch.local()[0]);
     let knocking = tokio::spawn(async move {
         loop {
-            wire.tell(to, &stun::indication(7.into()));
+            socket.send(to, &stun::indication(7.into()));
             tokio::task::yield_now().await;
         }
     });
@@ -98,8 +98,8 @@ async fn a_cut_path_is_noticed_on_both_sides_within_fifteen_seconds() {
     let (small, mut large) = connected(&[V4]).await;
     let (mut ours, mut theirs) = converse(&small, &mut large).await;
     let begun = Instant::now();
-    small.punch.held.gate.shut();
-    large.punch.held.gate.shut();
+    small.punch.connections.filter.shut();
+    large.punch.connections.filter.shut();
     // One side has something to say, the other only waits.
     ours.write_all(&[0; 50_000]).await.unwrap();
     let waiting = async {
@@ -135,7 +135,7 @@ async fn speed_of_one_stream() {
         got += theirs.read(&mut block).await.unwrap();
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let (live, _) = small.punch.held.connection(large.fingerprint).unwrap();
+    let (live, _) = small.punch.connections.connection(large.fingerprint).unwrap();
     println!("{:.0} MiB/s; {:?}", (TOTAL >> 20) as f64 / seconds, live.stats().path);
     writing.await.unwrap();
 }
