@@ -1,4 +1,4 @@
-//! Routers' own word that they have come up or have a new address (RFC 6886, section 3.2.1; RFC 6887, section 14.1).
+//! Announcements of routers that have come up or have a new address (RFC 6886, section 3.2.1; RFC 6887, section 14.1).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
-/// Where hosts are told, at the address of all hosts of the network.
+/// Where announcements arrive, at the all-hosts multicast address.
 const PORT: u16 = 5350;
-/// After a datagram of somebody else, and an error: a flood costs us ten looks a second.
+/// After a datagram of another host, and after an error: a flood costs us ten reads a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens for announcements. Where it cannot, mappings are looked at in their time.
+/// Listens for announcements. Where it cannot, mappings are checked on schedule only.
 #[derive(Debug)]
 pub(super) struct Announcements(Option<UdpSocket>);
 
@@ -37,11 +37,11 @@ impl Announcements {
         }
     }
 
-    /// Throws away what came in the meantime.
+    /// Discards what came in the meantime.
     pub fn drain(&self) {
         let Some(socket) = &self.0 else { return };
         let mut datagram = [0; 64];
-        // A bound, because a sender may be quicker than we.
+        // Bounded, because a sender may be faster than we are.
         for _ in 0..1000 {
             if socket.try_recv_from(&mut datagram).is_err() {
                 return;
@@ -50,7 +50,7 @@ impl Announcements {
     }
 }
 
-/// Other programs of this computer, and other people's xbtd, listen too.
+/// Other programs of this computer, and the xbtd of other users, listen too.
 fn bind() -> std::io::Result<UdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;

@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What the address that a router calls its own tells us.
+/// What the address that a router calls its own is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum External {
-    /// Reachable from the internet, as far as the address tells. Ranges for documentation count too: laboratories
+    /// Reachable from the internet, by its range. Ranges for documentation count too: laboratories
     /// play the internet with them.
     Public,
     /// Of a network behind another router.
     Private,
-    /// No address of a router: it is not connected, or talks nonsense.
+    /// No address of a router: it is not connected, or broken.
     None,
 }
 

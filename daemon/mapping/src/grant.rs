@@ -1,20 +1,21 @@
-//! A mapping that a router granted, and what is needed to ask for one.
+//! A mapping that a router granted, and what every request for one has in common.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use igd_next::aio::tokio::Tokio;
+use igd_next::aio::{Gateway, Ipv6FirewallGateway};
 use tokio::time::Instant;
 
 use super::message::Nonce;
-use super::route::Way;
+use super::route::Uplink;
 use super::schedule::Epoch;
-use super::upnp::{Firewall, Router};
 use super::{Mapped, Protocol};
 
 /// What is the same in all our requests.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
+pub(super) struct Client {
     /// The TCP port that listens.
     pub port: NonZeroU16,
     /// Ours in PCP.
@@ -25,12 +26,17 @@ pub(super) struct Ask {
     pub started: Instant,
 }
 
-impl Ask {
-    /// A router's epoch, told just now.
+impl Client {
+    /// A router's epoch, received just now.
     pub fn epoch(&self, theirs: u32) -> Epoch {
         Epoch { theirs, ours: self.started.elapsed() }
     }
 }
+
+/// A router's service for IPv4.
+pub(super) type Router = Gateway<Tokio>;
+/// A router's service for IPv6.
+pub(super) type Firewall = Ipv6FirewallGateway<Tokio>;
 
 /// What a protocol needs to renew and to remove what it granted.
 #[derive(Clone, Debug)]
@@ -49,7 +55,7 @@ pub(super) enum Handle {
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
     /// The router and our address.
-    pub way: Way,
+    pub uplink: Uplink,
     /// Where we are reached.
     pub external: SocketAddr,
     /// Within bounds.
@@ -70,8 +76,8 @@ impl Grant {
         }
     }
 
-    /// As it is told outside of this room.
-    pub fn mapped(&self, ask: &Ask) -> Mapped {
-        Mapped { protocol: self.protocol(), external: self.external, internal_port: ask.port.get() }
+    /// For the outside.
+    pub fn mapped(&self, client: &Client) -> Mapped {
+        Mapped { protocol: self.protocol(), external: self.external, internal_port: client.port.get() }
     }
 }

@@ -2,41 +2,41 @@
 //!
 //! [`Mapper`] keeps one IPv4 mapping, and an IPv6 pinhole for each address that wants one, for as long as it lives:
 //! it finds the router, asks it by PCP (RFC 6887), NAT-PMP (RFC 6886) and UPnP, the best first, renews what was granted
-//! and searches again when it is lost, when the network changes, and when a router announces itself. It tells by a
-//! [`MappingState`] what is mapped, and of each protocol why not.
+//! and searches again when it is lost, when the network changes, and when a router announces itself. A
+//! [`MappingState`] shows what is mapped, and for each protocol why not.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `keeper` | the one task: what is due when, and what is told |
-//! | `want` | one address: renewing, or searching |
+//! | `keeper` | the one task: what is due when, and what is published |
+//! | `mapping` | one address: renewing, or searching |
 //! | `search` | which protocol is asked when |
 //! | `pcp` `natpmp` `upnp` | asking by each protocol |
 //! | `announce` | hearing routers that come up |
-//! | `schedule` `external` `refusal` `message` `route` | rules without I/O: when, worth of an address, words, bytes, tables |
+//! | `schedule` `external` `error` `message` `route` | rules without I/O: times, worth of an address, texts, bytes, tables |
 //!
-//! Routers are not believed much: lifetimes are brought within 2 minutes and 24 hours, port 0 is refused, answers count
-//! from the router's own address only (UPnP: or from our own network), all are bounded in size and time, and their
-//! texts reach neither people nor logs. The other way round, a router is told our address, the port, and by UPnP a
-//! description that says which program asks, never whose.
+//! Routers are not trusted: lifetimes are clamped to between 2 minutes and 24 hours, port 0 is refused, answers count only
+//! if they come from the router's own address (UPnP: or from our own network), all are bounded in size and time, and
+//! their texts reach neither people nor logs. A router in turn learns our address, the port, and by UPnP a description
+//! that names the program and not its user.
 
 mod announce;
+mod error;
 mod external;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod grant;
 mod keeper;
+mod mapping;
 mod message;
 mod natpmp;
 mod pcp;
-mod refusal;
 mod route;
 mod schedule;
 mod search;
 #[cfg(test)]
 mod tests;
 mod upnp;
-mod want;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -48,9 +48,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use grant::Ask;
+use error::Subject;
+use grant::Client;
 use keeper::Keeper;
-use refusal::Asked;
 
 /// How long [`Mapper::close`] takes at most.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -142,7 +142,7 @@ impl MappingState {
         let ipv6 = self.failures.iter().map(|failure| failure.ipv6).min()?;
         let about: Vec<&Failure> = self.failures.iter().filter(|failure| failure.ipv6 == ipv6).collect();
         let gateway = self.gateway.filter(|gateway| gateway.is_ipv6() == ipv6.is_some());
-        refusal::summary(Asked { port, gateway, ipv6 }, &about)
+        error::summary(Subject { port, gateway, ipv6 }, &about)
     }
 }
 
@@ -182,8 +182,8 @@ impl Mapper {
         let task = match (NonZeroU16::new(config.port), nonce) {
             (Some(port), Some(nonce)) => {
                 let description = harmless(&config.description);
-                let ask = Arc::new(Ask { port, nonce, description, started: Instant::now() });
-                let keeper = Keeper { ask, ipv4: config.ipv4, ipv6: wanted, network: network_changed, state };
+                let client = Arc::new(Client { port, nonce, description, started: Instant::now() });
+                let keeper = Keeper { client, ipv4: config.ipv4, ipv6: wanted, network: network_changed, state };
                 tokio::spawn(keeper.run(stopped))
             }
             _ => tokio::spawn(std::future::ready(())),

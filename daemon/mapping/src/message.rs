@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::refusal::Refusal;
+use super::error::MapError;
 
-/// Ties a mapping to who made it: only the same nonce changes or removes it.
+/// Ties a mapping to its client: only the same nonce changes or removes it.
 pub(super) type Nonce = [u8; 12];
 
 /// Header and MAP payload; we send no options.
@@ -26,7 +26,7 @@ pub(super) struct Request {
     pub port: u16,
     /// Who we are.
     pub nonce: Nonce,
-    /// What we would like to have outside. No address: any.
+    /// What we would prefer outside. No address: any.
     pub suggested: (Option<IpAddr>, u16),
     /// Seconds; 0 removes the mapping.
     pub lifetime: u32,
@@ -35,7 +35,7 @@ pub(super) struct Request {
 /// What a router granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// Seconds, as told.
+    /// Seconds, as received.
     pub lifetime: u32,
     /// Seconds since the router last forgot its mappings.
     pub epoch: u32,
@@ -74,12 +74,12 @@ impl Request {
 
     /// Reads a datagram from the router's address. None: it is no answer to this request, and the true one may still
     /// come.
-    pub fn decode(&self, bytes: &[u8]) -> Option<Result<Answer, Refusal>> {
+    pub fn decode(&self, bytes: &[u8]) -> Option<Result<Answer, MapError>> {
         // A router that knows NAT-PMP only says so in NAT-PMP's shorter form (RFC 6886, section 3.5).
         if let [0, operation, 0, 1, ..] = bytes
             && operation & ANSWER != 0
         {
-            return Some(Err(Refusal::Unsupported));
+            return Some(Err(MapError::Unsupported));
         }
         let (header, payload) = bytes.split_at_checked(24)?;
         if header[0] != VERSION || header[1] != ANSWER | MAP {
@@ -104,18 +104,18 @@ impl Request {
         Some(self.checked(Answer { lifetime, epoch, external }))
     }
 
-    fn checked(&self, answer: Answer) -> Result<Answer, Refusal> {
+    fn checked(&self, answer: Answer) -> Result<Answer, MapError> {
         if self.lifetime == 0 {
             return Ok(answer);
         }
         if answer.lifetime == 0 {
-            return Err(Refusal::Nonsense("grants a mapping for no time"));
+            return Err(MapError::Nonsense("grants a mapping for no time"));
         }
         if answer.external.port() == 0 {
-            return Err(Refusal::Nonsense("grants port 0"));
+            return Err(MapError::Nonsense("grants port 0"));
         }
         if answer.external.is_ipv4() != self.own.is_ipv4() {
-            return Err(Refusal::Nonsense("grants an address of the other IP version"));
+            return Err(MapError::Nonsense("grants an address of the other IP version"));
         }
         Ok(answer)
     }
@@ -126,13 +126,13 @@ fn number(bytes: &[u8]) -> u32 {
 }
 
 /// Result codes of section 7.4.
-fn refused(code: u8) -> Refusal {
+fn refused(code: u8) -> MapError {
     match code {
-        1 | 4 | 5 | 9 => Refusal::Unsupported,
-        2 => Refusal::NotAuthorised,
-        7 => Refusal::NoExternalAddress,
-        8 | 10 => Refusal::NoResources,
-        11 => Refusal::Conflict,
-        other => Refusal::Refused(other.into()),
+        1 | 4 | 5 | 9 => MapError::Unsupported,
+        2 => MapError::NotAuthorised,
+        7 => MapError::NoExternalAddress,
+        8 | 10 => MapError::NoResources,
+        11 => MapError::Conflict,
+        other => MapError::Refused(other.into()),
     }
 }

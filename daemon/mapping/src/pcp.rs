@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::grant::{Ask, Grant, Handle};
+use super::error::MapError;
+use super::grant::{Client, Grant, Handle};
 use super::message::{Answer, LONGEST, Request};
-use super::refusal::Refusal;
-use super::route::Way;
+use super::route::Uplink;
 use super::schedule::{self, WANTED_LIFETIME};
 
 /// Where routers listen, for NAT-PMP too.
@@ -20,34 +20,34 @@ pub(super) const PORT: u16 = 5351;
 const WAITS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// Maps the port, or renews the mapping; would like to have `suggested` outside.
-pub(super) async fn map(ask: &Ask, way: Way, suggested: (Option<IpAddr>, u16)) -> Result<Grant, Refusal> {
+/// Maps the port, or renews the mapping; prefers `suggested` as the external address and port.
+pub(super) async fn map(client: &Client, uplink: Uplink, suggested: (Option<IpAddr>, u16)) -> Result<Grant, MapError> {
     let lifetime = u32::try_from(WANTED_LIFETIME.as_secs()).unwrap_or(u32::MAX);
-    let answer = exchange(way, request(ask, way, suggested, lifetime)).await?;
+    let answer = exchange(uplink, request(client, uplink, suggested, lifetime)).await?;
     Ok(Grant {
-        way,
+        uplink,
         external: answer.external,
         lifetime: schedule::lifetime(answer.lifetime),
-        epoch: Some(ask.epoch(answer.epoch)),
+        epoch: Some(client.epoch(answer.epoch)),
         handle: Handle::Pcp,
     })
 }
 
 /// Removes the mapping of the port.
-pub(super) async fn unmap(ask: &Ask, way: Way) -> Result<(), Refusal> {
-    exchange(way, request(ask, way, (None, 0), 0)).await.map(drop)
+pub(super) async fn unmap(client: &Client, uplink: Uplink) -> Result<(), MapError> {
+    exchange(uplink, request(client, uplink, (None, 0), 0)).await.map(drop)
 }
 
-fn request(ask: &Ask, way: Way, suggested: (Option<IpAddr>, u16), lifetime: u32) -> Request {
-    Request { own: way.own, port: ask.port.get(), nonce: ask.nonce, suggested, lifetime }
+fn request(client: &Client, uplink: Uplink, suggested: (Option<IpAddr>, u16), lifetime: u32) -> Request {
+    Request { own: uplink.own, port: client.port.get(), nonce: client.nonce, suggested, lifetime }
 }
 
-async fn exchange(way: Way, request: Request) -> Result<Answer, Refusal> {
-    let io = |error: std::io::Error| Refusal::from_socket(&error);
+async fn exchange(uplink: Uplink, request: Request) -> Result<Answer, MapError> {
+    let io = |error: std::io::Error| MapError::from_socket(&error);
     // Bound, because the router compares the source address with the one in the request (section 8.2), and connected,
     // so that the kernel drops what others send.
-    let socket = UdpSocket::bind(SocketAddr::new(way.own, 0)).await.map_err(io)?;
-    socket.connect(way.to(PORT)).await.map_err(io)?;
+    let socket = UdpSocket::bind(SocketAddr::new(uplink.own, 0)).await.map_err(io)?;
+    socket.connect(uplink.to(PORT)).await.map_err(io)?;
     let datagram = request.encode();
     for wait in WAITS {
         socket.send(&datagram).await.map_err(io)?;
@@ -55,14 +55,14 @@ async fn exchange(way: Way, request: Request) -> Result<Answer, Refusal> {
             return answer;
         }
     }
-    Err(Refusal::NoAnswer)
+    Err(MapError::NoAnswer)
 }
 
 /// The answer to this request; others are passed over.
-async fn receive(socket: &UdpSocket, request: &Request) -> Result<Answer, Refusal> {
+async fn receive(socket: &UdpSocket, request: &Request) -> Result<Answer, MapError> {
     let mut buffer = [0; LONGEST];
     loop {
-        let length = socket.recv(&mut buffer).await.map_err(|error| Refusal::from_socket(&error))?;
+        let length = socket.recv(&mut buffer).await.map_err(|error| MapError::from_socket(&error))?;
         if let Some(answer) = request.decode(&buffer[..length]) {
             return answer;
         }

@@ -9,9 +9,9 @@ const MAX_LINES: usize = 10_000;
 /// `RTF_GATEWAY` of route.h.
 const RTF_GATEWAY: u32 = 2;
 
-/// The way to one router.
+/// The path to one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Way {
+pub(super) struct Uplink {
     /// The router.
     pub gateway: IpAddr,
     /// The interface's number, for link-local addresses of routers; else 0.
@@ -20,7 +20,7 @@ pub(super) struct Way {
     pub own: IpAddr,
 }
 
-impl Way {
+impl Uplink {
     /// A port of the router.
     pub fn to(&self, port: u16) -> SocketAddr {
         match self.gateway {
@@ -41,27 +41,27 @@ pub(super) struct Route<A> {
 }
 
 /// The IPv4 routers, best first; at most two.
-pub(super) fn ways_v4() -> Vec<Way> {
+pub(super) fn uplinks_v4() -> Vec<Uplink> {
     let routes = default_v4(&table("/proc/thread-self/net/route"));
-    let way = |route: &Route<Ipv4Addr>| {
+    let uplink = |route: &Route<Ipv4Addr>| {
         let own = own_towards(SocketAddr::new(route.gateway.into(), 9))?;
-        Some(Way { gateway: route.gateway.into(), scope: 0, own })
+        Some(Uplink { gateway: route.gateway.into(), scope: 0, own })
     };
-    routes.iter().filter_map(way).take(MAX_ROUTERS).collect()
+    routes.iter().filter_map(uplink).take(MAX_ROUTERS).collect()
 }
 
 /// The IPv6 router for one of our own addresses, best first; at most two.
-pub(super) fn ways_v6(own: Ipv6Addr) -> Vec<Way> {
+pub(super) fn uplinks_v6(own: Ipv6Addr) -> Vec<Uplink> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let Some(home) = interfaces.iter().find(|interface| interface.ip() == own) else { return Vec::new() };
     let routes = default_v6(&table("/proc/thread-self/net/ipv6_route"));
     let here = routes.iter().filter(|route| route.interface == home.name);
-    let way = |route: &Route<Ipv6Addr>| Way {
+    let uplink = |route: &Route<Ipv6Addr>| Uplink {
         gateway: route.gateway.into(),
         scope: if route.gateway.is_unicast_link_local() { home.index.unwrap_or(0) } else { 0 },
         own: own.into(),
     };
-    here.map(way).take(MAX_ROUTERS).collect()
+    here.map(uplink).take(MAX_ROUTERS).collect()
 }
 
 /// The thread's own network namespace, which is the process's but in tests. Memory, not a disk: no need to step aside.

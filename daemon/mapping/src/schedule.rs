@@ -9,8 +9,8 @@ pub(super) const WANTED_LIFETIME: Duration = Duration::from_secs(3600);
 const SHORTEST: Duration = Duration::from_secs(120);
 /// No router is believed to keep a mapping for longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// A mapping is looked at this often at least: a router that was switched off and on has forgotten it, and UPnP has no
-/// word for that.
+/// A mapping is checked this often at least: a router that was switched off and on has forgotten it, and UPnP does not
+/// announce that.
 const LOOK: Duration = Duration::from_secs(15 * 60);
 
 /// Gaps between the starts of searches while nothing was ever granted. A search takes some seconds, so 25 s mean that
@@ -19,16 +19,16 @@ const FIRST: [u64; 3] = [5, 10, 20];
 const STEADY: Duration = Duration::from_secs(25);
 /// How long the steady gap lasts.
 const STEADY_FOR: Duration = Duration::from_secs(5 * 60);
-/// From then on.
+/// The gaps after that.
 const LATER: [u64; 4] = [60, 120, 300, 600];
-/// And for ever.
+/// And after those.
 const SLOWEST: Duration = Duration::from_secs(15 * 60);
 /// The first gap after a mapping was lost; each next one is twice as long.
 const LOST: Duration = Duration::from_secs(15);
 
-/// A lifetime that a router told, brought into bounds: 2 minutes to 24 hours.
-pub(super) fn lifetime(told: u32) -> Duration {
-    Duration::from_secs(told.into()).clamp(SHORTEST, LONGEST)
+/// The lifetime that a router granted, clamped to between 2 minutes and 24 hours.
+pub(super) fn lifetime(granted: u32) -> Duration {
+    Duration::from_secs(granted.into()).clamp(SHORTEST, LONGEST)
 }
 
 /// How long after it was granted a mapping is renewed: before half of its lifetime, and every 15 minutes at least.
@@ -36,7 +36,7 @@ pub(super) fn renew_after(lifetime: Duration) -> Duration {
     (lifetime * 9 / 20).min(LOOK)
 }
 
-/// A row of searches without success.
+/// Consecutive searches without success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Series {
     /// Nothing was granted yet; so many searches took so long, from start to start.
@@ -92,7 +92,7 @@ fn gap(searches: u32, spent: Duration) -> Duration {
     LATER.get(searches.saturating_sub(before)).map_or(SLOWEST, |seconds| Duration::from_secs(*seconds))
 }
 
-/// A router's own count of the seconds since it last forgot its mappings, and when by our clock it told it.
+/// A router's count of the seconds since it last forgot its mappings, and our time when it was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     /// By the router's count.

@@ -11,80 +11,80 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Protocol;
+use super::error::MapError;
 use super::external::{External, judge};
-use super::grant::{Ask, Grant, Handle};
-use super::refusal::Refusal;
-use super::route::Way;
+use super::grant::{Client, Grant, Handle};
+use super::route::Uplink;
 use super::{natpmp, pcp, upnp};
 
-/// For what is sent to be on the safe side.
+/// For requests whose effect is unknown.
 const FORGETTING: Duration = Duration::from_millis(500);
 
-/// Who refused, in the order in which they were asked.
-pub(super) type Refusals = Vec<(Protocol, Refusal)>;
+/// What each protocol answered, in the order in which they were asked.
+pub(super) type MapErrors = Vec<(Protocol, MapError)>;
 
 /// Asks one router for the IPv4 mapping.
-pub(super) async fn map(ask: &Ask, way: Way, suggested: u16) -> Result<Grant, Refusals> {
-    let address = AbortOnDropHandle::new(tokio::spawn(natpmp::external(way)));
-    let router = AbortOnDropHandle::new(tokio::spawn(upnp::find(way)));
-    let mut refusals = Vec::new();
-    match checked(ask, pcp::map(ask, way, (None, suggested)).await).await {
+pub(super) async fn map(client: &Client, uplink: Uplink, suggested: u16) -> Result<Grant, MapErrors> {
+    let address = AbortOnDropHandle::new(tokio::spawn(natpmp::external(uplink)));
+    let router = AbortOnDropHandle::new(tokio::spawn(upnp::find(uplink)));
+    let mut errors = Vec::new();
+    match checked(client, pcp::map(client, uplink, (None, suggested)).await).await {
         Ok(grant) => return Ok(grant),
-        Err(refusal) => refusals.push((Protocol::Pcp, refusal)),
+        Err(error) => errors.push((Protocol::Pcp, error)),
     }
-    match by_natpmp(ask, way, address, suggested).await {
+    match by_natpmp(client, uplink, address, suggested).await {
         Ok(grant) => return Ok(grant),
-        Err(refusal) => refusals.push((Protocol::NatPmp, refusal)),
+        Err(error) => errors.push((Protocol::NatPmp, error)),
     }
     let granted = match joined(router).await {
-        Ok(router) => upnp::map(ask, way, router, suggested).await,
-        Err(refusal) => Err(refusal),
+        Ok(router) => upnp::map(client, uplink, router, suggested).await,
+        Err(error) => Err(error),
     };
     match granted {
         Ok(grant) => Ok(grant),
-        Err(refusal) => {
-            refusals.push((Protocol::Upnp, refusal));
-            Err(refusals)
+        Err(error) => {
+            errors.push((Protocol::Upnp, error));
+            Err(errors)
         }
     }
 }
 
 /// Asks one router for a pinhole.
-pub(super) async fn pinhole(ask: &Ask, way: Way) -> Result<Grant, Refusals> {
-    let firewall = AbortOnDropHandle::new(tokio::spawn(upnp::find_firewall(way)));
-    let by_pcp = match checked(ask, pcp::map(ask, way, (Some(way.own), ask.port.get())).await).await {
+pub(super) async fn pinhole(client: &Client, uplink: Uplink) -> Result<Grant, MapErrors> {
+    let firewall = AbortOnDropHandle::new(tokio::spawn(upnp::find_firewall(uplink)));
+    let by_pcp = match checked(client, pcp::map(client, uplink, (Some(uplink.own), client.port.get())).await).await {
         Ok(grant) => return Ok(grant),
-        Err(refusal) => refusal,
+        Err(error) => error,
     };
     let granted = match joined(firewall).await {
-        Ok(firewall) => upnp::open(ask, way, firewall).await,
-        Err(refusal) => Err(refusal),
+        Ok(firewall) => upnp::open(client, uplink, firewall).await,
+        Err(error) => Err(error),
     };
     granted.map_err(|by_upnp| vec![(Protocol::Pcp, by_pcp), (Protocol::Upnp, by_upnp)])
 }
 
 /// Asks the router that granted a mapping to keep it; where it has forgotten it, this maps anew.
-pub(super) async fn renew(ask: &Ask, grant: &Grant) -> Result<Grant, Refusal> {
-    let Grant { way, external, .. } = *grant;
+pub(super) async fn renew(client: &Client, grant: &Grant) -> Result<Grant, MapError> {
+    let Grant { uplink, external, .. } = *grant;
     match &grant.handle {
-        Handle::Pcp => checked(ask, pcp::map(ask, way, (Some(external.ip()), external.port())).await).await,
+        Handle::Pcp => checked(client, pcp::map(client, uplink, (Some(external.ip()), external.port())).await).await,
         Handle::NatPmp => {
-            let ip = natpmp::external(way).await?;
-            checked(ask, natpmp::map(ask, way, ip, external.port()).await).await
+            let ip = natpmp::external(uplink).await?;
+            checked(client, natpmp::map(client, uplink, ip, external.port()).await).await
         }
-        Handle::Upnp(router) => upnp::map(ask, way, (**router).clone(), external.port()).await,
-        Handle::Pinhole(firewall, id) => match upnp::keep_open(ask, way, (**firewall).clone(), *id).await {
-            Err(Refusal::Refused(704)) => upnp::open(ask, way, (**firewall).clone()).await,
+        Handle::Upnp(router) => upnp::map(client, uplink, (**router).clone(), external.port()).await,
+        Handle::Pinhole(firewall, id) => match upnp::keep_open(client, uplink, (**firewall).clone(), *id).await {
+            Err(MapError::Refused(704)) => upnp::open(client, uplink, (**firewall).clone()).await,
             other => other,
         },
     }
 }
 
 /// Removes a mapping.
-pub(super) async fn remove(ask: &Ask, grant: &Grant) {
+pub(super) async fn remove(client: &Client, grant: &Grant) {
     let removed = match &grant.handle {
-        Handle::Pcp => pcp::unmap(ask, grant.way).await,
-        Handle::NatPmp => natpmp::unmap(ask, grant.way).await,
+        Handle::Pcp => pcp::unmap(client, grant.uplink).await,
+        Handle::NatPmp => natpmp::unmap(client, grant.uplink).await,
         Handle::Upnp(router) => upnp::unmap(router, grant.external).await,
         Handle::Pinhole(firewall, id) => upnp::shut(firewall, *id).await,
     };
@@ -97,38 +97,38 @@ pub(super) async fn remove(ask: &Ask, grant: &Grant) {
 
 /// Removes what a request that we do not wait for any longer may have brought. Without effect where it brought nothing.
 /// What UPnP may have brought runs out.
-pub(super) async fn forget(ask: &Ask, way: Way) {
-    let by_pcp = timeout(FORGETTING, pcp::unmap(ask, way)).await;
-    if !matches!(by_pcp, Ok(Ok(()))) && way.own.is_ipv4() {
-        timeout(FORGETTING, natpmp::unmap(ask, way)).await.ok();
+pub(super) async fn forget(client: &Client, uplink: Uplink) {
+    let by_pcp = timeout(FORGETTING, pcp::unmap(client, uplink)).await;
+    if !matches!(by_pcp, Ok(Ok(()))) && uplink.own.is_ipv4() {
+        timeout(FORGETTING, natpmp::unmap(client, uplink)).await.ok();
     }
 }
 
 async fn by_natpmp(
-    ask: &Ask,
-    way: Way,
-    address: AbortOnDropHandle<Result<std::net::Ipv4Addr, Refusal>>,
+    client: &Client,
+    uplink: Uplink,
+    address: AbortOnDropHandle<Result<std::net::Ipv4Addr, MapError>>,
     suggested: u16,
-) -> Result<Grant, Refusal> {
+) -> Result<Grant, MapError> {
     let ip = joined(address).await?;
     if judge(ip.into()) == External::None {
-        return Err(Refusal::NoExternalAddress);
+        return Err(MapError::NoExternalAddress);
     }
-    checked(ask, natpmp::map(ask, way, ip, suggested).await).await
+    checked(client, natpmp::map(client, uplink, ip, suggested).await).await
 }
 
 /// A mapping to no address is none.
-async fn checked(ask: &Ask, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
+async fn checked(client: &Client, granted: Result<Grant, MapError>) -> Result<Grant, MapError> {
     let grant = granted?;
     match judge(grant.external.ip()) {
         External::Public | External::Private => Ok(grant),
         External::None => {
-            remove(ask, &grant).await;
-            Err(Refusal::NoExternalAddress)
+            remove(client, &grant).await;
+            Err(MapError::NoExternalAddress)
         }
     }
 }
 
-async fn joined<T>(task: AbortOnDropHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
-    task.await.unwrap_or(Err(Refusal::NoAnswer))
+async fn joined<T>(task: AbortOnDropHandle<Result<T, MapError>>) -> Result<T, MapError> {
+    task.await.unwrap_or(Err(MapError::NoAnswer))
 }

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use crate::error::MapError;
 use crate::message::{Answer, LENGTH, Request};
-use crate::refusal::Refusal;
 
 fn request() -> Request {
     let own: IpAddr = "192.168.1.7".parse().unwrap();
@@ -52,10 +52,10 @@ fn a_grant_is_read() {
 #[test]
 fn grants_of_nothing_are_refused() {
     for bytes in [granted(0, 120), granted(4711, 0)] {
-        assert!(matches!(request().decode(&bytes), Some(Err(Refusal::Nonsense(_)))));
+        assert!(matches!(request().decode(&bytes), Some(Err(MapError::Nonsense(_)))));
     }
     let wide = granting(&request().encode(), "2001:db8::1".parse().unwrap(), 4711, 120, 1);
-    assert!(matches!(request().decode(&wide), Some(Err(Refusal::Nonsense(_)))));
+    assert!(matches!(request().decode(&wide), Some(Err(MapError::Nonsense(_)))));
 }
 
 #[test]
@@ -80,19 +80,19 @@ fn refusals_are_told_apart() {
         bytes[3] = code;
         request().decode(&bytes).unwrap().unwrap_err()
     };
-    assert_eq!(with(1), Refusal::Unsupported);
-    assert_eq!(with(2), Refusal::NotAuthorised);
-    assert_eq!(with(7), Refusal::NoExternalAddress);
-    assert_eq!(with(8), Refusal::NoResources);
-    assert_eq!(with(10), Refusal::NoResources);
-    assert_eq!(with(11), Refusal::Conflict);
-    assert_eq!(with(12), Refusal::Refused(12));
-    assert_eq!(with(255), Refusal::Refused(255));
+    assert_eq!(with(1), MapError::Unsupported);
+    assert_eq!(with(2), MapError::NotAuthorised);
+    assert_eq!(with(7), MapError::NoExternalAddress);
+    assert_eq!(with(8), MapError::NoResources);
+    assert_eq!(with(10), MapError::NoResources);
+    assert_eq!(with(11), MapError::Conflict);
+    assert_eq!(with(12), MapError::Refused(12));
+    assert_eq!(with(255), MapError::Refused(255));
 }
 
 #[test]
 fn a_router_of_nat_pmp_alone_is_known_by_its_short_answer() {
-    assert_eq!(request().decode(&[0, 0x81, 0, 1, 0, 0, 0, 9]), Some(Err(Refusal::Unsupported)));
+    assert_eq!(request().decode(&[0, 0x81, 0, 1, 0, 0, 0, 9]), Some(Err(MapError::Unsupported)));
 }
 
 proptest! {

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod error;
 mod external;
 mod fake;
 mod lab;
+mod mapping;
 mod message;
 mod real;
-mod refusal;
 mod route;
 mod schedule;
-mod want;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::lab::{ANOTHER, Lab, OUTSIDE, OWN6, PORT, ROUTER, Running, Speaks, at_home, start, start_as};
-use crate::grant::Ask;
+use crate::grant::Client;
 use crate::{MappingState, Protocol, pcp, route};
 
 const ALL: Speaks = Speaks { upnp: true, nat_pmp: true, pcp: true };
@@ -161,13 +161,13 @@ fn what_a_crash_left_behind_is_ours_again_and_no_hindrance_to_others() {
         let Some(lab) = Lab::new() else { return };
         at_home(lab, async |lab| {
             lab.start_router(ALL, "");
-            let ask = Ask {
+            let client = Client {
                 port: PORT.try_into().unwrap(),
                 nonce: [7; 12],
                 description: "xbt".into(),
                 started: Instant::now(),
             };
-            pcp::map(&ask, route::ways_v4()[0], (None, PORT)).await.unwrap();
+            pcp::map(&client, route::uplinks_v4()[0], (None, PORT)).await.unwrap();
             assert!(lab.forwards(PORT), "{}", lab.rules());
             let mut running = start_as(Some(nonce), true, &[]);
             let state = running.until("a mapping", is_mapped).await;

@@ -2,59 +2,59 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::grant::{Ask, Grant, Handle};
-use crate::refusal::Refusal;
-use crate::route::Way;
-use crate::want::{Outcome, Want};
+use crate::error::MapError;
+use crate::grant::{Client, Grant, Handle};
+use crate::mapping::{Mapping, Outcome};
+use crate::route::Uplink;
 use crate::{Mapper, MapperConfig, MappingState, Protocol, harmless};
 
-fn ask() -> Ask {
+fn client() -> Client {
     let port = std::num::NonZeroU16::new(4711).unwrap();
-    Ask { port, nonce: [0; 12], description: "xbt".into(), started: Instant::now() }
+    Client { port, nonce: [0; 12], description: "xbt".into(), started: Instant::now() }
 }
 
-fn granted(ask: &Ask, epoch: u32) -> Outcome {
-    let way = Way { gateway: "192.168.1.1".parse().unwrap(), scope: 0, own: "192.168.1.7".parse().unwrap() };
+fn granted(client: &Client, epoch: u32) -> Outcome {
+    let uplink = Uplink { gateway: "192.168.1.1".parse().unwrap(), scope: 0, own: "192.168.1.7".parse().unwrap() };
     let external = "203.0.113.7:4712".parse().unwrap();
     let lifetime = Duration::from_secs(120);
-    let grant = Grant { way, external, lifetime, epoch: Some(ask.epoch(epoch)), handle: Handle::Pcp };
+    let grant = Grant { uplink, external, lifetime, epoch: Some(client.epoch(epoch)), handle: Handle::Pcp };
     Outcome { began: Instant::now(), granted: Ok(grant), lost: false, gateway: None }
 }
 
 fn refused(lost: bool) -> Outcome {
-    let refusals = vec![(None, Protocol::Pcp, Refusal::NoAnswer)];
-    Outcome { began: Instant::now(), granted: Err(refusals), lost, gateway: None }
+    let errors = vec![(None, Protocol::Pcp, MapError::NoAnswer)];
+    Outcome { began: Instant::now(), granted: Err(errors), lost, gateway: None }
 }
 
-fn seconds_left(want: &Want) -> u64 {
-    (want.due - Instant::now()).as_secs_f64().round() as u64
+fn seconds_left(mapping: &Mapping) -> u64 {
+    (mapping.due - Instant::now()).as_secs_f64().round() as u64
 }
 
 #[test]
 fn a_grant_is_renewed_in_its_time_and_a_router_that_restarted_is_noticed() {
-    let ask = ask();
-    let mut want = Want::new(None, &ask);
-    assert!(!want.take(&ask, granted(&ask, 1000)));
-    assert_eq!(seconds_left(&want), 54);
-    assert_eq!(want.gateway, Some("192.168.1.1".parse().unwrap()));
-    assert!(!want.take(&ask, granted(&ask, 1000)));
-    assert!(want.take(&ask, granted(&ask, 3)));
+    let client = client();
+    let mut mapping = Mapping::new(None, &client);
+    assert!(!mapping.take(&client, granted(&client, 1000)));
+    assert_eq!(seconds_left(&mapping), 54);
+    assert_eq!(mapping.gateway, Some("192.168.1.1".parse().unwrap()));
+    assert!(!mapping.take(&client, granted(&client, 1000)));
+    assert!(mapping.take(&client, granted(&client, 3)));
 }
 
 #[test]
 fn a_mapping_that_is_lost_is_told_no_more_and_searched_for() {
-    let ask = ask();
-    let mut want = Want::new(None, &ask);
-    want.take(&ask, granted(&ask, 1000));
-    want.take(&ask, refused(true));
-    assert!(want.grant.is_none());
-    assert_eq!(want.failures[0].code, "no-answer");
-    assert_eq!(seconds_left(&want), 15);
-    want.take(&ask, refused(false));
-    assert_eq!(seconds_left(&want), 30);
-    want.anew();
-    want.take(&ask, refused(false));
-    assert_eq!(seconds_left(&want), 5);
+    let client = client();
+    let mut mapping = Mapping::new(None, &client);
+    mapping.take(&client, granted(&client, 1000));
+    mapping.take(&client, refused(true));
+    assert!(mapping.grant.is_none());
+    assert_eq!(mapping.failures[0].code, "no-answer");
+    assert_eq!(seconds_left(&mapping), 15);
+    mapping.take(&client, refused(false));
+    assert_eq!(seconds_left(&mapping), 30);
+    mapping.anew();
+    mapping.take(&client, refused(false));
+    assert_eq!(seconds_left(&mapping), 5);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Why a router did not map, and how that is told to people.
+//! Why a router did not map, in code and in words.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,11 +7,11 @@ use super::{Failure, Protocol};
 
 /// Why a router did not do what we asked it for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum MapError {
     /// No route that leads through a router.
     #[error("no router")]
     NoGateway,
-    /// Nobody answers.
+    /// No answer.
     #[error("no answer")]
     NoAnswer,
     /// The router says that it does not do this.
@@ -23,7 +23,7 @@ pub(super) enum Refusal {
     /// The router's table is full.
     #[error("no resources")]
     NoResources,
-    /// Somebody else has the port and there is no other.
+    /// Another computer has the port, and no other is free.
     #[error("conflict")]
     Conflict,
     /// The router has no connection to the internet.
@@ -38,12 +38,12 @@ pub(super) enum Refusal {
     /// An answer outside of what the protocol allows.
     #[error("nonsense: {0}")]
     Nonsense(&'static str),
-    /// The system did not let us ask.
+    /// The system did not let us client.
     #[error("{0}")]
     Io(io::ErrorKind),
 }
 
-impl Refusal {
+impl MapError {
     /// From a socket towards the router. A port that is closed is no answer to us.
     pub fn from_socket(error: &io::Error) -> Self {
         match error.kind() {
@@ -72,9 +72,9 @@ impl Refusal {
     }
 }
 
-/// What was asked for, for the words about it.
+/// What a text is about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Subject {
     /// The port that listens.
     pub port: u16,
     /// The router, where there is one.
@@ -83,43 +83,43 @@ pub(super) struct Asked {
     pub ipv6: Option<Ipv6Addr>,
 }
 
-/// Tells a refusal: what happened and what to do.
-pub(super) fn failure(asked: Asked, protocol: Protocol, refusal: &Refusal) -> Failure {
-    Failure { protocol, code: refusal.code(), reason: reason(asked, protocol, refusal), ipv6: asked.ipv6 }
+/// Tells a error: what happened and what to do.
+pub(super) fn failure(subject: Subject, protocol: Protocol, error: &MapError) -> Failure {
+    Failure { protocol, code: error.code(), reason: reason(subject, protocol, error), ipv6: subject.ipv6 }
 }
 
-fn reason(asked: Asked, protocol: Protocol, refusal: &Refusal) -> String {
+fn reason(subject: Subject, protocol: Protocol, error: &MapError) -> String {
     let name = protocol.name();
-    let router = router(asked.gateway);
-    let by_hand = by_hand(asked);
-    match refusal {
-        Refusal::NoGateway => no_gateway(asked),
-        Refusal::NoAnswer => format!("{router} does not answer to {name}: switch it on in its settings, or {by_hand}"),
-        Refusal::Unsupported => format!("{router} does not speak {name}: it needs another protocol, or {by_hand}"),
-        Refusal::NotAuthorised => {
+    let router = router(subject.gateway);
+    let by_hand = by_hand(subject);
+    match error {
+        MapError::NoGateway => no_gateway(subject),
+        MapError::NoAnswer => format!("{router} does not answer to {name}: switch it on in its settings, or {by_hand}"),
+        MapError::Unsupported => format!("{router} does not speak {name}: it needs another protocol, or {by_hand}"),
+        MapError::NotAuthorised => {
             format!("{router} does not let this computer map ports by {name}: allow it in its settings, or {by_hand}")
         }
-        Refusal::NoResources => {
+        MapError::NoResources => {
             format!("{router} has no room for another mapping: remove some in its settings, or {by_hand}")
         }
-        Refusal::Conflict => {
-            let port = asked.port;
+        MapError::Conflict => {
+            let port = subject.port;
             format!(
                 "{router} has given TCP port {port} to another computer and offers no other: set another port, or {by_hand}"
             )
         }
-        Refusal::NoExternalAddress => {
+        MapError::NoExternalAddress => {
             format!("{router} has no address on the internet (asked by {name}): see whether it is connected")
         }
-        Refusal::PrivateExternalAddress(ip) => format!(
+        MapError::PrivateExternalAddress(ip) => format!(
             "{router} is itself behind another router (its own address, {ip}, is a private one), so the mapping does not \
              reach the internet: map the port on the other router too, or ask the provider for a public address"
         ),
-        Refusal::Refused(code) => {
+        MapError::Refused(code) => {
             format!("{router} refused the mapping ({name} code {code}): see its settings, or {by_hand}")
         }
-        Refusal::Nonsense(what) => format!("{router} gave an answer by {name} that {what}: {by_hand}"),
-        Refusal::Io(kind) => format!("{router} cannot be asked by {name} ({kind}): see this computer's firewall"),
+        MapError::Nonsense(what) => format!("{router} gave an answer by {name} that {what}: {by_hand}"),
+        MapError::Io(kind) => format!("{router} cannot be asked by {name} ({kind}): see this computer's firewall"),
     }
 }
 
@@ -127,23 +127,23 @@ fn router(gateway: Option<IpAddr>) -> String {
     gateway.map_or_else(|| "the router".to_owned(), |ip| format!("the router at {ip}"))
 }
 
-fn by_hand(Asked { port, ipv6, .. }: Asked) -> String {
+fn by_hand(Subject { port, ipv6, .. }: Subject) -> String {
     match ipv6 {
         None => format!("forward TCP port {port} by hand"),
         Some(ip) => format!("let TCP port {port} in to {ip} by hand"),
     }
 }
 
-fn no_gateway(asked: Asked) -> String {
-    let family = if asked.ipv6.is_some() { "IPv6" } else { "IPv4" };
+fn no_gateway(subject: Subject) -> String {
+    let family = if subject.ipv6.is_some() { "IPv6" } else { "IPv4" };
     format!("this computer has no {family} router: see whether it is connected to a network")
 }
 
 /// All failures about one address as one sentence; none when there are none. What is said of every protocol is said
 /// once.
-pub(super) fn summary(asked: Asked, failures: &[&Failure]) -> Option<String> {
+pub(super) fn summary(subject: Subject, failures: &[&Failure]) -> Option<String> {
     let first = failures.first()?;
-    // A refusal tells more than silence.
+    // A refusal says more than silence.
     let telling: Vec<_> = failures.iter().filter(|f| !matches!(f.code, "no-answer" | "unsupported")).collect();
     if let Some(failure) = telling.first() {
         return Some(failure.reason.clone());
@@ -154,8 +154,8 @@ pub(super) fn summary(asked: Asked, failures: &[&Failure]) -> Option<String> {
     let (last, others) = names.split_last()?;
     Some(format!(
         "{} does not answer to {} or {last}: switch one of them on in its settings, or {}",
-        router(asked.gateway),
+        router(subject.gateway),
         others.join(", "),
-        by_hand(asked)
+        by_hand(subject)
     ))
 }
