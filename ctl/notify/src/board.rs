@@ -1,4 +1,4 @@
-//! What the notification server shows of what is wanted, and the calls that bring the two together.
+//! What the notification server shows, and the calls that make it show what is wanted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -24,12 +24,12 @@ struct Shown {
     at: Instant,
 }
 
-/// The notifications that are on the screen because of us. As many as are wanted, so bounded as those are.
+/// Our notifications on the screen. No more than are wanted, so they are bounded like those.
 #[derive(Debug, Default)]
 pub struct Board {
     shown: BTreeMap<Key, Shown>,
-    /// What was told by a server that has gone: it is not told again.
-    told: HashSet<Key>,
+    /// What a server that has gone has shown already: it is not shown again.
+    past: HashSet<Key>,
     held: bool,
 }
 
@@ -38,10 +38,10 @@ impl Board {
     pub fn plan(&mut self, wanted: &BTreeMap<Key, Note>, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
         self.held = false;
-        self.told.retain(|key| wanted.contains_key(key));
+        self.past.retain(|key| wanted.contains_key(key));
         self.shown.retain(|key, shown| {
             let keep = wanted.contains_key(key);
-            // What happened may be read for as long as the server shows it.
+            // Events stay for as long as the server shows them.
             if !keep && shown.note.stays {
                 steps.push(Step::Close(shown.id));
             }
@@ -49,10 +49,10 @@ impl Board {
         });
         for (key, note) in wanted {
             let replaces = match self.shown.get(key) {
-                None if self.told.contains(key) && !note.stays => continue,
+                None if self.past.contains(key) && !note.stays => continue,
                 None => 0,
                 Some(shown) if shown.note == *note => continue,
-                // Only what goes on is held back.
+                // Only updates of the same kind are held back.
                 Some(shown) if note.stays == shown.note.stays && now.duration_since(shown.at) < UPDATE => {
                     self.held = true;
                     continue;
@@ -64,14 +64,14 @@ impl Board {
         steps
     }
 
-    /// Whether the last plan left something for later.
+    /// Whether the last plan held something back.
     pub fn holds_back(&self) -> bool {
         self.held
     }
 
     /// A [`Step::Show`] was carried out.
     pub fn shows(&mut self, key: Key, note: Note, id: u32, now: Instant) {
-        self.told.remove(&key);
+        self.past.remove(&key);
         self.shown.insert(key, Shown { id, note, at: now });
     }
 
@@ -89,11 +89,11 @@ impl Board {
 
     /// The server has gone, and all that it showed.
     pub fn gone(&mut self) {
-        let told = std::mem::take(&mut self.shown).into_iter().filter(|(_, shown)| !shown.note.stays);
-        self.told.extend(told.map(|(key, _)| key));
+        let past = std::mem::take(&mut self.shown).into_iter().filter(|(_, shown)| !shown.note.stays);
+        self.past.extend(past.map(|(key, _)| key));
     }
 
-    /// Those that make no sense without us.
+    /// Those that mean nothing once we have ended.
     pub fn lasting(&self) -> Vec<u32> {
         self.shown.values().filter(|shown| shown.note.stays).map(|shown| shown.id).collect()
     }

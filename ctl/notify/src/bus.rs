@@ -15,36 +15,36 @@ use crate::note::{Abilities, Note};
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
 
-/// Who has this name on the bus is the one that tells: a second one would tell everything twice.
+/// Owned by the one that runs in a session: a second one would show everything twice.
 const OWN_NAME: &str = "im.xbt.Notify";
 
-/// The name of our `.desktop` entry, by which desktops know whose notification it is.
+/// The name of our `.desktop` entry, by which desktops recognise our notifications.
 const ENTRY: &str = "xbt";
 
 /// How long the notification server may take for a call.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many signals may wait for us; the bus holds back who sends more.
+/// Signals that may wait for us; beyond that the bus holds the sender back.
 const QUEUE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
-/// What the notification server says by itself.
+/// A signal of the notification server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// The person has pressed a button of a notification.
     Pressed(u32, String),
-    /// A notification is not there any more.
+    /// A notification was closed.
     Closed(u32),
-    /// Another server, or none, or the same one started anew: nothing is shown now.
+    /// Another server, none, or a restarted one: nothing is shown now.
     Changed,
 }
 
-/// Why there is nothing to show notifications with.
+/// Why notifications cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The session has no bus, or it does not let us in.
+    /// The session has no bus, or it refuses us.
     #[error("the session bus cannot be reached: {0}")]
     Session(#[source] zbus::Error),
-    /// Another one of us tells already.
+    /// Another instance runs in this session.
     #[error("xbt-notify runs already in this session")]
     Second,
 }
@@ -55,7 +55,7 @@ pub struct Bus {
     connection: Connection,
     signals: MessageStream,
     owners: MessageStream,
-    /// Who shows notifications; signals of anybody else are not believed.
+    /// The notification server; signals of others are ignored.
     owner: Option<String>,
 }
 
@@ -91,7 +91,7 @@ impl Bus {
         Ok(bus)
     }
 
-    /// Who shows notifications now; a server that the bus starts when it is needed has no owner before.
+    /// The notification server now; one that the bus starts on demand has no owner before.
     async fn ask_owner(&self) -> Option<String> {
         let bus = "org.freedesktop.DBus";
         let answer =
@@ -99,7 +99,7 @@ impl Bus {
         answer.ok().and_then(|answer| answer.body().deserialize::<String>().ok())
     }
 
-    /// The next thing that the server says. `None`: the session has ended.
+    /// The next signal. `None`: the session has ended.
     pub async fn next(&mut self) -> Option<Signal> {
         loop {
             tokio::select! {
@@ -122,7 +122,7 @@ impl Bus {
         }
     }
 
-    /// What the server can do.
+    /// The capabilities of the server.
     ///
     /// # Errors
     /// There is none, or it does not answer.
@@ -151,13 +151,13 @@ impl Bus {
         if let Some(value) = note.value.filter(|_| abilities.gauge) {
             hints.insert("value", i32::from(value).into());
         }
-        // 0: until it is closed; -1: as long as the server shows such things.
+        // 0: until it is closed; -1: the default of the server.
         let timeout: i32 = if note.stays { 0 } else { -1 };
         let answer = self.call("Notify", &("xbt", replaces, note.icon, title, body, actions, hints, timeout)).await?;
         answer.body().deserialize()
     }
 
-    /// Takes a notification away. If the server does not know it, it is away already.
+    /// Closes a notification. If the server does not know it, it is closed already.
     pub async fn close(&self, id: u32) {
         let _ = self.call("CloseNotification", &id).await;
     }
@@ -169,13 +169,13 @@ impl Bus {
         self.connection.call_method(Some(NAME), PATH, Some(NAME), method, body).await
     }
 
-    /// Has the file manager show a file or folder in the folder it lies in (File Manager Interface 0.1).
+    /// Has the file manager show a file or folder in its parent folder (File Manager Interface 0.1).
     ///
     /// # Errors
     /// There is no file manager on the bus.
     pub async fn show_item(&self, path: &Path) -> zbus::Result<()> {
         let name = "org.freedesktop.FileManager1";
-        let body = (vec![crate::open::uri(path)], "");
+        let body = (vec![crate::uri::of(path)], "");
         self.connection
             .call_method(Some(name), "/org/freedesktop/FileManager1", Some(name), "ShowItems", &body)
             .await?;

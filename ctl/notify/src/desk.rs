@@ -6,38 +6,39 @@ use std::time::{Duration, Instant};
 
 use xbt_api::{ApiError, Direction, Event, EventKind, State, Transfer};
 
+use crate::new_key::NewKey;
 use crate::note::{Action, Key, Note};
 use crate::words;
 
-/// Most offers that have a notification each; the others share one.
-const MOST_OFFERS: usize = 3;
+/// Offers with a notification each; further ones share one.
+const MAX_OFFERS: usize = 3;
 
-/// Most progress notifications at a time.
-const MOST_PROGRESS: usize = 3;
+/// Progress notifications at a time.
+const MAX_PROGRESS: usize = 3;
 
-/// A transfer that is over sooner has no progress notification.
+/// A transfer that ends sooner has no progress notification.
 const SHORT: Duration = Duration::from_secs(3);
 
-/// At most so many ends of transfers are told one by one within [`BURST`]; the others are counted together.
-const MOST_ENDED: usize = 4;
+/// Ends of transfers that are shown one by one within [`BURST`]; further ones are counted together.
+const MAX_ENDED: usize = 4;
 
-/// See [`MOST_ENDED`].
+/// See [`MAX_ENDED`].
 const BURST: Duration = Duration::from_secs(10);
 
-/// How many told ends can still be pressed.
+/// Ends that keep their notification.
 const KEPT_ENDED: usize = 32;
 
-/// How many transfers are remembered; the oldest are forgotten first.
-const MOST_SEEN: usize = 4_096;
+/// Transfers that are remembered; the oldest are forgotten first.
+const MAX_SEEN: usize = 4_096;
 
-/// How many sentences about devices are shown at a time.
-const MOST_DEVICES: usize = 3;
+/// Devices that are shown at a time.
+const MAX_DEVICES: usize = 3;
 
 /// What is known of a transfer.
 #[derive(Debug)]
 struct Seen {
     transfer: Transfer,
-    /// Since when it moves.
+    /// When it began to move.
     moving: Option<Instant>,
     /// The person has closed its offer, or answered it.
     answered: bool,
@@ -47,22 +48,9 @@ struct Seen {
     trouble: Option<ApiError>,
 }
 
-/// The key of a device is new.
+/// What a person asked for by pressing a button.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewKey {
-    /// The bare JID of the contact, if it could be found out.
-    pub contact: Option<String>,
-    /// No other key of this contact is known: nothing has changed.
-    pub first: bool,
-    /// The daemon refuses it.
-    pub blocked: bool,
-    /// What the daemon says.
-    pub text: String,
-}
-
-/// What pressing something means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Intent {
     /// Accept an offer.
     Accept(u64),
     /// Decline an offer.
@@ -74,21 +62,21 @@ pub enum Deed {
 /// Everything that may be shown.
 #[derive(Debug, Default)]
 pub struct Desk {
-    /// Nothing that ended before the first look is told.
+    /// Whether the first look is over: what ended before it is not shown.
     looked: bool,
-    /// Nothing with a higher number has been seen.
+    /// The highest number that was seen.
     highest: u64,
     seen: BTreeMap<u64, Seen>,
     names: HashMap<String, String>,
-    /// Told ends, oldest first.
+    /// Ends that are shown, oldest first.
     ended: VecDeque<(u64, Instant, Note)>,
-    /// Ends that are only counted: well, badly.
+    /// Ends that are only counted: successful, other.
     counted: (u64, u64),
     devices: VecDeque<NewKey>,
     first_device: Option<String>,
     more_devices: u64,
     notice: Option<String>,
-    /// Why the server does not let us in.
+    /// Why the server refuses the login.
     refused: Option<ApiError>,
 }
 
@@ -98,11 +86,11 @@ impl Desk {
         self.names = names;
     }
 
-    /// All open transfers, and some that have ended: at the beginning, and whenever events were missed.
+    /// All open transfers, and some that have ended: at the start, and whenever events were missed.
     pub fn look(&mut self, transfers: Vec<Transfer>, now: Instant) {
         let (first, highest) = (!self.looked, self.highest);
         let listed: std::collections::HashSet<u64> = transfers.iter().map(|transfer| transfer.id).collect();
-        // What was open and is not on the list any more has ended long ago, or was removed.
+        // What was open and is no longer listed has ended long ago, or was removed.
         self.seen.retain(|id, seen| seen.transfer.state.has_ended() || listed.contains(id));
         for transfer in transfers {
             let since = self.seen.contains_key(&transfer.id) || transfer.id > highest;
@@ -120,7 +108,7 @@ impl Desk {
         match (event.kind, event.transfer) {
             (EventKind::Transfer, Some(transfer)) => self.transfer(transfer, now),
             (EventKind::Notice, _) => self.notice = Some(event.text),
-            // Of devices more is told: see `device`.
+            // More is known of devices: see `device`.
             (
                 EventKind::Transfer
                 | EventKind::Removed
@@ -139,13 +127,13 @@ impl Desk {
             return;
         }
         self.devices.push_back(key);
-        if self.devices.len() > MOST_DEVICES {
+        if self.devices.len() > MAX_DEVICES {
             self.devices.pop_front();
             self.more_devices = self.more_devices.saturating_add(1);
         }
     }
 
-    /// Whether the server lets us in, and else why not.
+    /// Why the server refuses the login; none if it does not.
     pub fn login(&mut self, refused: Option<ApiError>) {
         self.refused = refused;
     }
@@ -170,12 +158,12 @@ impl Desk {
         });
         seen.transfer = transfer;
         seen.moving = moves.then(|| seen.moving.unwrap_or(now));
-        while self.seen.len() > MOST_SEEN {
+        while self.seen.len() > MAX_SEEN {
             self.seen.pop_first();
         }
     }
 
-    /// Tells how it ended, if that is news for the person.
+    /// Shows how it ended, if that is news for the person.
     fn end(&mut self, transfer: &Transfer, before: Option<State>, now: Instant) {
         let who = self.who(&transfer.contact);
         let moved = matches!(before, Some(State::Connecting | State::Sending | State::Receiving));
@@ -185,7 +173,7 @@ impl Desk {
             (State::Declined, Direction::Out) => words::declined(transfer, who),
             (State::Expired, Direction::Out) => words::expired(transfer, who),
             (State::Cancelled, _) if moved => words::cancelled(transfer, who),
-            // Done by the person, or an offer that is simply not there any more.
+            // Done by the person, or an offer that is simply gone.
             (State::Declined | State::Expired | State::Cancelled | State::Elsewhere, _) => return,
             (
                 State::Preparing
@@ -198,7 +186,7 @@ impl Desk {
             ) => return,
         };
         let recent = self.ended.iter().filter(|(_, at, _)| now.duration_since(*at) < BURST).count();
-        if recent >= MOST_ENDED {
+        if recent >= MAX_ENDED {
             let count = if transfer.state == State::Done { &mut self.counted.0 } else { &mut self.counted.1 };
             *count = count.saturating_add(1);
             return;
@@ -222,14 +210,14 @@ impl Desk {
             wanted.insert(Key::Transfer(seen.transfer.id), note);
         }
         if !others.is_empty() {
-            let some: Vec<_> = others.iter().take(MOST_OFFERS).map(|seen| &seen.transfer).collect();
+            let some: Vec<_> = others.iter().take(MAX_OFFERS).map(|seen| &seen.transfer).collect();
             let some: Vec<_> = some.into_iter().map(|transfer| (transfer, self.who(&transfer.contact))).collect();
             wanted.insert(Key::Offers, words::offers(others.len(), &some));
         }
         let moving = self.seen.values().filter(|seen| {
             !seen.muted && seen.moving.is_some_and(|since| now.saturating_duration_since(since) >= SHORT)
         });
-        for seen in moving.take(MOST_PROGRESS) {
+        for seen in moving.take(MAX_PROGRESS) {
             let note = words::progress(&seen.transfer, self.who(&seen.transfer.contact));
             wanted.insert(Key::Transfer(seen.transfer.id), note);
         }
@@ -262,17 +250,17 @@ impl Desk {
             seen.transfer.state == State::Offered && seen.transfer.direction == Direction::In && !seen.answered
         };
         let mut own: Vec<_> = self.seen.values().filter(open).collect();
-        let others = own.split_off(own.len().min(MOST_OFFERS));
+        let others = own.split_off(own.len().min(MAX_OFFERS));
         (own, others)
     }
 
-    /// Whether something may be due later without anything happening.
+    /// Whether time alone may change what is wanted.
     pub fn waits(&self) -> bool {
         self.seen.values().any(|seen| seen.moving.is_some())
     }
 
     /// The person has pressed something.
-    pub fn pressed(&mut self, key: Key, action: Action) -> Option<Deed> {
+    pub fn pressed(&mut self, key: Key, action: Action) -> Option<Intent> {
         let Key::Transfer(id) = key else { return None };
         let seen = self.seen.get_mut(&id)?;
         let open = seen.transfer.state == State::Offered && seen.transfer.direction == Direction::In;
@@ -280,20 +268,20 @@ impl Desk {
             Action::Accept | Action::Decline if !open || seen.answered => None,
             Action::Accept => {
                 seen.answered = true;
-                Some(Deed::Accept(id))
+                Some(Intent::Accept(id))
             }
             Action::Decline => {
                 seen.answered = true;
-                Some(Deed::Decline(id))
+                Some(Intent::Decline(id))
             }
             Action::Open if seen.transfer.state == State::Done && seen.transfer.direction == Direction::In => {
-                seen.transfer.path.clone().map(|path| Deed::Open(path.into()))
+                seen.transfer.path.clone().map(|path| Intent::Open(path.into()))
             }
             Action::Open => None,
         }
     }
 
-    /// What the person has pressed could not be done.
+    /// The daemon refused what the person asked for.
     pub fn refused(&mut self, id: u64, error: ApiError) {
         if let Some(seen) = self.seen.get_mut(&id) {
             seen.answered = false;

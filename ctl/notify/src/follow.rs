@@ -1,4 +1,4 @@
-//! What the daemon tells, over restarts of the daemon.
+//! Follows the events of the daemon, across its restarts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use xbt_api::{ApiError, Client, ClientError, Connection, Event, EventKind, ListQuery, MAX_WAIT_MS, Transfer};
 
-use crate::desk::NewKey;
+use crate::new_key::NewKey;
 
 /// Between two attempts to reach the daemon.
 const RETRY: Duration = Duration::from_secs(2);
@@ -16,13 +16,13 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks at the contacts, whose presence changes far more often than their names.
 const NAMES: Duration = Duration::from_secs(10);
 
-/// Most pages of transfers that are looked at, of a thousand each.
-const MOST_PAGES: usize = 10;
+/// Pages of transfers that are read at most, of a thousand each.
+const MAX_PAGES: usize = 10;
 
-/// What the daemon tells.
+/// What happened.
 #[derive(Debug)]
 pub enum News {
-    /// It is there; calls go here.
+    /// The daemon is there; calls go here.
     Connected(Client),
     /// It has gone.
     Gone,
@@ -32,20 +32,20 @@ pub enum News {
     Names(HashMap<String, String>),
     /// A device has a new key.
     Device(NewKey),
-    /// The server lets us in, or tells why not.
+    /// Why the server refuses the login; none if it does not.
     Login(Option<ApiError>),
     /// Something else happened.
     Event(Box<Event>),
 }
 
-/// The receiver does not listen any more.
+/// The receiver is gone.
 struct Over;
 
-/// Follows the daemon until nobody listens any more.
+/// Follows the daemon until the receiver is gone.
 pub async fn follow(socket: PathBuf, sender: mpsc::Sender<News>) {
     let mut complaint = String::new();
     while !sender.is_closed() {
-        let told = match connected(&socket, &sender).await {
+        let trouble = match connected(&socket, &sender).await {
             Ok(Over) => return,
             Err(error) => error.to_string(),
         };
@@ -53,9 +53,9 @@ pub async fn follow(socket: PathBuf, sender: mpsc::Sender<News>) {
             return;
         }
         // Once for each reason, and not every two seconds.
-        if told != complaint {
-            eprintln!("xbt-notify: {told}");
-            complaint = told;
+        if trouble != complaint {
+            eprintln!("xbt-notify: {trouble}");
+            complaint = trouble;
         }
         sleep(RETRY).await;
     }
@@ -63,7 +63,7 @@ pub async fn follow(socket: PathBuf, sender: mpsc::Sender<News>) {
 
 async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, ClientError> {
     let client = Client::connect(socket).await?;
-    // Before anything is looked at, so that nothing falls in between.
+    // Before the first look, so that no event is missed in between.
     let mut seq = client.events(None, Duration::ZERO).await?.seq;
     if sender.send(News::Connected(client.clone())).await.is_err() {
         return Ok(Over);
@@ -111,13 +111,13 @@ async fn connected(socket: &Path, sender: &mpsc::Sender<News>) -> Result<Over, C
     }
 }
 
-/// Why the server does not let us in, if it does not.
+/// Why the server refuses the login, if it does.
 async fn refused(client: &Client) -> Result<Option<ApiError>, ClientError> {
     let status = client.status().await?;
     Ok(status.connection_error.filter(|_| status.connection == Connection::Refused))
 }
 
-/// Whose key the daemon speaks of, and what kind of news it is: the sentence names the key, the contacts tell the rest.
+/// The contact of the key in an event: the sentence names the key, the list of contacts the rest.
 async fn new_key(client: &Client, text: String) -> Result<NewKey, ClientError> {
     for contact in client.contacts().await? {
         let known: Vec<_> = contact.devices.iter().filter(|device| device.fingerprint.is_some()).collect();
@@ -128,14 +128,14 @@ async fn new_key(client: &Client, text: String) -> Result<NewKey, ClientError> {
             return Ok(NewKey { contact: Some(contact.jid), first, blocked: !new.trusted, text });
         }
     }
-    // Somebody who is not on the list, or is gone already.
+    // A contact that is not on the list, or no longer.
     Ok(NewKey { contact: None, first: false, blocked: false, text })
 }
 
 async fn open(client: &Client) -> Result<Vec<Transfer>, ClientError> {
     let mut all = Vec::new();
     let mut query = ListQuery::default();
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = client.list(query.clone()).await?;
         query.after_id = page.transfers.last().map(|transfer| transfer.id);
         all.extend(page.transfers);

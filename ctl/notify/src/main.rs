@@ -1,14 +1,16 @@
 //! `xbt-notify`: notifications of the desktop about what `xbtd` does. The daemon itself knows no desktop.
 //!
-//! [`desk`] holds the rules (which notifications there should be), [`words`] what they say, [`board`] what is shown of
-//! them. [`follow`] listens to the daemon, [`bus`] speaks with the notification server.
+//! [`desk`] holds the rules (which notifications there should be), [`words`] their texts, [`board`] what is shown of
+//! them. [`follow`] follows the daemon, [`bus`] talks to the notification server.
 
 mod board;
 mod bus;
 mod desk;
 mod follow;
+mod new_key;
 mod note;
 mod open;
+mod uri;
 mod words;
 
 use std::path::PathBuf;
@@ -24,17 +26,17 @@ use xbt_api::{ApiError, Client};
 
 use crate::board::{Board, Step};
 use crate::bus::{Bus, BusError, Signal};
-use crate::desk::{Deed, Desk};
+use crate::desk::{Desk, Intent};
 use crate::follow::News;
 use crate::note::{Abilities, Action, Note};
 
-/// What may wait to be taken in; the daemon remembers more than that.
+/// Updates that may wait; the daemon remembers more than that.
 const QUEUE: usize = 64;
 
-/// While something may be due without anything happening, it is looked for this often.
+/// How often we look while time alone may change something.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Between two attempts while there is no notification server: the bus may try to start one each time.
+/// Between attempts while there is no notification server: the bus may try to start one each time.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Shows notifications about transfers, with buttons to accept and decline
@@ -57,14 +59,13 @@ fn main() -> ExitCode {
     let Some(socket) = socket else {
         return failed("the daemon's socket is not known", "give it with --socket or XBT_SOCKET");
     };
-    // Nothing here needs more than one thread.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the program cannot start: {error}"), ""),
     };
     match runtime.block_on(run(socket)) {
         Ok(()) => ExitCode::SUCCESS,
-        // As wished: there is one.
+        // One runs, as wished.
         Err(BusError::Second) => {
             eprintln!("{}", BusError::Second);
             ExitCode::SUCCESS
@@ -92,37 +93,37 @@ async fn run(socket: PathBuf) -> Result<(), BusError> {
     let (Ok(mut terminated), Ok(mut interrupted)) = signals else { return Ok(()) };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut teller =
-        Teller { desk: Desk::default(), board: Board::default(), abilities: None, retry: None, client: None, refuse };
+    let mut notifier =
+        Notifier { desk: Desk::default(), board: Board::default(), abilities: None, retry: None, client: None, refuse };
     loop {
         tokio::select! {
             biased;
             _ = terminated.recv() => break,
             _ = interrupted.recv() => break,
-            said = bus.next() => match said {
-                Some(said) => teller.said(&bus, said).await,
+            signal = bus.next() => match signal {
+                Some(signal) => notifier.signal(&bus, signal).await,
                 None => return Ok(()),
             },
-            Some((id, error)) = refusals.recv() => teller.desk.refused(id, error),
+            Some((id, error)) = refusals.recv() => notifier.desk.refused(id, error),
             Some(news) = inbox.recv() => {
-                teller.news(news);
-                // All that came meanwhile is one change on the screen.
+                notifier.news(news);
+                // Whatever came meanwhile is one change on the screen.
                 while let Ok(news) = inbox.try_recv() {
-                    teller.news(news);
+                    notifier.news(news);
                 }
             }
-            _ = tick.tick(), if teller.waits() => {}
+            _ = tick.tick(), if notifier.waits() => {}
         }
-        teller.tell(&bus).await;
+        notifier.update(&bus).await;
     }
-    for id in teller.board.lasting() {
+    for id in notifier.board.lasting() {
         bus.close(id).await;
     }
     Ok(())
 }
 
-/// Everything that is known, between daemon and desktop.
-struct Teller {
+/// Brings what the daemon reports to the desktop.
+struct Notifier {
     desk: Desk,
     board: Board,
     /// `None`: the notification server has not been asked yet, or is not there.
@@ -133,7 +134,7 @@ struct Teller {
     refuse: mpsc::Sender<(u64, ApiError)>,
 }
 
-impl Teller {
+impl Notifier {
     fn news(&mut self, news: News) {
         let now = Instant::now();
         match news {
@@ -147,8 +148,8 @@ impl Teller {
         }
     }
 
-    async fn said(&mut self, bus: &Bus, said: Signal) {
-        match said {
+    async fn signal(&mut self, bus: &Bus, signal: Signal) {
+        match signal {
             Signal::Changed => {
                 self.abilities = None;
                 self.retry = None;
@@ -162,22 +163,22 @@ impl Teller {
             Signal::Pressed(id, action) => {
                 let Some((key, action)) = self.board.key(id).zip(Action::from_key(&action)) else { return };
                 match self.desk.pressed(key, action) {
-                    Some(Deed::Open(path)) => open::folder(bus, &path).await,
-                    Some(deed @ (Deed::Accept(_) | Deed::Decline(_))) => self.answer(deed),
+                    Some(Intent::Open(path)) => open::folder(bus, &path).await,
+                    Some(intent @ (Intent::Accept(_) | Intent::Decline(_))) => self.answer(intent),
                     None => {}
                 }
             }
         }
     }
 
-    /// Tells the daemon what the person has pressed; at most one such call for each offer.
-    fn answer(&mut self, deed: Deed) {
+    /// Passes on what the person asked for; one call for each offer at most.
+    fn answer(&mut self, intent: Intent) {
         let (client, refuse) = (self.client.clone(), self.refuse.clone());
         tokio::spawn(async move {
-            let (id, result) = match (deed, client) {
-                (Deed::Accept(id), Some(client)) => (id, client.accept(vec![id], None).await),
-                (Deed::Decline(id), Some(client)) => (id, client.decline(vec![id], None).await),
-                (Deed::Accept(id) | Deed::Decline(id), None) => {
+            let (id, result) = match (intent, client) {
+                (Intent::Accept(id), Some(client)) => (id, client.accept(vec![id], None).await),
+                (Intent::Decline(id), Some(client)) => (id, client.decline(vec![id], None).await),
+                (Intent::Accept(id) | Intent::Decline(id), None) => {
                     let error = ApiError::new(
                         xbt_api::codes::DAEMON_UNREACHABLE,
                         "the daemon does not run",
@@ -186,7 +187,7 @@ impl Teller {
                     let _ = refuse.send((id, error)).await;
                     return;
                 }
-                (Deed::Open(_), _) => return,
+                (Intent::Open(_), _) => return,
             };
             if let Err(error) = result {
                 let _ = refuse.send((id, error.into())).await;
@@ -194,13 +195,13 @@ impl Teller {
         });
     }
 
-    /// Whether something may be due without anything happening.
+    /// Whether time alone may change something.
     fn waits(&self) -> bool {
         self.retry.is_some() || self.board.holds_back() || self.desk.waits()
     }
 
     /// Brings what is shown up to date.
-    async fn tell(&mut self, bus: &Bus) {
+    async fn update(&mut self, bus: &Bus) {
         let now = Instant::now();
         if self.retry.is_some_and(|retry| now < retry) {
             return;
@@ -225,7 +226,7 @@ impl Teller {
     async fn show(&mut self, bus: &Bus, note: &Note, replaces: u32) -> zbus::Result<u32> {
         let abilities = match self.abilities {
             Some(abilities) => abilities,
-            // Only now, because a server may be started by being asked.
+            // Not earlier, because the bus starts a server that is asked.
             None => *self.abilities.insert(bus.abilities().await?),
         };
         bus.show(note, replaces, abilities).await

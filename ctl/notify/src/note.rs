@@ -1,13 +1,13 @@
 //! One notification as data, before it becomes a call of the notification server.
 
-/// How loud it is (Desktop Notifications Specification, "Urgency Levels").
+/// How urgent it is (Desktop Notifications Specification, "Urgency Levels").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Only for whoever looks.
+    /// Seen by those who look.
     Low,
-    /// As most.
+    /// Most of them.
     Normal,
-    /// Stays until somebody has seen it.
+    /// Stays until it has been seen.
     Critical,
 }
 
@@ -25,16 +25,16 @@ impl Urgency {
 /// What a person can press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Take the offer.
+    /// Accept the offer.
     Accept,
-    /// Do not take it.
+    /// Decline it.
     Decline,
     /// Show what has arrived.
     Open,
 }
 
 impl Action {
-    /// The key that comes back when it was pressed, and what stands on the button. `default` is a click on the
+    /// The key that comes back when it is pressed, and the label of the button. `default` is a click on the
     /// notification itself.
     pub fn keys(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -44,7 +44,7 @@ impl Action {
         }
     }
 
-    /// Which was pressed.
+    /// The action with this key.
     pub fn from_key(key: &str) -> Option<Self> {
         match key {
             "accept" => Some(Self::Accept),
@@ -55,14 +55,14 @@ impl Action {
     }
 }
 
-/// What a notification is about. There is at most one about each at a time.
+/// What a notification is about; there is one about each at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
-    /// Keys of devices: before all others, because safety depends on it.
+    /// Keys of devices: first, because safety depends on them.
     Devices,
     /// The first key of a contact.
     FirstDevice,
-    /// The server does not let us in.
+    /// The server refuses the login.
     Login,
     /// A transfer: its offer, its progress or its end.
     Transfer(u64),
@@ -70,7 +70,7 @@ pub enum Key {
     Offers,
     /// Ends of transfers that have none of their own.
     Ended,
-    /// Something else that a person should know.
+    /// Another notice for the person.
     Notice,
 }
 
@@ -85,15 +85,15 @@ pub struct Note {
     pub icon: &'static str,
     /// What kind of thing happened (Desktop Notifications Specification, "Categories").
     pub category: &'static str,
-    /// How loud.
+    /// How urgent.
     pub urgency: Urgency,
     /// Percents done.
     pub value: Option<u8>,
     /// What can be pressed.
     pub actions: Vec<Action>,
-    /// What to type instead, where nothing can be pressed.
+    /// What to type where there are no buttons.
     pub instead: Option<String>,
-    /// It shows how things are, until they are not so any more. Others tell what happened, once.
+    /// It shows a state, for as long as that lasts. Others report an event, once.
     pub stays: bool,
 }
 
@@ -102,11 +102,11 @@ pub struct Note {
 pub struct Abilities {
     /// Buttons.
     pub actions: bool,
-    /// Takes a body to be markup.
+    /// Reads a body as markup.
     pub markup: bool,
     /// Shows a body.
     pub body: bool,
-    /// Shows how far something is beside its text, not in place of it.
+    /// Shows a gauge beside the text, not in place of it.
     pub gauge: bool,
     /// Takes a click on the notification for the action `default`, and draws no button for it.
     pub click: bool,
@@ -116,7 +116,7 @@ pub struct Abilities {
 const XFCE: &str = "Xfce Notify Daemon";
 
 impl Abilities {
-    /// From the words of the server and its name.
+    /// From the capabilities of the server and its name.
     pub fn from_words(words: &[String], name: &str) -> Self {
         let has = |word: &str| words.iter().any(|one| one == word);
         Self {
@@ -145,7 +145,7 @@ impl Note {
     }
 }
 
-/// Text that markup (a small part of HTML) shows as it is.
+/// Escapes text for markup (a small part of HTML).
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

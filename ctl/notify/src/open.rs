@@ -1,13 +1,12 @@
-//! Shows the person where something lies.
+//! Shows a person where something is.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use tokio::process::Command;
 
 use crate::bus::Bus;
 
-/// Opens the folder that `path` lies in: by the file manager, which marks it there, or else by `xdg-open`.
+/// Opens the folder of `path`: in the file manager, which selects it there, or else by `xdg-open`.
 pub async fn folder(bus: &Bus, path: &Path) {
     if bus.show_item(path).await.is_ok() {
         return;
@@ -17,27 +16,5 @@ pub async fn folder(bus: &Bus, path: &Path) {
         // The runtime reaps it.
         Ok(_child) => {}
         Err(error) => eprintln!("xbt-notify: xdg-open cannot be started: {error}"),
-    }
-}
-
-/// A path as a URI (RFC 8089).
-pub fn uri(path: &Path) -> String {
-    let mut uri = "file://".to_owned();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(char::from(*byte)),
-            other => uri.push_str(&format!("%{other:02X}")),
-        }
-    }
-    uri
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_becomes_a_uri_whatever_stands_in_it() {
-        assert_eq!(uri(Path::new("/home/a/Grüße 1#?%.txt")), "file:///home/a/Gr%C3%BC%C3%9Fe%201%23%3F%25.txt");
     }
 }

@@ -3,21 +3,21 @@
 use xbt_api::text::{clean, duration, files, percent, rate, size};
 use xbt_api::{ApiError, Direction, Transfer};
 
-use crate::desk::NewKey;
+use crate::new_key::NewKey;
 use crate::note::{Action, Note, Urgency};
 
 /// Longest name of a content or a contact in a notification, in characters.
 const MAX_NAME: usize = 60;
 
-/// Longest sentence of somebody else, in characters.
+/// Longest sentence of another person, in characters.
 const MAX_SENTENCE: usize = 240;
 
-/// A name of somebody else's, on one line.
+/// A name that another person chose, on one line.
 pub fn name(text: &str) -> String {
     cut(text, MAX_NAME)
 }
 
-/// A sentence of somebody else's, on one line.
+/// A sentence of another person, on one line.
 pub fn sentence(text: &str) -> String {
     cut(text, MAX_SENTENCE)
 }
@@ -57,7 +57,7 @@ fn address(transfer: &Transfer, who: &str) -> String {
     if transfer.contact == who { String::new() } else { name(&transfer.contact) }
 }
 
-/// What it is: `holiday (12 files, 1.2 GiB)`. It stands in the body, because many servers cut titles at some thirty characters.
+/// The content: `holiday (12 files, 1.2 GiB)`. In the body, because many servers cut titles at some thirty characters.
 fn content(transfer: &Transfer) -> String {
     format!("{} ({}, {})", name(&transfer.name), files(transfer.files), size(transfer.size))
 }
@@ -113,7 +113,7 @@ pub fn progress(transfer: &Transfer, who: &str) -> Note {
     }
 }
 
-/// It is there.
+/// Completed.
 pub fn done(transfer: &Transfer, who: &str) -> Note {
     let (title, actions) = match transfer.direction {
         Direction::In if transfer.path.is_some() => (format!("Received from {}", name(who)), vec![Action::Open]),
@@ -123,7 +123,7 @@ pub fn done(transfer: &Transfer, who: &str) -> Note {
     Note { actions, icon: "folder", category: "transfer.complete", ..plain(title, vec![content(transfer)]) }
 }
 
-/// What one side of a transfer does with whom.
+/// What this side does, and with whom.
 fn doing(transfer: &Transfer, who: &str) -> String {
     match transfer.direction {
         Direction::In => format!("Receiving from {}", name(who)),
@@ -131,7 +131,7 @@ fn doing(transfer: &Transfer, who: &str) -> String {
     }
 }
 
-/// It has ended, but not well.
+/// It failed.
 pub fn failed(transfer: &Transfer, who: &str) -> Note {
     let mut body = vec![content(transfer)];
     if let Some(error) = &transfer.error {
@@ -147,19 +147,19 @@ pub fn declined(transfer: &Transfer, who: &str) -> Note {
     Note { icon: "dialog-information", ..plain(format!("{} has declined", name(who)), body) }
 }
 
-/// Nobody took it in time.
+/// The receiver did not answer in time.
 pub fn expired(transfer: &Transfer, who: &str) -> Note {
     let body = vec![content(transfer), "The offer has expired".to_owned()];
     Note { icon: "dialog-information", ..plain(format!("{} did not answer in time", name(who)), body) }
 }
 
-/// One of the two people ended what was under way.
+/// One side cancelled a running transfer.
 pub fn cancelled(transfer: &Transfer, who: &str) -> Note {
     let title = format!("{} was cancelled", doing(transfer, who));
     Note { urgency: Urgency::Low, icon: "dialog-information", ..plain(title, vec![content(transfer)]) }
 }
 
-/// Many have ended at once.
+/// Many ended at once.
 pub fn ended(well: u64, badly: u64) -> Note {
     let title = format!("{} more transfers have ended", well.saturating_add(badly));
     let how = match (well, badly) {
@@ -171,7 +171,7 @@ pub fn ended(well: u64, badly: u64) -> Note {
     Note { icon, ..plain(title, vec![how, "See 'xbtctl list'".to_owned()]) }
 }
 
-/// Keys of devices are new beside others, or were refused; with the names of their contacts, newest last, and how many more.
+/// Further keys of contacts, or refused ones, with the names of the contacts, newest last, and how many more.
 pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
     let line = |(key, who): &(&NewKey, Option<&str>)| match who {
         Some(who) if key.blocked => format!("A device of {} was blocked", name(who)),
@@ -204,7 +204,7 @@ pub fn first_device(contact: &str, who: &str) -> Note {
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Low, ..plain(title, body) }
 }
 
-/// The daemon does not try again before the configuration is changed.
+/// The daemon does not try again until the configuration changes.
 pub fn login_refused(error: &ApiError) -> Note {
     let body = vec![sentence(&error.message), sentence(&error.hint)];
     Note { icon: "dialog-error", category: "network.error", stays: true, ..plain("xbt cannot log in".to_owned(), body) }

@@ -73,7 +73,7 @@ fn an_offer_is_shown_until_it_is_answered_and_then_its_progress_and_its_end() {
     let mut scene = Scene::new();
     scene.incoming(7, State::Offered);
     assert_eq!(scene.titles(), ["Bob wants to send you files: thing 7"]);
-    assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Accept), Some(Deed::Accept(7)));
+    assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Accept), Some(Intent::Accept(7)));
     assert!(scene.titles().is_empty(), "it is answered");
     assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Accept), None, "only once");
     scene.incoming(7, State::Receiving);
@@ -84,7 +84,7 @@ fn an_offer_is_shown_until_it_is_answered_and_then_its_progress_and_its_end() {
     assert!(scene.titles().is_empty(), "it does not move");
     scene.incoming(7, State::Done);
     assert_eq!(scene.titles(), ["Received from Bob: thing 7"]);
-    assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Open), Some(Deed::Open("/home/a/thing 7".into())));
+    assert_eq!(scene.desk.pressed(Key::Transfer(7), Action::Open), Some(Intent::Open("/home/a/thing 7".into())));
     scene.desk.closed(Key::Transfer(7));
     assert!(scene.titles().is_empty());
     scene.incoming(7, State::Done);
@@ -158,7 +158,7 @@ fn many_ends_at_once_are_counted_together() {
         scene.incoming(id, if id == 9 { State::Failed } else { State::Done });
     }
     let wanted = scene.desk.wanted(scene.now);
-    assert_eq!(wanted.len(), MOST_ENDED + 1);
+    assert_eq!(wanted.len(), MAX_ENDED + 1);
     let all = wanted.get(&Key::Ended).unwrap();
     assert_eq!((all.title.as_str(), all.body[0].as_str()), ("6 more transfers have ended", "5 went well, 1 did not"));
     scene.now += BURST;
@@ -280,7 +280,7 @@ fn a_login_that_the_server_refuses_is_shown_until_it_lets_us_in_or_the_person_ha
 #[test]
 fn what_is_remembered_is_bounded() {
     let mut scene = Scene::new();
-    (1..=MOST_SEEN as u64 + 100).for_each(|id| scene.incoming(id, State::Done));
-    assert_eq!(scene.desk.seen.len(), MOST_SEEN);
+    (1..=MAX_SEEN as u64 + 100).for_each(|id| scene.incoming(id, State::Done));
+    assert_eq!(scene.desk.seen.len(), MAX_SEEN);
     assert!(scene.desk.ended.len() <= KEPT_ENDED);
 }
