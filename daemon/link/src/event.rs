@@ -6,7 +6,7 @@ use xbt_core::ids::{Fingerprint, InfoHash, TransferId};
 use xbt_core::signal::Candidate;
 use xbt_core::way::Way;
 
-use crate::accept::plain::Slot;
+use crate::plain::Slot;
 use crate::rejection::Rejected;
 use crate::stream::BoxedStream;
 use crate::ways::attempt::Attempt;

@@ -20,7 +20,7 @@ mod event;
 pub mod fuzzing;
 mod handshake;
 mod identity;
-mod link;
+mod plain;
 mod rejection;
 mod request;
 mod start;
@@ -32,12 +32,12 @@ mod ways;
 #[cfg(test)]
 mod tests;
 
-pub use accept::plain::Slot;
 pub use addresses::outside::Outside;
 pub use error::LinkError;
 pub use event::LinkEvent;
 pub use identity::key::Identity;
 pub use identity::signer::IdentitySigner;
+pub use plain::Slot;
 pub use rejection::{Rejected, Rejection};
 pub use request::{DialRequest, LinkId};
 pub use start::{LinkConfig, LinkHandle, LinkRoom};

@@ -11,7 +11,6 @@ use xbt_core::way::Ways;
 
 use crate::accept::acceptor::Acceptor;
 use crate::accept::listen;
-use crate::accept::plain::Open;
 use crate::addresses::interfaces::{interfaces, watch};
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
@@ -21,6 +20,7 @@ use crate::error::LinkError;
 use crate::event::LinkEvent;
 use crate::identity::key::Identity;
 use crate::identity::tls::Tls;
+use crate::plain::Open;
 use crate::request::{DialRequest, LinkId};
 use crate::times::Times;
 use crate::ways::punched::Surroundings;

@@ -17,14 +17,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use xbt_core::ids::Fingerprint;
 
-use super::plain::{self, Open};
 use crate::addresses::source::Source;
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
 use crate::identity::tls::Tls;
-use crate::link::{Incoming, Link, LinkInfo};
+use crate::plain::{self, Open};
 use crate::rejection::{Rejected, Rejection};
 use crate::tcp_options::prepare;
+use crate::ways::link::{Incoming, Link, LinkInfo};
 use crate::ways::tcp::way_from;
 
 /// How a TLS record with a handshake begins (RFC 8446, section 5.1).

@@ -2,4 +2,3 @@
 
 pub(crate) mod acceptor;
 pub(crate) mod listen;
-pub(crate) mod plain;

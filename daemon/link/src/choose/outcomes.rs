@@ -9,11 +9,11 @@ use super::requests::Search;
 use super::room::Room;
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
-use crate::link::LinkInfo;
 use crate::rejection::{Rejected, Rejection};
 use crate::request::LinkId;
 use crate::stream::BoxedStream;
 use crate::ways::attempt::Attempt;
+use crate::ways::link::LinkInfo;
 use crate::ways::reason::Failure;
 use crate::ways::target::Target;
 

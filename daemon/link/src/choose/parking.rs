@@ -6,8 +6,8 @@ use xbt_core::ids::Fingerprint;
 
 use crate::addresses::source::Source;
 use crate::handshake::Handshake;
-use crate::link::{Link, LinkInfo};
 use crate::stream::BoxedStream;
+use crate::ways::link::{Link, LinkInfo};
 
 /// Links of one device that a request names.
 const MAX_OF_EXPECTED: usize = 8;

@@ -32,12 +32,12 @@ use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
-use crate::link::{Incoming, Link, LinkInfo};
 use crate::rejection::Rejection;
 use crate::request::{DialRequest, LinkId};
 use crate::stream::BoxedStream;
 use crate::times::Times;
 use crate::ways::attempt::Attempt;
+use crate::ways::link::{Incoming, Link, LinkInfo};
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::transport::Transports;
 

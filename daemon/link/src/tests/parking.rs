@@ -8,8 +8,8 @@ use super::*;
 use crate::choose::mailbox::{Command, Mailbox};
 use crate::choose::parking::Parking;
 use crate::choose::pending::PendingEvents;
-use crate::link::{Link, LinkInfo};
 use crate::rejection::{Rejected, Rejection};
+use crate::ways::link::{Link, LinkInfo};
 use crate::ways::tcp::way_from;
 
 fn link(peer: u8, remote: &str) -> Link {

@@ -4,6 +4,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod in_band;
+pub(crate) mod link;
 pub(crate) mod proxy65;
 pub(crate) mod punched;
 pub(crate) mod reason;
@@ -31,8 +32,8 @@ use self::relays::CurrentRelays;
 use self::tcp::Tcp;
 use self::transport::{Transport, Transports};
 use crate::identity::tls::Tls;
-use crate::link::Incoming;
 use crate::times::Times;
+use crate::ways::link::Incoming;
 
 /// What the ways are made of.
 pub(crate) struct Parts {

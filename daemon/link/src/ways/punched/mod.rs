@@ -47,8 +47,8 @@ use crate::addresses::interfaces::Interface;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
-use crate::link::{Incoming, Link, LinkInfo};
 use crate::request::DialRequest;
+use crate::ways::link::{Incoming, Link, LinkInfo};
 
 const SYMMETRIC: &str = "no hole could be punched: our router gives every destination another port (a symmetric NAT); an \
                          open TCP port at either side helps";
