@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use xbt_core::ids::InfoHash;
@@ -104,9 +105,9 @@ impl LinkRoom {
         let mut tasks = JoinSet::new();
         let found = interfaces();
         let local = Local { listening: listening.clone(), interfaces: found.clone(), forbidden_ports };
-        let (see_interfaces, seen_interfaces) = watch::channel(found);
+        let (see_interfaces, interfaces) = watch::channel(found);
         tasks.spawn(watch(see_interfaces));
-        let (outside, seen_outside) = watch::channel(Outside::default());
+        let (tell_outside, outside) = watch::channel(Outside::default());
         let (bring, incoming) = mpsc::channel(INBOX);
         let open = Open::default();
         let acceptor = Acceptor {
@@ -118,18 +119,12 @@ impl LinkRoom {
             events: events.clone(),
             incoming: bring.clone(),
         };
-        // Connections do not wait here but in the kernel's backlog.
-        let (arrive, arriving) = mpsc::channel(1);
-        for socket in listeners {
-            tasks.spawn(listen::accept(socket, arrive.clone()));
-        }
-        tasks.spawn(acceptor.run(arriving));
-
+        accept_all(listeners, acceptor, &mut tasks);
         let (relays, offers) = (CurrentRelays::default(), Arc::new(Notify::new()));
         let surroundings = Surroundings {
             listening: listening.clone(),
-            outside: seen_outside.clone(),
-            interfaces: seen_interfaces.clone(),
+            outside: outside.clone(),
+            interfaces: interfaces.clone(),
             changed: offers.clone(),
         };
         let parts = Parts { tls, ways, times, advertise, surroundings, relays: relays.clone(), incoming: bring };
@@ -141,7 +136,7 @@ impl LinkRoom {
         let (count_changes, changes) = watch::channel(0);
         let (report, reports) = mpsc::channel(INBOX);
         let mailbox = Arc::new(Mailbox::default());
-        let setup = Setup {
+        let room = Room::new(Setup {
             own,
             peer_id,
             ways,
@@ -151,23 +146,16 @@ impl LinkRoom {
             reports: report,
             candidates: tell_candidates,
             changes: count_changes,
-        };
-        let inputs = Inputs {
-            mailbox: mailbox.clone(),
-            incoming,
-            reports,
-            interfaces: seen_interfaces,
-            outside: seen_outside,
-            offers,
-        };
-        tasks.spawn(Room::new(setup).run(inputs, events));
+        });
+        let inputs = Inputs { mailbox: mailbox.clone(), incoming, reports, interfaces, outside, offers };
+        tasks.spawn(room.run(inputs, events));
 
         let handle = LinkHandle {
             mailbox: mailbox.clone(),
             listening: listening.into(),
             port,
             candidates,
-            outside: Arc::new(outside),
+            outside: Arc::new(tell_outside),
             seen,
             strangers,
             relays,
@@ -183,6 +171,16 @@ impl LinkRoom {
         self.tasks.shutdown().await;
         self.transports.close().await;
     }
+}
+
+/// Passes connections of all sockets to the acceptor.
+fn accept_all(listeners: Vec<TcpListener>, acceptor: Acceptor, tasks: &mut JoinSet<()>) {
+    // Connections do not wait here but in the kernel's backlog.
+    let (arrive, arriving) = mpsc::channel(1);
+    for socket in listeners {
+        tasks.spawn(listen::accept(socket, arrive.clone()));
+    }
+    tasks.spawn(acceptor.run(arriving));
 }
 
 impl Drop for LinkRoom {

@@ -30,7 +30,7 @@ pub(crate) struct Interface {
     pub prefix: u8,
 }
 
-/// All addresses of all interfaces, in the system's order. Where the system does not tell: none.
+/// All addresses of all interfaces, in the system's order; none where they cannot be read.
 pub(crate) fn interfaces() -> Vec<Interface> {
     match if_addrs::get_if_addrs() {
         Ok(found) => {

@@ -36,7 +36,7 @@ pub enum Reason {
     IoError,
     /// No route leads there.
     Unreachable,
-    /// An address that is not dialed, whoever names it.
+    /// An address that must not be dialed.
     NotDialed,
     /// There is no connection to the XMPP server.
     Offline,

@@ -87,6 +87,6 @@ fn encrypted<T>(handshake: Result<io::Result<T>, Elapsed>, name: &str) -> Result
 }
 
 fn other_device(name: &str) -> Failure {
-    let text = format!("{name} led to another device than the one that was to be reached");
+    let text = format!("{name} led to another device");
     Failure::new(Reason::WrongDevice, text)
 }

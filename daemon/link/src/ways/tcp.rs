@@ -143,7 +143,7 @@ async fn connect(
 
 fn no_tls(address: SocketAddr, error: &io::Error) -> Failure {
     if is_other_device(error) {
-        let text = format!("{address} is another device than the one that was to be reached");
+        let text = format!("{address} belongs to another device");
         return Failure::new(Reason::WrongDevice, text);
     }
     match error.kind() {
@@ -205,13 +205,13 @@ fn untried(way: Way, request: &DialRequest, outside: &Outside) -> String {
     let (ours, theirs) = (has(&request.ours), has(&request.theirs));
     match way {
         Way::DirectTcp6 if !ours && !theirs => "neither side has an IPv6 address".to_owned(),
-        Way::DirectTcp6 => format!("{who} has told no IPv6 address"),
-        Way::DirectTcp4 if !ours && !theirs => "neither side has an IPv4 address to tell".to_owned(),
-        Way::DirectTcp4 => format!("{who} has told no IPv4 address"),
-        // Theirs is dialed by us, ours by them: it exists, and they were not heard of.
+        Way::DirectTcp6 => format!("{who} offers no IPv6 address"),
+        Way::DirectTcp4 if !ours && !theirs => "neither side has an IPv4 address to offer".to_owned(),
+        Way::DirectTcp4 => format!("{who} offers no IPv4 address"),
+        // We dial theirs and they dial ours, so there is one on our side, and they did not come.
         _ if ours => format!("{who} did not come to the port that our router maps"),
         _ => {
-            let our_side = outside.unmapped.clone().unwrap_or_else(|| "no port is mapped at our side".to_owned());
+            let our_side = outside.unmapped.clone().unwrap_or_else(|| "no port is mapped on our side".to_owned());
             format!("{our_side}; the router of {who} maps none either")
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct Opened {
     pub remote: Option<SocketAddr>,
 }
 
-/// One means to reach other devices, behind which stand one or more of the [`Way`]s that people know.
+/// One means to reach other devices: one or more of the [`Way`]s that people know.
 pub(crate) trait Transport: Send + Sync {
     /// The ways that its links take. Each way belongs to one transport.
     fn ways(&self) -> &'static [Way];
@@ -101,7 +101,7 @@ pub(crate) trait Transport: Send + Sync {
     /// Why a way had no target, as a sentence.
     fn untried(&self, way: Way, request: &DialRequest, outside: &Outside) -> Option<String>;
 
-    /// Ends all its links, and tells the other sides.
+    /// Closes all its links, with notice to the other sides.
     fn close(&self) -> Future<'_, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -116,7 +116,7 @@ impl Transports {
         self.0.iter().find(|transport| transport.ways().contains(&way)).map(AsRef::as_ref)
     }
 
-    /// What we tell the other side of how we may be reached.
+    /// How we may be reached, for the other side.
     pub fn offers(&self, network: &Network<'_>) -> Vec<Candidate> {
         merge(self.0.iter().flat_map(|transport| transport.offers(network)).collect())
     }

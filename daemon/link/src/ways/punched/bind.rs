@@ -54,7 +54,7 @@ fn start(tls: &Tls, socket: UdpSocket, filter: &Arc<SourceFilter>) -> io::Result
     Ok(Socket { endpoint, shared, local })
 }
 
-/// Binds; where the port is taken, any other one does: contacts are told what it is.
+/// Binds. If the port is taken, any other one will do: contacts learn it.
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     match open_exactly(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {

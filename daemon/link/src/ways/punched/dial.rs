@@ -1,4 +1,4 @@
-//! Punching: both sides send to each other's addresses until a connection stands.
+//! Punching: both sides send to each other's addresses until there is a connection.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ use super::reflexive::{socket_for, transaction};
 use super::{acceptor, quic, stun};
 use crate::ways::reason::{Failure, Reason};
 
-/// Addresses of one device that are dialled.
+/// Addresses of one device that are dialed.
 const MOST_ADDRESSES: usize = 8;
 
-/// When each address is dialled: the packets of a dial come ever more rarely, and the other side may have begun later.
+/// When each address is dialed: the packets of one dial become rarer, and the other side may have begun later.
 /// All dials go on to the end.
 const DIALS: [Duration; 5] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(7)];
 
-/// From one knock to the next, at first and later.
-const KNOCK: Duration = Duration::from_millis(150);
-const LATE_KNOCK: Duration = Duration::from_secs(1);
+/// Between the datagrams that open our router, at first and later.
+const INTERVAL: Duration = Duration::from_millis(150);
+const LATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Until when the knocks are many.
-const KNOCKING: Duration = Duration::from_secs(3);
+/// How long they are frequent.
+const FREQUENT: Duration = Duration::from_secs(3);
 
 /// The name in a QUIC handshake: devices have keys, not names, so this one is neither sent nor checked.
 const NO_NAME: &str = "0.0.0.0";
@@ -56,10 +56,10 @@ pub(super) async fn connect(
     let mut changes = connections.changes();
     let is_connected = connections.connection(peer).is_some();
     let expected = connections.expect(peer, addresses.iter().map(SocketAddr::ip));
-    let knocking = Knocking::start(targets.clone(), expected, is_connected);
+    let opener = Opener::start(targets.clone(), expected, is_connected);
     if is_connected {
         // The other side may have lost it, and must get through to make a new one.
-        knocking.go_on();
+        opener.detach();
         return Ok(());
     }
     let config =
@@ -137,7 +137,7 @@ fn not_dialed(address: SocketAddr, error: &ConnectError) -> Failure {
 }
 
 fn wrong_device(address: SocketAddr) -> Failure {
-    let text = format!("{address} is another device than the one that was to be reached");
+    let text = format!("{address} belongs to another device");
     Failure::new(Reason::WrongDevice, text)
 }
 
@@ -168,9 +168,9 @@ fn failed(address: SocketAddr, error: &ConnectionError) -> Failure {
 }
 
 /// Empty STUN indications, which open our router to the other side. Meanwhile the other side is expected.
-struct Knocking(Option<AbortHandle>);
+struct Opener(Option<AbortHandle>);
 
-impl Knocking {
+impl Opener {
     /// `briefly`: ends after the first seconds.
     fn start(targets: Vec<(Socket, SocketAddr)>, expected: Expectation, briefly: bool) -> Self {
         let task = tokio::spawn(async move {
@@ -182,22 +182,22 @@ impl Knocking {
                 for (socket, address) in &targets {
                     socket.shared.send(*address, &datagram);
                 }
-                let late = begun.elapsed() >= KNOCKING;
+                let late = begun.elapsed() >= FREQUENT;
                 if late && briefly {
                     return;
                 }
-                sleep(if late { LATE_KNOCK } else { KNOCK }).await;
+                sleep(if late { LATE_INTERVAL } else { INTERVAL }).await;
             }
         });
         Self(Some(task.abort_handle()))
     }
 
-    fn go_on(mut self) {
+    fn detach(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Knocking {
+impl Drop for Opener {
     fn drop(&mut self) {
         if let Some(task) = self.0.take() {
             task.abort();

@@ -160,10 +160,10 @@ impl Transport for Punched {
         let who = &request.device.bare;
         Some(match &self.seen.borrow().failure {
             _ if !reflexive_of(&request.ours).is_empty() => {
-                format!("{who} has told no address for hole punching: their XMPP server may name no STUN server")
+                format!("{who} offers no address for hole punching: their XMPP server may name no STUN server")
             }
             Some((_, why)) => format!("our address on the Internet is not known: {why}"),
-            None => "our address on the Internet is not known: no STUN server has told it".to_owned(),
+            None => "our address on the Internet is not known: no STUN server has answered".to_owned(),
         })
     }
 

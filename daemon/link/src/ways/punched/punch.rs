@@ -22,7 +22,7 @@ use crate::ways::reason::Failure;
 /// How long a further stream may have to wait for the other side to have let go of an old one.
 const OPENING: Duration = Duration::from_secs(2);
 
-/// How long the other sides are told that we end.
+/// How long closing may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The sockets and the connections on them. Cheap to clone; ends with the last clone, or by [`Punch::close`].
@@ -121,14 +121,14 @@ impl Punch {
         Strangers::at(&self.connections.filter)
     }
 
-    /// Ends everything, links too, and tells the other sides, for at most a second.
+    /// Closes everything, links too, with notice to the other sides, within a second.
     pub async fn close(self) {
         self.connections.ending.cancel();
         for socket in self.sockets.iter() {
             socket.endpoint.close(closing::END, b"end");
         }
         let quiet = futures::future::join_all(self.sockets.iter().map(|socket| socket.endpoint.wait_idle()));
-        // A device that misses it notices by itself.
+        // A device that misses the notice times out.
         let _ = timeout(FAREWELL, quiet).await;
     }
 }

@@ -180,11 +180,11 @@ pub(super) struct Kept {
 impl Kept {
     /// Asks these servers every 20 s.
     pub fn start(sockets: Arc<[Socket]>, servers: Vec<SocketAddr>) -> Self {
-        let (tell, latest) = watch::channel(None);
+        let (report, latest) = watch::channel(None);
         let task = tokio::spawn(async move {
             loop {
                 let seen = reflexive(&sockets, &servers).await;
-                tell.send_if_modified(|last| {
+                report.send_if_modified(|last| {
                     let seen = settled(last.as_ref(), seen);
                     last.replace(seen.clone()) != Some(seen)
                 });

@@ -86,9 +86,9 @@ impl Drop for Allowed {
     fn drop(&mut self) {
         let mut allowed = self.filter.allowed.write().unwrap_or_else(PoisonError::into_inner);
         for ip in &self.ips {
-            if let Some(wanted) = allowed.get_mut(ip) {
-                *wanted -= 1;
-                if *wanted == 0 {
+            if let Some(count) = allowed.get_mut(ip) {
+                *count -= 1;
+                if *count == 0 {
                     allowed.remove(ip);
                 }
             }

@@ -23,7 +23,7 @@ pub(super) fn request(id: TransactionId) -> Vec<u8> {
     message(MessageClass::Request, id)
 }
 
-/// A Binding indication, 20 bytes: nobody answers it, but every router on the way sees that we speak (section 2).
+/// A Binding indication, 20 bytes: it has no answer, but every router on the way sees it (section 2).
 pub(super) fn indication(id: TransactionId) -> Vec<u8> {
     message(MessageClass::Indication, id)
 }
