@@ -88,10 +88,12 @@ impl Internet {
     }
 
     fn device(&self, place: &str, side: &str, key: &Path) -> Side {
+        // Without the crate, as test programs know it.
+        let (_, module) = module_path!().split_once("::").unwrap();
         let mut process = Command::new("ip")
             .args(["netns", "exec", &self.at(place)])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "ways::punched::tests::nat::one_side", "--ignored", "--nocapture"])
+            .args(["--exact", &format!("{module}::one_side"), "--ignored", "--nocapture"])
             .env(SIDE, side)
             .env(KEY, key)
             .stdin(Stdio::piped())
