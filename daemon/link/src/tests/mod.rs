@@ -98,7 +98,7 @@ fn host(address: SocketAddr) -> Candidate {
     Candidate { kind: CandidateKind::Host, address }
 }
 
-/// A port where nothing listens, and which nobody else gets while the socket is kept.
+/// A port where nothing listens, reserved while the socket is kept.
 fn reserved() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();

@@ -141,7 +141,7 @@ async fn a_lost_link_is_dialled_again_although_another_candidate_still_hangs() {
     linked(&mut small, &mut large).await;
 }
 
-/// One end of an in-band bytestream, for whoever asks first.
+/// One end of an in-band bytestream, for the first caller.
 pub(super) struct InBandEnd(pub(super) std::sync::Mutex<Option<tokio::io::DuplexStream>>);
 
 impl InBandEnd {

@@ -1,4 +1,4 @@
-//! Links that must not come about, and what is told of them.
+//! Links that must not come about, and what is reported of them.
 
 use xbt_core::signal::Proxy;
 

@@ -73,7 +73,7 @@ fn client(identity: Option<&Identity>, version: &'static SupportedProtocolVersio
     TlsConnector::from(Arc::new(config))
 }
 
-/// Mallory's key with the certificate of somebody else, which is no secret.
+/// Mallory's key with the certificate of another device, which is no secret.
 fn forged(victim: &Identity, mallory: &Identity) -> Arc<SingleCertAndKey> {
     let key = rustls::crypto::ring::sign::any_eddsa_type(&mallory.private_key()).unwrap();
     Arc::new(CertifiedKey::new(vec![victim.certificate()], key).into())
@@ -101,7 +101,7 @@ async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read(
     let candidates = Vec::new();
     large.handle.dial(request_for(TransferId(1), bob.fingerprint(), HOLIDAY, candidates));
     let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
-    // Far more than all buffers on the way hold: it can only be written to its end if somebody reads it.
+    // Far more than all buffers on the way hold: it can only be written to its end if it is read.
     let flood = tokio::spawn(async move {
         stream.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await?;
         stream.write_all(&vec![0; 64 << 20]).await
@@ -291,7 +291,7 @@ async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
     let (small, large) = two_identities();
     let mut small = Device::start(small, config(&[V4]));
     let mut dead = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
-    // As if it were an answer: nobody has asked yet.
+    // As if it were an answer, before there was a question.
     dead.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
     dead.shutdown().await.unwrap();
     drop(dead);
@@ -335,7 +335,7 @@ async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
     timeout(PATIENCE, good.read_exact(&mut asked)).await.unwrap().unwrap();
     good.write_all(&asked).await.unwrap();
-    // What follows the handshake belongs to whoever gets the link.
+    // What follows the handshake belongs to the owner of the link.
     good.write_all(b"more").await.unwrap();
     let mut more = [0; 4];
     small.ready().await.stream.read_exact(&mut more).await.unwrap();

@@ -54,7 +54,7 @@ async fn a_real_stun_server_tells_our_address_and_quic_goes_on_beside_it() {
     };
     let (small, mut large) = connected(&[V4]).await;
     let asked = async {
-        // It needs a moment to start; meanwhile the kernel says that nobody is there, or nothing at all.
+        // It needs a moment to start; meanwhile the kernel reports a closed port, or nothing at all.
         loop {
             if let Ok(seen) = small.punch.reflexive(&[port]).await {
                 return seen;

@@ -1,4 +1,4 @@
-//! Two devices behind routers that let nobody in: Linux as router, in network namespaces made for the test.
+//! Two devices behind routers that let no connection in: Linux as router, in network namespaces made for the test.
 //!
 //! `alice – alices-router – internet – bobs-router – bob`; two STUN servers in the internet. Each device is a process of
 //! this very test program (`one_side`), because a process lives in one namespace.
