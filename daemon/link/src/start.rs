@@ -24,10 +24,10 @@ use crate::identity::tls::Tls;
 use crate::plain::Open;
 use crate::request::{DialRequest, LinkId};
 use crate::times::Times;
-use crate::ways::punched::Surroundings;
 use crate::ways::punched::observed::Seen;
 use crate::ways::punched::socket::Strangers;
 use crate::ways::relays::{CurrentRelays, Relays};
+use crate::ways::surroundings::Surroundings;
 use crate::ways::transport::{Network, Transports};
 use crate::ways::{self, Parts, Started};
 

@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use xbt_core::ids::Fingerprint;
 use xbt_core::signal::{Candidate, CandidateKind, Reach};
@@ -41,9 +41,9 @@ use self::observed::{Seen, observe};
 use self::punch::Punch;
 use self::socket::Strangers;
 use super::reason::{Failure, Reason};
+use super::surroundings::Surroundings;
 use super::target::Target;
 use super::transport::{self, Dial, Guard, Network, Opened, Start, Transport};
-use crate::addresses::interfaces::Interface;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
@@ -61,15 +61,6 @@ pub(crate) struct Punched {
     seen: watch::Receiver<Seen>,
     /// What punching gets.
     patience: Duration,
-}
-
-/// What it listens to.
-pub(crate) struct Surroundings {
-    pub listening: Vec<SocketAddr>,
-    pub outside: watch::Receiver<Outside>,
-    pub interfaces: watch::Receiver<Vec<Interface>>,
-    /// Notified when we offer something else.
-    pub changed: Arc<Notify>,
 }
 
 impl Punched {
