@@ -16,11 +16,11 @@ use xbt_core::rate::RateLimits;
 use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::settings::{self, Settings};
 use xbt_core::way::Ways;
+use xbt_link::{Identity, IdentitySigner, LinkConfig, LinkHandle, LinkRoom};
 use xbt_torrent::{Engine, EngineConfig};
 
 use crate::config::{self, AcceptFrom, Account, Config, Files, Network, Paths, Secret, Subscriptions, Way};
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
-use crate::link::{Identity, IdentityNotary, LinkConfig, LinkHandle, LinkRoom};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::store::Store;
@@ -76,7 +76,7 @@ impl Daemon {
         let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
-        let notary = Box::new(IdentityNotary::new(&identity)?);
+        let notary = Box::new(IdentitySigner::new(&identity)?);
         let resource = resource(&mut store)?;
 
         let (engine, engine_events) = Engine::start(EngineConfig {
@@ -333,7 +333,7 @@ fn resource(store: &mut Store) -> Result<String, Fault> {
     Ok(resource)
 }
 
-type Links = (LinkRoom, LinkHandle, mpsc::Receiver<crate::link::LinkEvent>);
+type Links = (LinkRoom, LinkHandle, mpsc::Receiver<xbt_link::LinkEvent>);
 
 /// The port for links is chosen once and kept, so that a person can forward it on the router.
 async fn start_links(

@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<EnvFilter, ConfigError> {
 
 fn bad_filter(why: &str) -> ConfigError {
     let hint =
-        "write error, warn, info, debug or trace, alone or for a part of the program: XBT_LOG=info,xbtd::link=debug";
+        "write error, warn, info, debug or trace, alone or for a part of the program: XBT_LOG=info,xbt_link=debug";
     ConfigError::new("bad-log-filter", format!("the environment variable {VARIABLE} is not a log filter: {why}"), hint)
 }
 
@@ -170,13 +170,13 @@ mod tests {
 
     #[test]
     fn a_filter_still_silences_what_the_clamp_would_allow_and_opens_the_rest() {
-        let text = logged("warn,xbtd::link=debug,rustls=off", PLAIN, || {
+        let text = logged("warn,xbt_link=debug,rustls=off", PLAIN, || {
             tracing::info!(target: "xbtd::store", "one");
             tracing::warn!(target: "rustls", "two");
-            tracing::debug!(target: "xbtd::link", "three");
+            tracing::debug!(target: "xbt_link", "three");
             tracing::trace!(target: "rustless", "four");
         });
-        assert_eq!(text, "DEBUG xbtd::link: three\n");
+        assert_eq!(text, "DEBUG xbt_link: three\n");
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use xbt_core::signal::{Candidate, CandidateKind};
-
-use crate::link::LinkHandle;
-use crate::mapping::{Mapper, MapperConfig, MappingState};
+use xbt_link::LinkHandle;
+use xbt_mapping::{Mapper, MapperConfig, MappingState};
 
 /// Keeps our port mapped and the link room informed, until closed.
 pub struct MappedPort {
@@ -17,7 +16,7 @@ pub struct MappedPort {
 }
 
 impl MappedPort {
-    /// Has the router map the port that links are taken on. `nonce` says to the router that we are the same as before.
+    /// Has the router map the port that links come in by. `nonce` shows the router that we are the same as before.
     pub fn start(links: LinkHandle, nonce: [u8; 12]) -> Self {
         let port = links.port().unwrap_or(0);
         let listens = |v6: bool| links.listening().iter().any(|a| a.is_ipv6() == v6 && !a.ip().is_loopback());
@@ -73,7 +72,7 @@ async fn inform(
     mapper.close().await;
 }
 
-/// Our own addresses for which a router may open a pinhole; those that routers have told are theirs to know.
+/// Our own addresses for which a router may open a pinhole: not those that routers mapped.
 fn global_ipv6(candidates: &[Candidate]) -> Vec<Ipv6Addr> {
     let global = |candidate: &Candidate| match candidate.address.ip() {
         IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_loopback() => Some(v6),

@@ -11,7 +11,6 @@ use xbt_core::rate::Priority;
 use xbt_core::transfer::{Content, Facts};
 use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Prepared, Sources};
 
-use crate::link;
 use crate::store::StoreError;
 
 pub(super) fn key(content: ContentId) -> ContentKey {
@@ -62,9 +61,9 @@ pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: Str
 }
 
 /// One reason for each way, the best way first.
-pub(super) fn attempts(attempts: Vec<link::Attempt>) -> Vec<Attempt> {
-    let told = |attempt: link::Attempt| Attempt { way: attempt.way, reason: attempt.reason };
-    link::most_telling(attempts).into_iter().map(told).collect()
+pub(super) fn attempts(attempts: Vec<xbt_link::Attempt>) -> Vec<Attempt> {
+    let told = |attempt: xbt_link::Attempt| Attempt { way: attempt.way, reason: attempt.failure.text };
+    xbt_link::most_telling(attempts).into_iter().map(told).collect()
 }
 
 pub(super) fn fault(error: EngineError) -> Fault {

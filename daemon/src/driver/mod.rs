@@ -43,11 +43,11 @@ use xbt_core::input::{Command, Destination, Input};
 use xbt_core::session::{Facilities, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
+use xbt_link::{LinkEvent, LinkHandle, Rejected};
+use xbt_mapping::MappingState;
 use xbt_torrent::{Engine, Group};
 
 use crate::hooks::Hooks;
-use crate::link::{LinkEvent, LinkHandle};
-use crate::mapping::MappingState;
 use crate::rpc::EventRing;
 use crate::store::Store;
 use crate::supervisor::{self, Supervisor};
@@ -331,13 +331,14 @@ impl Driver {
                 let attempts = convert::attempts(attempts);
                 self.handle(Input::Link(Told::Failed { transfer, attempts })).await;
             }
-            LinkEvent::Plain { info_hash, stream, remote, reserved, place } => {
-                self.reader_came(info_hash, stream, reserved, place, remote);
+            LinkEvent::Plain { info_hash, stream, remote, reserved, slot } => {
+                self.reader_came(info_hash, stream, reserved, slot, remote);
             }
             LinkEvent::CandidatesChanged(candidates) => {
                 self.handle(Input::Link(Told::Candidates(candidates))).await;
             }
-            LinkEvent::Refused { remote, reason, .. } => {
+            LinkEvent::Rejected(Rejected { remote, reason, .. }) => {
+                let reason = reason.code();
                 if let Some(count) = self.refused.count(reason, Instant::now()) {
                     tracing::info!(%remote, reason, count, "links were refused");
                 }

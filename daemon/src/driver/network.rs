@@ -6,10 +6,10 @@ use xbt_api as api;
 use xbt_core::session::Facilities;
 use xbt_core::signal::{Candidate, CandidateKind};
 use xbt_core::way::{Way, Ways};
+use xbt_link::Seen;
+use xbt_mapping::MappingState;
 
 use super::{Driver, views};
-use crate::link::Seen;
-use crate::mapping::MappingState;
 
 impl Driver {
     pub(super) fn network(&self) -> api::Network {
@@ -84,7 +84,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::mapping::{Failure, Mapped, Protocol};
+    use xbt_mapping::{Failure, Mapped, Protocol};
 
     #[test]
     fn a_mapping_is_told_with_its_protocol_and_none_with_what_to_do() {

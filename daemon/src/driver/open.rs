@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use xbt_core::ids::InfoHash;
+use xbt_link::{BoxedStream, Slot};
 use xbt_torrent::{Event, LinkTag};
 
 use super::{Driver, convert};
-use crate::link::{BoxedStream, Place};
 
 /// One of them.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ struct Reader {
     size: u64,
     uploaded: u64,
     /// Free again with the connection.
-    _place: Place,
+    _slot: Slot,
 }
 
 /// All of them; the link room bounds their number.
@@ -43,14 +43,14 @@ impl Driver {
         info_hash: InfoHash,
         stream: BoxedStream,
         reserved: [u8; 8],
-        place: Place,
+        slot: Slot,
         remote: SocketAddr,
     ) {
         let Some((content, size)) = self.domain.open_content(info_hash) else { return };
         self.next_link += 1;
         let tag = LinkTag(self.next_link);
         tracing::debug!(%content, %remote, "another BitTorrent program reads an open content");
-        self.readers.links.insert(tag, Reader { info_hash, size, uploaded: 0, _place: place });
+        self.readers.links.insert(tag, Reader { info_hash, size, uploaded: 0, _slot: slot });
         self.rooms.engine.attach(convert::key(content), tag, stream, reserved);
     }
 

@@ -1,4 +1,4 @@
-//! What the link room needs of the XMPP session.
+//! What links need of the XMPP session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use xbt_core::ids::FullJid;
 use xbt_core::session::{Connection, Facilities};
 use xbt_core::signal::Proxy;
+use xbt_link::{BoxedStream, Failure, Opening, Reason, Relays};
 
 use super::Driver;
-use crate::link::{BoxedStream, Opening, Reason, Relays};
 use crate::xmpp::{RelayError, SessionHandle};
 
 /// How often the session is asked whether its connection stands, while there are links.
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(4);
 impl Driver {
     /// The session was replaced.
     pub(super) fn use_session(&mut self, session: SessionHandle) {
-        self.rooms.links.relay_through(Some(Arc::new(session.clone())));
+        self.rooms.links.relay_through(Some(Arc::new(SessionRelays(session.clone()))));
         self.rooms.session = Some(session);
     }
 
@@ -49,20 +49,23 @@ impl Driver {
     }
 }
 
-impl Relays for SessionHandle {
+/// The relays that are reached through this session.
+struct SessionRelays(SessionHandle);
+
+impl Relays for SessionRelays {
     fn activate(&self, proxy: Proxy, stream_id: String, target: FullJid) -> Opening<()> {
-        let session = self.clone();
-        Box::pin(async move { session.activate_once_met(proxy, stream_id, target).await.map_err(reason) })
+        let session = self.0.clone();
+        Box::pin(async move { session.activate_once_met(proxy, stream_id, target).await.map_err(failure) })
     }
 
     fn open_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
-        let session = self.clone();
-        Box::pin(async move { session.open_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+        let session = self.0.clone();
+        Box::pin(async move { session.open_in_band(device, stream_id).await.map(boxed).map_err(failure) })
     }
 
     fn expect_in_band(&self, device: FullJid, stream_id: String) -> Opening<BoxedStream> {
-        let session = self.clone();
-        Box::pin(async move { session.expect_in_band(device, stream_id).await.map(boxed).map_err(reason) })
+        let session = self.0.clone();
+        Box::pin(async move { session.expect_in_band(device, stream_id).await.map(boxed).map_err(failure) })
     }
 }
 
@@ -70,6 +73,17 @@ fn boxed(stream: crate::xmpp::InBandStream) -> BoxedStream {
     Box::new(stream)
 }
 
-fn reason(error: RelayError) -> Reason {
-    (error.code(), error.to_string())
+fn failure(error: RelayError) -> Failure {
+    let reason = match &error {
+        RelayError::Offline => Reason::Offline,
+        RelayError::NoAnswer(_) => Reason::NoAnswer,
+        RelayError::NotReady { .. } => Reason::NotActivated,
+        RelayError::Refused { .. } => Reason::Refused,
+        RelayError::TooMany => Reason::TooManyRelays,
+        RelayError::BadName(_) => Reason::BadRelay,
+    };
+    Failure::new(reason, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

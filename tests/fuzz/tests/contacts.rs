@@ -6,7 +6,7 @@ use xbt_fuzz::target;
 use xbt_torrent::handshake::{Handshake, LENGTH};
 use xbt_torrent::names::{MAX_COMPONENT, MAX_DEPTH, MAX_PATH, free_name, safe_component, safe_name};
 use xbt_torrent::{Prepared, fuzzing as torrent};
-use xbtd::{link, xmpp};
+use xbtd::xmpp;
 
 const XML: &[&str] = &[
     "<a>",
@@ -172,7 +172,7 @@ target!(addresses, &["@", "/", ".", "é", "ß", "ſ", "K", "İ", "xn--", "\u{202
 fn handshake_holds(bytes: &[u8]) {
     let Some((head, _)) = bytes.split_first_chunk::<LENGTH>() else { return };
     let decoded = Handshake::decode(head);
-    assert_eq!(decoded.map(|handshake| handshake.encode()), link::fuzzing::handshake(head), "both rooms agree");
+    assert_eq!(decoded.map(|handshake| handshake.encode()), xbt_link::fuzzing::handshake(head), "both rooms agree");
     if let Some(handshake) = decoded {
         assert_eq!(handshake.encode(), *head);
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xbt_fuzz::target;
-use xbtd::{link, mapping, xmpp};
+use xbtd::xmpp;
 
 const RELAYS: &[&str] = &[
     "sid='s' ",
@@ -45,7 +45,7 @@ target!(relays, RELAYS, relays_hold);
 
 /// Answers of STUN servers.
 fn stun_holds(bytes: &[u8]) {
-    if let Some(address) = link::fuzzing::stun(bytes) {
+    if let Some(address) = xbt_link::fuzzing::stun(bytes) {
         assert!(address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast());
         assert!(bytes.len() >= 20 + 12, "a header and an address");
     }
@@ -55,19 +55,19 @@ target!(stun, &["\u{1}\u{1}", "\0 \0\u{8}", "\0\u{9}\0\u{4}", "\0\u{1}\0\u{8}", 
 /// Answers of routers by PCP.
 fn pcp_holds(bytes: &[u8]) {
     for own in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
-        if let Some((external, lifetime)) = mapping::fuzzing::pcp(bytes, own, 7200) {
+        if let Some((external, lifetime)) = xbt_mapping::fuzzing::pcp(bytes, own, 7200) {
             assert!(external.port() != 0 && lifetime != 0 && external.is_ipv4() == own.is_ipv4());
             assert!(bytes.len() >= 60);
         }
         // A mapping that is removed has neither.
-        mapping::fuzzing::pcp(bytes, own, 0);
+        xbt_mapping::fuzzing::pcp(bytes, own, 0);
     }
 }
 target!(pcp, &["\u{2}", "\0\0\u{1c} ", "twelve bytes", "\u{6}\0\0\0\u{12}g"], pcp_holds);
 
 /// Answers of SOCKS5 proxies.
 fn socks_holds(bytes: &[u8]) {
-    let Some(read) = link::fuzzing::socks(bytes) else { return };
+    let Some(read) = xbt_link::fuzzing::socks(bytes) else { return };
     assert_eq!(bytes[..4], [5, 0, 5, 0]);
     let length = match bytes[5] {
         1 => 4,
