@@ -27,9 +27,9 @@ demo: ## send 256 MiB between two daemons on this machine, through a private Pro
 	$(CARGO) build --locked -p xbtd -p xbtctl -p xbt-tests --bin xbtd --bin xbtctl --bin demo
 	$(TARGET)/debug/demo
 
-lab: setup ## two people, their routers and servers in networks of their own, by hand: make lab SCENE=name (needs root)
+lab: setup ## two people, their routers and servers in networks of their own, by hand: make lab SCENE=name LINE=… (needs root)
 	$(CARGO) build --workspace
-	@$(TARGET)/debug/lab $(SCENE)
+	@$(TARGET)/debug/lab "$(SCENE)" "$(LINE)"
 
 pictures: setup ## the terminal pictures of the documents, recorded anew
 	$(CARGO) build --workspace
@@ -38,7 +38,7 @@ pictures: setup ## the terminal pictures of the documents, recorded anew
 test: setup ## all tests
 	$(CARGO) build --workspace
 	$(CARGO) build --locked --manifest-path tests/peers/cratetorrent/Cargo.toml --target-dir $(TARGET)/peers
-	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace -- --test-threads=$(TEST_THREADS)
+	XBT_SCHEDULES=$(SCHEDULES) $(CARGO) test --workspace --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) fmt --all --check

@@ -13,6 +13,7 @@ need() {
 need cc gcc            # links Rust programs, compiles SQLite
 need prosody prosody   # the XMPP server that every test has one of
 need ip iproute2       # private networks, whose bytes are counted
+need ping iputils-ping # how far it is
 need unshare util-linux
 need aria2c aria2        # other people's BitTorrent programs, as peers
 need transmission-cli transmission-cli

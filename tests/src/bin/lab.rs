@@ -74,7 +74,14 @@ fn main() -> ExitCode {
         eprintln!("error: {why}\nhint: sudo make lab SCENE={wanted}");
         return ExitCode::FAILURE;
     }
-    let Some(lab) = Lab::open(*scene) else { return ExitCode::FAILURE };
+    let line = match std::env::args().nth(2).filter(|line| !line.is_empty()).map(|line| line.parse()).transpose() {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("error: {error}\nhint: sudo make lab SCENE={wanted} LINE=100,25,0.1");
+            return ExitCode::from(2);
+        }
+    };
+    let Some(lab) = Lab::open(Scene { line, ..*scene }) else { return ExitCode::FAILURE };
     let people = [Side::A, Side::B].map(|side| lab.daemon(side).online());
     println!("{wanted}: {what}. Everything lies in {}", lab.folder().display());
     let bin = lab.folder().join("bin");

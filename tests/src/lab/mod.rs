@@ -5,6 +5,7 @@
 //! with the thread that built it, whatever becomes of that; it has no names outside, so many can stand at once.
 
 mod ejabberd;
+pub mod line;
 pub mod probe;
 mod prosody;
 pub mod recorder;
@@ -27,7 +28,9 @@ use crate::content;
 use crate::daemon::Daemon;
 use crate::process::{Process, path};
 use crate::stage::password;
+use crate::wait;
 
+pub use line::Line;
 pub use router::RunningRouter;
 pub use scene::{Family, Mapping, Nat, Place, Router, Scene, ServerKind, Side};
 pub use server::{PROXY, SECOND_STUN, STUN, Server, proxy_domain};
@@ -41,6 +44,7 @@ pub struct Lab {
     scene: Scene,
     servers: Vec<Server>,
     _stun: Option<Process>,
+    _lines: Vec<Process>,
     routers: [Option<RunningRouter>; 2],
     hosts: [Space; 2],
     public: Space,
@@ -69,17 +73,20 @@ impl Lab {
         let public = space("public");
         public.sh(&public_script());
         let hosts = [space("a"), space("b")];
+        let mut lines = Vec::new();
         let routers = [(Side::A, scene.a), (Side::B, scene.b)].map(|(side, place)| {
             let host = &hosts[index(side)];
             match place {
                 Place::Public(family) => {
-                    public.sh(&cables(side, host.pid(), family));
+                    for (end, interface) in cables(side, family) {
+                        lines.extend(lay(&public, &end, interface, host, scene.line));
+                    }
                     host.sh(&host_script(side, place));
                     None
                 }
                 Place::Behind(kind) => {
                     let router = space(side.router());
-                    public.sh(&cable(side.router(), "eth0", router.pid()));
+                    lines.extend(lay(&public, side.router(), "eth0", &router, scene.line));
                     router.sh(&router_script(side, host.pid()));
                     host.sh(&host_script(side, place));
                     Some(RunningRouter::start(router, side, kind))
@@ -89,7 +96,7 @@ impl Lab {
         let stun = scene.stun.then(|| server::stun(&public));
         let sides: &[Side] = if scene.federated.is_some() { &[Side::A, Side::B] } else { &[Side::A] };
         let servers = sides.iter().map(|side| Server::start(&public, &scene, *side)).collect();
-        Self { scene, servers, _stun: stun, routers, hosts, public, folder }
+        Self { scene, servers, _stun: stun, _lines: lines, routers, hosts, public, folder }
     }
 
     /// What it was built from.
@@ -241,23 +248,35 @@ fn public_script() -> String {
     script
 }
 
-/// A cable from the public bridge to an interface of another namespace.
-fn cable(end: &str, interface: &str, pid: u32) -> String {
-    format!(
-        "ip link add {end} type veth peer name {interface} netns {pid}\nip link set {end} master br0\nip link set {end} up\n"
-    )
+/// A cable from the public bridge to an interface of another namespace, or a long line in its place; the program that is the
+/// line.
+fn lay(public: &Space, end: &str, interface: &str, to: &Space, line: Option<Line>) -> Option<Process> {
+    let pid = to.pid();
+    let far = format!("{end}x");
+    let program = line.map(|line| {
+        let name = format!("line-{end}");
+        let program = crate::programs::folder().join("line").display().to_string();
+        let seed = end.bytes().map(u64::from).sum::<u64>().to_string();
+        let mut process = public.start(&name, &program, &[end, &far, &line.to_string(), &seed], Vec::new());
+        wait::until("the line is there", wait::SOON, || {
+            assert!(process.ended().is_none(), "no line: {}", process.log());
+            process.log().contains("READY").then_some(())
+        });
+        process
+    });
+    match &program {
+        None => public.sh(&format!("ip link add {end} type veth peer name {interface} netns {pid}")),
+        Some(_) => public.sh(&format!("ip link set {far} netns {pid} name {interface}")),
+    };
+    public.sh(&format!("ip link set {end} master br0\nip link set {end} up\n"));
+    program
 }
 
-fn cables(side: Side, pid: u32, family: Family) -> String {
-    let (four, six) = (format!("{}4", side.host()), format!("{}6", side.host()));
-    let mut script = String::new();
-    if matches!(family, Family::V4 | Family::Both) {
-        script.push_str(&cable(&four, "eth0", pid));
-    }
-    if matches!(family, Family::V6 | Family::Both) {
-        script.push_str(&cable(&six, "eth1", pid));
-    }
-    script
+/// The ends of a public host's cables, and the interfaces that they lead to.
+fn cables(side: Side, family: Family) -> Vec<(String, &'static str)> {
+    let all = [(format!("{}4", side.host()), "eth0"), (format!("{}6", side.host()), "eth1")];
+    let wanted = [matches!(family, Family::V4 | Family::Both), matches!(family, Family::V6 | Family::Both)];
+    all.into_iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(cable, _)| cable).collect()
 }
 
 fn router_script(side: Side, host: u32) -> String {

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::line::Line;
+
 /// A whole laboratory. `Scene::default()`: both in public with both families, one plain Prosody, no limits of speed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scene {
     /// Where alice is.
     pub a: Place,
@@ -17,6 +19,8 @@ pub struct Scene {
     pub proxy: Option<Side>,
     /// Whether the proxy tells its name, which means an address of each family, instead of its IPv4 address.
     pub proxy_by_name: bool,
+    /// What lies between each person (or their router) and the public network; none: a cable without delay.
+    pub line: Option<Line>,
     /// Whether there is a STUN server that the XMPP servers tell of (XEP-0215).
     pub stun: bool,
 }
@@ -101,6 +105,7 @@ impl Default for Scene {
             federated: None,
             proxy: None,
             proxy_by_name: false,
+            line: None,
             stun: false,
         }
     }

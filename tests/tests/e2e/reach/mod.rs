@@ -4,6 +4,7 @@
 
 mod changes;
 mod direct;
+mod distance;
 mod doctor;
 mod ejabberd;
 mod in_band;
