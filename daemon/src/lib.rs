@@ -10,6 +10,7 @@ mod files;
 mod hooks;
 pub mod log;
 mod mapped_port;
+mod ownership;
 mod process;
 pub mod rpc;
 pub mod store;

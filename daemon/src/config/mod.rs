@@ -28,6 +28,8 @@ use xbt_core::ids::BareJid;
 use xbt_core::rule::Rule;
 use xbt_core::schedule::Schedule;
 
+use crate::ownership::others_may_write;
+
 pub use error::ConfigError;
 pub use keys::example;
 pub use password::password;
@@ -241,6 +243,11 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(path)),
         Err(error) => return Err(unreadable(error.to_string())),
     };
+    if file.metadata().is_ok_and(|meta| meta.is_file() && others_may_write(&meta)) {
+        let what = format!("the configuration {} can be written by others", path.display());
+        let hint = format!("make it yours: chown \"$(id -u)\" and chmod go-w '{}'", path.display());
+        return Err(ConfigError::new("config-permissions", what, hint));
+    }
     let mut text = String::new();
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
     if text.len() as u64 > MAX_FILE {

@@ -430,6 +430,18 @@ fn a_missing_file_is_told_with_what_to_write() {
 }
 
 #[test]
+fn a_file_that_others_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), MINIMAL).unwrap();
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o646)).unwrap();
+    let error = Config::load(file.path()).unwrap_err();
+    assert!(error.code == "config-permissions" && error.hint.contains("chmod go-w"), "{error:?}");
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(Config::load(file.path()).is_ok());
+}
+
+#[test]
 fn a_check_says_in_one_line_what_was_understood() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use xbt_core::hook::Hook;
 use xbt_core::ids::{BareJid, TransferId};
 
+use crate::ownership::others_may_write;
 use crate::process::{self, last_line};
 
 pub(crate) use facts::{Facts, facts};
@@ -145,6 +146,10 @@ impl Hooks {
 async fn run(job: Job) -> Result<(), String> {
     let Some((program, arguments)) = job.command.split_first() else { return Err("names no program".to_owned()) };
     let name = job.hook.name();
+    // A bare name is looked up in PATH, whose folders are the system's or the person's own business.
+    if program.contains('/') && tokio::fs::metadata(program).await.is_ok_and(|meta| others_may_write(&meta)) {
+        return Err(format!("was not run: others may write to {program} (chmod go-w helps)"));
+    }
     tracing::debug!(transfer = %job.transfer, program, "{name} runs");
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(inherited()).envs(job.facts);

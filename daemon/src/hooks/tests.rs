@@ -42,6 +42,23 @@ async fn a_failure_is_told_with_what_the_command_complained_about() {
 }
 
 #[tokio::test]
+async fn a_command_that_others_may_write_to_is_not_run() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (program, ran) = (dir.path().join("hook"), dir.path().join("ran"));
+    std::fs::write(&program, format!("#!/bin/sh\ntouch '{}'\n", ran.display())).unwrap();
+    for (mode, runs) in [(0o757, false), (0o755, true)] {
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut hooks = Hooks::default();
+        let command = vec![program.display().to_string()];
+        hooks.add(Job { command, ..job(1, Hook::Complete, "", 20) }).unwrap();
+        let outcome = hooks.ended().await.unwrap().outcome;
+        assert_eq!((outcome.is_ok(), ran.exists()), (runs, runs), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_hangs_or_never_stops_talking_is_ended_in_time() {
     let begin = Instant::now();
     for script in ["sleep 600 & wait", "while :; do echo yes; done", "trap '' TERM HUP; while :; do sleep 1; done"] {
