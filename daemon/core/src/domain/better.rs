@@ -62,9 +62,8 @@ impl Domain {
     }
 
     fn try_all_again(&mut self) {
-        let agreed = |t: &&Transfer| t.account == self.settings.account && t.agreed();
-        let agreed: Vec<(TransferId, bool)> =
-            self.transfers.values().filter(agreed).map(|t| (t.id, t.linked())).collect();
+        let agreed = self.transfers.ours().filter(|t| t.agreed());
+        let agreed: Vec<(TransferId, bool)> = agreed.map(|t| (t.id, t.linked())).collect();
         for (id, linked) in agreed {
             if linked {
                 self.live(id).better.times = 0;
@@ -118,7 +117,7 @@ impl Domain {
 
     /// Asks for another link while there is one.
     fn seek_other(&mut self, id: TransferId, seeking: Seeking) {
-        let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
+        let Some(transfer) = self.transfers.our(id) else { return };
         if !transfer.linked() || transfer.paused.any() || self.live.get(&id).is_none_or(|live| live.renewed) {
             return;
         }

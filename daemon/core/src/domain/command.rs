@@ -132,18 +132,14 @@ impl Domain {
     }
 
     pub(super) fn prune_tombstones(&mut self) {
-        while self.buried.len() > TOMBSTONES {
-            if let Some(key) = self.buried.pop_front() {
-                self.tombstones.remove(&key);
-            }
-        }
+        self.transfers.prune_tombstones();
         self.persist(Persist::PruneTombstones(TOMBSTONES));
     }
 
     /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted. Returns what is being deleted.
     pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) -> Option<ContentId> {
         let done_bytes = self.live_view(id, self.now.mono).done_bytes;
-        let transfer = self.transfers.remove(&id)?;
+        let transfer = self.transfers.remove(id)?;
         let end = transfer.end().cloned()?;
         let tombstone = Tombstone {
             account: transfer.account.clone(),
@@ -153,20 +149,16 @@ impl Domain {
             end,
             at: self.now.wall,
         };
-        let key = (transfer.contact.clone(), transfer.offer, transfer.direction());
-        self.offers.remove(&key);
         self.live.remove(&id);
-        self.index.removed(&transfer);
         self.persist(Persist::RemoveTransfer(id));
         if with_stone {
             self.persist(Persist::Tombstone(tombstone.clone()));
-            self.tombstones.insert(key.clone(), tombstone);
-            self.buried.push_back(key);
+            self.transfers.add_tombstone(tombstone);
         }
         // Before the content goes, and the record of what was received with it.
         let deletion = if delete_data { self.delete_received(&transfer) } else { None };
         let source = self.content(&transfer).and_then(|content| content.paths.first().cloned());
-        if self.index.content.get(&transfer.content).next().is_none() {
+        if self.transfers.of_content(transfer.content).next().is_none() {
             self.contents.remove(&transfer.content);
             self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
             self.persist(Persist::RemoveContent(transfer.content));

@@ -33,7 +33,7 @@ struct Terms {
 impl Domain {
     /// Asks the other device for a link, if one is wanted and the device is there. Harmless when it is not.
     pub(super) fn seek_link(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
+        let Some(transfer) = self.transfers.our(id) else { return };
         // A transfer that the other side holds up is asked about too: it may have been resumed unheard.
         let wants = (transfer.agreed() || transfer.is_taken()) && !transfer.paused.by_us && !transfer.linked();
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
@@ -211,7 +211,7 @@ impl Domain {
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
         let turn = self.has_turn(id, &contact, &peer);
         let winner = peer.resource.clone();
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let from = format!("{}/{}", transfer.contact, peer.resource);
         // Who asks for a link does not hold it up any more.
         transfer.paused.by_contact = false;
@@ -357,7 +357,7 @@ impl Domain {
     fn told_to_wait(&mut self, id: TransferId) {
         let now = self.now.wall;
         self.leave_introduced(id);
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if !transfer.paused.by_contact {
             transfer.paused.by_contact = true;
             let reason = format!("paused by {}", transfer.contact);

@@ -28,7 +28,7 @@ impl Domain {
     /// Ends a transfer here, whoever decided it: everything that runs for it is stopped.
     pub(super) fn settle(&mut self, id: TransferId, end: End, reason: Option<String>) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if transfer.end().is_some() {
             return;
         }
@@ -41,10 +41,7 @@ impl Domain {
         }
         let content = transfer.content;
         let incoming = matches!(transfer.side, Side::In { .. });
-        if let Some(transfer) = self.transfers.get(&id) {
-            self.index.ended(transfer);
-            self.crowded.insert(transfer.contact.clone());
-        }
+        self.transfers.refile(id);
         self.offer_over(id);
         self.drop_link(id);
         self.part_introduced(id);
@@ -87,17 +84,17 @@ impl Domain {
     pub(super) fn offer_over(&mut self, id: TransferId) {
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
         let may_know = self.outbox.drop_transfer(&contact, id);
-        if let Some(Transfer { side: Side::Out { acknowledged, .. }, .. }) = self.change(id) {
+        if let Some(Transfer { side: Side::Out { acknowledged, .. }, .. }) = self.transfers.change(id) {
             acknowledged.extend(may_know);
         }
     }
 
     /// The offer went out once more after the word on how it ended: the device hears that again.
     pub(super) fn tell_end_again(&mut self, device: &FullJid, offer: OfferId) {
-        let key = (device.bare.clone(), offer, Direction::Out);
-        let row = self.offers.get(&key).and_then(|id| self.transfers.get(id));
+        let row = self.transfers.find(&device.bare, offer, Direction::Out).and_then(|id| self.transfers.get(&id));
         let taken = row.and_then(Transfer::peer).is_some_and(|peer| peer.resource != device.resource);
-        let end = row.and_then(Transfer::end).or_else(|| self.tombstones.get(&key).map(|t| &t.end));
+        let tombstone = || self.transfers.tombstone(&device.bare, offer, Direction::Out);
+        let end = row.and_then(Transfer::end).or_else(|| tombstone().map(|t| &t.end));
         let request = match end {
             _ if taken => Some(Request::Taken { id: offer }),
             Some(end) => end_notice(offer, Direction::Out, end),
@@ -122,7 +119,7 @@ impl Domain {
     /// Holds a transfer up from our side: by the person, or by a fault that the person must mend.
     pub(super) fn hold(&mut self, id: TransferId, fault: Option<Fault>) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         transfer.note(now, "paused", Some(fault.as_ref().map_or("paused here".into(), |f| f.message.clone())));
         transfer.paused.by_us = true;
         transfer.paused.fault = fault;
@@ -141,7 +138,7 @@ impl Domain {
     /// Lets a transfer that we held up go on.
     pub(super) fn release(&mut self, id: TransferId) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         transfer.paused.by_us = false;
         transfer.paused.fault = None;
         transfer.note(now, "resumed", Some("resumed here".into()));

@@ -30,14 +30,14 @@ impl Domain {
         for content in contents {
             let sharing = self.transfers_of(content, |t| t.end().is_none());
             for id in &sharing {
-                if let Some(transfer) = self.change(*id) {
+                if let Some(transfer) = self.transfers.change(*id) {
                     transfer.limits = transfer.limits.changed(change);
                     transfer.priority = priority.unwrap_or(transfer.priority);
                 }
             }
             // What is not open yet hears of it when it is opened.
             let runs = |t: &Transfer| t.agreed() || self.keeps_open(t);
-            if let Some(running) = sharing.iter().find(|id| self.transfers.get(*id).is_some_and(runs)) {
+            if let Some(running) = sharing.iter().find(|id| self.transfers.get(id).is_some_and(runs)) {
                 self.limit_content(*running);
             }
             changed.extend(sharing);

@@ -44,7 +44,7 @@ impl Domain {
         live.renewed = false;
         live.stream_id = None;
         live.attempts = attempts.into_iter().filter(|attempt| attempt.way < way).collect();
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state, .. } => *state = Outgoing::Sending,
             Side::In { state, .. } => *state = Incoming::Receiving,
@@ -102,7 +102,7 @@ impl Domain {
         let now = self.now.wall;
         self.back_to_connecting(id);
         let done = self.live(id).done_bytes;
-        if let Some(transfer) = self.change(id) {
+        if let Some(transfer) = self.transfers.change(id) {
             let whole =
                 transfer.direction() == Direction::Out && transfer.facts.as_ref().is_some_and(|f| f.size <= done);
             // The receiver needs no link to verify the last pieces and say so.
@@ -129,7 +129,7 @@ impl Domain {
 
     /// Agreed, without a link.
     pub(super) fn back_to_connecting(&mut self, id: TransferId) {
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state: state @ Outgoing::Sending, .. } => *state = Outgoing::Connecting,
             Side::In { state: state @ Incoming::Receiving, .. } => *state = Incoming::Connecting,

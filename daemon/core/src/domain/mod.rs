@@ -11,7 +11,6 @@ mod discarded;
 mod ending;
 mod forget;
 mod hook;
-mod index;
 mod introduce;
 mod introduced;
 mod limit;
@@ -24,8 +23,10 @@ mod request;
 mod rules;
 mod send;
 mod session;
+mod sets;
 mod sync;
 mod torrent;
+mod transfers;
 mod trust;
 mod turns;
 mod view;
@@ -37,21 +38,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, TransferId};
+use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent};
 use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
 use crate::signal::{Candidate, Notary, Token};
 use crate::time::{Mono, Now};
-use crate::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
+use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
 use clock::Timers;
 use delete::Deletions;
 use discarded::Discarded;
-use index::{Index, Sets};
 use live::Live;
 use outbox::Outbox;
 use pace::Pace;
+use sets::Sets;
+use transfers::Transfers;
 use turns::{Pair, Turns};
 
 pub use live::LiveView;
@@ -78,32 +80,18 @@ pub struct Rows {
     pub counters: Counters,
 }
 
-/// How an offer is found again: by who is on the other side, the id on the wire, and the direction
-/// (between two devices of one account both directions have the same bare JID).
-type OfferKey = (BareJid, OfferId, Direction);
-
 /// Where 128 random bits come from; the tests and the simulation give a counted source.
 pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
 
 /// All state and all rules.
-///
-/// Invariant: rows of other accounts than `settings.account` are listed and never acted upon; everything
-/// that looks a transfer up for acting goes through `offers`, which holds only rows of this account.
 pub struct Domain {
     settings: Settings,
     entropy: Entropy,
     notary: Box<dyn Notary>,
     counters: Counters,
-    transfers: BTreeMap<TransferId, Transfer>,
+    transfers: Transfers,
     live: HashMap<TransferId, Live>,
-    offers: HashMap<OfferKey, TransferId>,
-    index: Index,
     turns: Turns,
-    /// Contacts of whom one more transfer came to nothing.
-    crowded: BTreeSet<BareJid>,
-    tombstones: HashMap<OfferKey, Tombstone>,
-    /// Their keys, oldest first: the oldest go when there are too many.
-    buried: VecDeque<OfferKey>,
     contents: BTreeMap<ContentId, Content>,
     /// The contents that the link room has been told are open.
     open: BTreeMap<ContentId, InfoHash>,
@@ -140,9 +128,6 @@ pub struct Domain {
     next_token: u64,
     /// Of the input that is being handled.
     now: Now,
-    /// Transfers that may have changed, as they were before: those that did are written and told when the input is
-    /// done with.
-    dirty: BTreeMap<TransferId, Option<Box<Transfer>>>,
     effects: Vec<Effect>,
 }
 
@@ -151,14 +136,6 @@ impl Domain {
     pub fn new(settings: Settings, rows: Rows, entropy: Entropy, notary: Box<dyn Notary>) -> Self {
         let account = settings.account.clone();
         let ours = |owner: &BareJid| *owner == account;
-        let offers = rows.transfers.iter().filter(|t| ours(&t.account));
-        let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
-        let mut index = Index::default();
-        rows.transfers.iter().filter(|t| ours(&t.account)).for_each(|t| index.add(t));
-        rows.transfers.iter().for_each(|t| index.note_over(t));
-        let mut tombstones: Vec<_> = rows.tombstones.into_iter().filter(|t| ours(&t.account)).collect();
-        tombstones.sort_by_key(|t| t.at);
-        let tombstone_key = |t: &Tombstone| (t.contact.clone(), t.offer, t.direction);
         let contacts = rows.contacts.into_iter().filter(|c| ours(&c.account));
         let devices = rows.devices.into_iter().filter(|d| ours(&d.account));
         Self {
@@ -166,14 +143,9 @@ impl Domain {
             entropy,
             notary,
             counters: rows.counters,
+            transfers: Transfers::new(account.clone(), rows.transfers, rows.tombstones),
             live: HashMap::new(),
-            offers,
-            index,
             turns: Turns::default(),
-            crowded: BTreeSet::new(),
-            buried: tombstones.iter().map(tombstone_key).collect(),
-            tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
-            transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
             open: BTreeMap::new(),
             contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
@@ -197,7 +169,6 @@ impl Domain {
             pace: Pace::default(),
             next_token: 0,
             now: Now::default(),
-            dirty: BTreeMap::new(),
             effects: Vec::new(),
         }
     }
@@ -245,14 +216,10 @@ impl Domain {
 
     /// What has changed is written first and told before the other effects.
     fn collect(&mut self) -> Vec<Effect> {
-        let dirty = std::mem::take(&mut self.dirty);
+        let changed = self.transfers.take_changed();
         let rest = std::mem::take(&mut self.effects);
-        let differs = |(id, before): (&TransferId, &Option<Box<Transfer>>)| {
-            self.transfers.get(id).filter(|now| before.as_deref() != Some(*now))
-        };
-        let changed: Vec<_> = dirty.iter().filter_map(differs).collect();
-        let rows = changed.iter().map(|t| Effect::Persist(Persist::Transfer(Box::new((*t).clone()))));
-        let news = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id)));
+        let news: Vec<Effect> = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id))).collect();
+        let rows = changed.into_iter().map(|t| Effect::Persist(Persist::Transfer(Box::new(t))));
         let (persists, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|e| matches!(e, Effect::Persist(_)));
         rows.chain(persists).chain(news).chain(others).collect()
     }
@@ -263,19 +230,6 @@ impl Domain {
 
     fn persist(&mut self, change: Persist) {
         self.effects.push(Effect::Persist(change));
-    }
-
-    /// A transfer of this account, to be changed: it is written down when the input has been handled.
-    fn change(&mut self, id: TransferId) -> Option<&mut Transfer> {
-        let account = &self.settings.account;
-        let transfer = self.transfers.get_mut(&id).filter(|t| t.account == *account)?;
-        self.dirty.entry(id).or_insert_with(|| Some(Box::new(transfer.clone())));
-        Some(transfer)
-    }
-
-    /// The transfer of this account behind an offer.
-    fn find(&self, contact: &BareJid, offer: OfferId, direction: Direction) -> Option<TransferId> {
-        self.offers.get(&(contact.clone(), offer, direction)).copied()
     }
 
     /// What is known of a transfer only while the daemon runs.

@@ -81,9 +81,8 @@ impl Domain {
 
     /// Follows what the input has changed.
     pub(super) fn open_and_shut(&mut self) {
-        let of = |id: &TransferId| self.transfers.get(id).map(|t| t.content);
         let is_marked = |id: &ContentId| self.contents.get(id).is_some_and(|content| content.open);
-        let touched: BTreeSet<ContentId> = self.dirty.keys().filter_map(of).filter(is_marked).collect();
+        let touched: BTreeSet<ContentId> = self.transfers.touched().map(|t| t.content).filter(is_marked).collect();
         touched.into_iter().for_each(|content| self.open_or_shut(content));
     }
 

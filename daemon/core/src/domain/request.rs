@@ -33,7 +33,7 @@ impl Domain {
 
     /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
     fn entitled(&self, from: &FullJid, request: &Request) -> Result<(), Refusal> {
-        if !self.hears(&from.bare) && self.index.open.len(&from.bare) == 0 {
+        if !self.hears(&from.bare) && !self.transfers.any_open_with(&from.bare) {
             return Err(Refusal::new(Condition::ServiceUnavailable, ""));
         }
         // An offer and a connect bring their key along, which is judged then.
@@ -60,20 +60,19 @@ impl Domain {
         if let Some(refusal) = contradiction(&offer) {
             return Err(refusal);
         }
-        let key = (from.bare.clone(), offer.id, Direction::In);
-        if let Some(tombstone) = self.tombstones.get(&key) {
+        if let Some(tombstone) = self.transfers.tombstone(&from.bare, offer.id, Direction::In) {
             let end = tombstone.end.clone();
             return self.offered_again(from, offer.id, None, Some(end));
         }
-        if let Some(id) = self.find(&from.bare, offer.id, Direction::In) {
+        if let Some(id) = self.transfers.find(&from.bare, offer.id, Direction::In) {
             let end = self.transfers.get(&id).and_then(|t| t.end().cloned());
             return self.offered_again(from, offer.id, Some(id), end);
         }
         if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
             return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
         }
-        let unanswered = self.index.unanswered.len(&from.bare);
-        if unanswered >= OFFERS_PER_CONTACT || self.index.incoming.len(&from.bare) >= OPEN_PER_CONTACT {
+        let unanswered = self.transfers.unanswered_from(&from.bare);
+        if unanswered >= OFFERS_PER_CONTACT || self.transfers.incoming_from(&from.bare) >= OPEN_PER_CONTACT {
             return Err(Refusal::wait(Wait::Busy, "too many offers are open already"));
         }
         match self.meet(from, offer.fingerprint) {
@@ -194,7 +193,7 @@ impl Domain {
         let gave_up = |t: &Transfer| matches!(t.end(), Some(End::Cancelled | End::Failed(_)));
         if self.transfers.get(&id).is_some_and(gave_up) {
             let now = self.now.wall;
-            if let Some(transfer) = self.change(id)
+            if let Some(transfer) = self.transfers.change(id)
                 && let Side::Out { state, .. } = &mut transfer.side
             {
                 *state = Outgoing::Ended(End::Done);
@@ -241,7 +240,8 @@ impl Domain {
 
     /// The transfer that a contact's device speaks about.
     pub(super) fn known(&self, from: &FullJid, offer: OfferId, direction: Direction) -> Result<TransferId, Refusal> {
-        self.find(&from.bare, offer, direction)
+        self.transfers
+            .find(&from.bare, offer, direction)
             .ok_or_else(|| Refusal::new(Condition::ItemNotFound, "there is no such offer (any more)"))
     }
 

@@ -115,13 +115,9 @@ impl Domain {
 
     /// A transfer that is new here.
     pub(super) fn add_transfer(&mut self, mut transfer: Transfer) {
-        let id = transfer.id;
         let state = transfer.state_name();
         transfer.note(self.now.wall, state, None);
-        self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
-        self.index.add(&transfer);
-        self.transfers.insert(id, transfer);
-        self.dirty.insert(id, None);
+        self.transfers.add(transfer);
     }
 
     /// The content has been hashed: every send of it can be offered.
@@ -135,7 +131,7 @@ impl Domain {
         }
         for id in ids {
             self.live(id).done_bytes = 0;
-            let Some(transfer) = self.change(id) else { continue };
+            let Some(transfer) = self.transfers.change(id) else { continue };
             transfer.name.clone_from(&name);
             transfer.facts = Some(facts.clone());
             if let Side::Out { state, .. } = &mut transfer.side {
@@ -148,8 +144,7 @@ impl Domain {
 
     /// Ids of the transfers of a content that fulfil a condition.
     pub(super) fn transfers_of(&self, content: ContentId, condition: impl Fn(&Transfer) -> bool) -> Vec<TransferId> {
-        let all = self.index.content.get(&content);
-        all.filter(|id| self.transfers.get(id).is_some_and(&condition)).collect()
+        self.transfers.of_content(content).filter(|t| condition(t)).map(|t| t.id).collect()
     }
 
     /// Offers it to all devices of the contact that are there.
@@ -214,7 +209,7 @@ impl Domain {
         if self.transfers.get(&id).is_none_or(known) {
             return;
         }
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
         // A contact that changes its resources for ever is offered it anew each time; that costs nothing here.
         if acknowledged.len() < DEVICES_PER_CONTACT {
@@ -252,7 +247,7 @@ impl Domain {
         let now = self.now.wall;
         let Some(offer) = self.transfers.get(&id).and_then(|t| self.offer_of(t)) else { return };
         let magnet = self.transfers.get(&id).and_then(|t| self.magnet(t));
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if let Side::Out { courtesy, .. } = &mut transfer.side {
             *courtesy = true;
         }

@@ -60,7 +60,7 @@ impl Domain {
         for item in items {
             self.roster_item(item);
         }
-        let waiting: Vec<_> = self.transfers.values().filter(|t| t.end().is_none()).map(|t| t.id).collect();
+        let waiting: Vec<_> = self.transfers.ours().filter(|t| t.end().is_none()).map(|t| t.id).collect();
         for id in waiting {
             self.plan_courtesy(id);
         }
@@ -149,7 +149,7 @@ impl Domain {
     pub(super) fn appeared(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
         self.sync_with(device);
-        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
+        for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
             if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
                 self.live(id).backoff.reset();
@@ -163,7 +163,7 @@ impl Domain {
     /// put off or refused since is tried again.
     fn heard_again(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
-        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
+        for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
         }
     }

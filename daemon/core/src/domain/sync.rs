@@ -20,7 +20,7 @@ const CONFIRM: u64 = 30_000;
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
     pub(super) fn sync_with(&mut self, device: &FullJid) {
-        let shared = self.index.open.get(&device.bare).chain(self.index.unsure.get(&device.bare));
+        let shared = self.transfers.open_with(&device.bare).chain(self.transfers.unsure_with(&device.bare));
         let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device));
         let items: Vec<_> = items.collect();
         for page in items.chunks(MAX_SYNC_ITEMS) {
@@ -38,7 +38,7 @@ impl Domain {
     }
 
     pub(super) fn confirm_when_due(&mut self, device: &FullJid) {
-        if self.confirming.remove(device) && self.index.unanswered.len(&device.bare) > 0 && self.present(device) {
+        if self.confirming.remove(device) && self.transfers.unanswered_from(&device.bare) > 0 && self.present(device) {
             self.sync_with(device);
         }
     }
@@ -57,7 +57,9 @@ impl Domain {
 
     /// Who speaks of an offer has got it, also when its acknowledgement was lost.
     fn has_heard(&mut self, from: &FullJid, item: &SyncItem) {
-        let Some(id) = self.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else { return };
+        let Some(id) = self.transfers.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else {
+            return;
+        };
         match item.state {
             SyncState::Open | SyncState::Accepted => self.acknowledged(id, from),
             SyncState::Done
@@ -72,7 +74,9 @@ impl Domain {
 
     /// The sender has ended what is open here: its word on that was lost.
     fn sender_gave_up(&mut self, from: &FullJid, item: &SyncItem) {
-        let Some(id) = self.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else { return };
+        let Some(id) = self.transfers.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else {
+            return;
+        };
         match item.state {
             SyncState::Cancelled | SyncState::Failed => self.sender_differs(id, from, item.state),
             SyncState::Open
@@ -90,9 +94,9 @@ impl Domain {
             Role::Sender => (Role::Receiver, Direction::In),
             Role::Receiver => (Role::Sender, Direction::Out),
         };
-        let state = match self.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
+        let state = match self.transfers.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
             Some(transfer) => state_for(transfer, from)?,
-            None => match self.tombstones.get(&(from.bare.clone(), item.id, direction)) {
+            None => match self.transfers.tombstone(&from.bare, item.id, direction) {
                 Some(tombstone) => end_for(&tombstone.end, direction, false),
                 None => SyncState::Unknown,
             },
@@ -115,7 +119,9 @@ impl Domain {
                 Role::Receiver => Direction::Out,
                 Role::Sender => Direction::In,
             };
-            let Some(id) = self.find(&device.bare, item.id, direction).filter(|id| self.is_open(*id)) else { continue };
+            let Some(id) = self.transfers.find(&device.bare, item.id, direction).filter(|id| self.is_open(*id)) else {
+                continue;
+            };
             match direction {
                 Direction::Out => self.receiver_differs(id, device, item.state),
                 Direction::In => self.sender_differs(id, device, item.state),
@@ -129,7 +135,7 @@ impl Domain {
         if matches!(asked.state, SyncState::Open | SyncState::Accepted) {
             return;
         }
-        let Some(id) = self.find(&device.bare, asked.id, Direction::Out) else { return };
+        let Some(id) = self.transfers.find(&device.bare, asked.id, Direction::Out) else { return };
         let partner = |t: &Transfer| t.peer().is_some_and(|peer| peer.resource == device.resource);
         if !self.transfers.get(&id).is_some_and(|t| t.is_unsure() && partner(t)) {
             return;
@@ -151,12 +157,12 @@ impl Domain {
 
     /// Both sides know how it ended: the device that took it is not asked any more.
     pub(super) fn end_is_settled(&mut self, id: TransferId) {
-        if let Some(Transfer { side: Side::Out { acknowledged, taken_by: Some(peer), .. }, .. }) = self.change(id) {
+        if let Some(Transfer { side: Side::Out { acknowledged, taken_by: Some(peer), .. }, .. }) =
+            self.transfers.change(id)
+        {
             acknowledged.remove(&peer.resource);
         }
-        if let Some(transfer) = self.transfers.get(&id) {
-            self.index.note_unsure(transfer);
-        }
+        self.transfers.refile(id);
     }
 
     /// What the receiver's device says of our send.
@@ -209,7 +215,7 @@ impl Domain {
             self.next_turn(id);
         }
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
         acknowledged.remove(&device.resource);
         if forgotten {

@@ -60,7 +60,7 @@ impl Domain {
         for id in self.transfers_of(content, |t| t.agreed() && t.direction() == Direction::In) {
             let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
             self.live(id).done_bytes = size;
-            if let Some(Transfer { side: Side::In { path, .. }, .. }) = self.change(id) {
+            if let Some(Transfer { side: Side::In { path, .. }, .. }) = self.transfers.change(id) {
                 *path = Some(at.clone());
             }
             self.finish(id, End::Done, Some("received and verified".into()));
@@ -94,7 +94,7 @@ impl Domain {
         self.open_at_start();
         self.hooks_at_start();
         self.delete_at_start();
-        let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
+        let ours = self.transfers.ours().filter(|t| t.end().is_none());
         let open: Vec<TransferId> = ours.map(|t| t.id).collect();
         let mut preparing: Vec<ContentId> = Vec::new();
         for id in open {
@@ -126,7 +126,7 @@ impl Domain {
         if self.transfers.get(&id).is_some_and(Transfer::linked) {
             let now = self.now.wall;
             self.back_to_connecting(id);
-            if let Some(transfer) = self.change(id) {
+            if let Some(transfer) = self.transfers.change(id) {
                 transfer.note(now, "connecting", Some("the daemon was started again".into()));
             }
         }

@@ -4,7 +4,7 @@
 //! not yet got as well, so it alone keeps the bound, and crossed `connect`s neither exceed it nor block each other.
 
 use crate::domain::Domain;
-use crate::domain::index::Sets;
+use crate::domain::sets::Sets;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
 use crate::transfer::{Peer, Transfer};

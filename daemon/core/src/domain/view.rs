@@ -1,7 +1,5 @@
 //! What people may see of the state.
 
-use std::ops::Bound;
-
 use crate::contact::{Contact, Device};
 use crate::domain::{Domain, LiveView};
 use crate::effect::LinkTag;
@@ -37,17 +35,17 @@ pub struct DeviceView<'a> {
 impl Domain {
     /// All transfers in the order of their numbers, also those of other accounts.
     pub fn transfers(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
-        self.transfers.values()
+        self.transfers.iter()
     }
 
     /// Those that have ended, as [`Self::transfers`].
     pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
-        self.index.over.iter().filter_map(|id| self.transfers.get(id))
+        self.transfers.ended()
     }
 
     /// Those with higher numbers than this one; the first number is 1.
     pub fn transfers_after(&self, id: TransferId) -> impl Iterator<Item = &Transfer> {
-        self.transfers.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, transfer)| transfer)
+        self.transfers.after(id)
     }
 
     /// One transfer.

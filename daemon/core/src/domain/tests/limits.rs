@@ -151,7 +151,7 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
     world.restart(alice);
     world.cancel(alice, id).unwrap();
     world.remove(alice, id).unwrap();
-    assert_eq!(world.at(alice).domain.tombstones.len(), TOMBSTONES);
+    assert_eq!(world.at(alice).domain.transfers.tombstones(), TOMBSTONES);
     assert_eq!(world.at(alice).store.tombstones.len(), TOMBSTONES);
 }
 
