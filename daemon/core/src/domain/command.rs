@@ -169,7 +169,7 @@ impl Domain {
 
     fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {
         self.needs_server()?;
-        if self.asking.remove(&jid) {
+        if self.roster.answer(&jid) {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(jid.clone())));
         }
         self.push(Effect::Session(SessionCommand::AddContact { jid, name }));
@@ -194,23 +194,23 @@ impl Domain {
     }
 
     fn set_allowed(&mut self, jid: BareJid, allowed: bool) -> Result<Reply> {
-        let asks = self.asking.contains(&jid);
+        let asks = self.roster.asks(&jid);
         if asks {
             self.needs_server()?;
-            self.asking.remove(&jid);
+            self.roster.answer(&jid);
             let answer = if allowed { SessionCommand::ApproveSubscription } else { SessionCommand::DenySubscription };
             self.push(Effect::Session(answer(jid.clone())));
         } else {
             self.needs_listed(&jid)?;
         }
-        let mut contact = self.contact(&jid);
+        let mut contact = self.roster.known(&jid);
         contact.allowed = allowed;
         self.save_contact(contact);
         Ok(Reply::Done)
     }
 
     fn needs_server(&self) -> Result<()> {
-        if self.is_online() {
+        if self.presence.is_online() {
             return Ok(());
         }
         Err(Fault::new(
@@ -221,7 +221,7 @@ impl Domain {
     }
 
     pub(super) fn needs_listed(&self, jid: &BareJid) -> Result<()> {
-        if self.contacts.get(jid).is_some_and(|c| c.listed) { Ok(()) } else { Err(unknown_contact(jid)) }
+        if self.roster.is_listed(jid) { Ok(()) } else { Err(unknown_contact(jid)) }
     }
 }
 

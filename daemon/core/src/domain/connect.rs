@@ -39,7 +39,7 @@ impl Domain {
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         // Without a connection the request waits in its tray: the stream may be resumed.
-        if !self.present(&device) || self.is_blocked(&device) || self.live(id).granted.is_some() {
+        if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) || self.live(id).granted.is_some() {
             return;
         }
         if self.has_turn(id, &device.bare, &peer) {
@@ -129,7 +129,7 @@ impl Domain {
 
     /// As the server knows this device now, or last did.
     pub(super) fn own_device(&self) -> FullJid {
-        match &self.connection {
+        match self.presence.connection() {
             Connection::Online { device, .. } => device.clone(),
             Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
                 FullJid::new(self.settings.account.clone(), self.settings.resource.clone())

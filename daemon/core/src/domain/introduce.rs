@@ -58,7 +58,7 @@ impl Domain {
     fn tell_of(&mut self, to: TransferId, about: TransferId) {
         let device =
             self.transfers.get(&to).and_then(|t| Some(FullJid::new(t.contact.clone(), t.peer()?.resource.clone())));
-        if let Some(device) = device.filter(|device| self.present(device)) {
+        if let Some(device) = device.filter(|device| self.presence.runs_xbt(device)) {
             self.outbox.put(&device, Subject::Introduction(to, about), Ask::Introduce);
         }
     }

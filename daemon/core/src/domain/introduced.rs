@@ -5,7 +5,6 @@
 //! with the transfer, and when it is held up. Its key comes from the sender, who has signed it with its own, and whom we
 //! trust for this content only, also where the contact is verified.
 
-use crate::contact::Trust;
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Introduced;
@@ -85,9 +84,8 @@ impl Domain {
         if key == self.settings.fingerprint || transfer.peer().is_some_and(|peer| peer.fingerprint == key) {
             return Err(Refusal::new(Condition::NotAcceptable, "that is one of the two devices that speak"));
         }
-        // Whoever it is a device of: we have blocked this key.
-        let is_blocked = self.devices.values().any(|d| d.fingerprint == key && d.trust == Trust::Blocked);
-        if is_blocked { Err(blocked()) } else { Ok(()) }
+        // As a device of any contact.
+        if self.devices.is_key_blocked(key) { Err(blocked()) } else { Ok(()) }
     }
 
     /// Keeps the bounds: so many for a transfer, and so many links with one device that this contact introduced.

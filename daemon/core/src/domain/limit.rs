@@ -55,7 +55,7 @@ impl Domain {
 
     pub(super) fn limit_contact(&mut self, jid: &BareJid, change: RateChange) -> Result<Reply, Fault> {
         self.needs_listed(jid)?;
-        let mut contact = self.contact(jid);
+        let mut contact = self.roster.known(jid);
         contact.limits = contact.limits.changed(change);
         let limits = contact.limits;
         self.save_contact(contact);
@@ -71,7 +71,7 @@ impl Domain {
 
     /// A new engine knows of no contact.
     pub(super) fn limit_contacts_at_start(&mut self) {
-        let limited = self.contacts.values().filter(|c| c.limits.any());
+        let limited = self.roster.iter().filter(|c| c.limits.any());
         let commands = limited
             .map(|c| TorrentCommand::LimitContact { contact: c.jid.clone(), limits: c.limits })
             .map(Effect::Torrent);

@@ -7,6 +7,7 @@ mod clock;
 mod command;
 mod connect;
 mod delete;
+mod devices;
 mod discarded;
 mod ending;
 mod forget;
@@ -19,7 +20,9 @@ mod live;
 mod open;
 mod outbox;
 mod pace;
+mod presence;
 mod request;
+mod roster;
 mod rules;
 mod send;
 mod session;
@@ -38,9 +41,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
+use crate::ids::{ContentId, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::session::{Connection, Facilities};
+use crate::session::Facilities;
 use crate::settings::Settings;
 use crate::signal::{Candidate, Notary, Token};
 use crate::time::{Mono, Now};
@@ -48,10 +51,13 @@ use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
 use clock::Timers;
 use delete::Deletions;
+use devices::Devices;
 use discarded::Discarded;
 use live::Live;
 use outbox::Outbox;
 use pace::Pace;
+use presence::Presence;
+use roster::Roster;
 use sets::Sets;
 use transfers::Transfers;
 use turns::{Pair, Turns};
@@ -95,19 +101,11 @@ pub struct Domain {
     contents: BTreeMap<ContentId, Content>,
     /// The contents that the link room has been told are open.
     open: BTreeMap<ContentId, InfoHash>,
-    contacts: BTreeMap<BareJid, Contact>,
-    devices: BTreeMap<(BareJid, Fingerprint), Device>,
-    /// Devices at which a blocked key speaks now, in the place of a trusted one.
-    seized: BTreeSet<FullJid>,
-    /// Subscription requests that wait for the person.
-    asking: BTreeSet<BareJid>,
-    connection: Connection,
-    /// When `connection` was reported.
-    connection_since: Mono,
+    roster: Roster,
+    devices: Devices,
+    presence: Presence,
     /// Stanzas that could not be read.
     discarded: Discarded,
-    /// Available resources, and whether they run xbt.
-    presence: BTreeMap<FullJid, bool>,
     /// Where this device may be reached.
     candidates: Vec<Candidate>,
     /// What our server does for links.
@@ -135,9 +133,6 @@ impl Domain {
     /// Takes the rows of the store. Nothing happens before [`Input::Started`].
     pub fn new(settings: Settings, rows: Rows, entropy: Entropy, notary: Box<dyn Notary>) -> Self {
         let account = settings.account.clone();
-        let ours = |owner: &BareJid| *owner == account;
-        let contacts = rows.contacts.into_iter().filter(|c| ours(&c.account));
-        let devices = rows.devices.into_iter().filter(|d| ours(&d.account));
         Self {
             settings,
             entropy,
@@ -148,14 +143,10 @@ impl Domain {
             turns: Turns::default(),
             contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
             open: BTreeMap::new(),
-            contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
-            devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
-            seized: BTreeSet::new(),
-            asking: BTreeSet::new(),
-            connection: Connection::Connecting,
-            connection_since: Mono::default(),
+            roster: Roster::new(account.clone(), rows.contacts),
+            devices: Devices::new(&account, rows.devices),
+            presence: Presence::default(),
             discarded: Discarded::default(),
-            presence: BTreeMap::new(),
             candidates: Vec::new(),
             facilities: Facilities::default(),
             outbox: Outbox::default(),
@@ -235,32 +226,6 @@ impl Domain {
     /// What is known of a transfer only while the daemon runs.
     fn live(&mut self, id: TransferId) -> &mut Live {
         self.live.entry(id).or_default()
-    }
-
-    fn is_online(&self) -> bool {
-        matches!(self.connection, Connection::Online { .. })
-    }
-
-    /// A device runs xbt and is there, as far as we know: what is for it may wait in its tray.
-    fn present(&self, device: &FullJid) -> bool {
-        self.presence.get(device) == Some(&true)
-    }
-
-    /// A device can be asked now.
-    fn reachable(&self, device: &FullJid) -> bool {
-        self.is_online() && self.present(device)
-    }
-
-    /// All devices of a contact (or our own other ones) that run xbt and are available.
-    fn xbt_devices(&self, contact: &BareJid) -> Vec<FullJid> {
-        self.presence_of(contact).filter(|(_, xbt)| *xbt).map(|(device, _)| device.clone()).collect()
-    }
-
-    /// The available resources of a contact, and whether they run xbt.
-    fn presence_of(&self, contact: &BareJid) -> impl Iterator<Item = (&FullJid, bool)> {
-        let first = FullJid::new(contact.clone(), "");
-        let all = self.presence.range(first..).map(|(device, xbt)| (device, *xbt));
-        all.take_while(move |(device, _)| device.bare == *contact)
     }
 
     fn token(&mut self) -> Token {

@@ -165,7 +165,8 @@ impl Domain {
     /// Asks every device that may be asked now what is waiting for it.
     pub(super) fn pump_outbox(&mut self) {
         self.outbox.trays.retain(|_, tray| !tray.entries.is_empty() || !tray.in_flight.is_empty());
-        let devices: Vec<FullJid> = self.outbox.trays.keys().filter(|d| self.reachable(d)).cloned().collect();
+        let devices: Vec<FullJid> =
+            self.outbox.trays.keys().filter(|d| self.presence.is_reachable(d)).cloned().collect();
         for device in devices {
             while let Some((subject, ask)) = self.outbox.trays.get_mut(&device).and_then(Tray::next) {
                 self.ask(&device, subject, ask);
@@ -278,7 +279,7 @@ impl Domain {
 
     /// Tells a device something that ends in itself, if it is there; else a later `sync` does.
     pub(super) fn notice(&mut self, subject: Subject, device: &FullJid, request: Request) {
-        if self.present(device) {
+        if self.presence.runs_xbt(device) {
             self.outbox.put(device, subject, Ask::Notice(request));
         }
     }

@@ -28,7 +28,7 @@ impl Domain {
 
     /// Whether offers of this address are heard: those of contacts, and of our own other devices.
     pub fn hears(&self, from: &BareJid) -> bool {
-        self.contacts.get(from).is_some_and(|c| c.listed) || *from == self.settings.account
+        self.roster.is_listed(from) || *from == self.settings.account
     }
 
     /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
@@ -38,7 +38,7 @@ impl Domain {
         }
         // An offer and a connect bring their key along, which is judged then.
         let brings_key = matches!(request, Request::Offer(_) | Request::Connect(_));
-        if !brings_key && self.is_blocked(from) { Err(blocked()) } else { Ok(()) }
+        if !brings_key && self.devices.is_blocked(from) { Err(blocked()) } else { Ok(()) }
     }
 
     fn heard(&mut self, from: &FullJid, request: Request) -> Answered {

@@ -35,7 +35,7 @@ impl Ruling<'_> {
 impl Domain {
     /// The first rule that fits the contact, and for what it leaves open the settings for everybody.
     pub fn ruling(&self, contact: &BareJid) -> Ruling<'_> {
-        let known = self.contacts.get(contact);
+        let known = self.roster.get(contact);
         let rule = self.settings.rules.iter().position(|rule| rule.fits(contact, known));
         let said = rule.and_then(|at| self.settings.rules.get(at));
         let allowed = known.is_some_and(|c| c.allowed) || names(&self.settings.accept_from, contact, known);

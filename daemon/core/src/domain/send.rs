@@ -59,7 +59,7 @@ impl Domain {
     /// for contacts who do not let us see their presence yet.
     fn may_send_to(&self, contact: &BareJid) -> Result<(), Fault> {
         let own = *contact == self.settings.account;
-        if own || self.contacts.values().all(|c| !c.listed) && !self.is_online() {
+        if own || self.roster.listed().next().is_none() && !self.presence.is_online() {
             return Ok(());
         }
         self.needs_listed(contact)
@@ -150,7 +150,7 @@ impl Domain {
     /// Offers it to all devices of the contact that are there.
     pub(super) fn offer_everywhere(&mut self, id: TransferId) {
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
-        for device in self.xbt_devices(&contact) {
+        for device in self.presence.xbt_devices(&contact) {
             self.offer_to(id, &device);
         }
         self.plan_courtesy(id);
@@ -237,11 +237,11 @@ impl Domain {
             && transfer.account == self.settings.account
             && transfer.contact != self.settings.account
             && !transfer.paused.any()
-            && self.contacts.get(&transfer.contact).is_some_and(subscribed)
+            && self.roster.get(&transfer.contact).is_some_and(subscribed)
     }
 
     pub(super) fn courtesy_when_due(&mut self, id: TransferId) {
-        if !self.is_online() || !self.wants_courtesy(id) {
+        if !self.presence.is_online() || !self.wants_courtesy(id) {
             return;
         }
         let now = self.now.wall;

@@ -38,7 +38,10 @@ impl Domain {
     }
 
     pub(super) fn confirm_when_due(&mut self, device: &FullJid) {
-        if self.confirming.remove(device) && self.transfers.unanswered_from(&device.bare) > 0 && self.present(device) {
+        if self.confirming.remove(device)
+            && self.transfers.unanswered_from(&device.bare) > 0
+            && self.presence.runs_xbt(device)
+        {
             self.sync_with(device);
         }
     }
@@ -107,7 +110,7 @@ impl Domain {
     pub(super) fn sync_answered(&mut self, device: &FullJid, asked: &[SyncItem], outcome: Outcome) {
         // A refused or odd answer tells nothing; lost ones the outbox asks again.
         let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
-        if self.is_blocked(device) {
+        if self.devices.is_blocked(device) {
             return;
         }
         for item in asked.iter().filter(|item| item.role == Role::Sender) {

@@ -93,14 +93,14 @@ impl Domain {
 
     /// How the session stands.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.presence.connection()
     }
 
     /// Milliseconds until the next login is tried, if one is planned.
     pub fn next_login(&self, now: Mono) -> Option<u64> {
-        match self.connection {
+        match self.presence.connection() {
             Connection::Offline { retry_in, .. } | Connection::Refused { retry_in, .. } => {
-                retry_in.map(|ms| ms.saturating_sub(now.since(self.connection_since)))
+                retry_in.map(|ms| ms.saturating_sub(now.since(self.presence.since())))
             }
             Connection::Connecting | Connection::Online { .. } => None,
         }
@@ -108,25 +108,25 @@ impl Domain {
 
     /// Contacts that are on the roster, by JID.
     pub fn contacts(&self) -> Vec<ContactView<'_>> {
-        self.contacts.values().filter(|c| c.listed).map(|c| self.contact_view(c)).collect()
+        self.roster.listed().map(|c| self.contact_view(c)).collect()
     }
 
     /// Those who ask to see our presence and are not on the roster.
     pub fn asking(&self) -> impl Iterator<Item = &BareJid> {
-        self.asking.iter()
+        self.roster.asking()
     }
 
     /// What is remembered of one contact.
     pub fn contact_of(&self, jid: &BareJid) -> Option<ContactView<'_>> {
-        self.contacts.get(jid).map(|c| self.contact_view(c))
+        self.roster.get(jid).map(|c| self.contact_view(c))
     }
 
     fn contact_view<'a>(&'a self, contact: &'a Contact) -> ContactView<'a> {
-        let online: Vec<_> = self.presence_of(&contact.jid).collect();
-        let devices = self.devices_of(&contact.jid);
+        let online: Vec<_> = self.presence.of(&contact.jid).collect();
+        let devices = self.devices.of(&contact.jid);
         let present = |d: &Device| online.iter().any(|(o, _)| o.resource == d.resource);
         let devices = devices.map(|device| DeviceView { device, online: present(device) }).collect();
-        ContactView { contact, asks: self.asking.contains(&contact.jid), online, devices }
+        ContactView { contact, asks: self.roster.asks(&contact.jid), online, devices }
     }
 
     /// What a transfer waits for: only while it is queued or paused, or while its turn or device is waited for.
@@ -161,10 +161,10 @@ impl Domain {
     fn why_queued(&self, transfer: &Transfer, now: Mono) -> Why {
         let jid = &transfer.contact;
         let own = *jid == self.settings.account;
-        if !self.is_online() {
+        if !self.presence.is_online() {
             return Why::new("offline", "there is no connection to the XMPP server");
         }
-        let contact = self.contacts.get(jid).filter(|c| c.listed);
+        let contact = self.roster.get(jid).filter(|c| c.listed);
         if !own {
             match contact {
                 None => return Why::new("not-in-roster", format!("{jid} is not on your contact list")),
@@ -178,9 +178,9 @@ impl Domain {
                 Some(_) => {}
             }
         }
-        let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
-        let devices = self.xbt_devices(jid);
-        if !devices.is_empty() && devices.iter().all(|device| self.is_blocked(device)) {
+        let online: Vec<bool> = self.presence.of(jid).map(|(_, xbt)| xbt).collect();
+        let devices = self.presence.xbt_devices(jid);
+        if !devices.is_empty() && devices.iter().all(|device| self.devices.is_blocked(device)) {
             let text = format!("the key of {jid} is new and blocked; compare it: 'xbtctl contacts verify {jid}'");
             return Why::new("key-blocked", text);
         }
@@ -218,10 +218,10 @@ impl Domain {
         if live.is_some_and(|l| l.turn.is_some()) {
             return Some(turn());
         }
-        if !self.is_online() {
+        if !self.presence.is_online() {
             return Some(Why::new("offline", "there is no connection to the XMPP server"));
         }
-        if self.presence.get(&device) != Some(&true) {
+        if !self.presence.runs_xbt(&device) {
             return Some(Why::new("contact-offline", format!("{device} is not online")));
         }
         let attempt = live.and_then(|l| l.attempts.last());
