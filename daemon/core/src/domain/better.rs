@@ -43,10 +43,8 @@ impl Domain {
     }
 
     /// Our own addresses have changed: what goes on by a makeshift, or by no link at all, tries again.
-    pub(super) fn reached_otherwise(&mut self, candidates: Vec<Candidate>) {
-        let fresh = candidates.iter().any(|candidate| !self.candidates.contains(candidate));
-        self.candidates = candidates;
-        if fresh {
+    pub(super) fn candidates_changed(&mut self, candidates: Vec<Candidate>) {
+        if self.reach.candidates_changed(candidates) {
             self.try_all_again();
             self.outbox.hurry_all();
         }
@@ -54,9 +52,7 @@ impl Domain {
 
     /// What our server does for links is known, or has changed.
     pub(super) fn server_offers(&mut self, facilities: Facilities) {
-        let fresh = facilities.proxies.iter().any(|proxy| !self.facilities.proxies.contains(proxy));
-        self.facilities = facilities;
-        if fresh {
+        if self.reach.server_changed(facilities) {
             self.try_all_again();
         }
     }
@@ -109,7 +105,7 @@ impl Domain {
 
     /// Nothing comes over a link on which something is awaited.
     pub(super) fn link_stalled(&mut self, link: LinkTag) {
-        let Some(id) = self.links.get(&link).copied() else { return };
+        let Some(id) = self.links.own(link) else { return };
         self.live(id).stalled = true;
         self.seek_other(id, Seeking::Replacement);
         self.look_after(id, RETRY_MAX);

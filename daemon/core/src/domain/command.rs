@@ -159,7 +159,7 @@ impl Domain {
         let deletion = if delete_data { self.delete_received(&transfer) } else { None };
         let source = self.content(&transfer).and_then(|content| content.paths.first().cloned());
         if self.transfers.of_content(transfer.content).next().is_none() {
-            self.contents.remove(&transfer.content);
+            self.contents.remove(transfer.content);
             self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
             self.persist(Persist::RemoveContent(transfer.content));
         }

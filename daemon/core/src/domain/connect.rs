@@ -120,8 +120,8 @@ impl Domain {
             CandidateKind::Mapped => ways.mapped,
             CandidateKind::Reflexive => ways.punched,
         };
-        let candidates = self.candidates.iter().filter(told).take(MAX_CANDIDATES).copied().collect();
-        let proxies = if ways.proxy65 { self.facilities.proxies.as_slice() } else { &[] };
+        let candidates = self.reach.candidates().iter().filter(told).take(MAX_CANDIDATES).copied().collect();
+        let proxies = if ways.proxy65 { self.reach.proxies() } else { &[] };
         let proxies = proxies.iter().take(MAX_PROXIES).cloned().collect();
         let stream_id = (ways.proxy65 || in_band).then(|| self.stream_id(id));
         Some(Reach { candidates, proxies, stream_id, in_band })

@@ -162,7 +162,7 @@ impl Domain {
         live.renewed = false;
         live.seek_at = None;
         if let Some(link) = link {
-            self.links.remove(&link);
+            self.links.remove(link);
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
         }
         if granted {

@@ -31,7 +31,7 @@ impl Domain {
         let known = |other: &TransferId| self.live.get(&id).is_some_and(|l| l.introduced_to.contains(other));
         let count = |id: &TransferId| self.live.get(id).map_or(0, |l| l.introduced_to.len());
         let fits = |other: &TransferId| self.introducible(*other) == Some(content) && key(other) != key(&id);
-        let mut others: Vec<TransferId> = self.links.values().copied().filter(|o| *o != id && fits(o)).collect();
+        let mut others: Vec<TransferId> = self.links.transfers().filter(|o| *o != id && fits(o)).collect();
         others.sort_by_cached_key(|other| (!known(other), count(other), *other));
         let (known, unknown): (Vec<TransferId>, Vec<TransferId>) = others.into_iter().partition(known);
         let room = |id: &TransferId| INTRODUCED_PER_TRANSFER.saturating_sub(count(id));

@@ -144,12 +144,12 @@ impl Domain {
         (known.wanted, known.present) = (false, (0, 0));
         // A newer link replaces one whose end we have not noticed yet.
         if let Some(old) = known.link.replace(link) {
-            self.introduced_links.remove(&old);
+            self.links.remove(old);
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
-        self.introduced_links.insert(link, (id, peer));
-        if self.ended_early.contains(&link) {
-            self.introduced_closed(link);
+        self.links.add(link, LinkFor { transfer: id, introduced: Some(peer) });
+        if self.links.has_ended(link) {
+            self.link_closed(link, "it was closed at once".into());
         }
     }
 
@@ -160,14 +160,12 @@ impl Domain {
         self.introduced_again(id, peer);
     }
 
-    /// A link has ended. False: it was none with an introduced device.
-    pub(super) fn introduced_closed(&mut self, link: LinkTag) -> bool {
-        let Some((id, peer)) = self.introduced_links.remove(&link) else { return false };
+    /// A link with an introduced device has ended.
+    pub(super) fn introduced_closed(&mut self, id: TransferId, peer: Fingerprint, link: LinkTag) {
         if let Some(known) = self.live(id).introduced.get_mut(&peer).filter(|known| known.link == Some(link)) {
             known.link = None;
             self.introduced_again(id, peer);
         }
-        true
     }
 
     /// Tries again in a moment, but not for ever: nothing depends on it.
@@ -194,7 +192,7 @@ impl Domain {
 
     /// How much went over a link since it came up.
     pub(super) fn introduced_moved(&mut self, link: LinkTag, uploaded: u64, downloaded: u64) {
-        let Some((id, peer)) = self.introduced_links.get(&link).copied() else { return };
+        let Some((id, peer)) = self.links.introduced(link) else { return };
         let Some(live) = self.live.get_mut(&id) else { return };
         let Some(known) = live.introduced.get_mut(&peer) else { return };
         let before = std::mem::replace(&mut known.present, (uploaded, downloaded));
@@ -213,7 +211,7 @@ impl Domain {
                 self.introduced.remove(&(by.clone(), peer), id);
             }
             if let Some(link) = known.link {
-                self.introduced_links.remove(&link);
+                self.links.remove(link);
                 self.push(Effect::Torrent(TorrentCommand::Detach(link)));
             }
             self.push(Effect::Link(LinkCommand::Unwant(LinkFor { transfer: id, introduced: Some(peer) })));

@@ -1,7 +1,7 @@
 //! Links that come and go.
 
 use crate::domain::Domain;
-use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
+use crate::effect::{Effect, LinkCommand, LinkFor, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
@@ -9,9 +9,6 @@ use crate::way::Way;
 
 /// A lost link is sought again at once by the receiver and a little later by the sender, in milliseconds.
 const AFTER_LOSS: (u64, u64) = (200, 1_500);
-
-/// Far more links than can begin at one moment.
-const ENDED_EARLY: usize = 64;
 
 impl Domain {
     /// The engine has a link for the transfer.
@@ -31,11 +28,11 @@ impl Domain {
         }
         // A newer link replaces one whose end we have not noticed yet.
         if let Some(old) = self.live(id).link {
-            self.links.remove(&old);
+            self.links.remove(old);
             self.live(id).unlink();
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
-        self.links.insert(link, id);
+        self.links.add(link, id.into());
         let attempts = self.explained(id, attempts);
         let live = self.live(id);
         live.link = Some(link);
@@ -54,7 +51,7 @@ impl Domain {
         transfer.note(now, state, Some(format!("link {way}")));
         self.look_for_better(id);
         self.introduce(id);
-        if self.ended_early.contains(&link) {
+        if self.links.has_ended(link) {
             self.link_closed(link, "it was closed at once".into());
         }
     }
@@ -77,14 +74,10 @@ impl Domain {
 
     /// A link has ended.
     pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
-        if self.introduced_closed(link) {
-            return;
-        }
-        let Some(id) = self.links.remove(&link) else {
-            if self.ended_early.len() >= ENDED_EARLY {
-                self.ended_early.pop_front();
-            }
-            return self.ended_early.push_back(link);
+        let id = match self.links.ended(link) {
+            Some(LinkFor { transfer, introduced: None }) => transfer,
+            Some(LinkFor { transfer, introduced: Some(peer) }) => return self.introduced_closed(transfer, peer, link),
+            None => return,
         };
         let live = self.live(id);
         if live.link != Some(link) {

@@ -6,6 +6,7 @@ mod better;
 mod clock;
 mod command;
 mod connect;
+mod contents;
 mod delete;
 mod devices;
 mod discarded;
@@ -16,11 +17,14 @@ mod introduce;
 mod introduced;
 mod limit;
 mod link;
+mod links;
 mod live;
+mod numbers;
 mod open;
 mod outbox;
 mod pace;
 mod presence;
+mod reach;
 mod request;
 mod roster;
 mod rules;
@@ -50,13 +54,17 @@ use crate::time::{Mono, Now};
 use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
 use clock::Timers;
+use contents::Contents;
 use delete::Deletions;
 use devices::Devices;
 use discarded::Discarded;
+use links::Links;
 use live::Live;
+use numbers::Numbers;
 use outbox::Outbox;
 use pace::Pace;
 use presence::Presence;
+use reach::OwnReach;
 use roster::Roster;
 use sets::Sets;
 use transfers::Transfers;
@@ -94,36 +102,26 @@ pub struct Domain {
     settings: Settings,
     entropy: Entropy,
     notary: Box<dyn Notary>,
-    counters: Counters,
+    numbers: Numbers,
     transfers: Transfers,
     live: HashMap<TransferId, Live>,
     turns: Turns,
-    contents: BTreeMap<ContentId, Content>,
-    /// The contents that the link room has been told are open.
-    open: BTreeMap<ContentId, InfoHash>,
+    contents: Contents,
     roster: Roster,
     devices: Devices,
     presence: Presence,
     /// Stanzas that could not be read.
     discarded: Discarded,
-    /// Where this device may be reached.
-    candidates: Vec<Candidate>,
-    /// What our server does for links.
-    facilities: Facilities,
+    reach: OwnReach,
     outbox: Outbox,
     /// Devices whose offers are looked at once more in a moment.
     confirming: BTreeSet<FullJid>,
-    links: HashMap<LinkTag, TransferId>,
-    /// Links with devices that were introduced to us.
-    introduced_links: HashMap<LinkTag, (TransferId, Fingerprint)>,
+    links: Links,
     /// The transfers for which each device was introduced, by who introduced it.
     introduced: Sets<Pair>,
-    /// The last links that ended before they were known: the engine tells the end, another room the beginning.
-    ended_early: VecDeque<LinkTag>,
     deletions: Deletions,
     timers: Timers,
     pace: Pace,
-    next_token: u64,
     /// Of the input that is being handled.
     now: Now,
     effects: Vec<Effect>,
@@ -137,28 +135,23 @@ impl Domain {
             settings,
             entropy,
             notary,
-            counters: rows.counters,
+            numbers: Numbers::new(rows.counters),
             transfers: Transfers::new(account.clone(), rows.transfers, rows.tombstones),
             live: HashMap::new(),
             turns: Turns::default(),
-            contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
-            open: BTreeMap::new(),
+            contents: Contents::new(rows.contents),
             roster: Roster::new(account.clone(), rows.contacts),
             devices: Devices::new(&account, rows.devices),
             presence: Presence::default(),
             discarded: Discarded::default(),
-            candidates: Vec::new(),
-            facilities: Facilities::default(),
+            reach: OwnReach::default(),
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
-            links: HashMap::new(),
-            introduced_links: HashMap::new(),
+            links: Links::default(),
             introduced: Sets::default(),
-            ended_early: VecDeque::new(),
             deletions: Deletions::new(rows.deletions),
             timers: Timers::default(),
             pace: Pace::default(),
-            next_token: 0,
             now: Now::default(),
             effects: Vec::new(),
         }
@@ -172,7 +165,7 @@ impl Domain {
             Input::Session(event) => self.session(event),
             Input::Command(call, command) => self.command(call, command),
             Input::Torrent(event) => self.torrent(event),
-            Input::Link(LinkEvent::Candidates(candidates)) => self.reached_otherwise(candidates),
+            Input::Link(LinkEvent::Candidates(candidates)) => self.candidates_changed(candidates),
             Input::Link(LinkEvent::Up { transfer, link, way, relay, attempts }) => {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
@@ -226,10 +219,5 @@ impl Domain {
     /// What is known of a transfer only while the daemon runs.
     fn live(&mut self, id: TransferId) -> &mut Live {
         self.live.entry(id).or_default()
-    }
-
-    fn token(&mut self) -> Token {
-        self.next_token += 1;
-        Token(self.next_token)
     }
 }

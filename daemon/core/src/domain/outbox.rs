@@ -185,7 +185,7 @@ impl Domain {
             (Ask::Introduce, Subject::Introduction(to, about)) => self.make_introduction(to, about),
             (Ask::Offer | Ask::Connect | Ask::Introduce, _) => None,
         };
-        let token = self.token();
+        let token = self.numbers.next_token();
         let Some(tray) = self.outbox.trays.get_mut(device) else { return };
         let Some(request) = request else {
             tray.entries.remove(&subject);

@@ -97,10 +97,10 @@ impl Domain {
     }
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
-        let id = self.new_transfer_id();
-        let (number, paths) = (self.new_content(), Vec::new());
+        let id = self.numbers.next_transfer();
+        let (number, paths) = (self.numbers.next_content(), Vec::new());
         let content = Content { id: number, paths, name: None, open: false, skip_special: false };
-        self.persist(Persist::Counters(self.counters));
+        self.persist(Persist::Counters(self.numbers.kept()));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {
             id,
@@ -132,7 +132,7 @@ impl Domain {
             history: Vec::new(),
             steps: 0,
         };
-        self.contents.insert(content.id, content);
+        self.contents.add(content);
         self.add_transfer(transfer);
         self.watch_expiry(id);
         self.confirm_soon(from);

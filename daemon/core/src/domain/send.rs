@@ -42,15 +42,15 @@ impl Domain {
         if open {
             self.can_be_reached()?;
         }
-        let content = Content { id: self.new_content(), paths, name, open, skip_special };
+        let content = Content { id: self.numbers.next_content(), paths, name, open, skip_special };
         let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
         let ids = recipients
             .into_iter()
             .map(|contact| self.new_send(contact, content.id, provisional_name.clone(), message.clone(), expires));
         let ids: Vec<_> = ids.collect();
         self.persist(Persist::Content(content.clone()));
-        self.persist(Persist::Counters(self.counters));
-        self.contents.insert(content.id, content.clone());
+        self.persist(Persist::Counters(self.numbers.kept()));
+        self.contents.add(content.clone());
         self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
         Ok(Reply::Transfers(ids))
     }
@@ -65,18 +65,6 @@ impl Domain {
         self.needs_listed(contact)
     }
 
-    pub(super) fn new_content(&mut self) -> ContentId {
-        let id = ContentId(self.counters.content);
-        self.counters.content += 1;
-        id
-    }
-
-    pub(super) fn new_transfer_id(&mut self) -> TransferId {
-        let id = TransferId(self.counters.transfer);
-        self.counters.transfer += 1;
-        id
-    }
-
     fn new_send(
         &mut self,
         contact: BareJid,
@@ -85,7 +73,7 @@ impl Domain {
         message: Option<String>,
         expires: Option<Wall>,
     ) -> TransferId {
-        let id = self.new_transfer_id();
+        let id = self.numbers.next_transfer();
         let side =
             Side::Out { state: Outgoing::Preparing, acknowledged: Default::default(), taken_by: None, courtesy: false };
         let transfer = Transfer {

@@ -29,7 +29,7 @@ impl Domain {
                 }
             }
             TorrentEvent::PeerProgress { link, has, uploaded, downloaded } => {
-                let Some(id) = self.links.get(&link).copied() else {
+                let Some(id) = self.links.own(link) else {
                     return self.introduced_moved(link, uploaded, downloaded);
                 };
                 self.live(id).moved(uploaded, downloaded);
@@ -69,7 +69,7 @@ impl Domain {
 
     /// The receiver's last word came over its link, which is authenticated. `done` by way of the server says the same later.
     fn peer_done(&mut self, link: LinkTag) {
-        let Some(id) = self.links.get(&link).copied() else { return };
+        let Some(id) = self.links.own(link) else { return };
         let Some(sent) = self.transfers.get(&id).filter(|t| t.direction() == Direction::Out) else { return };
         if let Some(peer) = sent.peer() {
             let device = FullJid::new(sent.contact.clone(), peer.resource.clone());
@@ -116,7 +116,7 @@ impl Domain {
                 Side::Out { .. } | Side::In { .. } => {}
             }
         }
-        for content in preparing.iter().filter_map(|id| self.contents.get(id).cloned()).collect::<Vec<_>>() {
+        for content in preparing.iter().filter_map(|id| self.contents.get(*id).cloned()).collect::<Vec<_>>() {
             self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
         }
     }

@@ -67,23 +67,22 @@ impl Domain {
 
     /// The transfer that a link is for, as long as that link is its present one, or one with an introduced device.
     pub fn transfer_of_link(&self, link: LinkTag) -> Option<&Transfer> {
-        let introduced = || self.introduced_links.get(&link).map(|(id, _)| id);
-        self.links.get(&link).or_else(introduced).and_then(|id| self.transfers.get(id))
+        self.links.get(link).and_then(|link| self.transfers.get(&link.transfer))
     }
 
     /// Whether anything has a link now.
     pub fn has_links(&self) -> bool {
-        !self.links.is_empty()
+        self.links.transfers().next().is_some()
     }
 
     /// Whether the content is still of interest.
     pub fn has_content(&self, content: ContentId) -> bool {
-        self.contents.contains_key(&content)
+        self.contents.get(content).is_some()
     }
 
     /// The content of a send.
     pub fn content(&self, transfer: &Transfer) -> Option<&Content> {
-        self.contents.get(&transfer.content)
+        self.contents.get(transfer.content)
     }
 
     /// The standing rules and who we are.
