@@ -38,7 +38,7 @@ impl Domain {
         let wants = (transfer.agreed() || transfer.is_taken()) && !transfer.paused.by_us && !transfer.linked();
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
-        // Without a connection the request waits in its tray: the stream may be resumed.
+        // Without a connection the request waits in its queue: the stream may be resumed.
         if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) || self.live(id).granted.is_some() {
             return;
         }

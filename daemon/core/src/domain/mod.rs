@@ -2,6 +2,7 @@
 
 mod ahead;
 mod answer;
+mod ask;
 mod better;
 mod clock;
 mod command;
@@ -41,15 +42,14 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::contact::{Contact, Device};
-use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{ContentId, Fingerprint, FullJid, InfoHash, TransferId};
+use crate::effect::{Counters, Effect, Event, Persist};
+use crate::ids::{FullJid, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::session::Facilities;
 use crate::settings::Settings;
-use crate::signal::{Candidate, Notary, Token};
+use crate::signal::Notary;
 use crate::time::{Mono, Now};
 use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
