@@ -107,7 +107,7 @@ impl Domain {
             Ok(ids) => {
                 let mut deletions = Vec::new();
                 for id in &ids {
-                    deletions.extend(self.bury(*id, delete_data, true));
+                    deletions.extend(self.remove_ended(*id, delete_data, true));
                 }
                 self.prune_tombstones();
                 self.reply_when_deleted(call, ids, &deletions);
@@ -137,7 +137,12 @@ impl Domain {
     }
 
     /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted. Returns what is being deleted.
-    pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) -> Option<ContentId> {
+    pub(super) fn remove_ended(
+        &mut self,
+        id: TransferId,
+        delete_data: bool,
+        with_tombstone: bool,
+    ) -> Option<ContentId> {
         let done_bytes = self.live_view(id, self.now.mono).done_bytes;
         let transfer = self.transfers.remove(id)?;
         let end = transfer.end().cloned()?;
@@ -151,7 +156,7 @@ impl Domain {
         };
         self.live.remove(&id);
         self.persist(Persist::RemoveTransfer(id));
-        if with_stone {
+        if with_tombstone {
             self.persist(Persist::Tombstone(tombstone.clone()));
             self.transfers.add_tombstone(tombstone);
         }

@@ -1,8 +1,8 @@
 //! Introducing the receivers of one content to each other, at the sender.
 //!
-//! Told are an address and a key, to devices that said that others may learn theirs; never a JID or a name. Who
-//! connects is introduced to a few of those who are there, to the least known first: in a large group each then knows
-//! some, in a small one each knows all, and nobody is told of more than [`INTRODUCED_PER_TRANSFER`] others.
+//! An introduction carries an address and a key, of devices that allow it, to devices that allow it; never a JID or a
+//! name. A device that connects is introduced to a few of those who are there, to the least known first: in a large group each then knows
+//! some, in a small one each knows all, and no device learns of more than [`INTRODUCED_PER_TRANSFER`] others.
 
 use crate::domain::Domain;
 use crate::domain::outbox::{Ask, Subject};
@@ -24,7 +24,7 @@ impl Domain {
         }
     }
 
-    /// Introduces the receiver of this send and others who receive the same to each other. Harmless when it is told twice.
+    /// Introduces the receiver of this send and others who receive the same to each other. Doing it twice does no harm.
     pub(super) fn introduce(&mut self, id: TransferId) {
         let Some(content) = self.introducible(id) else { return };
         let key = |id: &TransferId| self.transfers.get(id).and_then(Transfer::peer).map(|peer| peer.fingerprint);
@@ -73,11 +73,11 @@ impl Domain {
             candidates: self.live.get(&about)?.introducible.clone(),
             signature: None,
         };
-        introduction.signature = Some(self.notary.sign(&introduction.text())?);
+        introduction.signature = Some(self.signer.sign(&introduction.text())?);
         Some(Request::Introduce(introduction))
     }
 
-    /// It is over: the others may be told of somebody else.
+    /// It is over: the others may be introduced to another device.
     pub(super) fn part_introduced(&mut self, id: TransferId) {
         let Some(live) = self.live.get_mut(&id) else { return };
         live.introducible.clear();

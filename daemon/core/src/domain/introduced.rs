@@ -9,16 +9,16 @@ use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Introduced;
 use crate::domain::request::{Answered, blocked};
-use crate::effect::{Effect, LinkCommand, LinkFor, LinkTag, TorrentCommand, Want};
+use crate::effect::{DialRequest, Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::limits::{INTRODUCED_PER_TRANSFER, LINKS_PER_DEVICE};
 use crate::signal::{Answer, Candidate, Condition, Introduction, MAX_CANDIDATES, Reach, Refusal, Wait};
 use crate::transfer::{Direction, Incoming, Side, Transfer};
 
-/// The first wait before a link that came to nothing is tried again, in milliseconds; the next ones are twice as long.
+/// First wait before a failed link is tried again, in milliseconds; it doubles each time.
 const AGAIN: u64 = 2_000;
 
-/// Tries in a row that came to nothing; then only a new introduction helps.
+/// Failed tries in a row, after which only a new introduction leads to another.
 const TRIES: u32 = 4;
 
 impl Domain {
@@ -30,7 +30,7 @@ impl Domain {
 
     /// The sender tells of another receiver.
     pub(super) fn introduced(&mut self, from: &FullJid, introduction: Introduction) -> Answered {
-        let signer = introduction.signature.and_then(|one| self.notary.signer(&introduction.text(), &one));
+        let signer = introduction.signature.and_then(|one| self.signer.signed_by(&introduction.text(), &one));
         let Introduction { id: offer, info_hash, fingerprint, mut candidates, signature: _ } = introduction;
         let ways = self.settings.ways;
         if !self.settings.introduce || !(ways.direct || ways.mapped) {
@@ -51,7 +51,7 @@ impl Domain {
             return Err(Refusal::new(Condition::NotAcceptable, "no address that could be dialled"));
         }
         let now = self.now.mono;
-        if !self.live(id).told_of.admit(now) {
+        if !self.live(id).introductions.admit(now) {
             return Err(Refusal::wait(Wait::Busy, "too many introductions"));
         }
         self.make_room(id, &from.bare, fingerprint)?;
@@ -88,7 +88,7 @@ impl Domain {
         if self.devices.is_key_blocked(key) { Err(blocked()) } else { Ok(()) }
     }
 
-    /// Keeps the bounds: so many for a transfer, and so many links with one device that this contact introduced.
+    /// Keeps two bounds: devices introduced for a transfer, and links with one device that this contact introduced.
     fn make_room(&mut self, id: TransferId, by: &BareJid, key: Fingerprint) -> Result<(), Refusal> {
         let elsewhere = self.introduced.get(&(by.clone(), key)).filter(|other| *other != id).count();
         if elsewhere >= LINKS_PER_DEVICE {
@@ -116,10 +116,10 @@ impl Domain {
         let (info_hash, device) = (facts.info_hash, FullJid::new(transfer.contact.clone(), by.resource.clone()));
         let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.get_mut(&peer)) else { return };
         (known.wanted, known.seek_at) = (true, None);
-        // Over TCP only: of the other ways it was told nothing.
+        // Over TCP only: an introduction carries nothing for the other ways.
         let ours = Reach { candidates: candidates.into_iter().filter(Candidate::is_tcp).collect(), ..Reach::default() };
         let theirs = Reach { candidates: known.candidates.clone(), ..Reach::default() };
-        let want = Want {
+        let want = DialRequest {
             transfer: id,
             peer,
             introduced: true,
@@ -131,7 +131,7 @@ impl Domain {
             delay: 0,
             better_than: None,
         };
-        self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
+        self.push(Effect::Link(LinkCommand::Dial(Box::new(want))));
     }
 
     /// The engine has a link with an introduced device.
@@ -147,7 +147,7 @@ impl Domain {
             self.links.remove(old);
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
-        self.links.add(link, LinkFor { transfer: id, introduced: Some(peer) });
+        self.links.add(link, LinkId { transfer: id, introduced: Some(peer) });
         if self.links.has_ended(link) {
             self.link_closed(link, "it was closed at once".into());
         }
@@ -168,7 +168,7 @@ impl Domain {
         }
     }
 
-    /// Tries again in a moment, but not for ever: nothing depends on it.
+    /// Tries again soon, but gives up after some tries: nothing depends on it.
     fn introduced_again(&mut self, id: TransferId, peer: Fingerprint) {
         let now = self.now.mono;
         let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.get_mut(&peer)) else { return };
@@ -214,7 +214,7 @@ impl Domain {
                 self.links.remove(link);
                 self.push(Effect::Torrent(TorrentCommand::Detach(link)));
             }
-            self.push(Effect::Link(LinkCommand::Unwant(LinkFor { transfer: id, introduced: Some(peer) })));
+            self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Limits and priorities that a person sets. They are kept in the rows; the engine is told again at every start and
+//! Limits and priorities that a person sets. They are kept in the rows and set in the engine again at every start and
 //! whenever it opens a content, because it forgets them with the content.
 
 use crate::domain::Domain;
@@ -11,7 +11,7 @@ use crate::transfer::Transfer;
 
 impl Domain {
     /// The engine limits contents, so all open sends of one content have the same limits and priority: those who share
-    /// it with the ones named change with them, and are told in the reply.
+    /// it with the ones named change with them, and are part of the reply.
     pub(super) fn limit(
         &mut self,
         ids: &[TransferId],
@@ -63,13 +63,13 @@ impl Domain {
         Ok(Reply::Done)
     }
 
-    /// For everything together, until the configuration is taken over again.
+    /// For everything together, until the configuration is reloaded.
     pub(super) fn limit_all(&mut self, change: RateChange) -> Reply {
         self.limit_by_hand(change);
         Reply::Done
     }
 
-    /// A new engine knows of no contact.
+    /// A new engine has no limits for contacts.
     pub(super) fn limit_contacts_at_start(&mut self) {
         let limited = self.roster.iter().filter(|c| c.limits.any());
         let commands = limited

@@ -1,7 +1,7 @@
 //! Links that come and go.
 
 use crate::domain::Domain;
-use crate::effect::{Effect, LinkCommand, LinkFor, LinkTag, TorrentCommand};
+use crate::effect::{Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
@@ -75,8 +75,8 @@ impl Domain {
     /// A link has ended.
     pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
         let id = match self.links.ended(link) {
-            Some(LinkFor { transfer, introduced: None }) => transfer,
-            Some(LinkFor { transfer, introduced: Some(peer) }) => return self.introduced_closed(transfer, peer, link),
+            Some(LinkId { transfer, introduced: None }) => transfer,
+            Some(LinkId { transfer, introduced: Some(peer) }) => return self.introduced_closed(transfer, peer, link),
             None => return,
         };
         let live = self.live(id);
@@ -87,7 +87,7 @@ impl Domain {
         let renewed = std::mem::take(&mut live.renewed);
         if !renewed {
             self.ungrant(id);
-            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
+            self.push(Effect::Link(LinkCommand::Withdraw(id.into())));
         }
         if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
             return;

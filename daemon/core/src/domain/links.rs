@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::effect::{LinkFor, LinkTag};
+use crate::effect::{LinkId, LinkTag};
 use crate::ids::{Fingerprint, TransferId};
 
 /// Far more links than can begin at one moment.
@@ -11,14 +11,14 @@ const ENDED_EARLY: usize = 64;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    of: HashMap<LinkTag, LinkFor>,
+    of: HashMap<LinkTag, LinkId>,
     /// The last links that ended before they were known: the engine reports the end, xbt-link the beginning.
     ended_early: VecDeque<LinkTag>,
 }
 
 impl Links {
     /// A transfer's own link, or one with a device that was introduced for it.
-    pub(super) fn add(&mut self, tag: LinkTag, link: LinkFor) {
+    pub(super) fn add(&mut self, tag: LinkTag, link: LinkId) {
         self.of.insert(tag, link);
     }
 
@@ -28,7 +28,7 @@ impl Links {
     }
 
     /// Which link this is, as long as it counts.
-    pub(super) fn get(&self, tag: LinkTag) -> Option<LinkFor> {
+    pub(super) fn get(&self, tag: LinkTag) -> Option<LinkId> {
         self.of.get(&tag).copied()
     }
 
@@ -54,7 +54,7 @@ impl Links {
     }
 
     /// The link has ended. Returns which it was; one that is not known yet is remembered.
-    pub(super) fn ended(&mut self, tag: LinkTag) -> Option<LinkFor> {
+    pub(super) fn ended(&mut self, tag: LinkTag) -> Option<LinkId> {
         let known = self.of.remove(&tag);
         if known.is_none() {
             if self.ended_early.len() >= ENDED_EARLY {

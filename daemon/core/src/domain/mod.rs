@@ -1,4 +1,23 @@
-//! The domain: one owner of all state, told what happened, answering with effects.
+//! The domain: the one owner of all state. It takes inputs and answers with effects.
+//!
+//! The state is divided into parts with private fields. The rules are in the other files; they read the parts and change
+//! them by their methods only, so what a part keeps holds whatever a rule does.
+//!
+//! | part | owns | keeps |
+//! |---|---|---|
+//! | `transfers` | transfers, tombstones, what the present input has changed | no row of another account is changed or found by its offer; the indexes; the bounds on tombstones and on transfers that came to nothing |
+//! | `contents` | contents, and which are open | an info-hash is opened once, and shut with the last content that has it |
+//! | `roster` | contacts, and strangers who ask to see our presence | the bound on such requests |
+//! | `devices` | keys of devices | a resource belongs to the key that it last showed; a blocked key does not take the place of a trusted one |
+//! | `presence` | the connection, and the resources that are online | the bound on resources of a contact |
+//! | `outbox` | requests to other devices | one for each device and subject; the bound on those in flight; a notice survives its transfer; a device that refuses offers is not flooded with them |
+//! | `links` | links that the engine has | a link belongs to one transfer; one that ended before it was known is closed at once |
+//! | `turns` | who has a link with a device, and who waits for one | the order in which they wait |
+//! | `reach` | our addresses and what our server offers | which of it a contact learns: `our_reach` |
+//! | `numbers` | ids and tokens | none is used twice |
+//! | `pace`, `delete`, `discarded`, `clock` | limits by time, deletions, unreadable stanzas, timers | see there |
+//!
+//! What is known of a transfer only while the daemon runs (`live`) follows from the rest and is open to the rules.
 
 mod ahead;
 mod answer;
@@ -49,7 +68,7 @@ use crate::effect::{Counters, Effect, Event, Persist};
 use crate::ids::{FullJid, TransferId};
 use crate::input::{Input, LinkEvent};
 use crate::settings::Settings;
-use crate::signal::Notary;
+use crate::signal::Signer;
 use crate::time::{Mono, Now};
 use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
@@ -84,7 +103,7 @@ pub struct Rows {
     pub tombstones: Vec<Tombstone>,
     /// What is sent.
     pub contents: Vec<Content>,
-    /// Received data that is to go.
+    /// Received data that is being deleted.
     pub deletions: Vec<Deletion>,
     /// The remembered rosters.
     pub contacts: Vec<Contact>,
@@ -94,14 +113,14 @@ pub struct Rows {
     pub counters: Counters,
 }
 
-/// Where 128 random bits come from; the tests and the simulation give a counted source.
+/// A source of 128 random bits; in tests and in the simulation a deterministic one.
 pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
 
 /// All state and all rules.
 pub struct Domain {
     settings: Settings,
     entropy: Entropy,
-    notary: Box<dyn Notary>,
+    signer: Box<dyn Signer>,
     numbers: Numbers,
     transfers: Transfers,
     live: HashMap<TransferId, Live>,
@@ -114,7 +133,7 @@ pub struct Domain {
     discarded: Discarded,
     reach: OwnReach,
     outbox: Outbox,
-    /// Devices whose offers are looked at once more in a moment.
+    /// Devices with which a second `sync` is planned.
     confirming: BTreeSet<FullJid>,
     links: Links,
     /// The transfers for which each device was introduced, by who introduced it.
@@ -128,13 +147,13 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Takes the rows of the store. Nothing happens before [`Input::Started`].
-    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, notary: Box<dyn Notary>) -> Self {
+    /// Takes the rows of the store. There are no effects before [`Input::Started`].
+    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, signer: Box<dyn Signer>) -> Self {
         let account = settings.account.clone();
         Self {
             settings,
             entropy,
-            notary,
+            signer,
             numbers: Numbers::new(rows.counters),
             transfers: Transfers::new(account.clone(), rows.transfers, rows.tombstones),
             live: HashMap::new(),
@@ -157,7 +176,7 @@ impl Domain {
         }
     }
 
-    /// Takes in what happened and says what is to be done, what must be written down first.
+    /// Handles an input. Of the effects, everything to be written comes first.
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = now;
         match input {
@@ -185,7 +204,7 @@ impl Domain {
         self.collect()
     }
 
-    /// Takes over the standing rules. Who we are changes only with a restart: all state here belongs to one account.
+    /// Applies a reloaded configuration. The identity changes only with a restart: all state belongs to one account.
     fn reconfigure(&mut self, settings: Settings) {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
@@ -198,7 +217,7 @@ impl Domain {
         self.timers.next()
     }
 
-    /// What has changed is written first and told before the other effects.
+    /// Rows that have changed come first, then the events about them, then the other effects.
     fn collect(&mut self) -> Vec<Effect> {
         let changed = self.transfers.take_changed();
         let rest = std::mem::take(&mut self.effects);

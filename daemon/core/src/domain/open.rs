@@ -1,7 +1,7 @@
-//! Contents marked open: whoever knows the info-hash and reaches our port may read them, with any BitTorrent program.
+//! Contents marked open: any BitTorrent program that knows the info-hash and reaches our port may read them.
 //!
 //! A content is open while it is marked so and one of its sends has been prepared, has not ended and is not paused here.
-//! The engine and the link room are told after each input, and anew at every start.
+//! The engine and xbt-link learn of changes after each input, and of everything at every start.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +44,14 @@ impl Domain {
         })
     }
 
-    /// Nobody could fetch what is open if nothing is listened on.
+    /// An open content can be fetched only if we listen on a port.
     pub(super) fn can_be_reached(&self) -> Result<(), Fault> {
         if self.settings.ways.direct || self.settings.ways.mapped {
             return Ok(());
         }
         Err(Fault::new(
             "not-reachable",
-            "the configuration allows relays only, so nobody could fetch what is open",
+            "the configuration allows relays only, so no other program could fetch what is open",
             "send it without --open, or add \"direct\" to the ways",
         ))
     }
@@ -69,7 +69,7 @@ impl Domain {
             && self.contents.is_marked_open(transfer.content)
     }
 
-    /// A new engine and a new link room know of nothing.
+    /// A new engine and a new xbt-link serve nothing yet.
     pub(super) fn open_at_start(&mut self) {
         self.contents.marked_open().into_iter().for_each(|content| self.open_or_shut(content));
     }

@@ -171,7 +171,7 @@ impl Domain {
             self.notice(Subject::Transfer(id), from, done);
         } else {
             let reason = match &end {
-                End::Expired => "nobody took it in time".to_owned(),
+                End::Expired => "it was not accepted in time".to_owned(),
                 End::Done | End::Declined { .. } | End::Cancelled | End::Elsewhere | End::Failed(_) => {
                     format!("cancelled by {}", from.bare)
                 }

@@ -81,7 +81,7 @@ impl Domain {
         transfer.is_some_and(|t| self.ruled(&t.contact, t.facts.as_ref()) == Accept::Always)
     }
 
-    /// An offer that nobody has answered when the daemon starts: what it would be accepted by may be new.
+    /// An offer that is still unanswered when the daemon starts: the rules may have changed.
     pub(super) fn rule_on_again(&mut self, id: TransferId) {
         if self.accepts_by_rule(id) {
             self.push(Effect::Destination(id));

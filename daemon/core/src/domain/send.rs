@@ -33,7 +33,11 @@ impl Domain {
             let hint = format!("name between 1 and {RECIPIENTS} contacts");
             return Err(Fault::new(
                 "bad-recipients",
-                if recipients.is_empty() { "a send goes to somebody" } else { "a send cannot go to so many contacts" },
+                if recipients.is_empty() {
+                    "a send needs at least one contact"
+                } else {
+                    "a send cannot go to so many contacts"
+                },
                 hint,
             ));
         }
@@ -114,7 +118,7 @@ impl Domain {
         let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
         let ids = self.transfers_of(content, preparing);
         if ids.is_empty() && self.transfers_of(content, |t| t.end().is_none()).is_empty() {
-            // Everybody was cancelled while it was hashed.
+            // All sends of it were cancelled while it was hashed.
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
         }
         for id in ids {
@@ -152,7 +156,7 @@ impl Domain {
         else {
             return None;
         };
-        // An offer that may have arrived is told to the end, so that it is known who has it.
+        // An offer that may have arrived is retried until it is answered, so that we know which devices have it.
         if acknowledged.contains(&device.resource) || transfer.paused.any() && !sent {
             return None;
         }
@@ -199,7 +203,7 @@ impl Domain {
         }
         let Some(transfer) = self.transfers.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
-        // A contact that changes its resources for ever is offered it anew each time; that costs nothing here.
+        // A contact that keeps changing its resources gets the offer each time; that costs nothing here.
         if acknowledged.len() < DEVICES_PER_CONTACT {
             acknowledged.insert(device.resource.clone());
         }

@@ -1,4 +1,4 @@
-//! What the XMPP session tells: connection, roster, presence.
+//! Events of the XMPP session: connection, roster, presence.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ impl Domain {
             SessionEvent::Chat { from, text } => self.push(Effect::Emit(Event::Chat { from, text })),
             SessionEvent::Discarded { from } => self.stanza_discarded(from),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
-            SessionEvent::Facilities(facilities) => self.server_offers(facilities),
+            SessionEvent::Services(services) => self.server_offers(services),
         }
     }
 
@@ -35,7 +35,7 @@ impl Domain {
             self.outbox.hurry_all();
         }
         if let Connection::Online { resumed: false, .. } = connection {
-            // A fresh login: all presences come again, and every device that does is synced with.
+            // A fresh login: all presences come again, and a `sync` follows each of them.
             let gone = self.presence.clear();
             self.devices.all_vacated();
             self.outbox.clear();
@@ -101,7 +101,7 @@ impl Domain {
     }
 
     fn available(&mut self, device: FullJid, xbt: bool) {
-        // Presence that somebody sends us who is not on the roster is nothing to us (and would grow without bound).
+        // Presence from outside the roster is ignored: it would grow without bound.
         let listed = self.roster.is_listed(&device.bare) || device.bare == self.settings.account;
         if self.is_this_device(&device) || !listed {
             return;
@@ -134,7 +134,7 @@ impl Domain {
         }
     }
 
-    /// A device that runs xbt is there: compare notes, offer what waits for it, get the links that are wanted.
+    /// A device that runs xbt is online: compare open transfers, offer what is queued for it, ask for the links that are wanted.
     pub(super) fn appeared(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
         self.sync_with(device);
@@ -148,8 +148,8 @@ impl Domain {
         }
     }
 
-    /// A device that was there already sends its presence: its server may have been away without a word, and what was
-    /// put off or refused since is tried again.
+    /// A device that was online already sends its presence again: its server may have been unreachable meanwhile, so what
+    /// was put off or refused is retried.
     fn heard_again(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
         for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
@@ -179,7 +179,7 @@ impl Domain {
         }
         // Bounded: a stranger costs one entry, and a flood of strangers is not remembered.
         if self.roster.ask(&jid) {
-            // Told once, however often it asks.
+            // Reported once, however often the request comes.
             if self.settings.subscriptions == Subscriptions::Ask {
                 self.push(Effect::Emit(Event::SubscriptionRequested(jid)));
             }

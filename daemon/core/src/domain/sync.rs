@@ -1,8 +1,8 @@
 //! `sync`: at every appearance of a device the two sides compare their open transfers. Where they differ a
 //! terminal state wins, so whatever was lost on the way is found here at the latest.
 //!
-//! Of two terminal states `done` wins: that the receiver has everything is a fact, which nobody's wish undoes. So a
-//! sender that gave up what a device had taken asks that device here how it ended there, until it has said so.
+//! Of two terminal states `done` wins: that the receiver has everything is a fact. So a sender that gave up what a device
+//! had taken asks that device how it ended there, until it has answered.
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
@@ -14,7 +14,7 @@ use crate::ids::{FullJid, TransferId};
 use crate::signal::{Answer, MAX_SYNC_ITEMS, Outcome, Role, SyncItem, SyncState};
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
-/// How long after an offer notes are compared once more, in milliseconds: together for all that came since.
+/// Delay of a second `sync` after an offer, in milliseconds: one for all offers that came since.
 const CONFIRM: u64 = 30_000;
 
 impl Domain {
@@ -29,8 +29,8 @@ impl Domain {
         }
     }
 
-    /// An offer may come late, overtaken by the word on how it ended and by the notes that were compared since. So notes
-    /// are compared once more when it has come.
+    /// An offer may arrive late, after the notice of its end and after a `sync` that did not contain it. So there is
+    /// another `sync` once it has arrived.
     pub(super) fn confirm_soon(&mut self, device: &FullJid) {
         if self.confirming.insert(device.clone()) {
             self.timers.set(self.now.mono.after(CONFIRM), Timer::Confirm(device.clone()));
@@ -237,7 +237,7 @@ impl Domain {
         }
         match state {
             SyncState::Open | SyncState::Accepted => {}
-            SyncState::Expired => self.settle(id, End::Expired, Some("nobody took it in time".into())),
+            SyncState::Expired => self.settle(id, End::Expired, Some("it was not accepted in time".into())),
             SyncState::Taken => self.settle(id, End::Elsewhere, Some("another device of yours has it".into())),
             SyncState::Cancelled => self.settle(id, End::Cancelled, Some(format!("cancelled by {}", device.bare))),
             SyncState::Failed => self.fail_remotely(id, device, "it failed there"),
@@ -287,7 +287,7 @@ fn state_for(transfer: &Transfer, from: &FullJid) -> Option<SyncState> {
     }
 }
 
-/// How an ended transfer is told: to a receiver's device that did not end it itself, another one did.
+/// How we report an ended transfer: a receiver's device that did not end it learns that another one did.
 fn end_for(end: &End, direction: Direction, partner: bool) -> SyncState {
     match (direction, end) {
         (Direction::Out, End::Done | End::Declined { .. }) if !partner => SyncState::Taken,

@@ -1,5 +1,5 @@
-//! Trust: blind before verification. Until the person has compared a safety number with a contact, new keys
-//! are accepted and announced; from then on an unknown key blocks, in both directions.
+//! Trust on first use until verification: as long as the person has not compared a safety number with a contact, new keys
+//! are accepted and announced; from then on an unknown key is blocked, in both directions.
 
 use crate::contact::{Device, Trust};
 use crate::domain::Domain;
@@ -19,7 +19,7 @@ impl Domain {
     /// A device showed this key. A new one is remembered and announced.
     pub(super) fn meet(&mut self, device: &FullJid, fingerprint: Fingerprint) -> Verdict {
         if fingerprint == self.settings.fingerprint {
-            return Verdict::Blocked; // nobody else has our key
+            return Verdict::Blocked; // no other device has our key
         }
         if let Some(known) = self.devices.get(&device.bare, fingerprint) {
             let trust = known.trust;
@@ -31,7 +31,7 @@ impl Domain {
         if known >= DEVICES_PER_CONTACT {
             return Verdict::Blocked;
         }
-        // The first key of a contact is nothing to be alarmed at: there was nothing to compare it with.
+        // The first key of a contact is no cause for alarm: there was none to compare it with.
         let another = known > 0 || blocked;
         let row = Device {
             account: self.settings.account.clone(),
@@ -39,7 +39,7 @@ impl Domain {
             fingerprint,
             resource: device.resource.clone(),
             first_seen: self.now.wall,
-            trust: if blocked { Trust::Blocked } else { Trust::Blind },
+            trust: if blocked { Trust::Blocked } else { Trust::Unverified },
             unseen: another,
         };
         let trust = row.trust;
@@ -56,14 +56,14 @@ impl Domain {
         }
     }
 
-    /// Whether a device may end what no device has taken yet. Once the contact is verified a device whose key was
-    /// never seen may not: it could have any key.
+    /// Whether a device may end what no device has taken yet. Once the contact is verified, a device that has never shown
+    /// its key may not: it could have any.
     pub(super) fn has_say(&self, device: &FullJid) -> bool {
         let verified = self.roster.is_verified(&device.bare);
         !self.devices.is_blocked(device) && (!verified || self.devices.has_trusted_key(device))
     }
 
-    /// The person has looked at the contact's keys; compared or not, they are no news any more.
+    /// The person has looked at the contact's keys: they are no longer announced as new.
     pub(super) fn devices_seen(&mut self, contact: &BareJid) -> Reply {
         let seen = self.devices.mark_seen(contact);
         if !seen.is_empty() {
@@ -92,7 +92,7 @@ impl Domain {
         self.save_contact(known);
         self.push(Effect::Emit(Event::Contact(contact)));
         if self.presence.runs_xbt(&place) {
-            self.appeared(&place); // what was held back from it
+            self.appeared(&place); // what was withheld from it
         }
         Ok(Reply::Done)
     }
@@ -100,7 +100,7 @@ impl Domain {
 
 fn verdict(trust: Trust) -> Verdict {
     match trust {
-        Trust::Blind | Trust::Verified => Verdict::Trusted,
+        Trust::Unverified | Trust::Verified => Verdict::Trusted,
         Trust::Blocked => Verdict::Blocked,
     }
 }

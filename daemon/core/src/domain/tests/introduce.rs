@@ -72,7 +72,7 @@ fn told_by_server(world: &mut World, node: Node, from: Node, introduction: Intro
         Effect::Session(SessionCommand::Answer { answer, .. }) => Some(answer.clone()),
         _ => None,
     });
-    let wants = effects.iter().filter(|e| matches!(e, Effect::Link(LinkCommand::Want(_)))).count();
+    let wants = effects.iter().filter(|e| matches!(e, Effect::Link(LinkCommand::Dial(_)))).count();
     assert!(wants <= usize::from(matches!(answer, Some(Ok(_)))), "nobody is dialled for what is refused");
     answer.unwrap()
 }

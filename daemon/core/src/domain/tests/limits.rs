@@ -139,7 +139,7 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
     let id = world.send(alice, &["bob"])[0];
     world.pass(1_000);
     let row = world.transfer(alice, id).clone();
-    let stones = (0..TOMBSTONES as u128 + 10).map(|n| crate::transfer::Tombstone {
+    let tombstones = (0..TOMBSTONES as u128 + 10).map(|n| crate::transfer::Tombstone {
         account: jid("alice"),
         contact: jid("bob"),
         offer: OfferId::from_random(n << 80 | n),
@@ -147,7 +147,7 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
         end: crate::transfer::End::Cancelled,
         at: crate::time::Wall(n as i64),
     });
-    stones.for_each(|stone| world.at_mut(alice).store.apply(Persist::Tombstone(stone)));
+    tombstones.for_each(|stone| world.at_mut(alice).store.apply(Persist::Tombstone(stone)));
     world.restart(alice);
     world.cancel(alice, id).unwrap();
     world.remove(alice, id).unwrap();
