@@ -156,7 +156,7 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
 }
 
 /// A device with so many sends that wait for Bob.
-fn crowded(number: usize) -> (World, super::world::Node) {
+fn with_sends(number: usize) -> (World, super::world::Node) {
     let (mut world, alice, bob) = alice_and_bob(6);
     world.logout(bob);
     world.pass(1_000);
@@ -178,7 +178,7 @@ fn crowded(number: usize) -> (World, super::world::Node) {
 
 #[test]
 fn ten_thousand_open_transfers_make_no_input_slow() {
-    let (mut world, alice) = crowded(10_000);
+    let (mut world, alice) = with_sends(10_000);
     let content = world.list(alice)[5_000].content;
     let start = Instant::now();
     for bytes in 0..10_000 {
