@@ -75,7 +75,7 @@ pub fn contact(jid: &str, name: &str) -> Contact {
         online: true,
         xbt: true,
         devices: vec![],
-        trust: Trust::Blind,
+        trust: Trust::Unverified,
         allowed: false,
         ruling: None,
         limits: Default::default(),

@@ -265,7 +265,7 @@ async fn contacts_are_shown_and_changed() {
     let bench = Bench::new().await;
     let ran = bench.run(&["contacts"]).await;
     assert!(ran.out.contains("bob@example.org  Bob   online, xbt"), "{}", ran.out);
-    assert_eq!(bench.run(&["contacts", "--json"]).await.json()[0]["trust"], "blind");
+    assert_eq!(bench.run(&["contacts", "--json"]).await.json()[0]["trust"], "unverified");
     assert_eq!(
         bench.run(&["contacts", "add", "eve@example.org", "--name", "Eve"]).await.out,
         "eve@example.org added\n"

@@ -76,7 +76,7 @@ impl Daemon {
         let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
-        let notary = Box::new(IdentitySigner::new(&identity)?);
+        let signer = Box::new(IdentitySigner::new(&identity)?);
         let resource = resource(&mut store)?;
 
         let (engine, engine_events) = Engine::start(EngineConfig {
@@ -91,7 +91,7 @@ impl Daemon {
 
         let ring = Arc::new(EventRing::new(event_start()));
         let settings = settings(&config, &resource, fingerprint);
-        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()), notary);
+        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()), signer);
         let rooms = Rooms {
             store,
             engine: engine.clone(),

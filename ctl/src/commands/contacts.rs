@@ -175,7 +175,7 @@ fn row(contact: &Contact) -> [Cell; 9] {
     let trust = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
         (true, _) => Cell::new("NEW KEY").tone(Tone::Bad),
         (false, Trust::Verified) => Cell::new("verified").tone(Tone::Good),
-        (false, Trust::Blind) => Cell::new("blind"),
+        (false, Trust::Unverified) => Cell::new("unverified"),
     };
     [
         Cell::new(clean(&contact.jid)),

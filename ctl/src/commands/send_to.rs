@@ -77,7 +77,7 @@ mod tests {
             online,
             xbt,
             devices: Vec::new(),
-            trust: Trust::Blind,
+            trust: Trust::Unverified,
             allowed: false,
             ruling: None,
             limits: Default::default(),

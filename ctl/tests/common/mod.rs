@@ -300,7 +300,7 @@ impl Xbt for FakeDaemon {
             blocked: false,
             unseen: false,
         };
-        Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Blind })
+        Ok(Verification { jid, own_fingerprint: "ab".repeat(32), devices: vec![device], trust: Trust::Unverified })
     }
 
     async fn contact_confirm(self, _: Context, jid: String, safety_number: String) -> Result<Contact, ApiError> {

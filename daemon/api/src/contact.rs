@@ -25,7 +25,7 @@ wire_words! {
     /// How far the keys of a contact are trusted.
     Trust {
         /// New devices are accepted and announced.
-        Blind = "blind",
+        Unverified = "unverified",
         /// The person has compared safety numbers; unknown keys are blocked.
         Verified = "verified",
     }

@@ -74,7 +74,7 @@ wire_words! {
         Declined = "declined",
         /// Ended by one of the two people.
         Cancelled = "cancelled",
-        /// Ended: nobody took it in time.
+        /// Ended: it was not accepted in time.
         Expired = "expired",
         /// Ended, incoming: another of our devices took it.
         Elsewhere = "elsewhere",

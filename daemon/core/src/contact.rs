@@ -69,7 +69,8 @@ impl Contact {
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// Accepted on first sight, before any verification of this contact.
-    Blind,
+    #[serde(alias = "blind")]
+    Unverified,
     /// The person compared the safety number.
     Verified,
     /// Came after the contact was verified: nothing goes to it or comes from it until the person verifies it.

@@ -1,4 +1,4 @@
-//! What the rules want done. Effects are data; the driver's executors carry them out.
+//! What the rules decide. Effects are data; the driver's executors carry them out.
 //!
 //! The driver commits all `Persist` of a batch in one transaction before it lets any other effect of
 //! that batch out. Executors are idempotent: after a crash the same effects are issued again.
@@ -23,7 +23,7 @@ pub struct CallId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkTag(pub u64);
 
-/// A change of what the store keeps. All of them are upserts or removals, so doing one twice does no harm.
+/// A change to the store. All of them are upserts or removals, so applying one twice does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Persist {
     /// Insert or replace.
@@ -32,13 +32,14 @@ pub enum Persist {
     RemoveTransfer(TransferId),
     /// Insert or replace.
     Tombstone(Tombstone),
-    /// Forget the tombstones older than the newest so many.
+    /// Keep this many tombstones, the newest ones.
     PruneTombstones(usize),
     /// Insert or replace.
     Content(Content),
     /// Take the row, its blob and the record of what was received away.
     RemoveContent(ContentId),
-    /// Received data is to go: remember it, with the record of what was received. Before the content is removed.
+    /// Received data will be deleted: remember it, with the record of what was received. Precedes the removal of the
+    /// content.
     Delete(Deletion),
     /// It has been carried out.
     Deleted(ContentId),
@@ -65,16 +66,16 @@ impl Default for Counters {
     }
 }
 
-/// What happens to received data when a content is forgotten.
+/// What happens to received data when the engine forgets a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
     /// It stays where it is.
     Keep,
-    /// It goes, also what was complete before anybody heard of it. Never a source file.
+    /// It is deleted, even if it was complete already. Never a source file.
     Delete,
 }
 
-/// What the engine is asked to do.
+/// Commands for the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TorrentCommand {
     /// Hash the paths of a content.
@@ -96,9 +97,9 @@ pub enum TorrentCommand {
         /// Where to.
         folder: String,
     },
-    /// Hold a fetch up; its pieces are kept.
+    /// Pause a fetch; its pieces are kept.
     Pause(ContentId),
-    /// Change what holds for a content; the engine forgets it with the content.
+    /// Set the limits of a content; the engine forgets them with the content.
     LimitContent {
         /// Its number.
         content: ContentId,
@@ -107,42 +108,42 @@ pub enum TorrentCommand {
         /// Its part in the limits that it shares with other contents.
         priority: Priority,
     },
-    /// Change what holds for all links with a contact together.
+    /// Set the limits of all links with a contact together.
     LimitContact {
         /// Who.
         contact: BareJid,
         /// How fast.
         limits: RateLimits,
     },
-    /// Change what holds for everything together.
+    /// Set the limits of everything together.
     LimitAll(RateLimits),
     /// Close a link.
     Detach(LinkTag),
     /// Stop with a content.
     Forget(ContentId, Data),
-    /// Delete what a done transfer has put in place, as far as it still is that. [`crate::input::TorrentEvent::Deleted`]
-    /// tells what became of it.
+    /// Delete what a done transfer has put in place, unless it has changed since. [`crate::input::TorrentEvent::Deleted`]
+    /// follows.
     DeleteReceived(Deletion),
 }
 
-/// What a want is known by. A transfer has one link of its own, and one more for each device that was introduced to us
+/// Identifies a link before there is one. A transfer has one link of its own, and one more for each device that was introduced to us
 /// for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkFor {
+pub struct LinkId {
     /// Which transfer.
     pub transfer: TransferId,
     /// The key of the introduced device; none for the transfer's own link.
     pub introduced: Option<Fingerprint>,
 }
 
-impl From<TransferId> for LinkFor {
+impl From<TransferId> for LinkId {
     /// The transfer's own link.
     fn from(transfer: TransferId) -> Self {
         Self { transfer, introduced: None }
     }
 }
 
-impl fmt::Display for LinkFor {
+impl fmt::Display for LinkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.introduced {
             Some(peer) => write!(f, "{} with {peer}", self.transfer),
@@ -151,14 +152,14 @@ impl fmt::Display for LinkFor {
     }
 }
 
-/// A link that is wanted.
+/// Asks for a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
+pub struct DialRequest {
     /// For which transfer.
     pub transfer: TransferId,
     /// Which device.
     pub peer: Fingerprint,
-    /// The device was introduced to us: it is none of the transfer's contact.
+    /// The device was introduced to us: it does not belong to the transfer's contact.
     pub introduced: bool,
     /// Which content.
     pub info_hash: InfoHash,
@@ -168,7 +169,7 @@ pub struct Want {
     pub device: FullJid,
     /// Where it may be reached.
     pub theirs: Reach,
-    /// What it was told about us.
+    /// Our addresses, as it knows them.
     pub ours: Reach,
     /// Milliseconds until hole punching begins.
     pub delay: u32,
@@ -176,27 +177,27 @@ pub struct Want {
     pub better_than: Option<Way>,
 }
 
-impl Want {
-    /// What it is known by.
-    pub fn purpose(&self) -> LinkFor {
-        LinkFor { transfer: self.transfer, introduced: self.introduced.then_some(self.peer) }
+impl DialRequest {
+    /// The link that comes of it.
+    pub fn link_id(&self) -> LinkId {
+        LinkId { transfer: self.transfer, introduced: self.introduced.then_some(self.peer) }
     }
 }
 
-/// What the link room is asked to do.
+/// Commands for xbt-link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
     /// Grant the device a link for the content, and look for one.
-    Want(Box<Want>),
-    /// Withdraw the grant.
-    Unwant(LinkFor),
-    /// From now on this content is open: plain BitTorrent is answered for it.
+    Dial(Box<DialRequest>),
+    /// Withdraw the grant and stop dialing.
+    Withdraw(LinkId),
+    /// The content is open from now on: serve it over plain BitTorrent.
     Open(InfoHash),
-    /// It is open no more; who reads it is cut off.
+    /// It is no longer open; connections that read it are closed.
     Shut(InfoHash),
 }
 
-/// A transfer that is on the list no more, as it last was.
+/// A transfer that was removed from the list, as it last was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     /// What was kept of it.
@@ -207,7 +208,7 @@ pub struct Gone {
     pub done_bytes: u64,
 }
 
-/// What is told to everybody who watches.
+/// Events for those who watch the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A transfer is new or has changed.
@@ -218,7 +219,7 @@ pub enum Event {
     Connection,
     /// A contact, its presence or its devices have changed.
     Contact(BareJid),
-    /// A contact's device was seen for the first time; told loudly until the contact is verified.
+    /// A contact's device was seen for the first time.
     NewDevice {
         /// Whose.
         contact: BareJid,
@@ -242,23 +243,23 @@ pub enum Event {
     Discarded(Option<BareJid>),
     /// The limits for everything together have changed.
     Limits,
-    /// Received data was deleted, as far as it still was that.
+    /// Received data was deleted, except for what has changed since.
     Deleted {
-        /// Of which transfer, which is gone.
+        /// The transfer it came with, which is gone.
         transfer: TransferId,
         /// Where it lay.
         path: String,
         /// What became of it.
         deleted: Deleted,
     },
-    /// The rules accept an offer, and it cannot be accepted: it waits for the person.
+    /// The rules accept an offer, but it could not be accepted automatically: it waits for the person.
     NotAccepted {
         /// Which.
         transfer: TransferId,
         /// Why, one sentence.
         reason: String,
     },
-    /// A command of the person's failed.
+    /// A hook failed.
     HookFailed {
         /// For which transfer it ran.
         transfer: TransferId,
@@ -267,35 +268,35 @@ pub enum Event {
     },
 }
 
-/// What a caller gets back.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Done.
     Done,
     /// These transfers were made or changed, in the order asked.
     Transfers(Vec<TransferId>),
-    /// These transfers were removed, with what became of the data of those that had some.
+    /// These transfers were removed, and this was deleted of their data, where they had some.
     Removed(Vec<(TransferId, Option<Deleted>)>),
 }
 
-/// Something to do.
+/// One thing to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write it down; before everything else in the batch.
+    /// Commit it before everything else in the batch.
     Persist(Persist),
     /// For the XMPP session.
     Session(SessionCommand),
     /// For the engine.
     Torrent(TorrentCommand),
-    /// For the link room.
+    /// For xbt-link.
     Link(LinkCommand),
     /// For those who watch.
     Emit(Event),
     /// For a caller.
     Reply(CallId, Result<Reply, Fault>),
-    /// Look at the folder that the rules choose for this offer, and make it where it is missing;
-    /// [`crate::input::Input::Destination`] brings what was found.
+    /// Look at the folder that the rules choose for this offer, and create it if it is missing;
+    /// [`crate::input::Input::Destination`] follows.
     Destination(TransferId),
-    /// Run the person's command; [`crate::input::Input::Hook`] tells how it ended.
+    /// Run the person's command; [`crate::input::Input::Hook`] reports the outcome.
     Hook(TransferId, Hook),
 }

@@ -1,4 +1,4 @@
-//! What has happened: everything the rules are told.
+//! Everything that the rules react to.
 
 use crate::effect::{CallId, LinkTag};
 use crate::fault::Fault;
@@ -33,40 +33,40 @@ pub struct NewSend {
     pub name: Option<String>,
     /// What to call it until it has been hashed.
     pub provisional_name: String,
-    /// A word for the recipients.
+    /// A message for the recipients.
     pub message: Option<String>,
-    /// Milliseconds until the offer lapses.
+    /// Milliseconds until the offer expires.
     pub expire_ms: Option<u64>,
-    /// Whoever knows the info-hash may read it, see [`crate::transfer::Content::open`].
+    /// Any peer that knows the info-hash may read it, see [`crate::transfer::Content::open`].
     pub open: bool,
     /// See [`crate::transfer::Content::skip_special`].
     pub skip_special: bool,
 }
 
-/// What a person asks for.
+/// Commands of the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Queue a send.
     Send(NewSend),
-    /// Take what is offered.
+    /// Accept offers.
     Accept {
         /// Which.
         ids: Vec<TransferId>,
         /// Where to, for each of them.
         destinations: Vec<Destination>,
     },
-    /// Do not take it.
+    /// Decline offers.
     Decline {
         /// Which.
         ids: Vec<TransferId>,
-        /// A word for the sender.
+        /// A message for the sender.
         message: Option<String>,
     },
     /// End transfers of either direction.
     Cancel(Vec<TransferId>),
-    /// Hold transfers up.
+    /// Pause transfers.
     Pause(Vec<TransferId>),
-    /// Let them go on.
+    /// Resume transfers.
     Resume(Vec<TransferId>),
     /// Change how fast transfers may go.
     Limit {
@@ -77,7 +77,7 @@ pub enum Command {
         /// Their part in the limits that they share with others, if that is to change.
         priority: Option<Priority>,
     },
-    /// Change how fast everything together may go, until the configuration is taken over again.
+    /// Change how fast everything together may go, until the configuration is reloaded.
     LimitAll(RateChange),
     /// Change how fast all transfers with a contact together may go.
     ContactLimit {
@@ -117,10 +117,10 @@ pub enum Command {
     },
 }
 
-/// What the engine tells.
+/// Events of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TorrentEvent {
-    /// So many of so many bytes have been hashed.
+    /// Progress of hashing.
     PrepareProgress {
         /// Which content.
         content: ContentId,
@@ -145,7 +145,7 @@ pub enum TorrentEvent {
         /// Why.
         fault: Fault,
     },
-    /// A fetch has so many verified bytes.
+    /// Progress of a fetch.
     Progress {
         /// Which content.
         content: ContentId,
@@ -170,7 +170,7 @@ pub enum TorrentEvent {
         /// Where it lies.
         path: String,
     },
-    /// Received data was deleted, as far as it still was that.
+    /// Received data was deleted, except for what has changed since.
     Deleted {
         /// Which content it was.
         content: ContentId,
@@ -189,7 +189,7 @@ pub enum TorrentEvent {
         /// Which link.
         link: LinkTag,
     },
-    /// Something is awaited on a link, and for some seconds nothing has come.
+    /// A link has delivered nothing for some seconds although we wait for data.
     LinkStalled {
         /// Which link.
         link: LinkTag,
@@ -203,7 +203,7 @@ pub enum TorrentEvent {
     },
 }
 
-/// One dial that came to nothing.
+/// A failed dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// Which way was tried.
@@ -212,7 +212,7 @@ pub struct Attempt {
     pub reason: String,
 }
 
-/// What the link room tells.
+/// Events of xbt-link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// A link stands and the engine has it.
@@ -225,7 +225,7 @@ pub enum LinkEvent {
         way: Way,
         /// The JID of the proxy that relays it, where one does.
         relay: Option<String>,
-        /// What was tried in vain before.
+        /// What failed before.
         attempts: Vec<Attempt>,
     },
     /// No link came about.
@@ -251,14 +251,14 @@ pub enum LinkEvent {
         /// Which device.
         peer: Fingerprint,
     },
-    /// Where we may be reached from now on.
+    /// Our addresses have changed; these are all of them.
     Candidates(Vec<Candidate>),
 }
 
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The rows are loaded and the rooms are ready: issue again what was unfinished.
+    /// The rows are loaded and the executors are ready: resume what is unfinished.
     Started,
     /// From the XMPP session.
     Session(SessionEvent),
@@ -266,7 +266,7 @@ pub enum Input {
     Command(CallId, Command),
     /// From the engine.
     Torrent(TorrentEvent),
-    /// From the link room.
+    /// From xbt-link.
     Link(LinkEvent),
     /// The folder that the rules chose for an offer, as it was found.
     Destination {
@@ -275,13 +275,13 @@ pub enum Input {
         /// What was found.
         destination: Destination,
     },
-    /// A command of the person's has ended.
+    /// A hook has ended.
     Hook {
         /// For which transfer it ran.
         transfer: TransferId,
         /// What it was for.
         hook: Hook,
-        /// What went wrong, in words that follow the command's name: "took longer than 30 s".
+        /// The error, in words that follow the command's name: "took longer than 30 s".
         outcome: Result<(), String>,
     },
     /// The moment that [`crate::Domain::next_wake`] named has come.

@@ -22,12 +22,12 @@ pub enum Subscription {
 }
 
 impl Subscription {
-    /// Whether we are told when the contact comes online.
+    /// Whether we learn when the contact comes online.
     pub fn sees_contact(self) -> bool {
         matches!(self, Self::To | Self::Both)
     }
 
-    /// Whether the contact is told when we come online.
+    /// Whether the contact learns when we come online.
     pub fn seen_by_contact(self) -> bool {
         matches!(self, Self::From | Self::Both)
     }
@@ -48,7 +48,7 @@ pub struct RosterItem {
     pub groups: Vec<String>,
 }
 
-/// What the XMPP session tells the rules.
+/// Events of the XMPP session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
     /// How the connection stands. `Online` after a fresh login (not a resumed stream) means that all
@@ -61,7 +61,7 @@ pub enum SessionEvent {
     /// One line was removed (a verified roster push).
     RosterRemoved(BareJid),
     /// A resource is available. `xbt`: it runs xbt (verified entity capabilities). Sent again when that changes, and
-    /// when a resource that runs xbt sends its presence again: it may have been away without a word.
+    /// when a resource that runs xbt sends its presence again: it may have been unreachable meanwhile.
     Available {
         /// Which resource; may be another one of our own account.
         device: FullJid,
@@ -103,13 +103,13 @@ pub enum SessionEvent {
         /// What became of it.
         outcome: Outcome,
     },
-    /// What our server does for links.
-    Facilities(Facilities),
+    /// Services of our server are known, or have changed.
+    Services(ServerServices),
 }
 
-/// What a server does for links: told after a login, and again when it changes.
+/// The services of our server that help links. Reported after a login, and again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facilities {
+pub struct ServerServices {
     /// Its SOCKS5 proxies (XEP-0065), found by service discovery.
     pub proxies: Vec<Proxy>,
     /// Its STUN servers over UDP (XEP-0215).
@@ -139,7 +139,7 @@ pub enum Connection {
         /// XEP-0198 resumption.
         resumed: bool,
     },
-    /// No connection; it is tried again in so many milliseconds.
+    /// No connection; the next attempt is planned.
     Offline {
         /// Why, for people.
         reason: String,
@@ -159,7 +159,7 @@ pub enum Connection {
     },
 }
 
-/// What the rules ask of the XMPP session.
+/// Commands for the XMPP session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCommand {
     /// Send an IQ set to a device; [`SessionEvent::Answered`] follows.

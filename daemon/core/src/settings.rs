@@ -41,7 +41,7 @@ pub struct Settings {
     pub courtesy_message: bool,
     /// What is offered to contacts, and what is tried.
     pub ways: Ways,
-    /// Recipients of the same content may be told of each other: by us, and we by others.
+    /// Recipients of the same content may be introduced to each other: by us, and we by others.
     pub introduce: bool,
     /// Contents up to this size in bytes may go in-band.
     pub in_band_max_size: u64,

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Fingerprint, InfoHash, OfferId};
 use crate::way::Way;
 
-/// Most candidates that are taken from one `connect`; the rest is ignored.
+/// Maximum number of candidates in one `connect`; the rest is ignored.
 pub const MAX_CANDIDATES: usize = 16;
 
-/// Most items in one page of a `sync`: a page stays well below 64 KiB.
+/// Maximum number of items in one page of a `sync`, which keeps a page well below 64 KiB.
 pub const MAX_SYNC_ITEMS: usize = 200;
 
-/// "I would send you this content." Carries no address.
+/// Offers a content. Carries no address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// Made by the sender, kept for the life of the transfer.
@@ -33,7 +33,7 @@ pub struct Offer {
     pub expires: Option<i64>,
     /// The name of the file or folder as the sender calls it: data, not yet a file name.
     pub name: String,
-    /// What the sender says about it.
+    /// A message from the sender.
     pub message: Option<String>,
     /// The identity key of the device that sends the offer.
     pub fingerprint: Fingerprint,
@@ -70,13 +70,13 @@ impl Candidate {
     }
 }
 
-/// Most proxies that are taken from one `connect`; the rest is ignored.
+/// Maximum number of proxies in one `connect`; the rest is ignored.
 pub const MAX_PROXIES: usize = 4;
 
-/// Bytes of the longest name of a bytestream.
+/// Maximum length of the name of a bytestream, in bytes.
 pub const MAX_STREAM_ID: usize = 128;
 
-/// A SOCKS5 proxy of an XMPP server (XEP-0065), which the device that tells of it may use.
+/// A SOCKS5 proxy of an XMPP server (XEP-0065) that the device which names it may use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Proxy {
     /// The JID of the service.
@@ -92,7 +92,7 @@ pub struct Proxy {
 pub struct Reach {
     /// Best first, at most [`MAX_CANDIDATES`].
     pub candidates: Vec<Candidate>,
-    /// At most [`MAX_PROXIES`]. The device that tells of a proxy is the one to activate it.
+    /// At most [`MAX_PROXIES`]. The device that names a proxy activates it.
     pub proxies: Vec<Proxy>,
     /// Names the bytestreams that this device opens (XEP-0065, XEP-0047): random, and the same until there is a link
     /// or no link. None: no relays.
@@ -101,7 +101,7 @@ pub struct Reach {
     pub in_band: bool,
 }
 
-/// "Let us have a link for this": who I am and where I may be reached. The answer carries the same of the other side.
+/// Asks for a link: the identity and the addresses of the speaker. The answer carries those of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
     /// The offer that is accepted or whose link is re-established.
@@ -112,8 +112,8 @@ pub struct Connect {
     pub fingerprint: Fingerprint,
     /// Where the speaker may be reached.
     pub reach: Reach,
-    /// In a request: how long the speaker believes an answer takes to reach it, in milliseconds. Who answers begins to
-    /// punch so much later than it answers, the speaker when it has the answer: at about the same moment.
+    /// In a request: the speaker's estimate of how long an answer takes to reach it, in milliseconds. The other side starts
+    /// hole punching that long after its answer, the speaker on receiving it: at about the same moment.
     pub delay: u32,
     /// There is a link by this way; only a better one is wanted.
     pub better_than: Option<Way>,
@@ -121,7 +121,7 @@ pub struct Connect {
     pub introduce: bool,
 }
 
-/// "This device receives the same from me; you two may help each other." Names nobody.
+/// Introduces a device that receives the same content, so that the two can exchange pieces. Carries no name and no JID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The offer that the listener has accepted from the speaker.
@@ -145,18 +145,18 @@ pub struct Signature {
     pub bytes: [u8; 64],
 }
 
-/// Signs with this device's identity key, and says whose signature one is.
-pub trait Notary: Send {
-    /// Our signature; none if there can be none.
+/// Signs with this device's identity key and verifies signatures.
+pub trait Signer: Send {
+    /// Our signature; none if signing failed.
     fn sign(&self, text: &[u8]) -> Option<Signature>;
 
-    /// The fingerprint of the key that has signed the text; none if the signature is not of this text.
-    fn signer(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint>;
+    /// The fingerprint of the key that signed the text; none if the signature does not match.
+    fn signed_by(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint>;
 }
 
 impl Introduction {
-    /// What is signed: the key that is let in, and to what. The id of an offer is random, so that it is said to one device
-    /// only. Addresses are not part of it: who changes them can keep two devices apart and no more.
+    /// What is signed: the key that is admitted, and to which content. The id of an offer is random, so the signature is of
+    /// use to one device only. Addresses are not part of it: an attacker that changes them can only keep the two apart.
     pub fn text(&self) -> Vec<u8> {
         let id = self.id.to_string();
         [b"xbt introduce\0", id.as_bytes(), &self.info_hash.0, &self.fingerprint.0].concat()
@@ -177,13 +177,13 @@ pub enum SyncState {
     Declined,
     /// The sender (or the receiver) ended it.
     Cancelled,
-    /// Nobody took it in time.
+    /// It was not accepted in time.
     Expired,
     /// Another device of the receiver has it.
     Taken,
     /// Ended by a fault.
     Failed,
-    /// The speaker has never heard of it, or has forgotten it.
+    /// The speaker does not know it (any more).
     Unknown,
 }
 
@@ -215,11 +215,11 @@ pub enum Request {
     Offer(Offer),
     /// A link is wanted.
     Connect(Connect),
-    /// The receiver does not want it; with what it says about that.
+    /// The receiver declines it.
     Decline {
         /// Which offer.
         id: OfferId,
-        /// A word from person to person.
+        /// A message from person to person.
         message: Option<String>,
     },
     /// The speaker ends it.
@@ -227,7 +227,7 @@ pub enum Request {
         /// Which offer.
         id: OfferId,
     },
-    /// The sender ends it because nobody took it before the offer lapsed.
+    /// The sender ends it because it was not accepted before the offer expired.
     Expired {
         /// Which offer.
         id: OfferId,
@@ -273,7 +273,7 @@ impl Request {
     }
 }
 
-/// A good answer (an IQ result).
+/// A positive answer (an IQ result).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Understood and kept: an empty result.
@@ -303,11 +303,11 @@ pub enum Condition {
     ServiceUnavailable,
     /// xbt, but not this request.
     FeatureNotImplemented,
-    /// Nothing is known of the server of the other side's domain, or it cannot be reached.
+    /// The other side's server cannot be found or reached.
     RemoteServerNotFound,
     /// The other side's server does not answer ours.
     RemoteServerTimeout,
-    /// The other side is there no more, or not yet.
+    /// The other side is not online.
     RecipientUnavailable,
     /// A fault of a server or of a program.
     InternalServerError,
@@ -348,7 +348,7 @@ pub enum ErrorType {
     Wait,
 }
 
-/// The names of waits inside a refusal with [`Condition::ResourceConstraint`], told in its text's place so that programs need not read prose.
+/// The names of waits inside a refusal with [`Condition::ResourceConstraint`], so that programs need not parse prose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
@@ -421,7 +421,7 @@ impl Refusal {
     }
 }
 
-/// What became of a request that we sent.
+/// The outcome of a request that we sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The device answered.

@@ -10,7 +10,7 @@ use crate::rate::{Priority, RateLimits};
 use crate::signal::SyncState;
 use crate::time::Wall;
 
-/// Most steps of a transfer's history that are kept; beyond it the oldest but the first go.
+/// Maximum number of steps in a transfer's history; the first one and the newest are kept.
 pub const MAX_HISTORY: usize = 64;
 
 /// A device of a contact as a transfer remembers it.
@@ -28,14 +28,14 @@ pub struct Peer {
 pub enum End {
     /// The receiver has everything, verified and in place.
     Done,
-    /// The receiver does not want it; with what it said.
+    /// The receiver declined it.
     Declined {
-        /// A word from person to person.
+        /// A message from person to person.
         message: Option<String>,
     },
     /// One side ended it.
     Cancelled,
-    /// Nobody took it in time.
+    /// It was not accepted in time.
     Expired,
     /// Another device of ours has it (incoming only).
     Elsewhere,
@@ -65,7 +65,7 @@ pub enum Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Incoming {
-    /// Nobody has answered it yet.
+    /// It waits for an answer.
     Offered,
     /// Accepted; there is no link now.
     Connecting,
@@ -114,19 +114,19 @@ pub enum Direction {
     In,
 }
 
-/// Who holds a transfer up. It goes on when nobody does.
+/// Which sides have paused a transfer. It resumes when neither has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
-    /// The person here did, or a fault that the person must mend first, such as a full disk.
+    /// The person here did, or a fault that the person has to fix first, such as a full disk.
     pub by_us: bool,
     /// The fault, if it was one.
     pub fault: Option<Fault>,
-    /// The other side told us to wait.
+    /// The other side has paused it.
     pub by_contact: bool,
 }
 
 impl Paused {
-    /// Whether anybody holds it up.
+    /// Whether either side has paused it.
     pub fn any(&self) -> bool {
         self.by_us || self.by_contact
     }
@@ -185,10 +185,10 @@ pub struct Transfer {
     /// Its part in the limits that it shares with others; the open sends of one content have the same.
     #[serde(default)]
     pub priority: Priority,
-    /// The person's command for what is done has not ended yet.
+    /// The `on_complete` hook has not ended yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hook_due: bool,
-    /// When the offer lapses unless somebody took it.
+    /// When the offer expires if it has not been accepted.
     pub expires: Option<Wall>,
     /// When it began here.
     pub created: Wall,
@@ -266,8 +266,8 @@ impl Transfer {
         matches!(self.side, Side::Out { state: Outgoing::Queued, taken_by: Some(_), .. })
     }
 
-    /// A send that was given up after a device had taken it, and of which that device has not yet said how it stands
-    /// there: it may have had everything at that moment.
+    /// A send that was given up after a device had taken it, and whose state at that device is not known yet: it may
+    /// have had everything at that moment.
     pub fn is_unsure(&self) -> bool {
         match &self.side {
             Side::Out { state: Outgoing::Ended(End::Cancelled | End::Failed(_)), acknowledged, taken_by, .. } => {
@@ -282,7 +282,7 @@ impl Transfer {
         matches!(self.side, Side::Out { state: Outgoing::Sending, .. } | Side::In { state: Incoming::Receiving, .. })
     }
 
-    /// Writes a line into the history, within its bound, and touches `updated`.
+    /// Adds a step to the history, within its bound, and sets `updated`.
     pub fn note(&mut self, at: Wall, state: &str, reason: Option<String>) {
         self.updated = at;
         if self.history.len() >= MAX_HISTORY {
@@ -313,7 +313,7 @@ impl End {
         }
     }
 
-    /// As a `sync` tells it.
+    /// As a `sync` reports it.
     pub fn sync_state(&self) -> SyncState {
         match self {
             Self::Done => SyncState::Done,
@@ -352,7 +352,7 @@ pub struct Content {
     pub paths: Vec<String>,
     /// The name that the person gave, if it is not the one of the path.
     pub name: Option<String>,
-    /// Marked open: while it is offered, whoever knows its info-hash and reaches our port may read it.
+    /// Marked open: while it is offered, any peer that knows its info-hash and reaches our port may read it.
     #[serde(default)]
     pub open: bool,
     /// What no content can hold is left out of it, instead of failing it.
@@ -360,7 +360,7 @@ pub struct Content {
     pub skip_special: bool,
 }
 
-/// Received data that the person wants deleted, as far as it still is what was received.
+/// Received data that the person wants deleted, unless it has changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// The content that it was.
@@ -371,7 +371,7 @@ pub struct Deletion {
     pub path: String,
 }
 
-/// What became of received data that was to go.
+/// The outcome of a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// Files, links and folders that are gone.
@@ -382,7 +382,7 @@ pub struct Deleted {
     pub named: Vec<Kept>,
 }
 
-/// Something that stays.
+/// Something that was not deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its path, which begins with the received name.

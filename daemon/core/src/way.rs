@@ -48,7 +48,7 @@ impl Way {
 
     /// Whether a better way is worth looking for while this one is in use: it costs somebody else's bandwidth, or
     /// depends on a hole that has to be kept open.
-    pub fn is_makeshift(self) -> bool {
+    pub fn is_fallback(self) -> bool {
         self >= Self::PunchedUdp
     }
 }

@@ -22,7 +22,6 @@ use crate::event::LinkEvent;
 use crate::identity::key::Identity;
 use crate::identity::tls::Tls;
 use crate::plain::Open;
-use crate::request::{DialRequest, LinkId};
 use crate::times::Times;
 use crate::ways::punched::observed::Seen;
 use crate::ways::punched::socket::Strangers;
@@ -30,6 +29,7 @@ use crate::ways::relays::{CurrentRelays, Relays};
 use crate::ways::surroundings::Surroundings;
 use crate::ways::transport::{Network, Transports};
 use crate::ways::{self, Parts, Started};
+use xbt_core::effect::{DialRequest, LinkId};
 
 /// What is reported to the room and waits; further reporters wait.
 const INBOX: usize = 64;
@@ -193,7 +193,7 @@ impl LinkHandle {
     /// Grants this content to this device, and looks for a link: [`LinkEvent::Ready`] or [`LinkEvent::Failed`] follows.
     /// Replaces an earlier request for the same link; an event of that one may already be on its way.
     pub fn dial(&self, request: DialRequest) {
-        self.mailbox.post(request.purpose(), Command::Dial(Box::new(request)));
+        self.mailbox.post(request.link_id(), Command::Dial(Box::new(request)));
     }
 
     /// Withdraws the grant and stops looking. A link that was handed over is not touched; one that is on its way as an

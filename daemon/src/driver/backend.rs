@@ -153,10 +153,11 @@ impl Backend for DriverHandle {
     }
 
     async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {
-        let mut contacts = Vec::new();
-        for contact in request.contacts {
-            contacts.push(self.look(move |driver| driver.recipient(&contact)).await??);
-        }
+        let named = request.contacts;
+        let recipients =
+            move |driver: &Driver| named.iter().map(|one| driver.recipient(one)).collect::<Result<Vec<_>>>();
+        // Before the files are looked at: a slip in an address is reported at once.
+        let contacts = self.look(recipients).await??;
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let provisional_name = self.survey(paths, name, request.skip_special).await?.name;
         self.change(Command::Send(NewSend {

@@ -59,8 +59,8 @@ impl Driver {
 
     fn link(&mut self, command: LinkCommand) {
         match command {
-            LinkCommand::Want(request) => self.rooms.links.dial(*request),
-            LinkCommand::Unwant(id) => self.rooms.links.cancel(id),
+            LinkCommand::Dial(request) => self.rooms.links.dial(*request),
+            LinkCommand::Withdraw(id) => self.rooms.links.cancel(id),
             LinkCommand::Open(info_hash) => self.rooms.links.open(info_hash),
             LinkCommand::Shut(info_hash) => self.shut(info_hash),
         }

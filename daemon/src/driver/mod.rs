@@ -40,7 +40,7 @@ use xbt_core::effect::{CallId, LinkTag, Reply};
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, ContentId, TransferId};
 use xbt_core::input::{Command, Destination, Input};
-use xbt_core::session::{Facilities, SessionEvent};
+use xbt_core::session::{ServerServices, SessionEvent};
 use xbt_core::settings::Settings;
 use xbt_core::time::{Mono, Now, Wall};
 use xbt_link::{LinkEvent, LinkHandle, Rejected};
@@ -139,7 +139,7 @@ pub struct Driver {
     /// How many links were refused, by reason.
     refused: Refusals,
     /// What our server does for links; none before it has told.
-    offers: Option<Facilities>,
+    offers: Option<ServerServices>,
     /// Why the state cannot be written at the moment.
     state_error: Option<ApiError>,
     /// Why the configuration on the disk is not the one in force.
@@ -292,8 +292,8 @@ impl Driver {
     }
 
     async fn session_event(&mut self, event: SessionEvent) {
-        if let SessionEvent::Facilities(facilities) = &event {
-            self.server_offers(facilities);
+        if let SessionEvent::Services(services) = &event {
+            self.server_offers(services);
         }
         self.handle(Input::Session(event)).await;
     }

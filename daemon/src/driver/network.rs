@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use xbt_api as api;
-use xbt_core::session::Facilities;
+use xbt_core::session::ServerServices;
 use xbt_core::signal::{Candidate, CandidateKind};
 use xbt_core::way::{Way, Ways};
 use xbt_link::Seen;
@@ -67,11 +67,11 @@ fn stun(seen: Seen) -> api::Stun {
     api::Stun { addresses, symmetric: seen.symmetric, code, problem }
 }
 
-fn server(facilities: &Facilities) -> api::Server {
+fn server(services: &ServerServices) -> api::Server {
     api::Server {
-        proxies: facilities.proxies.iter().map(|proxy| proxy.jid.clone()).collect(),
-        stun: facilities.stun.iter().map(|stun| host_and_port(&stun.host, stun.port)).collect(),
-        external: facilities.external.map(|ip| ip.to_string()),
+        proxies: services.proxies.iter().map(|proxy| proxy.jid.clone()).collect(),
+        stun: services.stun.iter().map(|stun| host_and_port(&stun.host, stun.port)).collect(),
+        external: services.external.map(|ip| ip.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use xbt_core::ids::FullJid;
-use xbt_core::session::{Connection, Facilities};
+use xbt_core::session::{Connection, ServerServices};
 use xbt_core::signal::Proxy;
 use xbt_link::{BoxedStream, Failure, Opening, Reason, Relays};
 
@@ -23,10 +23,10 @@ impl Driver {
     }
 
     /// What our server does for links.
-    pub(super) fn server_offers(&mut self, facilities: &Facilities) {
-        self.offers = Some(facilities.clone());
+    pub(super) fn server_offers(&mut self, services: &ServerServices) {
+        self.offers = Some(services.clone());
         self.rooms.links.outside(|outside| {
-            outside.stun.clone_from(&facilities.stun);
+            outside.stun.clone_from(&services.stun);
             outside.asked = true;
         });
     }

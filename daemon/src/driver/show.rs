@@ -257,7 +257,7 @@ impl Driver {
             own: self.domain.settings().fingerprint,
             contact: jid.clone(),
             devices: contact.devices.iter().map(|d| d.device.clone()).collect(),
-            trust: if contact.contact.verified { api::Trust::Verified } else { api::Trust::Blind },
+            trust: if contact.contact.verified { api::Trust::Verified } else { api::Trust::Unverified },
         })
     }
 }

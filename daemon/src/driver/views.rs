@@ -266,7 +266,7 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
         online: !view.online.is_empty(),
         xbt: view.online.iter().any(|(_, xbt)| *xbt),
         devices,
-        trust: if known.verified { api::Trust::Verified } else { api::Trust::Blind },
+        trust: if known.verified { api::Trust::Verified } else { api::Trust::Unverified },
         allowed: known.allowed,
         ruling: Some(ruling(&domain.ruling(&known.jid))),
         limits: limits(known.limits),

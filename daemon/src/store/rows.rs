@@ -257,7 +257,7 @@ impl Tables<'_> {
 
     fn put_device(self, device: &Device) -> Result<(), Problem> {
         let trust = match device.trust {
-            Trust::Blind => "blind",
+            Trust::Unverified => "unverified",
             Trust::Verified => "verified",
             Trust::Blocked => "blocked",
         };

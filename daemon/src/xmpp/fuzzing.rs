@@ -2,7 +2,7 @@
 
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::StanzaError;
-use xbt_core::session::Facilities;
+use xbt_core::session::ServerServices;
 use xbt_core::signal::{Answer, Refusal, Request};
 
 use super::payload::in_band;
@@ -78,6 +78,6 @@ pub fn in_band(element: &Element) -> Option<(String, Vec<u8>)> {
 }
 
 /// What a server says that it does for links.
-pub fn facilities(element: &Element) -> Facilities {
+pub fn facilities(element: &Element) -> ServerServices {
     agent::facilities_in(element)
 }

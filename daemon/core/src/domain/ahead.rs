@@ -4,7 +4,7 @@
 
 use crate::domain::Domain;
 use crate::domain::trust::Verdict;
-use crate::effect::{Effect, LinkCommand, Want};
+use crate::effect::{DialRequest, Effect, LinkCommand};
 use crate::ids::{FullJid, TransferId};
 use crate::signal::Reach;
 use crate::transfer::Direction;
@@ -23,7 +23,7 @@ impl Domain {
         }
         let Some(ours) = self.our_reach(id) else { return };
         self.live(id).ahead = Some(peer);
-        let want = Want {
+        let want = DialRequest {
             transfer: id,
             peer,
             introduced: false,
@@ -35,7 +35,7 @@ impl Domain {
             delay: 0,
             better_than: None,
         };
-        self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
+        self.push(Effect::Link(LinkCommand::Dial(Box::new(want))));
     }
 
     /// There is a link: it counts as one of the pair from now on.
@@ -49,7 +49,7 @@ impl Domain {
     /// Nothing was agreed after all.
     pub(super) fn shut_out_ahead(&mut self, id: TransferId) {
         if self.live.get_mut(&id).and_then(|live| live.ahead.take()).is_some() {
-            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
+            self.push(Effect::Link(LinkCommand::Withdraw(id.into())));
         }
     }
 }

@@ -39,7 +39,7 @@ impl Domain {
         let asked = takes.iter().filter(|(_, other)| beside(other)).filter_map(|(id, _)| self.transfers.get(id));
         let asked = asked.fold(0u64, |sum, t| sum.saturating_add(size(t)));
         let disk = |t: &Transfer| self.live.get(&t.id).and_then(|live| live.disk);
-        let coming = self.transfers.values().filter(|t| match &t.side {
+        let coming = self.transfers.iter().filter(|t| match &t.side {
             Side::In { folder: Some(folder), .. } => {
                 t.end().is_none() && (*folder == destination.folder || is_same(disk(t), destination.disk))
             }
@@ -61,15 +61,13 @@ impl Domain {
 
     fn take(&mut self, id: TransferId, destination: &Destination) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if let Side::In { state, folder: to, .. } = &mut transfer.side {
             *state = Incoming::Connecting;
             *to = Some(destination.folder.clone());
         }
         transfer.note(now, "connecting", Some("accepted here".into()));
-        if let Some(transfer) = self.transfers.get(&id) {
-            self.index.answered(transfer);
-        }
+        self.transfers.refile(id);
         self.live(id).disk = destination.disk;
         self.fetch(id);
         self.seek_link(id);
@@ -86,7 +84,7 @@ impl Domain {
     /// For a content of which the engine still has partial data at start: whether the transfer has ended without it,
     /// so that a crash came between the end and the clearing away. Says how to name the data to the engine.
     pub fn abandoned(&self, content: ContentId) -> Option<TorrentCommand> {
-        let owner = self.transfers.values().find(|t| t.content == content)?;
+        let owner = self.transfers.iter().find(|t| t.content == content)?;
         owner.end().filter(|end| !matches!(end, End::Done)).and_then(|_| fetch_command(owner))
     }
 

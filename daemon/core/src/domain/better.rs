@@ -1,6 +1,6 @@
-//! Moving up and down: a better way than a makeshift, and another link in place of one that seems to be dead.
+//! Replacing links: a better way in place of a fallback path, and another link in place of one that seems dead.
 //!
-//! The present link stays until the other one stands, so a transfer goes on meanwhile and loses no piece.
+//! The present link stays until the new one is up, so the transfer goes on meanwhile and loses no piece.
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
@@ -11,19 +11,18 @@ use crate::effect::{Effect, Event, LinkTag};
 use crate::ids::{FullJid, TransferId};
 use crate::input::Attempt;
 use crate::limits::{ATTEMPTS, RETRY_MAX};
-use crate::session::Facilities;
+use crate::session::ServerServices;
 use crate::signal::Candidate;
 use crate::transfer::{Direction, Transfer};
 use crate::way::Way;
 
-/// The first look for a better way, in milliseconds after the link came up; the wait doubles from look to look.
+/// First search for a better way, in milliseconds after the link came up; the interval doubles each time.
 const FIRST_LOOK: u64 = 10_000;
 
-/// The longest wait between two looks, in milliseconds. New addresses, of ours or of the other side, are a reason to
-/// look at once.
+/// Longest interval between two searches, in milliseconds. A new address on either side starts one at once.
 const LAST_LOOK: u64 = 300_000;
 
-/// Addresses come and go in bursts: so many milliseconds after a change it is looked again.
+/// Debounce, in milliseconds: addresses change in bursts, so search this long after the last change.
 const SETTLED: u64 = 500;
 
 impl Domain {
@@ -42,29 +41,24 @@ impl Domain {
         !transfer.linked() || self.live.get(&transfer.id).is_some_and(|live| live.seeking.is_some())
     }
 
-    /// Our own addresses have changed: what goes on by a makeshift, or by no link at all, tries again.
-    pub(super) fn reached_otherwise(&mut self, candidates: Vec<Candidate>) {
-        let fresh = candidates.iter().any(|candidate| !self.candidates.contains(candidate));
-        self.candidates = candidates;
-        if fresh {
+    /// Our own addresses have changed: what goes by a fallback path, or by no link at all, tries again.
+    pub(super) fn candidates_changed(&mut self, candidates: Vec<Candidate>) {
+        if self.reach.candidates_changed(candidates) {
             self.try_all_again();
             self.outbox.hurry_all();
         }
     }
 
     /// What our server does for links is known, or has changed.
-    pub(super) fn server_offers(&mut self, facilities: Facilities) {
-        let fresh = facilities.proxies.iter().any(|proxy| !self.facilities.proxies.contains(proxy));
-        self.facilities = facilities;
-        if fresh {
+    pub(super) fn server_offers(&mut self, services: ServerServices) {
+        if self.reach.server_changed(services) {
             self.try_all_again();
         }
     }
 
     fn try_all_again(&mut self) {
-        let agreed = |t: &&Transfer| t.account == self.settings.account && t.agreed();
-        let agreed: Vec<(TransferId, bool)> =
-            self.transfers.values().filter(agreed).map(|t| (t.id, t.linked())).collect();
+        let agreed = self.transfers.ours().filter(|t| t.agreed());
+        let agreed: Vec<(TransferId, bool)> = agreed.map(|t| (t.id, t.linked())).collect();
         for (id, linked) in agreed {
             if linked {
                 self.live(id).better.times = 0;
@@ -76,7 +70,8 @@ impl Domain {
         }
     }
 
-    /// Sets the next look for a better way. The receiver looks by the clock; the sender only when its addresses change.
+    /// Schedules the next search for a better way. The receiver searches periodically; the sender only when its addresses
+    /// change.
     pub(super) fn look_for_better(&mut self, id: TransferId) {
         let incoming = self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In);
         if incoming {
@@ -88,7 +83,7 @@ impl Domain {
     fn look_after(&mut self, id: TransferId, wait: u64) {
         let better = |way: Way| Way::ALL.into_iter().any(|other| other < way && self.settings.ways.allows(other));
         let dead = self.live.get(&id).is_some_and(|live| live.stalled);
-        if self.in_use(id).is_some_and(|way| dead || way.is_makeshift() && better(way)) {
+        if self.in_use(id).is_some_and(|way| dead || way.is_fallback() && better(way)) {
             let at = self.now.mono.after(wait);
             self.live(id).better.at = Some(at);
             self.timers.set(at, Timer::Better(id));
@@ -104,13 +99,13 @@ impl Domain {
         live.better.times = live.better.times.saturating_add(1);
         let stalled = live.stalled;
         self.seek_other(id, if stalled { Seeking::Replacement } else { Seeking::Better });
-        // Should the question come to nothing without a word.
+        // In case the request remains without any outcome.
         if stalled { self.look_after(id, RETRY_MAX) } else { self.look_for_better(id) }
     }
 
-    /// Nothing comes over a link on which something is awaited.
+    /// A link delivers nothing although we wait for data.
     pub(super) fn link_stalled(&mut self, link: LinkTag) {
-        let Some(id) = self.links.get(&link).copied() else { return };
+        let Some(id) = self.links.own(link) else { return };
         self.live(id).stalled = true;
         self.seek_other(id, Seeking::Replacement);
         self.look_after(id, RETRY_MAX);
@@ -118,13 +113,13 @@ impl Domain {
 
     /// Asks for another link while there is one.
     fn seek_other(&mut self, id: TransferId, seeking: Seeking) {
-        let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
+        let Some(transfer) = self.transfers.our(id) else { return };
         if !transfer.linked() || transfer.paused.any() || self.live.get(&id).is_none_or(|live| live.renewed) {
             return;
         }
         let Some(peer) = transfer.peer() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
-        if self.present(&device) && !self.is_blocked(&device) {
+        if self.presence.runs_xbt(&device) && !self.devices.is_blocked(&device) {
             self.live(id).seeking = Some(seeking);
             self.outbox.put(&device, Subject::Transfer(id), Ask::Connect);
         }
@@ -147,7 +142,7 @@ impl Domain {
         }
     }
 
-    /// What was tried, within its bound, with what only the rules know.
+    /// The failed attempts, bounded, with the reasons that only the rules know.
     pub(super) fn explained(&self, id: TransferId, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
         let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |facts| facts.size);
         let limit = self.settings.in_band_max_size;

@@ -1,4 +1,4 @@
-//! Timers: what has to be looked at again, and when.
+//! Timer-driven work.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::ids::{FullJid, TransferId};
 use crate::time::Mono;
 
-/// Something to look at. A timer that is out of date does no harm: whoever it wakes looks at the state.
+/// What to check. An outdated timer does no harm: its handler looks at the state first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Try again to get a link.
@@ -15,11 +15,11 @@ pub(super) enum Timer {
     Better(TransferId),
     /// Try again to get links with introduced devices.
     Introduced(TransferId),
-    /// The offer may have lapsed.
+    /// The offer may have expired.
     Expire(TransferId),
     /// The contact has had time to show an xbt device.
     Courtesy(TransferId),
-    /// Offers of this device are looked at once more.
+    /// Sync with this device once more.
     Confirm(FullJid),
     /// Requests to this device were put off.
     Outbox(FullJid),
@@ -51,7 +51,7 @@ impl Timers {
     }
 }
 
-/// The longest that a moment on the wall clock is waited for without looking at that clock again.
+/// Longest wait for a moment on the wall clock without reading that clock again, in milliseconds.
 pub(super) const WALL_CHECK: i64 = 3_600_000;
 
 impl Domain {

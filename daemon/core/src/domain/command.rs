@@ -107,7 +107,7 @@ impl Domain {
             Ok(ids) => {
                 let mut deletions = Vec::new();
                 for id in &ids {
-                    deletions.extend(self.bury(*id, delete_data, true));
+                    deletions.extend(self.remove_ended(*id, delete_data, true));
                 }
                 self.prune_tombstones();
                 self.reply_when_deleted(call, ids, &deletions);
@@ -132,18 +132,19 @@ impl Domain {
     }
 
     pub(super) fn prune_tombstones(&mut self) {
-        while self.buried.len() > TOMBSTONES {
-            if let Some(key) = self.buried.pop_front() {
-                self.tombstones.remove(&key);
-            }
-        }
+        self.transfers.prune_tombstones();
         self.persist(Persist::PruneTombstones(TOMBSTONES));
     }
 
     /// Takes an ended transfer off the list and leaves a tombstone, if one is wanted. Returns what is being deleted.
-    pub(super) fn bury(&mut self, id: TransferId, delete_data: bool, with_stone: bool) -> Option<ContentId> {
+    pub(super) fn remove_ended(
+        &mut self,
+        id: TransferId,
+        delete_data: bool,
+        with_tombstone: bool,
+    ) -> Option<ContentId> {
         let done_bytes = self.live_view(id, self.now.mono).done_bytes;
-        let transfer = self.transfers.remove(&id)?;
+        let transfer = self.transfers.remove(id)?;
         let end = transfer.end().cloned()?;
         let tombstone = Tombstone {
             account: transfer.account.clone(),
@@ -153,21 +154,17 @@ impl Domain {
             end,
             at: self.now.wall,
         };
-        let key = (transfer.contact.clone(), transfer.offer, transfer.direction());
-        self.offers.remove(&key);
         self.live.remove(&id);
-        self.index.removed(&transfer);
         self.persist(Persist::RemoveTransfer(id));
-        if with_stone {
+        if with_tombstone {
             self.persist(Persist::Tombstone(tombstone.clone()));
-            self.tombstones.insert(key.clone(), tombstone);
-            self.buried.push_back(key);
+            self.transfers.add_tombstone(tombstone);
         }
         // Before the content goes, and the record of what was received with it.
         let deletion = if delete_data { self.delete_received(&transfer) } else { None };
         let source = self.content(&transfer).and_then(|content| content.paths.first().cloned());
-        if self.index.content.get(&transfer.content).next().is_none() {
-            self.contents.remove(&transfer.content);
+        if self.transfers.of_content(transfer.content).next().is_none() {
+            self.contents.remove(transfer.content);
             self.push(Effect::Torrent(TorrentCommand::Forget(transfer.content, Data::Keep)));
             self.persist(Persist::RemoveContent(transfer.content));
         }
@@ -177,7 +174,7 @@ impl Domain {
 
     fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {
         self.needs_server()?;
-        if self.asking.remove(&jid) {
+        if self.roster.answer(&jid) {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(jid.clone())));
         }
         self.push(Effect::Session(SessionCommand::AddContact { jid, name }));
@@ -202,23 +199,23 @@ impl Domain {
     }
 
     fn set_allowed(&mut self, jid: BareJid, allowed: bool) -> Result<Reply> {
-        let asks = self.asking.contains(&jid);
+        let asks = self.roster.asks(&jid);
         if asks {
             self.needs_server()?;
-            self.asking.remove(&jid);
+            self.roster.answer(&jid);
             let answer = if allowed { SessionCommand::ApproveSubscription } else { SessionCommand::DenySubscription };
             self.push(Effect::Session(answer(jid.clone())));
         } else {
             self.needs_listed(&jid)?;
         }
-        let mut contact = self.contact(&jid);
+        let mut contact = self.roster.known(&jid);
         contact.allowed = allowed;
         self.save_contact(contact);
         Ok(Reply::Done)
     }
 
     fn needs_server(&self) -> Result<()> {
-        if self.is_online() {
+        if self.presence.is_online() {
             return Ok(());
         }
         Err(Fault::new(
@@ -229,7 +226,7 @@ impl Domain {
     }
 
     pub(super) fn needs_listed(&self, jid: &BareJid) -> Result<()> {
-        if self.contacts.get(jid).is_some_and(|c| c.listed) { Ok(()) } else { Err(unknown_contact(jid)) }
+        if self.roster.is_listed(jid) { Ok(()) } else { Err(unknown_contact(jid)) }
     }
 }
 

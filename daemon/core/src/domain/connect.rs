@@ -5,22 +5,21 @@ use crate::domain::clock::Timer;
 use crate::domain::outbox::{Ask, Subject};
 use crate::domain::request::{Answered, blocked};
 use crate::domain::trust::Verdict;
-use crate::effect::{Effect, Event, LinkCommand, TorrentCommand, Want};
+use crate::effect::{DialRequest, Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
-use crate::session::Connection;
 use crate::signal::{
-    Answer, Candidate, CandidateKind, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, Outcome, Reach, Refusal,
-    Request, SyncItem, SyncState, Wait,
+    Answer, Candidate, Condition, Connect, MAX_CANDIDATES, MAX_PROXIES, Outcome, Reach, Refusal, Request, SyncItem,
+    SyncState, Wait,
 };
 use crate::transfer::{Direction, End, Incoming, Outgoing, Peer, Side, Transfer};
 use crate::way::Way;
 
-/// The sender leaves the receiver so much time to ask first, in milliseconds: most crossed connects are avoided.
+/// The sender gives the receiver this long to ask first, in milliseconds, which avoids most crossed connects.
 const SENDER_WAITS: u64 = 2_000;
 
-/// The longest time that hole punching is put off for the other side's sake, in milliseconds.
+/// Longest delay of hole punching that the other side may ask for, in milliseconds.
 const MAX_DELAY: u32 = 2_000;
 
 /// What was agreed about a link.
@@ -31,15 +30,15 @@ struct Terms {
 }
 
 impl Domain {
-    /// Asks the other device for a link, if one is wanted and the device is there. Harmless when it is not.
+    /// Asks the other device for a link, if one is wanted and the device is online; otherwise does nothing.
     pub(super) fn seek_link(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id).filter(|t| t.account == self.settings.account) else { return };
-        // A transfer that the other side holds up is asked about too: it may have been resumed unheard.
+        let Some(transfer) = self.transfers.our(id) else { return };
+        // Also for a transfer that the other side paused: we may have missed that it was resumed.
         let wants = (transfer.agreed() || transfer.is_taken()) && !transfer.paused.by_us && !transfer.linked();
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
-        // Without a connection the request waits in its tray: the stream may be resumed.
-        if !self.present(&device) || self.is_blocked(&device) || self.live(id).granted.is_some() {
+        // Without a connection the request waits in its queue: the stream may be resumed.
+        if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) || self.live(id).granted.is_some() {
             return;
         }
         if self.has_turn(id, &device.bare, &peer) {
@@ -89,7 +88,7 @@ impl Domain {
         }
         let delay = self.outbox.delay(device).min(MAX_DELAY);
         let ours = self.our_connect(id)?;
-        self.live(id).told = Some(ours.reach.clone());
+        self.live(id).sent_reach = Some(ours.reach.clone());
         self.let_in_ahead(id, device);
         Some(Request::Connect(Connect { delay, better_than, ..ours }))
     }
@@ -107,43 +106,6 @@ impl Domain {
             better_than: None,
             introduce,
         })
-    }
-
-    /// What a device with which a link was agreed is told about us: only ways that the person allows. This is the
-    /// one place where an address of ours goes to a contact.
-    pub(super) fn our_reach(&mut self, id: TransferId) -> Option<Reach> {
-        let ways = self.settings.ways;
-        let size = self.transfers.get(&id)?.facts.as_ref()?.size;
-        let in_band = ways.in_band && size <= self.settings.in_band_max_size;
-        let told = |candidate: &&Candidate| match candidate.kind {
-            CandidateKind::Host => ways.direct,
-            CandidateKind::Mapped => ways.mapped,
-            CandidateKind::Reflexive => ways.punched,
-        };
-        let candidates = self.candidates.iter().filter(told).take(MAX_CANDIDATES).copied().collect();
-        let proxies = if ways.proxy65 { self.facilities.proxies.as_slice() } else { &[] };
-        let proxies = proxies.iter().take(MAX_PROXIES).cloned().collect();
-        let stream_id = (ways.proxy65 || in_band).then(|| self.stream_id(id));
-        Some(Reach { candidates, proxies, stream_id, in_band })
-    }
-
-    /// As the server knows this device now, or last did.
-    pub(super) fn own_device(&self) -> FullJid {
-        match &self.connection {
-            Connection::Online { device, .. } => device.clone(),
-            Connection::Connecting | Connection::Offline { .. } | Connection::Refused { .. } => {
-                FullJid::new(self.settings.account.clone(), self.settings.resource.clone())
-            }
-        }
-    }
-
-    fn stream_id(&mut self, id: TransferId) -> String {
-        if let Some(known) = self.live.get(&id).and_then(|live| live.stream_id.clone()) {
-            return known;
-        }
-        let random = format!("{:032x}", (self.entropy)());
-        self.live(id).stream_id = Some(random.clone());
-        random
     }
 
     /// A device asks for a link.
@@ -174,11 +136,11 @@ impl Domain {
             return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
         }
         let now = self.now.mono;
-        if !self.live(id).asked.admit(now) {
+        if !self.live(id).connects.admit(now) {
             return Err(Refusal::wait(Wait::Busy, "a link was asked for too often"));
         }
         let answer = self.our_connect(id).ok_or_else(gone)?;
-        // Any way will do if either side takes the present link for dead: who leaves the condition out, or we.
+        // Any way will do if either side considers the present link dead; the other side says so by omitting `better_than`.
         let better_than = connect.better_than.filter(|_| !self.live(id).stalled).and(self.in_use(id));
         let terms = Terms { theirs: connect.reach, delay: connect.delay.min(MAX_DELAY), better_than };
         self.want(id, &peer, terms, answer.reach.clone());
@@ -205,15 +167,16 @@ impl Domain {
         }
     }
 
-    /// Writes down who the other end is. At the first time the contact's other devices hear that it is taken.
+    /// Records which device is on the other end. The first time, the contact's other devices are notified that it is
+    /// taken.
     fn agree(&mut self, id: TransferId, peer: Peer) {
         let now = self.now.wall;
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
         let turn = self.has_turn(id, &contact, &peer);
         let winner = peer.resource.clone();
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let from = format!("{}/{}", transfer.contact, peer.resource);
-        // Who asks for a link does not hold it up any more.
+        // A device that asks for a link has resumed it.
         transfer.paused.by_contact = false;
         let mut first = false;
         let mut moved = None;
@@ -239,7 +202,7 @@ impl Domain {
         }
     }
 
-    /// Grants the device a link and has it dialled.
+    /// Grants the device a link and dials it.
     fn want(&mut self, id: TransferId, peer: &Peer, terms: Terms, ours: Reach) {
         let Terms { mut theirs, delay, better_than } = terms;
         let Some(transfer) = self.transfers.get(&id) else { return };
@@ -264,11 +227,12 @@ impl Domain {
         let peer = peer.fingerprint;
         let own = self.own_device();
         let introduced = false;
-        let want = Want { transfer: id, peer, introduced, info_hash, own, device, theirs, ours, delay, better_than };
-        self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
+        let want =
+            DialRequest { transfer: id, peer, introduced, info_hash, own, device, theirs, ours, delay, better_than };
+        self.push(Effect::Link(LinkCommand::Dial(Box::new(want))));
     }
 
-    /// What became of our `connect`.
+    /// The outcome of our `connect`.
     pub(super) fn connect_answered(&mut self, id: TransferId, device: &FullJid, outcome: Outcome) {
         if !matches!(outcome, Outcome::Answered(Answer::Connect(_))) {
             self.shut_out_ahead(id);
@@ -285,7 +249,7 @@ impl Domain {
             Outcome::Answered(_) | Outcome::Lost => self.seek_again(id, None),
             Outcome::Refused(refusal) => self.connect_refused(id, device, refusal),
         }
-        // What was asked for in vain leaves its place to another.
+        // It failed, so its turn goes to another transfer.
         if self.live.get(&id).is_some_and(|l| l.granted.is_none()) {
             self.next_turn(id);
         }
@@ -304,12 +268,12 @@ impl Domain {
         }
         self.agree(id, peer.clone());
         self.note_introducible(id, &connect);
-        let Some(ours) = self.live(id).told.take() else { return };
+        let Some(ours) = self.live(id).sent_reach.take() else { return };
         let better_than = self.wants_better_than(id);
         self.want(id, &peer, Terms { theirs: connect.reach, delay: 0, better_than }, ours);
     }
 
-    /// The other device would have a link, and we not with it: a present one stays.
+    /// The other device agreed, but its answer is not acceptable: a present link stays.
     fn granted_in_vain(&mut self, id: TransferId, reason: &str) {
         match self.in_use(id) {
             Some(_) => self.nothing_better(id, Vec::new()),
@@ -328,9 +292,9 @@ impl Domain {
                 let fault = Fault::new("refused", message, "ask them to send it again");
                 self.finish(id, End::Failed(fault), Some(refusal.text));
             }
-            // It ended there and we have not heard how: ask.
+            // It has ended there, and we missed how: ask.
             (Condition::ItemNotFound, _) => self.ask_state(id, device),
-            (Condition::ResourceConstraint, Some(Wait::Paused)) => self.told_to_wait(id),
+            (Condition::ResourceConstraint, Some(Wait::Paused)) => self.paused_there(id),
             (Condition::ResourceConstraint, Some(Wait::Turn)) => {
                 self.await_turn(id);
                 self.seek_again(id, None);
@@ -353,11 +317,12 @@ impl Domain {
         }
     }
 
-    /// The person on the other side paused it. Who paused asks for the link again; we ask now and then in case we missed that.
-    fn told_to_wait(&mut self, id: TransferId) {
+    /// The person on the other side paused it. That side asks for the link when it resumes; we ask now and then in case we
+    /// miss that.
+    fn paused_there(&mut self, id: TransferId) {
         let now = self.now.wall;
         self.leave_introduced(id);
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if !transfer.paused.by_contact {
             transfer.paused.by_contact = true;
             let reason = format!("paused by {}", transfer.contact);
@@ -374,7 +339,7 @@ impl Domain {
         self.seek_again(id, None);
     }
 
-    /// Later, each time a little later.
+    /// Tries again later, with backoff.
     pub(super) fn seek_again(&mut self, id: TransferId, reason: Option<String>) {
         let live = self.live(id);
         if reason.is_some() {

@@ -1,4 +1,4 @@
-//! Holding up, letting go on, and the ends of a transfer.
+//! Pausing, resuming and ending transfers.
 
 use crate::domain::Domain;
 use crate::domain::outbox::Subject;
@@ -10,7 +10,7 @@ use crate::signal::Request;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
 impl Domain {
-    /// Ends a transfer by our own decision and tells the other side.
+    /// Ends a transfer by our own decision and notifies the other side.
     pub(super) fn finish(&mut self, id: TransferId, end: End, reason: Option<String>) {
         if !self.is_open(id) {
             return;
@@ -25,10 +25,10 @@ impl Domain {
         }
     }
 
-    /// Ends a transfer here, whoever decided it: everything that runs for it is stopped.
+    /// Ends a transfer here, on either side's decision, and stops everything that runs for it.
     pub(super) fn settle(&mut self, id: TransferId, end: End, reason: Option<String>) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if transfer.end().is_some() {
             return;
         }
@@ -41,10 +41,7 @@ impl Domain {
         }
         let content = transfer.content;
         let incoming = matches!(transfer.side, Side::In { .. });
-        if let Some(transfer) = self.transfers.get(&id) {
-            self.index.ended(transfer);
-            self.crowded.insert(transfer.contact.clone());
-        }
+        self.transfers.refile(id);
         self.offer_over(id);
         self.drop_link(id);
         self.part_introduced(id);
@@ -60,7 +57,7 @@ impl Domain {
         }
     }
 
-    /// Stops what nobody needs of a sent content any more.
+    /// Stops hashing or seeding a content that no send needs any more.
     pub(super) fn release_content(&mut self, content: ContentId) {
         let open = self.transfers_of(content, |t| t.end().is_none());
         if open.is_empty() {
@@ -73,7 +70,7 @@ impl Domain {
         }
     }
 
-    /// The devices that must hear how it ended: of a send all that know of the offer, else the one that made it.
+    /// The devices to notify of the end: of a send all that know of the offer, else the one that made it.
     fn party(&self, transfer: &Transfer) -> Vec<FullJid> {
         let device = |resource: &String| FullJid::new(transfer.contact.clone(), resource.clone());
         match &transfer.side {
@@ -82,34 +79,33 @@ impl Domain {
         }
     }
 
-    /// Nothing is offered any more. Devices that have not answered may have the offer nonetheless, so they are
-    /// counted among those that know of it.
+    /// Stops offering. A device that has not answered may have the offer nonetheless, so it counts as one that knows of it.
     pub(super) fn offer_over(&mut self, id: TransferId) {
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
         let may_know = self.outbox.drop_transfer(&contact, id);
-        if let Some(Transfer { side: Side::Out { acknowledged, .. }, .. }) = self.change(id) {
+        if let Some(Transfer { side: Side::Out { acknowledged, .. }, .. }) = self.transfers.change(id) {
             acknowledged.extend(may_know);
         }
     }
 
-    /// The offer went out once more after the word on how it ended: the device hears that again.
+    /// The offer may have arrived after the notice of its end: sends that notice again.
     pub(super) fn tell_end_again(&mut self, device: &FullJid, offer: OfferId) {
-        let key = (device.bare.clone(), offer, Direction::Out);
-        let row = self.offers.get(&key).and_then(|id| self.transfers.get(id));
+        let row = self.transfers.find(&device.bare, offer, Direction::Out).and_then(|id| self.transfers.get(&id));
         let taken = row.and_then(Transfer::peer).is_some_and(|peer| peer.resource != device.resource);
-        let end = row.and_then(Transfer::end).or_else(|| self.tombstones.get(&key).map(|t| &t.end));
+        let tombstone = || self.transfers.tombstone(&device.bare, offer, Direction::Out);
+        let end = row.and_then(Transfer::end).or_else(|| tombstone().map(|t| &t.end));
         let request = match end {
             _ if taken => Some(Request::Taken { id: offer }),
             Some(end) => end_notice(offer, Direction::Out, end),
             None => None,
         };
         if let Some(request) = request {
-            // Beside the first word, which may still be under way and come too early.
+            // Queued beside the first notice, which may still arrive before the offer.
             self.notice(Subject::Gone(offer), device, request);
         }
     }
 
-    /// Tells all other devices of the contact that this one has settled the matter.
+    /// Notifies the contact's other devices that this one has taken the transfer or answered for all.
     pub(super) fn tell_taken(&mut self, id: TransferId, winner: &str) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let request = Request::Taken { id: transfer.offer };
@@ -119,10 +115,10 @@ impl Domain {
         }
     }
 
-    /// Holds a transfer up from our side: by the person, or by a fault that the person must mend.
+    /// Pauses a transfer from our side: for the person, or because of a fault that the person has to fix.
     pub(super) fn hold(&mut self, id: TransferId, fault: Option<Fault>) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         transfer.note(now, "paused", Some(fault.as_ref().map_or("paused here".into(), |f| f.message.clone())));
         transfer.paused.by_us = true;
         transfer.paused.fault = fault;
@@ -138,10 +134,10 @@ impl Domain {
         self.next_turn(id);
     }
 
-    /// Lets a transfer that we held up go on.
+    /// Resumes a transfer that was paused here.
     pub(super) fn release(&mut self, id: TransferId) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         transfer.paused.by_us = false;
         transfer.paused.fault = None;
         transfer.note(now, "resumed", Some("resumed here".into()));
@@ -154,7 +150,7 @@ impl Domain {
         }
     }
 
-    /// The link, if there is one, is closed, and the grant withdrawn.
+    /// Closes the link, if there is one, and withdraws the dial request.
     pub(super) fn drop_link(&mut self, id: TransferId) {
         self.leave_line(id);
         self.leave_introduced(id);
@@ -165,15 +161,15 @@ impl Domain {
         live.renewed = false;
         live.seek_at = None;
         if let Some(link) = link {
-            self.links.remove(&link);
+            self.links.remove(link);
             self.push(Effect::Torrent(TorrentCommand::Detach(link)));
         }
         if granted {
-            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
+            self.push(Effect::Link(LinkCommand::Withdraw(id.into())));
         }
     }
 
-    /// A lapsed offer that nobody took.
+    /// Ends an offer that has expired before a device took it.
     pub(super) fn expire_when_due(&mut self, id: TransferId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let Some(expires) = transfer.expires else { return };
@@ -188,15 +184,15 @@ impl Domain {
             return;
         }
         if expires <= self.now.wall {
-            // A receiver may have accepted while we were away, so the devices that know of it are told.
-            self.finish(id, End::Expired, Some("nobody took it in time".into()));
+            // A receiver may have accepted while we were offline, so the devices that know of the offer are notified.
+            self.finish(id, End::Expired, Some("it was not accepted in time".into()));
         } else {
             self.watch_expiry(id);
         }
     }
 }
 
-/// What the other side hears when we end a transfer in this way; nothing where it knows by itself.
+/// The notice for the other side when we end a transfer this way; none where it knows already.
 pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option<Request> {
     match (end, direction) {
         (End::Done, Direction::In) => Some(Request::Done { id }),
@@ -205,14 +201,14 @@ pub(super) fn end_notice(id: OfferId, direction: Direction, end: &End) -> Option
         (End::Expired, Direction::In) => None, // the sender has a clock too
         (End::Expired, Direction::Out) => Some(Request::Expired { id }),
         (End::Cancelled, _) => Some(Request::Cancel { id }),
-        // The device that took it told the sender; nobody else asks us.
+        // The sender knows from the device that took it.
         (End::Elsewhere, _) => None,
-        (End::Failed(fault), _) => Some(Request::Failed { id, reason: told_reason(fault) }),
+        (End::Failed(fault), _) => Some(Request::Failed { id, reason: public_reason(fault) }),
     }
 }
 
-/// Why we cannot go on, as the other person may know it: our own message can name paths of this computer.
-fn told_reason(fault: &Fault) -> String {
+/// The reason as the other person may read it: our own message can contain paths of this computer.
+fn public_reason(fault: &Fault) -> String {
     match fault.code.as_str() {
         "source-changed" => "what was to be sent has changed".into(),
         "source-missing" | "source-unreadable" | "source-empty" => "what was to be sent cannot be read any more".into(),

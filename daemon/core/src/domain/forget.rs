@@ -1,26 +1,22 @@
-//! What contacts leave behind is bounded: offers that came to nothing go by themselves, the oldest first.
+//! What contacts leave behind is bounded: failed transfers are removed automatically, the oldest first.
 
 use crate::domain::Domain;
-use crate::limits::VAIN_PER_CONTACT;
 use crate::transfer::{Side, Transfer};
 
 impl Domain {
-    /// Keeps the newest [`VAIN_PER_CONTACT`] transfers that came to nothing of each contact of whom there are more now.
+    /// Keeps the newest [`VAIN_PER_CONTACT`](crate::limits::VAIN_PER_CONTACT) failed transfers of each contact.
     ///
-    /// One that was accepted here leaves a tombstone, so that it does not come back. One that nobody here ever answered
-    /// leaves none: who made it could make another at any time, and a flood must not push out the tombstones of others.
+    /// One that was accepted here leaves a tombstone, so that it does not come back. One that was never answered leaves
+    /// none: its sender could make another at any time, and a flood must not push out the tombstones of others.
     pub(super) fn forget_vain(&mut self) {
-        let mut stones = false;
-        for contact in std::mem::take(&mut self.crowded) {
-            let many = self.index.vain.len(&contact).saturating_sub(VAIN_PER_CONTACT);
-            for id in self.index.vain.get(&contact).take(many).collect::<Vec<_>>() {
-                let accepted = |t: &Transfer| matches!(t.side, Side::In { folder: Some(_), .. });
-                let with_stone = self.transfers.get(&id).is_some_and(accepted);
-                stones |= with_stone;
-                self.bury(id, false, with_stone);
-            }
+        let mut tombstones = false;
+        for id in self.transfers.take_surplus() {
+            let accepted = |t: &Transfer| matches!(t.side, Side::In { folder: Some(_), .. });
+            let with_tombstone = self.transfers.get(&id).is_some_and(accepted);
+            tombstones |= with_tombstone;
+            self.remove_ended(id, false, with_tombstone);
         }
-        if stones {
+        if tombstones {
             self.prune_tombstones();
         }
     }

@@ -8,7 +8,6 @@ use crate::domain::Domain;
 use crate::effect::{Effect, Event};
 use crate::hook::Hook;
 use crate::ids::TransferId;
-use crate::transfer::Transfer;
 
 /// Characters of what is kept of a failure.
 const REASON: usize = 200;
@@ -19,17 +18,16 @@ impl Domain {
         if self.settings.hooks.command(hook).is_none() {
             return;
         }
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         transfer.hook_due |= hook == Hook::Complete;
         self.push(Effect::Hook(id, hook));
     }
 
     /// The daemon ended before these commands had.
     pub(super) fn hooks_at_start(&mut self) {
-        let ours = |t: &&Transfer| t.hook_due && t.account == self.settings.account;
-        let due: Vec<TransferId> = self.transfers.values().filter(ours).map(|t| t.id).collect();
+        let due: Vec<TransferId> = self.transfers.ours().filter(|t| t.hook_due).map(|t| t.id).collect();
         for id in due {
-            if let Some(transfer) = self.change(id) {
+            if let Some(transfer) = self.transfers.change(id) {
                 transfer.hook_due = false; // the command may be configured no more
             }
             self.run_hook(id, Hook::Complete);
@@ -39,7 +37,7 @@ impl Domain {
     /// A command has ended, or could not be run.
     pub(super) fn hook_ended(&mut self, id: TransferId, hook: Hook, outcome: Result<(), String>) {
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if hook == Hook::Complete {
             transfer.hook_due = false;
         }

@@ -1,8 +1,8 @@
 //! Introducing the receivers of one content to each other, at the sender.
 //!
-//! Told are an address and a key, to devices that said that others may learn theirs; never a JID or a name. Who
-//! connects is introduced to a few of those who are there, to the least known first: in a large group each then knows
-//! some, in a small one each knows all, and nobody is told of more than [`INTRODUCED_PER_TRANSFER`] others.
+//! An introduction carries an address and a key, of devices that allow it, to devices that allow it; never a JID or a
+//! name. A device that connects is introduced to a few of those who are there, to the least known first: in a large group each then knows
+//! some, in a small one each knows all, and no device learns of more than [`INTRODUCED_PER_TRANSFER`] others.
 
 use crate::domain::Domain;
 use crate::domain::outbox::{Ask, Subject};
@@ -24,14 +24,14 @@ impl Domain {
         }
     }
 
-    /// Introduces the receiver of this send and others who receive the same to each other. Harmless when it is told twice.
+    /// Introduces the receiver of this send and others who receive the same to each other. Doing it twice does no harm.
     pub(super) fn introduce(&mut self, id: TransferId) {
         let Some(content) = self.introducible(id) else { return };
         let key = |id: &TransferId| self.transfers.get(id).and_then(Transfer::peer).map(|peer| peer.fingerprint);
         let known = |other: &TransferId| self.live.get(&id).is_some_and(|l| l.introduced_to.contains(other));
         let count = |id: &TransferId| self.live.get(id).map_or(0, |l| l.introduced_to.len());
         let fits = |other: &TransferId| self.introducible(*other) == Some(content) && key(other) != key(&id);
-        let mut others: Vec<TransferId> = self.links.values().copied().filter(|o| *o != id && fits(o)).collect();
+        let mut others: Vec<TransferId> = self.links.transfers().filter(|o| *o != id && fits(o)).collect();
         others.sort_by_cached_key(|other| (!known(other), count(other), *other));
         let (known, unknown): (Vec<TransferId>, Vec<TransferId>) = others.into_iter().partition(known);
         let room = |id: &TransferId| INTRODUCED_PER_TRANSFER.saturating_sub(count(id));
@@ -58,7 +58,7 @@ impl Domain {
     fn tell_of(&mut self, to: TransferId, about: TransferId) {
         let device =
             self.transfers.get(&to).and_then(|t| Some(FullJid::new(t.contact.clone(), t.peer()?.resource.clone())));
-        if let Some(device) = device.filter(|device| self.present(device)) {
+        if let Some(device) = device.filter(|device| self.presence.runs_xbt(device)) {
             self.outbox.put(&device, Subject::Introduction(to, about), Ask::Introduce);
         }
     }
@@ -73,11 +73,11 @@ impl Domain {
             candidates: self.live.get(&about)?.introducible.clone(),
             signature: None,
         };
-        introduction.signature = Some(self.notary.sign(&introduction.text())?);
+        introduction.signature = Some(self.signer.sign(&introduction.text())?);
         Some(Request::Introduce(introduction))
     }
 
-    /// It is over: the others may be told of somebody else.
+    /// It is over: the others may be introduced to another device.
     pub(super) fn part_introduced(&mut self, id: TransferId) {
         let Some(live) = self.live.get_mut(&id) else { return };
         live.introducible.clear();

@@ -5,21 +5,20 @@
 //! with the transfer, and when it is held up. Its key comes from the sender, who has signed it with its own, and whom we
 //! trust for this content only, also where the contact is verified.
 
-use crate::contact::Trust;
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Introduced;
 use crate::domain::request::{Answered, blocked};
-use crate::effect::{Effect, LinkCommand, LinkFor, LinkTag, TorrentCommand, Want};
+use crate::effect::{DialRequest, Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::limits::{INTRODUCED_PER_TRANSFER, LINKS_PER_DEVICE};
 use crate::signal::{Answer, Candidate, Condition, Introduction, MAX_CANDIDATES, Reach, Refusal, Wait};
 use crate::transfer::{Direction, Incoming, Side, Transfer};
 
-/// The first wait before a link that came to nothing is tried again, in milliseconds; the next ones are twice as long.
+/// First wait before a failed link is tried again, in milliseconds; it doubles each time.
 const AGAIN: u64 = 2_000;
 
-/// Tries in a row that came to nothing; then only a new introduction helps.
+/// Failed tries in a row, after which only a new introduction leads to another.
 const TRIES: u32 = 4;
 
 impl Domain {
@@ -31,7 +30,7 @@ impl Domain {
 
     /// The sender tells of another receiver.
     pub(super) fn introduced(&mut self, from: &FullJid, introduction: Introduction) -> Answered {
-        let signer = introduction.signature.and_then(|one| self.notary.signer(&introduction.text(), &one));
+        let signer = introduction.signature.and_then(|one| self.signer.signed_by(&introduction.text(), &one));
         let Introduction { id: offer, info_hash, fingerprint, mut candidates, signature: _ } = introduction;
         let ways = self.settings.ways;
         if !self.settings.introduce || !(ways.direct || ways.mapped) {
@@ -52,7 +51,7 @@ impl Domain {
             return Err(Refusal::new(Condition::NotAcceptable, "no address that could be dialled"));
         }
         let now = self.now.mono;
-        if !self.live(id).told_of.admit(now) {
+        if !self.live(id).introductions.admit(now) {
             return Err(Refusal::wait(Wait::Busy, "too many introductions"));
         }
         self.make_room(id, &from.bare, fingerprint)?;
@@ -85,12 +84,11 @@ impl Domain {
         if key == self.settings.fingerprint || transfer.peer().is_some_and(|peer| peer.fingerprint == key) {
             return Err(Refusal::new(Condition::NotAcceptable, "that is one of the two devices that speak"));
         }
-        // Whoever it is a device of: we have blocked this key.
-        let is_blocked = self.devices.values().any(|d| d.fingerprint == key && d.trust == Trust::Blocked);
-        if is_blocked { Err(blocked()) } else { Ok(()) }
+        // As a device of any contact.
+        if self.devices.is_key_blocked(key) { Err(blocked()) } else { Ok(()) }
     }
 
-    /// Keeps the bounds: so many for a transfer, and so many links with one device that this contact introduced.
+    /// Keeps two bounds: devices introduced for a transfer, and links with one device that this contact introduced.
     fn make_room(&mut self, id: TransferId, by: &BareJid, key: Fingerprint) -> Result<(), Refusal> {
         let elsewhere = self.introduced.get(&(by.clone(), key)).filter(|other| *other != id).count();
         if elsewhere >= LINKS_PER_DEVICE {
@@ -118,10 +116,10 @@ impl Domain {
         let (info_hash, device) = (facts.info_hash, FullJid::new(transfer.contact.clone(), by.resource.clone()));
         let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.get_mut(&peer)) else { return };
         (known.wanted, known.seek_at) = (true, None);
-        // Over TCP only: of the other ways it was told nothing.
+        // Over TCP only: an introduction carries nothing for the other ways.
         let ours = Reach { candidates: candidates.into_iter().filter(Candidate::is_tcp).collect(), ..Reach::default() };
         let theirs = Reach { candidates: known.candidates.clone(), ..Reach::default() };
-        let want = Want {
+        let want = DialRequest {
             transfer: id,
             peer,
             introduced: true,
@@ -133,7 +131,7 @@ impl Domain {
             delay: 0,
             better_than: None,
         };
-        self.push(Effect::Link(LinkCommand::Want(Box::new(want))));
+        self.push(Effect::Link(LinkCommand::Dial(Box::new(want))));
     }
 
     /// The engine has a link with an introduced device.
@@ -146,12 +144,12 @@ impl Domain {
         (known.wanted, known.present) = (false, (0, 0));
         // A newer link replaces one whose end we have not noticed yet.
         if let Some(old) = known.link.replace(link) {
-            self.introduced_links.remove(&old);
+            self.links.remove(old);
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
-        self.introduced_links.insert(link, (id, peer));
-        if self.ended_early.contains(&link) {
-            self.introduced_closed(link);
+        self.links.add(link, LinkId { transfer: id, introduced: Some(peer) });
+        if self.links.has_ended(link) {
+            self.link_closed(link, "it was closed at once".into());
         }
     }
 
@@ -162,17 +160,15 @@ impl Domain {
         self.introduced_again(id, peer);
     }
 
-    /// A link has ended. False: it was none with an introduced device.
-    pub(super) fn introduced_closed(&mut self, link: LinkTag) -> bool {
-        let Some((id, peer)) = self.introduced_links.remove(&link) else { return false };
+    /// A link with an introduced device has ended.
+    pub(super) fn introduced_closed(&mut self, id: TransferId, peer: Fingerprint, link: LinkTag) {
         if let Some(known) = self.live(id).introduced.get_mut(&peer).filter(|known| known.link == Some(link)) {
             known.link = None;
             self.introduced_again(id, peer);
         }
-        true
     }
 
-    /// Tries again in a moment, but not for ever: nothing depends on it.
+    /// Tries again soon, but gives up after some tries: nothing depends on it.
     fn introduced_again(&mut self, id: TransferId, peer: Fingerprint) {
         let now = self.now.mono;
         let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.get_mut(&peer)) else { return };
@@ -196,7 +192,7 @@ impl Domain {
 
     /// How much went over a link since it came up.
     pub(super) fn introduced_moved(&mut self, link: LinkTag, uploaded: u64, downloaded: u64) {
-        let Some((id, peer)) = self.introduced_links.get(&link).copied() else { return };
+        let Some((id, peer)) = self.links.introduced(link) else { return };
         let Some(live) = self.live.get_mut(&id) else { return };
         let Some(known) = live.introduced.get_mut(&peer) else { return };
         let before = std::mem::replace(&mut known.present, (uploaded, downloaded));
@@ -215,10 +211,10 @@ impl Domain {
                 self.introduced.remove(&(by.clone(), peer), id);
             }
             if let Some(link) = known.link {
-                self.introduced_links.remove(&link);
+                self.links.remove(link);
                 self.push(Effect::Torrent(TorrentCommand::Detach(link)));
             }
-            self.push(Effect::Link(LinkCommand::Unwant(LinkFor { transfer: id, introduced: Some(peer) })));
+            self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
         }
     }
 

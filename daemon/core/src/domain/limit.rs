@@ -1,4 +1,4 @@
-//! Limits and priorities that a person sets. They are kept in the rows; the engine is told again at every start and
+//! Limits and priorities that a person sets. They are kept in the rows and set in the engine again at every start and
 //! whenever it opens a content, because it forgets them with the content.
 
 use crate::domain::Domain;
@@ -11,7 +11,7 @@ use crate::transfer::Transfer;
 
 impl Domain {
     /// The engine limits contents, so all open sends of one content have the same limits and priority: those who share
-    /// it with the ones named change with them, and are told in the reply.
+    /// it with the ones named change with them, and are part of the reply.
     pub(super) fn limit(
         &mut self,
         ids: &[TransferId],
@@ -30,14 +30,14 @@ impl Domain {
         for content in contents {
             let sharing = self.transfers_of(content, |t| t.end().is_none());
             for id in &sharing {
-                if let Some(transfer) = self.change(*id) {
+                if let Some(transfer) = self.transfers.change(*id) {
                     transfer.limits = transfer.limits.changed(change);
                     transfer.priority = priority.unwrap_or(transfer.priority);
                 }
             }
             // What is not open yet hears of it when it is opened.
             let runs = |t: &Transfer| t.agreed() || self.keeps_open(t);
-            if let Some(running) = sharing.iter().find(|id| self.transfers.get(*id).is_some_and(runs)) {
+            if let Some(running) = sharing.iter().find(|id| self.transfers.get(id).is_some_and(runs)) {
                 self.limit_content(*running);
             }
             changed.extend(sharing);
@@ -55,7 +55,7 @@ impl Domain {
 
     pub(super) fn limit_contact(&mut self, jid: &BareJid, change: RateChange) -> Result<Reply, Fault> {
         self.needs_listed(jid)?;
-        let mut contact = self.contact(jid);
+        let mut contact = self.roster.known(jid);
         contact.limits = contact.limits.changed(change);
         let limits = contact.limits;
         self.save_contact(contact);
@@ -63,15 +63,15 @@ impl Domain {
         Ok(Reply::Done)
     }
 
-    /// For everything together, until the configuration is taken over again.
+    /// For everything together, until the configuration is reloaded.
     pub(super) fn limit_all(&mut self, change: RateChange) -> Reply {
         self.limit_by_hand(change);
         Reply::Done
     }
 
-    /// A new engine knows of no contact.
+    /// A new engine has no limits for contacts.
     pub(super) fn limit_contacts_at_start(&mut self) {
-        let limited = self.contacts.values().filter(|c| c.limits.any());
+        let limited = self.roster.iter().filter(|c| c.limits.any());
         let commands = limited
             .map(|c| TorrentCommand::LimitContact { contact: c.jid.clone(), limits: c.limits })
             .map(Effect::Torrent);

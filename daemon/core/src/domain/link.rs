@@ -1,7 +1,7 @@
 //! Links that come and go.
 
 use crate::domain::Domain;
-use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
+use crate::effect::{Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
 use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
@@ -9,9 +9,6 @@ use crate::way::Way;
 
 /// A lost link is sought again at once by the receiver and a little later by the sender, in milliseconds.
 const AFTER_LOSS: (u64, u64) = (200, 1_500);
-
-/// Far more links than can begin at one moment.
-const ENDED_EARLY: usize = 64;
 
 impl Domain {
     /// The engine has a link for the transfer.
@@ -31,11 +28,11 @@ impl Domain {
         }
         // A newer link replaces one whose end we have not noticed yet.
         if let Some(old) = self.live(id).link {
-            self.links.remove(&old);
+            self.links.remove(old);
             self.live(id).unlink();
             self.push(Effect::Torrent(TorrentCommand::Detach(old)));
         }
-        self.links.insert(link, id);
+        self.links.add(link, id.into());
         let attempts = self.explained(id, attempts);
         let live = self.live(id);
         live.link = Some(link);
@@ -44,7 +41,7 @@ impl Domain {
         live.renewed = false;
         live.stream_id = None;
         live.attempts = attempts.into_iter().filter(|attempt| attempt.way < way).collect();
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state, .. } => *state = Outgoing::Sending,
             Side::In { state, .. } => *state = Incoming::Receiving,
@@ -54,7 +51,7 @@ impl Domain {
         transfer.note(now, state, Some(format!("link {way}")));
         self.look_for_better(id);
         self.introduce(id);
-        if self.ended_early.contains(&link) {
+        if self.links.has_ended(link) {
             self.link_closed(link, "it was closed at once".into());
         }
     }
@@ -77,14 +74,10 @@ impl Domain {
 
     /// A link has ended.
     pub(super) fn link_closed(&mut self, link: LinkTag, reason: String) {
-        if self.introduced_closed(link) {
-            return;
-        }
-        let Some(id) = self.links.remove(&link) else {
-            if self.ended_early.len() >= ENDED_EARLY {
-                self.ended_early.pop_front();
-            }
-            return self.ended_early.push_back(link);
+        let id = match self.links.ended(link) {
+            Some(LinkId { transfer, introduced: None }) => transfer,
+            Some(LinkId { transfer, introduced: Some(peer) }) => return self.introduced_closed(transfer, peer, link),
+            None => return,
         };
         let live = self.live(id);
         if live.link != Some(link) {
@@ -94,7 +87,7 @@ impl Domain {
         let renewed = std::mem::take(&mut live.renewed);
         if !renewed {
             self.ungrant(id);
-            self.push(Effect::Link(LinkCommand::Unwant(id.into())));
+            self.push(Effect::Link(LinkCommand::Withdraw(id.into())));
         }
         if self.transfers.get(&id).is_none_or(|t| !t.agreed()) {
             return;
@@ -102,7 +95,7 @@ impl Domain {
         let now = self.now.wall;
         self.back_to_connecting(id);
         let done = self.live(id).done_bytes;
-        if let Some(transfer) = self.change(id) {
+        if let Some(transfer) = self.transfers.change(id) {
             let whole =
                 transfer.direction() == Direction::Out && transfer.facts.as_ref().is_some_and(|f| f.size <= done);
             // The receiver needs no link to verify the last pieces and say so.
@@ -129,7 +122,7 @@ impl Domain {
 
     /// Agreed, without a link.
     pub(super) fn back_to_connecting(&mut self, id: TransferId) {
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state: state @ Outgoing::Sending, .. } => *state = Outgoing::Connecting,
             Side::In { state: state @ Incoming::Receiving, .. } => *state = Incoming::Connecting,

@@ -11,7 +11,7 @@ use crate::signal::{Candidate, Reach};
 use crate::time::Mono;
 use crate::way::Way;
 
-/// How often something is tried again.
+/// Exponential backoff.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -42,13 +42,13 @@ struct Meter {
     rate: f64,
 }
 
-/// Shorter spans say little about a rate, in milliseconds.
+/// Shortest span over which a rate is measured, in milliseconds.
 const SPAN: u64 = 200;
-/// Nothing is said before so many milliseconds: pieces that began together end together, so the first ones come in one heap.
+/// No rate in the first second, in milliseconds: the first pieces complete in a burst.
 const FIRST: u64 = 1_000;
-/// After so many milliseconds without news nothing moves.
+/// Without progress for this long the rate is 0, in milliseconds.
 const STALE: u64 = 3_000;
-/// How fast the average follows, in milliseconds.
+/// Time constant of the moving average, in milliseconds.
 const SMOOTH: f64 = 1_500.0;
 
 impl Meter {
@@ -75,42 +75,43 @@ impl Meter {
     }
 }
 
-/// Why another link is sought while there is one.
+/// Why we look for another link while there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seeking {
-    /// The present one is a makeshift.
+    /// The present one is a fallback path.
     Better,
-    /// The present one seems to be dead: any way will do.
+    /// The present one seems dead: any way will do.
     Replacement,
 }
 
-/// When a better way is looked for.
+/// The search for a better way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Looking {
-    /// Looks in vain since the link came up.
+    /// Unsuccessful searches since the link came up.
     pub(super) times: u32,
-    /// The next look.
+    /// The next search.
     pub(super) at: Option<Mono>,
 }
 
-/// How often the other side may ask for a link and be heard: each time we dial what it names, which must not become an
-/// attack on others. So many at once, and then one in so many milliseconds; who means it asks far more rarely.
-const ASKED_AT_ONCE: u64 = 16;
-const ASKED_EVERY: u64 = 2_000;
+/// Requests in a burst. We dial the addresses that a request names, which must not become an attack on others.
+const BURST: u64 = 16;
 
-/// See [`ASKED_AT_ONCE`].
+/// One more request is admitted each time this has passed, in milliseconds. Honest devices ask far more rarely.
+const REFILL: u64 = 2_000;
+
+/// Limits how often the other side may ask us for something.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked {
-    /// When all that was asked has been worked off.
-    until: Mono,
+pub(super) struct RateLimiter {
+    /// When the whole burst is available again.
+    full_at: Mono,
 }
 
-impl Asked {
+impl RateLimiter {
     /// Counts a request; false: one too many.
     pub(super) fn admit(&mut self, now: Mono) -> bool {
-        let admitted = self.until.since(now) <= (ASKED_AT_ONCE - 1) * ASKED_EVERY;
+        let admitted = self.full_at.since(now) <= (BURST - 1) * REFILL;
         if admitted {
-            self.until = self.until.max(now).after(ASKED_EVERY);
+            self.full_at = self.full_at.max(now).after(REFILL);
         }
         admitted
     }
@@ -128,16 +129,16 @@ pub(super) struct Live {
     pub(super) way: Option<Way>,
     /// Who relays it.
     pub(super) relay: Option<String>,
-    /// A grant stands in the link room, for a device with this key: it counts as one of the links of the pair.
+    /// xbt-link has a dial request for a device with this key: it counts as one of the links of the pair.
     pub(super) granted: Option<Pair>,
-    /// A device with this key is let in by the link room although it has not answered our `connect` yet. It counts as one
-    /// of the links of the pair only when there is a link, so that it is in no other request's way.
+    /// xbt-link admits a device with this key although it has not answered our `connect` yet. It counts as one of the links
+    /// of the pair only when there is a link, so that it holds up no other request.
     pub(super) ahead: Option<Fingerprint>,
-    /// The grant is for a link that is to replace the present one, whose end we have not noticed yet.
+    /// The dial request is for a link that will replace the present one, whose end we have not noticed yet.
     pub(super) renewed: bool,
-    /// What was tried in vain for the present or the next link.
+    /// Failed attempts, for the present or the next link.
     pub(super) attempts: Vec<Attempt>,
-    /// Another link is sought while there is one.
+    /// We look for another link while there is one.
     pub(super) seeking: Option<Seeking>,
     /// Nothing has come over the present link for some seconds although something is awaited.
     pub(super) stalled: bool,
@@ -146,29 +147,29 @@ pub(super) struct Live {
     /// Names the bytestreams that we open: the same until there is a link or no grant any more, so that crossed
     /// `connect`s speak of the same ones.
     pub(super) stream_id: Option<String>,
-    /// What the last `connect` said of us. The link is sought with this, so that both sides have the same targets
-    /// in mind also when our addresses change before the answer.
-    pub(super) told: Option<Reach>,
+    /// The addresses in our last `connect`. The link is dialed with these, so that both sides derive the same targets even
+    /// if our addresses change before the answer.
+    pub(super) sent_reach: Option<Reach>,
     /// For the next try to get a link.
     pub(super) backoff: Backoff,
     /// When that is.
     pub(super) seek_at: Option<Mono>,
     /// The disk that it goes to, if it was accepted since the daemon started.
     pub(super) disk: Option<u64>,
-    /// How often the other side has asked for a link lately.
-    pub(super) asked: Asked,
-    /// The last word of the other side on why it does not take the offer or the link now.
+    /// For requests for a link.
+    pub(super) connects: RateLimiter,
+    /// Why the other side refused the offer or the link, most recently.
     pub(super) refusal: Option<String>,
-    /// It waits for one of the links with the device that has this key.
+    /// It waits for its turn among the links with the device that has this key.
     pub(super) turn: Option<Pair>,
-    /// Where others who receive the same from us may be told that the receiver is, if it allows that.
+    /// The receiver's addresses that we may pass on to other receivers of the same content.
     pub(super) introducible: Vec<Candidate>,
     /// Other sends of ours whose receivers were introduced to this one's.
     pub(super) introduced_to: BTreeSet<TransferId>,
     /// Devices that were introduced to us, at most [`INTRODUCED_PER_TRANSFER`](crate::limits::INTRODUCED_PER_TRANSFER).
     pub(super) introduced: BTreeMap<Fingerprint, Introduced>,
-    /// How often we were told of some lately.
-    pub(super) told_of: Asked,
+    /// For introductions.
+    pub(super) introductions: RateLimiter,
     /// Payload bytes over earlier links, sent and received.
     past: (u64, u64),
     /// Payload bytes over the present link.
@@ -180,11 +181,11 @@ pub(super) struct Live {
 pub(super) struct Introduced {
     /// Where it may be reached.
     pub(super) candidates: Vec<Candidate>,
-    /// The link room looks for a link.
+    /// A dial request for it is pending.
     pub(super) wanted: bool,
     /// The link that the engine has.
     pub(super) link: Option<LinkTag>,
-    /// Links that came to nothing or were lost, since one was good for something.
+    /// Failed or lost links since the last one that carried data.
     pub(super) failures: u32,
     /// For the next try to get a link.
     pub(super) seek_at: Option<Mono>,
@@ -248,7 +249,7 @@ pub struct LiveView {
     pub way: Option<Way>,
     /// The JID of the proxy that relays it, where one does.
     pub relay: Option<String>,
-    /// What was tried in vain for the present or the next link.
+    /// Failed attempts, for the present or the next link.
     pub attempts: Vec<Attempt>,
     /// Payload bytes sent since the daemon started.
     pub uploaded: u64,

@@ -1,31 +1,59 @@
-//! The domain: one owner of all state, told what happened, answering with effects.
+//! The domain: the one owner of all state. It takes inputs and answers with effects.
+//!
+//! The state is divided into parts with private fields. The rules are in the other files; they read the parts and change
+//! them by their methods only, so what a part keeps holds whatever a rule does.
+//!
+//! | part | owns | keeps |
+//! |---|---|---|
+//! | `transfers` | transfers, tombstones, what the present input has changed | no row of another account is changed or found by its offer; the indexes; the bounds on tombstones and on transfers that came to nothing |
+//! | `contents` | contents, and which are open | an info-hash is opened once, and shut with the last content that has it |
+//! | `roster` | contacts, and strangers who ask to see our presence | the bound on such requests |
+//! | `devices` | keys of devices | a resource belongs to the key that it last showed; a blocked key does not take the place of a trusted one |
+//! | `presence` | the connection, and the resources that are online | the bound on resources of a contact |
+//! | `outbox` | requests to other devices | one for each device and subject; the bound on those in flight; a notice survives its transfer; a device that refuses offers is not flooded with them |
+//! | `links` | links that the engine has | a link belongs to one transfer; one that ended before it was known is closed at once |
+//! | `turns` | who has a link with a device, and who waits for one | the order in which they wait |
+//! | `reach` | our addresses and what our server offers | which of it a contact learns: `our_reach` |
+//! | `numbers` | ids and tokens | none is used twice |
+//! | `pace`, `delete`, `discarded`, `clock` | limits by time, deletions, unreadable stanzas, timers | see there |
+//!
+//! What is known of a transfer only while the daemon runs (`live`) follows from the rest and is open to the rules.
 
 mod ahead;
 mod answer;
+mod ask;
 mod better;
 mod clock;
 mod command;
 mod connect;
+mod contents;
 mod delete;
+mod devices;
 mod discarded;
 mod ending;
 mod forget;
 mod hook;
-mod index;
 mod introduce;
 mod introduced;
 mod limit;
 mod link;
+mod links;
 mod live;
+mod numbers;
 mod open;
 mod outbox;
 mod pace;
+mod presence;
+mod reach;
 mod request;
+mod roster;
 mod rules;
 mod send;
 mod session;
+mod sets;
 mod sync;
 mod torrent;
+mod transfers;
 mod trust;
 mod turns;
 mod view;
@@ -33,25 +61,32 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::contact::{Contact, Device};
-use crate::effect::{Counters, Effect, Event, LinkTag, Persist};
-use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, OfferId, TransferId};
+use crate::effect::{Counters, Effect, Event, Persist};
+use crate::ids::{FullJid, TransferId};
 use crate::input::{Input, LinkEvent};
-use crate::session::{Connection, Facilities};
 use crate::settings::Settings;
-use crate::signal::{Candidate, Notary, Token};
+use crate::signal::Signer;
 use crate::time::{Mono, Now};
-use crate::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
+use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
 use clock::Timers;
+use contents::Contents;
 use delete::Deletions;
+use devices::Devices;
 use discarded::Discarded;
-use index::{Index, Sets};
+use links::Links;
 use live::Live;
+use numbers::Numbers;
 use outbox::Outbox;
 use pace::Pace;
+use presence::Presence;
+use reach::OwnReach;
+use roster::Roster;
+use sets::Sets;
+use transfers::Transfers;
 use turns::{Pair, Turns};
 
 pub use live::LiveView;
@@ -68,7 +103,7 @@ pub struct Rows {
     pub tombstones: Vec<Tombstone>,
     /// What is sent.
     pub contents: Vec<Content>,
-    /// Received data that is to go.
+    /// Received data that is being deleted.
     pub deletions: Vec<Deletion>,
     /// The remembered rosters.
     pub contacts: Vec<Contact>,
@@ -78,131 +113,70 @@ pub struct Rows {
     pub counters: Counters,
 }
 
-/// How an offer is found again: by who is on the other side, the id on the wire, and the direction
-/// (between two devices of one account both directions have the same bare JID).
-type OfferKey = (BareJid, OfferId, Direction);
-
-/// Where 128 random bits come from; the tests and the simulation give a counted source.
+/// A source of 128 random bits; in tests and in the simulation a deterministic one.
 pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
 
 /// All state and all rules.
-///
-/// Invariant: rows of other accounts than `settings.account` are listed and never acted upon; everything
-/// that looks a transfer up for acting goes through `offers`, which holds only rows of this account.
 pub struct Domain {
     settings: Settings,
     entropy: Entropy,
-    notary: Box<dyn Notary>,
-    counters: Counters,
-    transfers: BTreeMap<TransferId, Transfer>,
+    signer: Box<dyn Signer>,
+    numbers: Numbers,
+    transfers: Transfers,
     live: HashMap<TransferId, Live>,
-    offers: HashMap<OfferKey, TransferId>,
-    index: Index,
     turns: Turns,
-    /// Contacts of whom one more transfer came to nothing.
-    crowded: BTreeSet<BareJid>,
-    tombstones: HashMap<OfferKey, Tombstone>,
-    /// Their keys, oldest first: the oldest go when there are too many.
-    buried: VecDeque<OfferKey>,
-    contents: BTreeMap<ContentId, Content>,
-    /// The contents that the link room has been told are open.
-    open: BTreeMap<ContentId, InfoHash>,
-    contacts: BTreeMap<BareJid, Contact>,
-    devices: BTreeMap<(BareJid, Fingerprint), Device>,
-    /// Devices at which a blocked key speaks now, in the place of a trusted one.
-    seized: BTreeSet<FullJid>,
-    /// Subscription requests that wait for the person.
-    asking: BTreeSet<BareJid>,
-    connection: Connection,
-    /// When `connection` was reported.
-    connection_since: Mono,
+    contents: Contents,
+    roster: Roster,
+    devices: Devices,
+    presence: Presence,
     /// Stanzas that could not be read.
     discarded: Discarded,
-    /// Available resources, and whether they run xbt.
-    presence: BTreeMap<FullJid, bool>,
-    /// Where this device may be reached.
-    candidates: Vec<Candidate>,
-    /// What our server does for links.
-    facilities: Facilities,
+    reach: OwnReach,
     outbox: Outbox,
-    /// Devices whose offers are looked at once more in a moment.
+    /// Devices with which a second `sync` is planned.
     confirming: BTreeSet<FullJid>,
-    links: HashMap<LinkTag, TransferId>,
-    /// Links with devices that were introduced to us.
-    introduced_links: HashMap<LinkTag, (TransferId, Fingerprint)>,
+    links: Links,
     /// The transfers for which each device was introduced, by who introduced it.
     introduced: Sets<Pair>,
-    /// The last links that ended before they were known: the engine tells the end, another room the beginning.
-    ended_early: VecDeque<LinkTag>,
     deletions: Deletions,
     timers: Timers,
     pace: Pace,
-    next_token: u64,
     /// Of the input that is being handled.
     now: Now,
-    /// Transfers that may have changed, as they were before: those that did are written and told when the input is
-    /// done with.
-    dirty: BTreeMap<TransferId, Option<Box<Transfer>>>,
     effects: Vec<Effect>,
 }
 
 impl Domain {
-    /// Takes the rows of the store. Nothing happens before [`Input::Started`].
-    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, notary: Box<dyn Notary>) -> Self {
+    /// Takes the rows of the store. There are no effects before [`Input::Started`].
+    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, signer: Box<dyn Signer>) -> Self {
         let account = settings.account.clone();
-        let ours = |owner: &BareJid| *owner == account;
-        let offers = rows.transfers.iter().filter(|t| ours(&t.account));
-        let offers = offers.map(|t| ((t.contact.clone(), t.offer, t.direction()), t.id)).collect();
-        let mut index = Index::default();
-        rows.transfers.iter().filter(|t| ours(&t.account)).for_each(|t| index.add(t));
-        rows.transfers.iter().for_each(|t| index.note_over(t));
-        let mut tombstones: Vec<_> = rows.tombstones.into_iter().filter(|t| ours(&t.account)).collect();
-        tombstones.sort_by_key(|t| t.at);
-        let tombstone_key = |t: &Tombstone| (t.contact.clone(), t.offer, t.direction);
-        let contacts = rows.contacts.into_iter().filter(|c| ours(&c.account));
-        let devices = rows.devices.into_iter().filter(|d| ours(&d.account));
         Self {
             settings,
             entropy,
-            notary,
-            counters: rows.counters,
+            signer,
+            numbers: Numbers::new(rows.counters),
+            transfers: Transfers::new(account.clone(), rows.transfers, rows.tombstones),
             live: HashMap::new(),
-            offers,
-            index,
             turns: Turns::default(),
-            crowded: BTreeSet::new(),
-            buried: tombstones.iter().map(tombstone_key).collect(),
-            tombstones: tombstones.into_iter().map(|t| (tombstone_key(&t), t)).collect(),
-            transfers: rows.transfers.into_iter().map(|t| (t.id, t)).collect(),
-            contents: rows.contents.into_iter().map(|c| (c.id, c)).collect(),
-            open: BTreeMap::new(),
-            contacts: contacts.map(|c| (c.jid.clone(), c)).collect(),
-            devices: devices.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect(),
-            seized: BTreeSet::new(),
-            asking: BTreeSet::new(),
-            connection: Connection::Connecting,
-            connection_since: Mono::default(),
+            contents: Contents::new(rows.contents),
+            roster: Roster::new(account.clone(), rows.contacts),
+            devices: Devices::new(&account, rows.devices),
+            presence: Presence::default(),
             discarded: Discarded::default(),
-            presence: BTreeMap::new(),
-            candidates: Vec::new(),
-            facilities: Facilities::default(),
+            reach: OwnReach::default(),
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
-            links: HashMap::new(),
-            introduced_links: HashMap::new(),
+            links: Links::default(),
             introduced: Sets::default(),
-            ended_early: VecDeque::new(),
             deletions: Deletions::new(rows.deletions),
             timers: Timers::default(),
             pace: Pace::default(),
-            next_token: 0,
             now: Now::default(),
-            dirty: BTreeMap::new(),
             effects: Vec::new(),
         }
     }
 
-    /// Takes in what happened and says what is to be done, what must be written down first.
+    /// Handles an input. Of the effects, everything to be written comes first.
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = now;
         match input {
@@ -210,7 +184,7 @@ impl Domain {
             Input::Session(event) => self.session(event),
             Input::Command(call, command) => self.command(call, command),
             Input::Torrent(event) => self.torrent(event),
-            Input::Link(LinkEvent::Candidates(candidates)) => self.reached_otherwise(candidates),
+            Input::Link(LinkEvent::Candidates(candidates)) => self.candidates_changed(candidates),
             Input::Link(LinkEvent::Up { transfer, link, way, relay, attempts }) => {
                 self.link_up(transfer, link, (way, relay), attempts);
             }
@@ -230,7 +204,7 @@ impl Domain {
         self.collect()
     }
 
-    /// Takes over the standing rules. Who we are changes only with a restart: all state here belongs to one account.
+    /// Applies a reloaded configuration. The identity changes only with a restart: all state belongs to one account.
     fn reconfigure(&mut self, settings: Settings) {
         let Settings { account, resource, fingerprint, .. } = self.settings.clone();
         self.settings = Settings { account, resource, fingerprint, ..settings };
@@ -243,16 +217,12 @@ impl Domain {
         self.timers.next()
     }
 
-    /// What has changed is written first and told before the other effects.
+    /// Rows that have changed come first, then the events about them, then the other effects.
     fn collect(&mut self) -> Vec<Effect> {
-        let dirty = std::mem::take(&mut self.dirty);
+        let changed = self.transfers.take_changed();
         let rest = std::mem::take(&mut self.effects);
-        let differs = |(id, before): (&TransferId, &Option<Box<Transfer>>)| {
-            self.transfers.get(id).filter(|now| before.as_deref() != Some(*now))
-        };
-        let changed: Vec<_> = dirty.iter().filter_map(differs).collect();
-        let rows = changed.iter().map(|t| Effect::Persist(Persist::Transfer(Box::new((*t).clone()))));
-        let news = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id)));
+        let news: Vec<Effect> = changed.iter().map(|t| Effect::Emit(Event::Transfer(t.id))).collect();
+        let rows = changed.into_iter().map(|t| Effect::Persist(Persist::Transfer(Box::new(t))));
         let (persists, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|e| matches!(e, Effect::Persist(_)));
         rows.chain(persists).chain(news).chain(others).collect()
     }
@@ -265,52 +235,8 @@ impl Domain {
         self.effects.push(Effect::Persist(change));
     }
 
-    /// A transfer of this account, to be changed: it is written down when the input has been handled.
-    fn change(&mut self, id: TransferId) -> Option<&mut Transfer> {
-        let account = &self.settings.account;
-        let transfer = self.transfers.get_mut(&id).filter(|t| t.account == *account)?;
-        self.dirty.entry(id).or_insert_with(|| Some(Box::new(transfer.clone())));
-        Some(transfer)
-    }
-
-    /// The transfer of this account behind an offer.
-    fn find(&self, contact: &BareJid, offer: OfferId, direction: Direction) -> Option<TransferId> {
-        self.offers.get(&(contact.clone(), offer, direction)).copied()
-    }
-
     /// What is known of a transfer only while the daemon runs.
     fn live(&mut self, id: TransferId) -> &mut Live {
         self.live.entry(id).or_default()
-    }
-
-    fn is_online(&self) -> bool {
-        matches!(self.connection, Connection::Online { .. })
-    }
-
-    /// A device runs xbt and is there, as far as we know: what is for it may wait in its tray.
-    fn present(&self, device: &FullJid) -> bool {
-        self.presence.get(device) == Some(&true)
-    }
-
-    /// A device can be asked now.
-    fn reachable(&self, device: &FullJid) -> bool {
-        self.is_online() && self.present(device)
-    }
-
-    /// All devices of a contact (or our own other ones) that run xbt and are available.
-    fn xbt_devices(&self, contact: &BareJid) -> Vec<FullJid> {
-        self.presence_of(contact).filter(|(_, xbt)| *xbt).map(|(device, _)| device.clone()).collect()
-    }
-
-    /// The available resources of a contact, and whether they run xbt.
-    fn presence_of(&self, contact: &BareJid) -> impl Iterator<Item = (&FullJid, bool)> {
-        let first = FullJid::new(contact.clone(), "");
-        let all = self.presence.range(first..).map(|(device, xbt)| (device, *xbt));
-        all.take_while(move |(device, _)| device.bare == *contact)
-    }
-
-    fn token(&mut self) -> Token {
-        self.next_token += 1;
-        Token(self.next_token)
     }
 }

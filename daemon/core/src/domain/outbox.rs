@@ -1,25 +1,19 @@
-//! Requests to other devices: bounded in flight, tried again until they are answered.
+//! Requests to other devices: bounded in flight, retried until they are answered.
 //!
-//! The outbox lives in memory only. What it holds follows from the state of the transfers, and a `sync` at
-//! every appearance of a device finds what was lost, so a restart loses nothing.
+//! The outbox lives in memory only. What it holds follows from the state of the transfers, and the `sync` that
+//! follows each appearance of a device finds what was lost, so a restart loses nothing.
 
-mod tray;
+mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::Domain;
-use crate::domain::clock::Timer;
-use crate::domain::live::Backoff;
-use crate::effect::Effect;
 use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::limits::PUT_OFF_MAX;
-use crate::session::SessionCommand;
 use crate::signal::{Outcome, Request, SyncItem, Token};
 use crate::time::Mono;
 
-use tray::{Class, Entry, Gate, Stage, Tray};
+use queue::Queue;
 
-/// What a request is about; there is at most one for each device and subject, and a newer one takes its place.
+/// What a request is about; there is at most one for each device and subject, and a newer one replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Subject {
     Transfer(TransferId),
@@ -27,7 +21,7 @@ pub(super) enum Subject {
     Introduction(TransferId, TransferId),
     /// One page of a `sync`.
     Sync(u32),
-    /// An offer that has no row here (any more), or whose end is told once more.
+    /// An offer that has no row here (any more), or whose end is reported again.
     Gone(OfferId),
 }
 
@@ -42,6 +36,19 @@ pub(super) enum Ask {
     Sync(Vec<SyncItem>),
 }
 
+/// What follows from the outcome of a request.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// Nothing.
+    Ignored,
+    /// The request had been replaced, and the offer in it may have arrived after the news of its end.
+    Overtaken { device: FullJid, offer: OfferId },
+    /// Requests to the device wait until then.
+    Later { device: FullJid, at: Mono },
+    /// The request is off the queue.
+    Over { device: FullJid, subject: Subject, ask: Box<Ask> },
+}
+
 /// A request that waits for its outcome.
 struct Sent {
     device: FullJid,
@@ -49,46 +56,114 @@ struct Sent {
     at: Mono,
 }
 
-/// What an answer takes to come back from a device that has not answered yet, in milliseconds.
+/// The assumed delay of a device that has not answered yet, in milliseconds.
 const USUAL_DELAY: u32 = 100;
 
+/// See the module.
 #[derive(Default)]
 pub(super) struct Outbox {
-    trays: BTreeMap<FullJid, Tray>,
+    queues: BTreeMap<FullJid, Queue>,
     tokens: HashMap<Token, Sent>,
-    /// Half of the time that the last answer of a device took, in milliseconds.
+    /// Half the time that the last answer of a device took, in milliseconds.
     delays: HashMap<FullJid, u32>,
     next_page: u32,
 }
 
 impl Outbox {
-    /// Puts a request in its place.
+    /// Queues a request, in place of an older one about the same.
     pub(super) fn put(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
-        let tray = self.trays.entry(device.clone()).or_default();
-        let mut sent = false;
-        if let Some(old) = tray.entries.get(&subject) {
-            if old.ask == ask && !matches!(old.stage, Stage::PutOff(_)) {
-                return;
-            }
-            sent = old.sent && old.ask == ask;
-        }
-        tray.remove(subject);
-        let class = ask.class();
-        let entry = Entry { ask, stage: Stage::Waiting(0), backoff: Backoff::default(), sent };
-        tray.entries.insert(subject, entry);
-        tray.wait(subject, class);
+        self.queues.entry(device.clone()).or_default().put(subject, ask);
     }
 
-    /// Forgets all requests to a device that has gone; what is in flight is answered to nobody.
+    /// Devices for which something is queued.
+    pub(super) fn devices(&mut self) -> Vec<FullJid> {
+        self.queues.retain(|_, queue| !queue.is_empty());
+        self.queues.keys().cloned().collect()
+    }
+
+    /// The next request that may be sent to a device, and whether it may have arrived before. [`Self::sent`] or
+    /// [`Self::withdraw`] follows.
+    pub(super) fn next(&mut self, device: &FullJid) -> Option<(Subject, Ask, bool)> {
+        self.queues.get_mut(device).and_then(Queue::next)
+    }
+
+    /// A request goes out; false if it is no longer queued.
+    pub(super) fn sent(
+        &mut self,
+        device: &FullJid,
+        subject: Subject,
+        (token, request): (Token, &Request),
+        now: Mono,
+    ) -> bool {
+        let sent = self.queues.get_mut(device).is_some_and(|queue| queue.sent(subject, token));
+        if sent {
+            let offer = if let Request::Offer(offer) = request { Some(offer.id) } else { None };
+            self.tokens.insert(token, Sent { device: device.clone(), offer, at: now });
+        }
+        sent
+    }
+
+    /// There is nothing to ask any more.
+    pub(super) fn withdraw(&mut self, device: &FullJid, subject: Subject) {
+        if let Some(queue) = self.queues.get_mut(device) {
+            queue.take(subject);
+        }
+    }
+
+    /// The outcome of a request is known.
+    pub(super) fn settle(&mut self, token: Token, outcome: &Outcome, now: Mono) -> Settled {
+        let Some(Sent { device, offer, at }) = self.tokens.remove(&token) else { return Settled::Ignored };
+        if matches!(outcome, Outcome::Answered(_)) {
+            let half = u32::try_from(now.since(at) / 2).unwrap_or(u32::MAX);
+            self.delays.insert(device.clone(), half);
+        }
+        let Some(queue) = self.queues.get_mut(&device) else { return Settled::Ignored };
+        let Some((subject, is_current)) = queue.landed(token) else { return Settled::Ignored };
+        if !is_current {
+            return match (offer, outcome) {
+                (Some(offer), Outcome::Answered(_) | Outcome::Lost) => Settled::Overtaken { device, offer },
+                (Some(_), Outcome::Refused(_)) | (None, _) => Settled::Ignored,
+            };
+        }
+        let retry = match (outcome, offer) {
+            (Outcome::Refused(refusal), Some(_)) if refusal.may_pass() => {
+                return match queue.trip(subject, refusal.sentence(), now) {
+                    Some(at) => Settled::Later { device, at },
+                    None => Settled::Ignored,
+                };
+            }
+            (Outcome::Answered(_), Some(_)) => {
+                queue.reset();
+                false
+            }
+            (Outcome::Answered(_), None) => false,
+            (Outcome::Refused(refusal), _) => refusal.may_pass(),
+            (Outcome::Lost, _) => true,
+        };
+        // Links have their own way of trying again.
+        let is_connect = matches!(queue.get(subject), Some((Ask::Connect, _)));
+        if retry && !is_connect {
+            return match queue.retry(subject, now) {
+                Some(at) => Settled::Later { device, at },
+                None => Settled::Ignored,
+            };
+        }
+        match queue.take(subject) {
+            Some(ask) => Settled::Over { device, subject, ask: Box::new(ask) },
+            None => Settled::Ignored,
+        }
+    }
+
+    /// Forgets all requests to a device that has gone; the outcome of what is in flight is ignored.
     pub(super) fn drop_device(&mut self, device: &FullJid) {
-        if let Some(tray) = self.trays.remove(device) {
-            tray.in_flight.keys().for_each(|token| drop(self.tokens.remove(token)));
+        if let Some(queue) = self.queues.remove(device) {
+            queue.tokens().for_each(|token| drop(self.tokens.remove(&token)));
         }
         self.delays.remove(device);
     }
 
     pub(super) fn clear(&mut self) {
-        self.trays.clear();
+        self.queues.clear();
         self.tokens.clear();
         self.delays.clear();
     }
@@ -99,13 +174,13 @@ impl Outbox {
         let subject = Subject::Transfer(id);
         let mut may_know = Vec::new();
         let first = FullJid::new(contact.clone(), "");
-        for (device, tray) in self.trays.range_mut(first..).take_while(|(device, _)| device.bare == *contact) {
-            let Some(entry) = tray.entries.get(&subject) else { continue };
-            if entry.sent && entry.ask == Ask::Offer {
+        for (device, queue) in self.queues.range_mut(first..).take_while(|(device, _)| device.bare == *contact) {
+            let Some((ask, sent)) = queue.get(subject) else { continue };
+            if sent && *ask == Ask::Offer {
                 may_know.push(device.resource.clone());
             }
-            if !matches!(entry.ask, Ask::Notice(_)) {
-                tray.remove(subject);
+            if !matches!(ask, Ask::Notice(_)) {
+                queue.take(subject);
             }
         }
         may_know
@@ -113,8 +188,20 @@ impl Outbox {
 
     /// The device is there again or has just spoken: nothing needs to wait any longer.
     pub(super) fn hurry(&mut self, device: &FullJid) {
-        if let Some(tray) = self.trays.get_mut(device) {
-            tray.ready(|_| true);
+        if let Some(queue) = self.queues.get_mut(device) {
+            queue.ready(|_| true);
+        }
+    }
+
+    /// Something has changed that may let through what was put off: our network, or the connection to the server.
+    pub(super) fn hurry_all(&mut self) {
+        self.queues.values_mut().for_each(|queue| queue.ready(|_| true));
+    }
+
+    /// Time has passed: what was put off until now is tried again.
+    pub(super) fn due(&mut self, device: &FullJid, now: Mono) {
+        if let Some(queue) = self.queues.get_mut(device) {
+            queue.ready(|at| at <= now);
         }
     }
 
@@ -126,28 +213,16 @@ impl Outbox {
     /// Why a device of the contact takes no offers now, and when the next one is tried.
     pub(super) fn put_off(&self, contact: &BareJid) -> Option<(&str, Option<Mono>)> {
         let first = FullJid::new(contact.clone(), "");
-        let mut trays = self.trays.range(first..).take_while(|(device, _)| device.bare == *contact);
-        trays.find(|(_, tray)| !tray.refusal.is_empty()).map(|(_, tray)| (tray.refusal.as_str(), tray.gate.opens()))
-    }
-
-    /// Something has changed that may let through what was put off: our network, or the connection to the server.
-    pub(super) fn hurry_all(&mut self) {
-        self.trays.values_mut().for_each(|tray| tray.ready(|_| true));
+        let mut queues = self.queues.range(first..).take_while(|(device, _)| device.bare == *contact);
+        queues.find_map(|(_, queue)| queue.refusal())
     }
 
     /// Transfers for which a `connect` to the device is in flight.
     pub(super) fn connecting(&self, device: &FullJid) -> impl Iterator<Item = TransferId> {
-        let tray = self.trays.get(device);
-        let flying = tray.into_iter().flat_map(|tray| tray.in_flight.iter().map(move |(token, s)| (tray, token, s)));
-        flying.filter_map(|(tray, token, subject)| match (subject, tray.entries.get(subject)) {
-            (Subject::Transfer(id), Some(Entry { ask: Ask::Connect, stage, .. })) => {
-                (*stage == Stage::InFlight(*token)).then_some(*id)
-            }
-            (Subject::Transfer(_) | Subject::Introduction(..) | Subject::Sync(_) | Subject::Gone(_), _) => None,
-        })
+        self.queues.get(device).into_iter().flat_map(Queue::connecting)
     }
 
-    /// How long a word to or from the device is under way, in milliseconds, as far as we know.
+    /// How long a stanza to or from the device is under way, in milliseconds, as far as we know.
     pub(super) fn delay(&self, device: &FullJid) -> u32 {
         self.delays.get(device).copied().unwrap_or(USUAL_DELAY)
     }
@@ -155,131 +230,7 @@ impl Outbox {
     /// Nothing is kept of what was answered.
     #[cfg(test)]
     pub(super) fn is_bounded(&self) -> bool {
-        let in_flight: usize = self.trays.values().map(|t| t.in_flight.len()).sum();
-        let lines = |t: &Tray| t.line.len() + t.put_off.len() <= t.entries.len();
-        self.tokens.len() == in_flight && self.trays.values().all(lines)
-    }
-}
-
-impl Domain {
-    /// Asks every device that may be asked now what is waiting for it.
-    pub(super) fn pump_outbox(&mut self) {
-        self.outbox.trays.retain(|_, tray| !tray.entries.is_empty() || !tray.in_flight.is_empty());
-        let devices: Vec<FullJid> = self.outbox.trays.keys().filter(|d| self.reachable(d)).cloned().collect();
-        for device in devices {
-            while let Some((subject, ask)) = self.outbox.trays.get_mut(&device).and_then(Tray::next) {
-                self.ask(&device, subject, ask);
-            }
-        }
-    }
-
-    fn ask(&mut self, device: &FullJid, subject: Subject, ask: Ask) {
-        let entry = self.outbox.trays.get(device).and_then(|tray| tray.entries.get(&subject));
-        let sent = entry.is_some_and(|e| e.sent);
-        let request = match (ask, subject) {
-            (Ask::Offer, Subject::Transfer(id)) => self.make_offer(id, device, sent),
-            (Ask::Connect, Subject::Transfer(id)) => self.make_connect(id, device),
-            (Ask::Notice(request), _) => Some(request),
-            (Ask::Sync(items), _) => Some(Request::Sync(items)),
-            (Ask::Introduce, Subject::Introduction(to, about)) => self.make_introduction(to, about),
-            (Ask::Offer | Ask::Connect | Ask::Introduce, _) => None,
-        };
-        let token = self.token();
-        let Some(tray) = self.outbox.trays.get_mut(device) else { return };
-        let Some(request) = request else {
-            tray.entries.remove(&subject);
-            return;
-        };
-        if let Some(entry) = tray.entries.get_mut(&subject) {
-            entry.stage = Stage::InFlight(token);
-            entry.sent = true;
-            tray.in_flight.insert(token, subject);
-            let offer = if let Request::Offer(offer) = &request { Some(offer.id) } else { None };
-            let at = self.now.mono;
-            self.outbox.tokens.insert(token, Sent { device: device.clone(), offer, at });
-            self.push(Effect::Session(SessionCommand::Request { token, to: device.clone(), request }));
-        }
-    }
-
-    /// An answer, a refusal or nothing came back.
-    pub(super) fn answered(&mut self, token: Token, outcome: Outcome) {
-        let Some(Sent { device, offer, at }) = self.outbox.tokens.remove(&token) else { return };
-        if matches!(outcome, Outcome::Answered(_)) {
-            let half = u32::try_from(self.now.mono.since(at) / 2).unwrap_or(u32::MAX);
-            self.outbox.delays.insert(device.clone(), half);
-        }
-        let Some(tray) = self.outbox.trays.get_mut(&device) else { return };
-        let Some(subject) = tray.in_flight.remove(&token) else { return };
-        if tray.entries.get(&subject).is_none_or(|e| e.stage != Stage::InFlight(token)) {
-            // A newer request took its place. Should an offer have come after the word on how it ended, that is told again.
-            if let (Some(offer), Outcome::Answered(_) | Outcome::Lost) = (offer, outcome) {
-                self.tell_end_again(&device, offer);
-            }
-            return;
-        }
-        match (&outcome, offer) {
-            (Outcome::Refused(refusal), Some(_)) if refusal.may_pass() => {
-                refusal.sentence().clone_into(&mut tray.refusal);
-                return self.shut_gate(&device, subject);
-            }
-            (Outcome::Answered(_), Some(_)) => {
-                (tray.gate, tray.gate_backoff, tray.refusal) = Default::default();
-            }
-            (Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Lost, _) => {}
-        }
-        let again = match &outcome {
-            Outcome::Answered(_) => false,
-            Outcome::Lost => true,
-            Outcome::Refused(refusal) => refusal.may_pass(),
-        };
-        // Links have their own way of trying again.
-        if again && !matches!(tray.entries.get(&subject), Some(Entry { ask: Ask::Connect, .. })) {
-            return self.put_off(&device, subject);
-        }
-        let Some(entry) = tray.remove(subject) else { return };
-        match (entry.ask, subject) {
-            (Ask::Offer, Subject::Transfer(id)) => self.offer_answered(id, &device, outcome),
-            (Ask::Connect, Subject::Transfer(id)) => self.connect_answered(id, &device, outcome),
-            (Ask::Sync(asked), _) => self.sync_answered(&device, &asked, outcome),
-            // A notice or an introduction has arrived, or the other side cannot use it: both are the end of it.
-            (Ask::Notice(_) | Ask::Introduce, _) | (Ask::Offer | Ask::Connect, _) => {}
-        }
-    }
-
-    fn put_off(&mut self, device: &FullJid, subject: Subject) {
-        let Some(tray) = self.outbox.trays.get_mut(device) else { return };
-        let Some(entry) = tray.entries.get_mut(&subject) else { return };
-        let at = self.now.mono.after(entry.backoff.fail());
-        entry.stage = Stage::PutOff(at);
-        tray.put_off.insert(subject);
-        self.timers.set(at, Timer::Outbox(device.clone()));
-    }
-
-    /// The device takes no more offers now: this one and all others wait.
-    fn shut_gate(&mut self, device: &FullJid, subject: Subject) {
-        let Some(tray) = self.outbox.trays.get_mut(device) else { return };
-        if let Some(entry) = tray.entries.get_mut(&subject) {
-            entry.sent = false; // it was not taken in
-        }
-        tray.wait(subject, Class::Offer);
-        if !matches!(tray.gate, Gate::Shut(_)) {
-            let at = self.now.mono.after(tray.gate_backoff.fail_up_to(PUT_OFF_MAX));
-            tray.gate = Gate::Shut(at);
-            self.timers.set(at, Timer::Outbox(device.clone()));
-        }
-    }
-
-    pub(super) fn outbox_when_due(&mut self, device: &FullJid) {
-        let now = self.now.mono;
-        if let Some(tray) = self.outbox.trays.get_mut(device) {
-            tray.ready(|at| at <= now);
-        }
-    }
-
-    /// Tells a device something that ends in itself, if it is there; else a later `sync` does.
-    pub(super) fn notice(&mut self, subject: Subject, device: &FullJid, request: Request) {
-        if self.present(device) {
-            self.outbox.put(device, subject, Ask::Notice(request));
-        }
+        let in_flight: usize = self.queues.values().map(|q| q.tokens().count()).sum();
+        self.tokens.len() == in_flight && self.queues.values().all(Queue::is_bounded)
     }
 }

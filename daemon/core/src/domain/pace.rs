@@ -11,13 +11,13 @@ use crate::time::{Wall, Zone};
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// What the person said; until the configuration is taken over again.
+    /// Set by the person, until the configuration is reloaded.
     by_hand: RateChange,
     standing: Standing,
     /// For which moments `standing` was worked out.
     span: Option<(Wall, Wall, Zone)>,
-    /// What the engine was told last.
-    told: Option<RateLimits>,
+    /// As set in the engine.
+    in_force: Option<RateLimits>,
 }
 
 /// The limits for everything together, as people see them.
@@ -85,7 +85,7 @@ impl Domain {
     /// Tells the engine, and everybody if it is news.
     fn tell_limits(&mut self, anyway: bool) {
         let limits = self.limits_now();
-        let before = self.pace.told.replace(limits).unwrap_or(self.settings.limits);
+        let before = self.pace.in_force.replace(limits).unwrap_or(self.settings.limits);
         if before != limits || anyway {
             self.push(Effect::Torrent(TorrentCommand::LimitAll(limits)));
         }

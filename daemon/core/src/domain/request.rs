@@ -28,17 +28,17 @@ impl Domain {
 
     /// Whether offers of this address are heard: those of contacts, and of our own other devices.
     pub fn hears(&self, from: &BareJid) -> bool {
-        self.contacts.get(from).is_some_and(|c| c.listed) || *from == self.settings.account
+        self.roster.is_listed(from) || *from == self.settings.account
     }
 
     /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
     fn entitled(&self, from: &FullJid, request: &Request) -> Result<(), Refusal> {
-        if !self.hears(&from.bare) && self.index.open.len(&from.bare) == 0 {
+        if !self.hears(&from.bare) && !self.transfers.any_open_with(&from.bare) {
             return Err(Refusal::new(Condition::ServiceUnavailable, ""));
         }
         // An offer and a connect bring their key along, which is judged then.
         let brings_key = matches!(request, Request::Offer(_) | Request::Connect(_));
-        if !brings_key && self.is_blocked(from) { Err(blocked()) } else { Ok(()) }
+        if !brings_key && self.devices.is_blocked(from) { Err(blocked()) } else { Ok(()) }
     }
 
     fn heard(&mut self, from: &FullJid, request: Request) -> Answered {
@@ -60,20 +60,19 @@ impl Domain {
         if let Some(refusal) = contradiction(&offer) {
             return Err(refusal);
         }
-        let key = (from.bare.clone(), offer.id, Direction::In);
-        if let Some(tombstone) = self.tombstones.get(&key) {
+        if let Some(tombstone) = self.transfers.tombstone(&from.bare, offer.id, Direction::In) {
             let end = tombstone.end.clone();
             return self.offered_again(from, offer.id, None, Some(end));
         }
-        if let Some(id) = self.find(&from.bare, offer.id, Direction::In) {
+        if let Some(id) = self.transfers.find(&from.bare, offer.id, Direction::In) {
             let end = self.transfers.get(&id).and_then(|t| t.end().cloned());
             return self.offered_again(from, offer.id, Some(id), end);
         }
         if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
             return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
         }
-        let unanswered = self.index.unanswered.len(&from.bare);
-        if unanswered >= OFFERS_PER_CONTACT || self.index.incoming.len(&from.bare) >= OPEN_PER_CONTACT {
+        let unanswered = self.transfers.unanswered_from(&from.bare);
+        if unanswered >= OFFERS_PER_CONTACT || self.transfers.incoming_from(&from.bare) >= OPEN_PER_CONTACT {
             return Err(Refusal::wait(Wait::Busy, "too many offers are open already"));
         }
         match self.meet(from, offer.fingerprint) {
@@ -98,10 +97,10 @@ impl Domain {
     }
 
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
-        let id = self.new_transfer_id();
-        let (number, paths) = (self.new_content(), Vec::new());
+        let id = self.numbers.next_transfer();
+        let (number, paths) = (self.numbers.next_content(), Vec::new());
         let content = Content { id: number, paths, name: None, open: false, skip_special: false };
-        self.persist(Persist::Counters(self.counters));
+        self.persist(Persist::Counters(self.numbers.kept()));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {
             id,
@@ -133,7 +132,7 @@ impl Domain {
             history: Vec::new(),
             steps: 0,
         };
-        self.contents.insert(content.id, content);
+        self.contents.add(content);
         self.add_transfer(transfer);
         self.watch_expiry(id);
         self.confirm_soon(from);
@@ -172,7 +171,7 @@ impl Domain {
             self.notice(Subject::Transfer(id), from, done);
         } else {
             let reason = match &end {
-                End::Expired => "nobody took it in time".to_owned(),
+                End::Expired => "it was not accepted in time".to_owned(),
                 End::Done | End::Declined { .. } | End::Cancelled | End::Elsewhere | End::Failed(_) => {
                     format!("cancelled by {}", from.bare)
                 }
@@ -194,7 +193,7 @@ impl Domain {
         let gave_up = |t: &Transfer| matches!(t.end(), Some(End::Cancelled | End::Failed(_)));
         if self.transfers.get(&id).is_some_and(gave_up) {
             let now = self.now.wall;
-            if let Some(transfer) = self.change(id)
+            if let Some(transfer) = self.transfers.change(id)
                 && let Side::Out { state, .. } = &mut transfer.side
             {
                 *state = Outgoing::Ended(End::Done);
@@ -241,7 +240,8 @@ impl Domain {
 
     /// The transfer that a contact's device speaks about.
     pub(super) fn known(&self, from: &FullJid, offer: OfferId, direction: Direction) -> Result<TransferId, Refusal> {
-        self.find(&from.bare, offer, direction)
+        self.transfers
+            .find(&from.bare, offer, direction)
             .ok_or_else(|| Refusal::new(Condition::ItemNotFound, "there is no such offer (any more)"))
     }
 

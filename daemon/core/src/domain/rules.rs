@@ -35,7 +35,7 @@ impl Ruling<'_> {
 impl Domain {
     /// The first rule that fits the contact, and for what it leaves open the settings for everybody.
     pub fn ruling(&self, contact: &BareJid) -> Ruling<'_> {
-        let known = self.contacts.get(contact);
+        let known = self.roster.get(contact);
         let rule = self.settings.rules.iter().position(|rule| rule.fits(contact, known));
         let said = rule.and_then(|at| self.settings.rules.get(at));
         let allowed = known.is_some_and(|c| c.allowed) || names(&self.settings.accept_from, contact, known);
@@ -81,7 +81,7 @@ impl Domain {
         transfer.is_some_and(|t| self.ruled(&t.contact, t.facts.as_ref()) == Accept::Always)
     }
 
-    /// An offer that nobody has answered when the daemon starts: what it would be accepted by may be new.
+    /// An offer that is still unanswered when the daemon starts: the rules may have changed.
     pub(super) fn rule_on_again(&mut self, id: TransferId) {
         if self.accepts_by_rule(id) {
             self.push(Effect::Destination(id));

@@ -33,7 +33,11 @@ impl Domain {
             let hint = format!("name between 1 and {RECIPIENTS} contacts");
             return Err(Fault::new(
                 "bad-recipients",
-                if recipients.is_empty() { "a send goes to somebody" } else { "a send cannot go to so many contacts" },
+                if recipients.is_empty() {
+                    "a send needs at least one contact"
+                } else {
+                    "a send cannot go to so many contacts"
+                },
                 hint,
             ));
         }
@@ -42,15 +46,15 @@ impl Domain {
         if open {
             self.can_be_reached()?;
         }
-        let content = Content { id: self.new_content(), paths, name, open, skip_special };
+        let content = Content { id: self.numbers.next_content(), paths, name, open, skip_special };
         let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
         let ids = recipients
             .into_iter()
             .map(|contact| self.new_send(contact, content.id, provisional_name.clone(), message.clone(), expires));
         let ids: Vec<_> = ids.collect();
         self.persist(Persist::Content(content.clone()));
-        self.persist(Persist::Counters(self.counters));
-        self.contents.insert(content.id, content.clone());
+        self.persist(Persist::Counters(self.numbers.kept()));
+        self.contents.add(content.clone());
         self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
         Ok(Reply::Transfers(ids))
     }
@@ -59,22 +63,10 @@ impl Domain {
     /// for contacts who do not let us see their presence yet.
     fn may_send_to(&self, contact: &BareJid) -> Result<(), Fault> {
         let own = *contact == self.settings.account;
-        if own || self.contacts.values().all(|c| !c.listed) && !self.is_online() {
+        if own || self.roster.listed().next().is_none() && !self.presence.is_online() {
             return Ok(());
         }
         self.needs_listed(contact)
-    }
-
-    pub(super) fn new_content(&mut self) -> ContentId {
-        let id = ContentId(self.counters.content);
-        self.counters.content += 1;
-        id
-    }
-
-    pub(super) fn new_transfer_id(&mut self) -> TransferId {
-        let id = TransferId(self.counters.transfer);
-        self.counters.transfer += 1;
-        id
     }
 
     fn new_send(
@@ -85,7 +77,7 @@ impl Domain {
         message: Option<String>,
         expires: Option<Wall>,
     ) -> TransferId {
-        let id = self.new_transfer_id();
+        let id = self.numbers.next_transfer();
         let side =
             Side::Out { state: Outgoing::Preparing, acknowledged: Default::default(), taken_by: None, courtesy: false };
         let transfer = Transfer {
@@ -115,13 +107,9 @@ impl Domain {
 
     /// A transfer that is new here.
     pub(super) fn add_transfer(&mut self, mut transfer: Transfer) {
-        let id = transfer.id;
         let state = transfer.state_name();
         transfer.note(self.now.wall, state, None);
-        self.offers.insert((transfer.contact.clone(), transfer.offer, transfer.direction()), id);
-        self.index.add(&transfer);
-        self.transfers.insert(id, transfer);
-        self.dirty.insert(id, None);
+        self.transfers.add(transfer);
     }
 
     /// The content has been hashed: every send of it can be offered.
@@ -130,12 +118,12 @@ impl Domain {
         let preparing = |t: &Transfer| matches!(t.side, Side::Out { state: Outgoing::Preparing, .. });
         let ids = self.transfers_of(content, preparing);
         if ids.is_empty() && self.transfers_of(content, |t| t.end().is_none()).is_empty() {
-            // Everybody was cancelled while it was hashed.
+            // All sends of it were cancelled while it was hashed.
             self.push(Effect::Torrent(TorrentCommand::Forget(content, Data::Keep)));
         }
         for id in ids {
             self.live(id).done_bytes = 0;
-            let Some(transfer) = self.change(id) else { continue };
+            let Some(transfer) = self.transfers.change(id) else { continue };
             transfer.name.clone_from(&name);
             transfer.facts = Some(facts.clone());
             if let Side::Out { state, .. } = &mut transfer.side {
@@ -148,14 +136,13 @@ impl Domain {
 
     /// Ids of the transfers of a content that fulfil a condition.
     pub(super) fn transfers_of(&self, content: ContentId, condition: impl Fn(&Transfer) -> bool) -> Vec<TransferId> {
-        let all = self.index.content.get(&content);
-        all.filter(|id| self.transfers.get(id).is_some_and(&condition)).collect()
+        self.transfers.of_content(content).filter(|t| condition(t)).map(|t| t.id).collect()
     }
 
     /// Offers it to all devices of the contact that are there.
     pub(super) fn offer_everywhere(&mut self, id: TransferId) {
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
-        for device in self.xbt_devices(&contact) {
+        for device in self.presence.xbt_devices(&contact) {
             self.offer_to(id, &device);
         }
         self.plan_courtesy(id);
@@ -169,7 +156,7 @@ impl Domain {
         else {
             return None;
         };
-        // An offer that may have arrived is told to the end, so that it is known who has it.
+        // An offer that may have arrived is retried until it is answered, so that we know which devices have it.
         if acknowledged.contains(&device.resource) || transfer.paused.any() && !sent {
             return None;
         }
@@ -214,9 +201,9 @@ impl Domain {
         if self.transfers.get(&id).is_none_or(known) {
             return;
         }
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
-        // A contact that changes its resources for ever is offered it anew each time; that costs nothing here.
+        // A contact that keeps changing its resources gets the offer each time; that costs nothing here.
         if acknowledged.len() < DEVICES_PER_CONTACT {
             acknowledged.insert(device.resource.clone());
         }
@@ -242,17 +229,17 @@ impl Domain {
             && transfer.account == self.settings.account
             && transfer.contact != self.settings.account
             && !transfer.paused.any()
-            && self.contacts.get(&transfer.contact).is_some_and(subscribed)
+            && self.roster.get(&transfer.contact).is_some_and(subscribed)
     }
 
     pub(super) fn courtesy_when_due(&mut self, id: TransferId) {
-        if !self.is_online() || !self.wants_courtesy(id) {
+        if !self.presence.is_online() || !self.wants_courtesy(id) {
             return;
         }
         let now = self.now.wall;
         let Some(offer) = self.transfers.get(&id).and_then(|t| self.offer_of(t)) else { return };
         let magnet = self.transfers.get(&id).and_then(|t| self.magnet(t));
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         if let Side::Out { courtesy, .. } = &mut transfer.side {
             *courtesy = true;
         }

@@ -1,13 +1,13 @@
-//! What the XMPP session tells: connection, roster, presence.
+//! Events of the XMPP session: connection, roster, presence.
 
 use std::collections::BTreeSet;
 
 use crate::contact::Contact;
 use crate::domain::Domain;
 use crate::domain::outbox::{Ask, Subject};
+use crate::domain::presence::Arrival;
 use crate::effect::{Effect, Event, Persist};
 use crate::ids::{BareJid, FullJid, TransferId};
-use crate::limits::DEVICES_PER_CONTACT;
 use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent};
 use crate::settings::Subscriptions;
 use crate::transfer::{Outgoing, Side};
@@ -26,7 +26,7 @@ impl Domain {
             SessionEvent::Chat { from, text } => self.push(Effect::Emit(Event::Chat { from, text })),
             SessionEvent::Discarded { from } => self.stanza_discarded(from),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
-            SessionEvent::Facilities(facilities) => self.server_offers(facilities),
+            SessionEvent::Services(services) => self.server_offers(services),
         }
     }
 
@@ -35,22 +35,20 @@ impl Domain {
             self.outbox.hurry_all();
         }
         if let Connection::Online { resumed: false, .. } = connection {
-            // A fresh login: all presences come again, and every device that does is synced with.
-            let gone: Vec<BareJid> = self.presence.keys().map(|d| d.bare.clone()).collect();
-            self.presence.clear();
-            self.seized.clear();
+            // A fresh login: all presences come again, and a `sync` follows each of them.
+            let gone = self.presence.clear();
+            self.devices.all_vacated();
             self.outbox.clear();
             for contact in gone {
                 self.push(Effect::Emit(Event::Contact(contact)));
             }
         }
-        self.connection = connection;
-        self.connection_since = self.now.mono;
+        self.presence.connection_changed(connection, self.now.mono);
         self.push(Effect::Emit(Event::Connection));
     }
 
     fn roster(&mut self, items: Vec<RosterItem>) {
-        let listed: Vec<BareJid> = self.contacts.values().filter(|c| c.listed).map(|c| c.jid.clone()).collect();
+        let listed: Vec<BareJid> = self.roster.listed().map(|c| c.jid.clone()).collect();
         let still: BTreeSet<BareJid> = items.iter().map(|item| item.jid.clone()).collect();
         for jid in listed {
             if !still.contains(&jid) {
@@ -60,16 +58,16 @@ impl Domain {
         for item in items {
             self.roster_item(item);
         }
-        let waiting: Vec<_> = self.transfers.values().filter(|t| t.end().is_none()).map(|t| t.id).collect();
+        let waiting: Vec<_> = self.transfers.ours().filter(|t| t.end().is_none()).map(|t| t.id).collect();
         for id in waiting {
             self.plan_courtesy(id);
         }
     }
 
     fn roster_item(&mut self, item: RosterItem) {
-        let mut contact = self.contact(&item.jid);
+        let mut contact = self.roster.known(&item.jid);
         let approve = item.subscription.sees_contact() || item.ask;
-        if approve && self.asking.remove(&item.jid) {
+        if approve && self.roster.answer(&item.jid) {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(item.jid.clone())));
         }
         contact.update(item);
@@ -77,7 +75,7 @@ impl Domain {
     }
 
     fn roster_removed(&mut self, jid: &BareJid) {
-        let Some(contact) = self.contacts.get(jid) else { return };
+        let Some(contact) = self.roster.get(jid) else { return };
         let gone = RosterItem {
             jid: jid.clone(),
             name: None,
@@ -91,19 +89,11 @@ impl Domain {
         self.save_contact(contact);
     }
 
-    /// The contact as it is known, or a new one.
-    pub(super) fn contact(&self, jid: &BareJid) -> Contact {
-        let known = self.contacts.get(jid).cloned();
-        known.unwrap_or_else(|| Contact::new(self.settings.account.clone(), jid.clone()))
-    }
-
     pub(super) fn save_contact(&mut self, contact: Contact) {
-        if self.contacts.get(&contact.jid) == Some(&contact) {
-            return;
+        if self.roster.save(&contact) {
+            self.push(Effect::Emit(Event::Contact(contact.jid.clone())));
+            self.persist(Persist::Contact(contact));
         }
-        self.persist(Persist::Contact(contact.clone()));
-        self.push(Effect::Emit(Event::Contact(contact.jid.clone())));
-        self.contacts.insert(contact.jid.clone(), contact);
     }
 
     fn is_this_device(&self, device: &FullJid) -> bool {
@@ -111,22 +101,21 @@ impl Domain {
     }
 
     fn available(&mut self, device: FullJid, xbt: bool) {
-        // Presence that somebody sends us who is not on the roster is nothing to us (and would grow without bound).
-        let listed = self.contacts.get(&device.bare).is_some_and(|c| c.listed) || device.bare == self.settings.account;
+        // Presence from outside the roster is ignored: it would grow without bound.
+        let listed = self.roster.is_listed(&device.bare) || device.bare == self.settings.account;
         if self.is_this_device(&device) || !listed {
             return;
         }
-        let many = self.presence_of(&device.bare).count() >= DEVICES_PER_CONTACT;
-        if many && !self.presence.contains_key(&device) {
-            return;
-        }
-        let before = self.presence.insert(device.clone(), xbt);
-        if before.is_none() {
-            self.left(&device); // whoever was there without showing up
+        let arrival = self.presence.arrived(&device, xbt);
+        match arrival {
+            Arrival::Ignored => return,
+            // A key may have spoken from there before its presence came.
+            Arrival::New => self.devices.vacated(&device),
+            Arrival::Known(_) => {}
         }
         self.push(Effect::Emit(Event::Contact(device.bare.clone())));
-        if xbt && before != Some(true) {
-            let mut contact = self.contact(&device.bare);
+        if xbt && arrival != Arrival::Known(true) {
+            let mut contact = self.roster.known(&device.bare);
             contact.has_xbt = true;
             self.save_contact(contact);
             self.appeared(&device);
@@ -139,17 +128,17 @@ impl Domain {
 
     fn unavailable(&mut self, device: &FullJid) {
         self.outbox.drop_device(device);
-        self.left(device);
-        if self.presence.remove(device).is_some() {
+        self.devices.vacated(device);
+        if self.presence.left(device) {
             self.push(Effect::Emit(Event::Contact(device.bare.clone())));
         }
     }
 
-    /// A device that runs xbt is there: compare notes, offer what waits for it, get the links that are wanted.
+    /// A device that runs xbt is online: compare open transfers, offer what is queued for it, ask for the links that are wanted.
     pub(super) fn appeared(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
         self.sync_with(device);
-        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
+        for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
             if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
                 self.live(id).backoff.reset();
@@ -159,11 +148,11 @@ impl Domain {
         }
     }
 
-    /// A device that was there already sends its presence: its server may have been away without a word, and what was
-    /// put off or refused since is tried again.
+    /// A device that was online already sends its presence again: its server may have been unreachable meanwhile, so what
+    /// was put off or refused is retried.
     fn heard_again(&mut self, device: &FullJid) {
         self.outbox.hurry(device);
-        for id in self.index.open.get(&device.bare).collect::<Vec<_>>() {
+        for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
         }
     }
@@ -177,26 +166,23 @@ impl Domain {
             return;
         };
         let known = acknowledged.contains(&device.resource) || self.is_this_device(device);
-        if !known && !transfer.paused.any() && !self.is_blocked(device) {
+        if !known && !transfer.paused.any() && !self.devices.is_blocked(device) {
             self.outbox.put(device, Subject::Transfer(id), Ask::Offer);
         }
     }
 
     fn subscription_requested(&mut self, jid: BareJid) {
-        let added = self.contacts.get(&jid).is_some_and(|c| c.listed && (c.subscription.sees_contact() || c.ask));
+        let added = self.roster.get(&jid).is_some_and(|c| c.listed && (c.subscription.sees_contact() || c.ask));
         if added {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(jid)));
             return;
         }
         // Bounded: a stranger costs one entry, and a flood of strangers is not remembered.
-        if self.asking.len() < MAX_ASKING && self.asking.insert(jid.clone()) {
-            // Told once, however often it asks.
+        if self.roster.ask(&jid) {
+            // Reported once, however often the request comes.
             if self.settings.subscriptions == Subscriptions::Ask {
                 self.push(Effect::Emit(Event::SubscriptionRequested(jid)));
             }
         }
     }
 }
-
-/// Subscription requests that are remembered until the person answers.
-const MAX_ASKING: usize = 256;

@@ -1,8 +1,8 @@
 //! `sync`: at every appearance of a device the two sides compare their open transfers. Where they differ a
 //! terminal state wins, so whatever was lost on the way is found here at the latest.
 //!
-//! Of two terminal states `done` wins: that the receiver has everything is a fact, which nobody's wish undoes. So a
-//! sender that gave up what a device had taken asks that device here how it ended there, until it has said so.
+//! Of two terminal states `done` wins: that the receiver has everything is a fact. So a sender that gave up what a device
+//! had taken asks that device how it ended there, until it has answered.
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
@@ -14,13 +14,13 @@ use crate::ids::{FullJid, TransferId};
 use crate::signal::{Answer, MAX_SYNC_ITEMS, Outcome, Role, SyncItem, SyncState};
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
-/// How long after an offer notes are compared once more, in milliseconds: together for all that came since.
+/// Delay of a second `sync` after an offer, in milliseconds: one for all offers that came since.
 const CONFIRM: u64 = 30_000;
 
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
     pub(super) fn sync_with(&mut self, device: &FullJid) {
-        let shared = self.index.open.get(&device.bare).chain(self.index.unsure.get(&device.bare));
+        let shared = self.transfers.open_with(&device.bare).chain(self.transfers.unsure_with(&device.bare));
         let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device));
         let items: Vec<_> = items.collect();
         for page in items.chunks(MAX_SYNC_ITEMS) {
@@ -29,8 +29,8 @@ impl Domain {
         }
     }
 
-    /// An offer may come late, overtaken by the word on how it ended and by the notes that were compared since. So notes
-    /// are compared once more when it has come.
+    /// An offer may arrive late, after the notice of its end and after a `sync` that did not contain it. So there is
+    /// another `sync` once it has arrived.
     pub(super) fn confirm_soon(&mut self, device: &FullJid) {
         if self.confirming.insert(device.clone()) {
             self.timers.set(self.now.mono.after(CONFIRM), Timer::Confirm(device.clone()));
@@ -38,7 +38,10 @@ impl Domain {
     }
 
     pub(super) fn confirm_when_due(&mut self, device: &FullJid) {
-        if self.confirming.remove(device) && self.index.unanswered.len(&device.bare) > 0 && self.present(device) {
+        if self.confirming.remove(device)
+            && self.transfers.unanswered_from(&device.bare) > 0
+            && self.presence.runs_xbt(device)
+        {
             self.sync_with(device);
         }
     }
@@ -57,7 +60,9 @@ impl Domain {
 
     /// Who speaks of an offer has got it, also when its acknowledgement was lost.
     fn has_heard(&mut self, from: &FullJid, item: &SyncItem) {
-        let Some(id) = self.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else { return };
+        let Some(id) = self.transfers.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else {
+            return;
+        };
         match item.state {
             SyncState::Open | SyncState::Accepted => self.acknowledged(id, from),
             SyncState::Done
@@ -72,7 +77,9 @@ impl Domain {
 
     /// The sender has ended what is open here: its word on that was lost.
     fn sender_gave_up(&mut self, from: &FullJid, item: &SyncItem) {
-        let Some(id) = self.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else { return };
+        let Some(id) = self.transfers.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else {
+            return;
+        };
         match item.state {
             SyncState::Cancelled | SyncState::Failed => self.sender_differs(id, from, item.state),
             SyncState::Open
@@ -90,9 +97,9 @@ impl Domain {
             Role::Sender => (Role::Receiver, Direction::In),
             Role::Receiver => (Role::Sender, Direction::Out),
         };
-        let state = match self.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
+        let state = match self.transfers.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
             Some(transfer) => state_for(transfer, from)?,
-            None => match self.tombstones.get(&(from.bare.clone(), item.id, direction)) {
+            None => match self.transfers.tombstone(&from.bare, item.id, direction) {
                 Some(tombstone) => end_for(&tombstone.end, direction, false),
                 None => SyncState::Unknown,
             },
@@ -103,7 +110,7 @@ impl Domain {
     pub(super) fn sync_answered(&mut self, device: &FullJid, asked: &[SyncItem], outcome: Outcome) {
         // A refused or odd answer tells nothing; lost ones the outbox asks again.
         let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
-        if self.is_blocked(device) {
+        if self.devices.is_blocked(device) {
             return;
         }
         for item in asked.iter().filter(|item| item.role == Role::Sender) {
@@ -115,7 +122,9 @@ impl Domain {
                 Role::Receiver => Direction::Out,
                 Role::Sender => Direction::In,
             };
-            let Some(id) = self.find(&device.bare, item.id, direction).filter(|id| self.is_open(*id)) else { continue };
+            let Some(id) = self.transfers.find(&device.bare, item.id, direction).filter(|id| self.is_open(*id)) else {
+                continue;
+            };
             match direction {
                 Direction::Out => self.receiver_differs(id, device, item.state),
                 Direction::In => self.sender_differs(id, device, item.state),
@@ -129,7 +138,7 @@ impl Domain {
         if matches!(asked.state, SyncState::Open | SyncState::Accepted) {
             return;
         }
-        let Some(id) = self.find(&device.bare, asked.id, Direction::Out) else { return };
+        let Some(id) = self.transfers.find(&device.bare, asked.id, Direction::Out) else { return };
         let partner = |t: &Transfer| t.peer().is_some_and(|peer| peer.resource == device.resource);
         if !self.transfers.get(&id).is_some_and(|t| t.is_unsure() && partner(t)) {
             return;
@@ -151,12 +160,12 @@ impl Domain {
 
     /// Both sides know how it ended: the device that took it is not asked any more.
     pub(super) fn end_is_settled(&mut self, id: TransferId) {
-        if let Some(Transfer { side: Side::Out { acknowledged, taken_by: Some(peer), .. }, .. }) = self.change(id) {
+        if let Some(Transfer { side: Side::Out { acknowledged, taken_by: Some(peer), .. }, .. }) =
+            self.transfers.change(id)
+        {
             acknowledged.remove(&peer.resource);
         }
-        if let Some(transfer) = self.transfers.get(&id) {
-            self.index.note_unsure(transfer);
-        }
+        self.transfers.refile(id);
     }
 
     /// What the receiver's device says of our send.
@@ -209,7 +218,7 @@ impl Domain {
             self.next_turn(id);
         }
         let now = self.now.wall;
-        let Some(transfer) = self.change(id) else { return };
+        let Some(transfer) = self.transfers.change(id) else { return };
         let Side::Out { state, acknowledged, taken_by, .. } = &mut transfer.side else { return };
         acknowledged.remove(&device.resource);
         if forgotten {
@@ -228,7 +237,7 @@ impl Domain {
         }
         match state {
             SyncState::Open | SyncState::Accepted => {}
-            SyncState::Expired => self.settle(id, End::Expired, Some("nobody took it in time".into())),
+            SyncState::Expired => self.settle(id, End::Expired, Some("it was not accepted in time".into())),
             SyncState::Taken => self.settle(id, End::Elsewhere, Some("another device of yours has it".into())),
             SyncState::Cancelled => self.settle(id, End::Cancelled, Some(format!("cancelled by {}", device.bare))),
             SyncState::Failed => self.fail_remotely(id, device, "it failed there"),
@@ -278,7 +287,7 @@ fn state_for(transfer: &Transfer, from: &FullJid) -> Option<SyncState> {
     }
 }
 
-/// How an ended transfer is told: to a receiver's device that did not end it itself, another one did.
+/// How we report an ended transfer: a receiver's device that did not end it learns that another one did.
 fn end_for(end: &End, direction: Direction, partner: bool) -> SyncState {
     match (direction, end) {
         (Direction::Out, End::Done | End::Declined { .. }) if !partner => SyncState::Taken,

@@ -29,7 +29,7 @@ impl Domain {
                 }
             }
             TorrentEvent::PeerProgress { link, has, uploaded, downloaded } => {
-                let Some(id) = self.links.get(&link).copied() else {
+                let Some(id) = self.links.own(link) else {
                     return self.introduced_moved(link, uploaded, downloaded);
                 };
                 self.live(id).moved(uploaded, downloaded);
@@ -60,7 +60,7 @@ impl Domain {
         for id in self.transfers_of(content, |t| t.agreed() && t.direction() == Direction::In) {
             let size = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).map_or(0, |f| f.size);
             self.live(id).done_bytes = size;
-            if let Some(Transfer { side: Side::In { path, .. }, .. }) = self.change(id) {
+            if let Some(Transfer { side: Side::In { path, .. }, .. }) = self.transfers.change(id) {
                 *path = Some(at.clone());
             }
             self.finish(id, End::Done, Some("received and verified".into()));
@@ -69,7 +69,7 @@ impl Domain {
 
     /// The receiver's last word came over its link, which is authenticated. `done` by way of the server says the same later.
     fn peer_done(&mut self, link: LinkTag) {
-        let Some(id) = self.links.get(&link).copied() else { return };
+        let Some(id) = self.links.own(link) else { return };
         let Some(sent) = self.transfers.get(&id).filter(|t| t.direction() == Direction::Out) else { return };
         if let Some(peer) = sent.peer() {
             let device = FullJid::new(sent.contact.clone(), peer.resource.clone());
@@ -94,7 +94,7 @@ impl Domain {
         self.open_at_start();
         self.hooks_at_start();
         self.delete_at_start();
-        let ours = self.transfers.values().filter(|t| t.account == self.settings.account && t.end().is_none());
+        let ours = self.transfers.ours().filter(|t| t.end().is_none());
         let open: Vec<TransferId> = ours.map(|t| t.id).collect();
         let mut preparing: Vec<ContentId> = Vec::new();
         for id in open {
@@ -116,7 +116,7 @@ impl Domain {
                 Side::Out { .. } | Side::In { .. } => {}
             }
         }
-        for content in preparing.iter().filter_map(|id| self.contents.get(id).cloned()).collect::<Vec<_>>() {
+        for content in preparing.iter().filter_map(|id| self.contents.get(*id).cloned()).collect::<Vec<_>>() {
             self.push(Effect::Torrent(TorrentCommand::Prepare(content)));
         }
     }
@@ -126,7 +126,7 @@ impl Domain {
         if self.transfers.get(&id).is_some_and(Transfer::linked) {
             let now = self.now.wall;
             self.back_to_connecting(id);
-            if let Some(transfer) = self.change(id) {
+            if let Some(transfer) = self.transfers.change(id) {
                 transfer.note(now, "connecting", Some("the daemon was started again".into()));
             }
         }

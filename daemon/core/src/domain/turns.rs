@@ -4,13 +4,13 @@
 //! not yet got as well, so it alone keeps the bound, and crossed `connect`s neither exceed it nor block each other.
 
 use crate::domain::Domain;
-use crate::domain::index::Sets;
+use crate::domain::sets::Sets;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::limits::LINKS_PER_DEVICE;
 use crate::transfer::{Peer, Transfer};
 
-/// Two devices, by the contact and the key of the other one. Not by the key alone: whoever claims the key of somebody
-/// else's device must not use up that one's turns.
+/// Two devices, by the contact and the key of the other one. Not by the key alone: a device that claims another's key
+/// must not use up that one's turns.
 pub(super) type Pair = (BareJid, Fingerprint);
 
 /// See the module.
@@ -21,7 +21,7 @@ pub(super) struct Turns {
 }
 
 impl Domain {
-    /// At most so many links between two devices; a transfer that has one keeps it.
+    /// Whether the transfer may have one of the [`LINKS_PER_DEVICE`] links; one that has a link keeps it.
     pub(super) fn has_turn(&self, id: TransferId, contact: &BareJid, peer: &Peer) -> bool {
         let pair = (contact.clone(), peer.fingerprint);
         let granted = self.turns.granted.get(&pair).filter(|other| *other != id).count();
@@ -33,7 +33,7 @@ impl Domain {
         granted + self.outbox.connecting(&device).filter(is_new).count() < LINKS_PER_DEVICE
     }
 
-    /// A grant stands in the link room.
+    /// xbt-link has a dial request for the transfer.
     pub(super) fn grant(&mut self, id: TransferId, peer: Fingerprint) {
         self.take_back(id);
         let Some(contact) = self.transfers.get(&id).map(|t| t.contact.clone()) else { return };
@@ -42,7 +42,7 @@ impl Domain {
         self.turns.granted.insert(pair, id);
     }
 
-    /// No grant stands any more. Says whether one did.
+    /// There is no dial request any more. Returns whether there was one.
     pub(super) fn ungrant(&mut self, id: TransferId) -> bool {
         if let Some(live) = self.live.get_mut(&id) {
             live.stream_id = None;
@@ -57,7 +57,7 @@ impl Domain {
         true
     }
 
-    /// It asks when a link of the pair comes free.
+    /// It waits until a link of the pair is free.
     pub(super) fn await_turn(&mut self, id: TransferId) {
         self.leave_line(id);
         let Some(pair) = self.transfers.get(&id).and_then(pair) else { return };
@@ -72,7 +72,7 @@ impl Domain {
         }
     }
 
-    /// A link of the pair may have come free: the oldest that waits for one asks.
+    /// A link of the pair may be free: the oldest transfer that waits for one asks for it.
     pub(super) fn next_turn(&mut self, freed: TransferId) {
         let Some(pair) = self.transfers.get(&freed).and_then(pair) else { return };
         let next = self.turns.waiting.get(&pair).find(|id| *id != freed);

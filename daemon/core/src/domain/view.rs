@@ -1,7 +1,5 @@
 //! What people may see of the state.
 
-use std::ops::Bound;
-
 use crate::contact::{Contact, Device};
 use crate::domain::{Domain, LiveView};
 use crate::effect::LinkTag;
@@ -37,17 +35,17 @@ pub struct DeviceView<'a> {
 impl Domain {
     /// All transfers in the order of their numbers, also those of other accounts.
     pub fn transfers(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
-        self.transfers.values()
+        self.transfers.iter()
     }
 
     /// Those that have ended, as [`Self::transfers`].
     pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Transfer> {
-        self.index.over.iter().filter_map(|id| self.transfers.get(id))
+        self.transfers.ended()
     }
 
     /// Those with higher numbers than this one; the first number is 1.
     pub fn transfers_after(&self, id: TransferId) -> impl Iterator<Item = &Transfer> {
-        self.transfers.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, transfer)| transfer)
+        self.transfers.after(id)
     }
 
     /// One transfer.
@@ -69,23 +67,22 @@ impl Domain {
 
     /// The transfer that a link is for, as long as that link is its present one, or one with an introduced device.
     pub fn transfer_of_link(&self, link: LinkTag) -> Option<&Transfer> {
-        let introduced = || self.introduced_links.get(&link).map(|(id, _)| id);
-        self.links.get(&link).or_else(introduced).and_then(|id| self.transfers.get(id))
+        self.links.get(link).and_then(|link| self.transfers.get(&link.transfer))
     }
 
     /// Whether anything has a link now.
     pub fn has_links(&self) -> bool {
-        !self.links.is_empty()
+        self.links.transfers().next().is_some()
     }
 
     /// Whether the content is still of interest.
     pub fn has_content(&self, content: ContentId) -> bool {
-        self.contents.contains_key(&content)
+        self.contents.get(content).is_some()
     }
 
     /// The content of a send.
     pub fn content(&self, transfer: &Transfer) -> Option<&Content> {
-        self.contents.get(&transfer.content)
+        self.contents.get(transfer.content)
     }
 
     /// The standing rules and who we are.
@@ -95,14 +92,14 @@ impl Domain {
 
     /// How the session stands.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.presence.connection()
     }
 
     /// Milliseconds until the next login is tried, if one is planned.
     pub fn next_login(&self, now: Mono) -> Option<u64> {
-        match self.connection {
+        match self.presence.connection() {
             Connection::Offline { retry_in, .. } | Connection::Refused { retry_in, .. } => {
-                retry_in.map(|ms| ms.saturating_sub(now.since(self.connection_since)))
+                retry_in.map(|ms| ms.saturating_sub(now.since(self.presence.since())))
             }
             Connection::Connecting | Connection::Online { .. } => None,
         }
@@ -110,25 +107,25 @@ impl Domain {
 
     /// Contacts that are on the roster, by JID.
     pub fn contacts(&self) -> Vec<ContactView<'_>> {
-        self.contacts.values().filter(|c| c.listed).map(|c| self.contact_view(c)).collect()
+        self.roster.listed().map(|c| self.contact_view(c)).collect()
     }
 
     /// Those who ask to see our presence and are not on the roster.
     pub fn asking(&self) -> impl Iterator<Item = &BareJid> {
-        self.asking.iter()
+        self.roster.asking()
     }
 
     /// What is remembered of one contact.
     pub fn contact_of(&self, jid: &BareJid) -> Option<ContactView<'_>> {
-        self.contacts.get(jid).map(|c| self.contact_view(c))
+        self.roster.get(jid).map(|c| self.contact_view(c))
     }
 
     fn contact_view<'a>(&'a self, contact: &'a Contact) -> ContactView<'a> {
-        let online: Vec<_> = self.presence_of(&contact.jid).collect();
-        let devices = self.devices_of(&contact.jid);
+        let online: Vec<_> = self.presence.of(&contact.jid).collect();
+        let devices = self.devices.of(&contact.jid);
         let present = |d: &Device| online.iter().any(|(o, _)| o.resource == d.resource);
         let devices = devices.map(|device| DeviceView { device, online: present(device) }).collect();
-        ContactView { contact, asks: self.asking.contains(&contact.jid), online, devices }
+        ContactView { contact, asks: self.roster.asks(&contact.jid), online, devices }
     }
 
     /// What a transfer waits for: only while it is queued or paused, or while its turn or device is waited for.
@@ -163,10 +160,10 @@ impl Domain {
     fn why_queued(&self, transfer: &Transfer, now: Mono) -> Why {
         let jid = &transfer.contact;
         let own = *jid == self.settings.account;
-        if !self.is_online() {
+        if !self.presence.is_online() {
             return Why::new("offline", "there is no connection to the XMPP server");
         }
-        let contact = self.contacts.get(jid).filter(|c| c.listed);
+        let contact = self.roster.get(jid).filter(|c| c.listed);
         if !own {
             match contact {
                 None => return Why::new("not-in-roster", format!("{jid} is not on your contact list")),
@@ -180,9 +177,9 @@ impl Domain {
                 Some(_) => {}
             }
         }
-        let online: Vec<bool> = self.presence_of(jid).map(|(_, xbt)| xbt).collect();
-        let devices = self.xbt_devices(jid);
-        if !devices.is_empty() && devices.iter().all(|device| self.is_blocked(device)) {
+        let online: Vec<bool> = self.presence.of(jid).map(|(_, xbt)| xbt).collect();
+        let devices = self.presence.xbt_devices(jid);
+        if !devices.is_empty() && devices.iter().all(|device| self.devices.is_blocked(device)) {
             let text = format!("the key of {jid} is new and blocked; compare it: 'xbtctl contacts verify {jid}'");
             return Why::new("key-blocked", text);
         }
@@ -220,10 +217,10 @@ impl Domain {
         if live.is_some_and(|l| l.turn.is_some()) {
             return Some(turn());
         }
-        if !self.is_online() {
+        if !self.presence.is_online() {
             return Some(Why::new("offline", "there is no connection to the XMPP server"));
         }
-        if self.presence.get(&device) != Some(&true) {
+        if !self.presence.runs_xbt(&device) {
             return Some(Why::new("contact-offline", format!("{device} is not online")));
         }
         let attempt = live.and_then(|l| l.attempts.last());

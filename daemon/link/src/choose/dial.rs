@@ -15,13 +15,13 @@ use xbt_core::way::Way;
 use super::permits::Permits;
 use super::report::Report;
 use crate::addresses::local::Local;
-use crate::request::DialRequest;
 use crate::times::Times;
 use crate::ways::attempt::Attempt;
 use crate::ways::link::{Link, LinkInfo};
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::target::Target;
 use crate::ways::transport::{Dial, Opened, Start, Transports};
+use xbt_core::effect::DialRequest;
 
 /// Dials at once for one request: of addresses, and of everything else. Addresses that swallow packets, of which a
 /// computer behind a firewall may have many, must not keep the other ways waiting until the request ends.
@@ -119,7 +119,7 @@ impl Dialer {
                 }
             }
         }
-        let (id, round) = (round.request.purpose(), round.number);
+        let (id, round) = (round.request.link_id(), round.number);
         let _ = self.reports.send(Report::RoundOver { id, round }).await;
     }
 
@@ -182,14 +182,14 @@ impl Dialer {
     }
 
     async fn opened(&self, round: &Round, target: Target, Opened { stream, remote }: Opened) {
-        let (peer, way, id) = (round.request.peer, target.way, round.request.purpose());
+        let (peer, way, id) = (round.request.peer, target.way, round.request.link_id());
         let info = LinkInfo { peer, way, remote, dialed: Some((id, Arc::new(target))) };
         // Without a receiver the link is closed.
         let _ = self.reports.send(Report::Opened(Link { info, stream })).await;
     }
 
     async fn failed(&self, round: &Round, target: Target, failure: Failure) {
-        let id = round.request.purpose();
+        let id = round.request.link_id();
         tracing::debug!(%id, code = failure.reason.code(), reason = failure.text, "no link");
         let attempt = Attempt::at(target, failure);
         let _ = self.reports.send(Report::Failed { id, round: round.number, attempt }).await;

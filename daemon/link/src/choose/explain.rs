@@ -3,10 +3,10 @@
 use xbt_core::way::{Way, Ways};
 
 use crate::addresses::outside::Outside;
-use crate::request::DialRequest;
 use crate::ways::attempt::Attempt;
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::transport::Transports;
+use xbt_core::effect::DialRequest;
 
 /// What is known on our side.
 pub(crate) struct Known<'a> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::request::{DialRequest, LinkId};
+use xbt_core::effect::{DialRequest, LinkId};
 
 /// What is to be done about one link.
 #[derive(Debug)]

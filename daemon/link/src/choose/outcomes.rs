@@ -10,12 +10,12 @@ use super::room::Room;
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
 use crate::rejection::{Rejected, Rejection};
-use crate::request::LinkId;
 use crate::stream::BoxedStream;
 use crate::ways::attempt::Attempt;
 use crate::ways::link::LinkInfo;
 use crate::ways::reason::Failure;
 use crate::ways::target::Target;
+use xbt_core::effect::LinkId;
 
 impl Room {
     /// A link is bound to the content of a request, which ends.

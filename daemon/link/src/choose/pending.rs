@@ -7,7 +7,7 @@ use xbt_core::signal::Candidate;
 use crate::addresses::source::Source;
 use crate::event::LinkEvent;
 use crate::rejection::Rejected;
-use crate::request::LinkId;
+use xbt_core::effect::LinkId;
 
 /// Rejections that wait; further ones are dropped.
 const MAX_REJECTED: usize = 64;

@@ -2,10 +2,10 @@
 
 use crate::choose::exchange::ExchangeError;
 use crate::handshake::Handshake;
-use crate::request::LinkId;
 use crate::stream::BoxedStream;
 use crate::ways::attempt::Attempt;
 use crate::ways::link::{Link, LinkInfo};
+use xbt_core::effect::LinkId;
 
 /// What became of an exchange of handshakes.
 pub(crate) type Exchanged = Result<(BoxedStream, Handshake), ExchangeError>;

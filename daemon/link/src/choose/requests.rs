@@ -10,11 +10,11 @@ use xbt_core::ids::{Fingerprint, InfoHash};
 use xbt_core::signal::MAX_CANDIDATES;
 use xbt_core::way::Way;
 
-use crate::request::{DialRequest, LinkId};
 use crate::ways::attempt::Attempt;
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::target::Target;
 use crate::ways::transport::{Guard, Transports};
+use xbt_core::effect::{DialRequest, LinkId};
 
 /// A dial request and how far its search has come. Dropping it stops everything that goes on for it.
 pub(crate) struct Search {
@@ -108,7 +108,7 @@ impl Requests {
     /// way could just as well close the better one.
     pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkId> {
         let grants = |search: &&Search| search.request.info_hash == info_hash && search.exchange.is_none();
-        self.of_peer(peer).find(grants).map(|search| search.request.purpose())
+        self.of_peer(peer).find(grants).map(|search| search.request.link_id())
     }
 
     /// The request that reports of this round are about; none if it has been replaced or is past that round.

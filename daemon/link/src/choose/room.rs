@@ -33,13 +33,13 @@ use crate::addresses::outside::Outside;
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
 use crate::rejection::Rejection;
-use crate::request::{DialRequest, LinkId};
 use crate::stream::BoxedStream;
 use crate::times::Times;
 use crate::ways::attempt::Attempt;
 use crate::ways::link::{Incoming, Link, LinkInfo};
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::transport::Transports;
+use xbt_core::effect::{DialRequest, LinkId};
 
 /// How long late links (both sides dial) are not taken for those of an unknown device.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
@@ -145,7 +145,7 @@ impl Room {
 
     fn request(&mut self, request: DialRequest) {
         let now = Instant::now();
-        let id = request.purpose();
+        let id = request.link_id();
         let DialRequest { transfer, peer, info_hash, .. } = request;
         tracing::debug!(%transfer, %peer, candidates = request.theirs.candidates.len(), "a link is requested");
         self.pending.forget(id);

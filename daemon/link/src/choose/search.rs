@@ -6,10 +6,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::dial::Round;
 use super::room::{Room, Setup};
-use crate::request::LinkId;
 use crate::ways::attempt::Attempt;
 use crate::ways::reason::{Failure, Reason};
 use crate::ways::transport::Network;
+use xbt_core::effect::LinkId;
 
 impl Room {
     /// Begins a round of dials.

@@ -10,8 +10,8 @@ use super::room::{REMEMBERED, Room};
 use crate::event::LinkEvent;
 use crate::handshake::Handshake;
 use crate::rejection::Rejection;
-use crate::request::LinkId;
 use crate::ways::target::way_to;
+use xbt_core::effect::LinkId;
 
 impl Room {
     /// Does everything that is due. Called after each event; cheap, since requests and parked links are few.
@@ -90,7 +90,7 @@ impl Room {
     }
 
     fn give_up(&mut self, search: Search) {
-        let (id, peer) = (search.request.purpose(), search.request.peer);
+        let (id, peer) = (search.request.link_id(), search.request.peer);
         let LinkId { transfer, introduced } = id;
         let attempts = self.attempts(&search, search.request.better_than);
         if introduced.is_some() {

@@ -2,7 +2,7 @@
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use xbt_core::ids::Fingerprint;
-use xbt_core::signal::{Notary, Signature};
+use xbt_core::signal::{Signature, Signer};
 
 use super::key::{Identity, fingerprint_of};
 use crate::error::LinkError;
@@ -29,14 +29,14 @@ impl IdentitySigner {
     }
 }
 
-impl Notary for IdentitySigner {
+impl Signer for IdentitySigner {
     fn sign(&self, text: &[u8]) -> Option<Signature> {
         let key = self.key.public_key().as_ref().try_into().ok()?;
         let bytes = self.key.sign(text).as_ref().try_into().ok()?;
         Some(Signature { key, bytes })
     }
 
-    fn signer(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint> {
+    fn signed_by(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint> {
         UnparsedPublicKey::new(&ED25519, signature.key).verify(text, &signature.bytes).ok()?;
         Some(fingerprint_of(&[&SPKI[..], &signature.key].concat()))
     }
@@ -54,10 +54,10 @@ mod tests {
         let (alice, bob) = (identity("a"), identity("b"));
         let (ours, theirs) = (IdentitySigner::new(&alice).unwrap(), IdentitySigner::new(&bob).unwrap());
         let signature = ours.sign(b"text").unwrap();
-        assert_eq!(theirs.signer(b"text", &signature), Some(alice.fingerprint()));
-        assert_eq!(theirs.signer(b"another", &signature), None);
+        assert_eq!(theirs.signed_by(b"text", &signature), Some(alice.fingerprint()));
+        assert_eq!(theirs.signed_by(b"another", &signature), None);
         let another = theirs.sign(b"text").unwrap();
-        assert_eq!(ours.signer(b"text", &Signature { key: another.key, ..signature }), None, "another's key");
-        assert_eq!(ours.signer(b"text", &Signature { bytes: [0; 64], ..signature }), None);
+        assert_eq!(ours.signed_by(b"text", &Signature { key: another.key, ..signature }), None, "another's key");
+        assert_eq!(ours.signed_by(b"text", &Signature { bytes: [0; 64], ..signature }), None);
     }
 }

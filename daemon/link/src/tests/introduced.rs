@@ -49,7 +49,7 @@ async fn giving_up_an_introduced_device_leaves_the_transfers_own_want_alone() {
     let request = DialRequest { introduced: true, ..request_for(TransferId(1), gone, HOLIDAY, Vec::new()) };
     small.handle.dial(request.clone());
     small.dial(1, &large, HOLIDAY, vec![host(large.address())]);
-    small.handle.cancel(request.purpose());
+    small.handle.cancel(request.link_id());
     large.dial(1, &small, HOLIDAY, Vec::new());
     linked(&mut small, &mut large).await;
 }

@@ -7,9 +7,9 @@ use xbt_core::ids::Fingerprint;
 use xbt_core::way::Way;
 
 use crate::rejection::Rejected;
-use crate::request::LinkId;
 use crate::stream::BoxedStream;
 use crate::ways::target::Target;
+use xbt_core::effect::LinkId;
 
 /// Where a link comes from.
 #[derive(Clone, Debug)]

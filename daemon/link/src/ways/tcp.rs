@@ -19,9 +19,9 @@ use crate::addresses::candidates::host;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::{Tls, is_other_device};
-use crate::request::DialRequest;
 use crate::stream::BoxedStream;
 use crate::tcp_options::prepare;
+use xbt_core::effect::DialRequest;
 
 /// See the module.
 pub(crate) struct Tcp {

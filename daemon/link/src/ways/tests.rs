@@ -10,8 +10,8 @@ use super::*;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::key::Identity;
-use crate::request::DialRequest;
 use crate::ways::transport::Network;
+use xbt_core::effect::DialRequest;
 
 /// A request of Alice's for a link with Bob.
 pub(crate) fn request() -> DialRequest {

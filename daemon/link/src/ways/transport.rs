@@ -16,8 +16,8 @@ use super::target::Target;
 use crate::addresses::candidates::merge;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
-use crate::request::DialRequest;
 use crate::stream::BoxedStream;
+use xbt_core::effect::DialRequest;
 
 /// A future of a [`Transport`].
 pub(crate) type Future<'a, T> = Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

@@ -33,7 +33,7 @@ impl Online {
         let (mut client, device) = Client::online(prosody.config(account, "xbt")).await;
         let proxies = client
             .until(|event| match event {
-                SessionEvent::Facilities(found) => Some(found.proxies.clone()),
+                SessionEvent::Services(found) => Some(found.proxies.clone()),
                 _ => None,
             })
             .await;

@@ -101,7 +101,7 @@ fn contact(jid: &str) -> Contact {
         online: false,
         xbt: false,
         devices: vec![],
-        trust: Trust::Blind,
+        trust: Trust::Unverified,
         allowed: false,
         ruling: None,
         limits: Default::default(),
@@ -299,7 +299,7 @@ impl Backend for Fake {
                 blocked: false,
                 unseen: false,
             }],
-            trust: Trust::Blind,
+            trust: Trust::Unverified,
         })
     }
 

@@ -110,7 +110,7 @@ fn device(n: u8) -> Device {
         fingerprint,
         resource,
         first_seen: Wall(9),
-        trust: Trust::Blind,
+        trust: Trust::Unverified,
         unseen: false,
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_xmpp::jid::Jid;
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuery, DiscoItemsResult};
-use xbt_core::session::{Facilities, SessionEvent, StunServer};
+use xbt_core::session::{ServerServices, SessionEvent, StunServer};
 use xbt_core::signal::{MAX_PROXIES, Proxy};
 
 use super::super::convert::MAX_SERVICE;
@@ -53,7 +53,7 @@ pub(super) struct Search {
     to_services: usize,
     /// Whether it is told also if there is nothing new.
     fresh: bool,
-    found: Facilities,
+    found: ServerServices,
 }
 
 /// What was told last, and the search under way.
@@ -61,7 +61,7 @@ pub(super) struct Search {
 pub(super) struct Finder {
     search: Option<Search>,
     searches: u64,
-    told: Facilities,
+    told: ServerServices,
 }
 
 impl Finder {
@@ -89,7 +89,7 @@ impl Agent {
             questions: 0,
             to_services: 0,
             fresh,
-            found: Facilities::default(),
+            found: ServerServices::default(),
         });
         let server = Jid::from(tokio_xmpp::jid::BareJid::from_parts(None, self.account.domain()));
         let items = DiscoItemsQuery { node: None, rsm: None };
@@ -175,7 +175,7 @@ impl Agent {
         tracing::debug!(?found, "what the server does for links");
         if fresh || found != self.finder.told {
             self.finder.told = found.clone();
-            self.tell(SessionEvent::Facilities(found));
+            self.tell(SessionEvent::Services(found));
         }
     }
 }
@@ -215,10 +215,10 @@ fn external(answer: Element, older: bool) -> Option<IpAddr> {
 
 /// What an answer to any of the questions says, for [`crate::xmpp::fuzzing`].
 #[cfg(feature = "fuzzing")]
-pub(in crate::xmpp) fn read(element: &Element) -> Facilities {
+pub(in crate::xmpp) fn read(element: &Element) -> ServerServices {
     let query = bytestreams::Query::try_from(element.clone()).ok();
     let services = services::Services::try_from(element.clone()).ok();
-    Facilities {
+    ServerServices {
         proxies: query.into_iter().flat_map(|query| query.hosts).filter_map(proxy).collect(),
         stun: services.into_iter().flat_map(|services| services.services).filter_map(stun).collect(),
         external: external(element.clone(), false).or_else(|| external(element.clone(), true)),

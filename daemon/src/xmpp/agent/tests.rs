@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
-use xbt_core::session::{Facilities, SessionCommand, Subscription};
+use xbt_core::session::{ServerServices, SessionCommand, Subscription};
 use xbt_core::signal::{Answer, Request};
 
 use super::super::convert::tests::offer;
@@ -27,7 +27,7 @@ impl Bench {
         let mut bench = Self::fresh();
         bench.refuse_all();
         bench.refuse_all();
-        assert_eq!(bench.events(), [SessionEvent::Facilities(Facilities::default())]);
+        assert_eq!(bench.events(), [SessionEvent::Services(ServerServices::default())]);
         bench
     }
 

@@ -19,7 +19,7 @@ async fn the_servers_proxy_and_stun_server_are_found() {
     let (mut alice, _) = Client::online(prosody.config("alice", "xbt-a")).await;
     let found = alice
         .until(|event| match event {
-            SessionEvent::Facilities(found) => Some(found.clone()),
+            SessionEvent::Services(found) => Some(found.clone()),
             _ => None,
         })
         .await;

@@ -38,7 +38,7 @@ fn ends(world: &World) -> Ends<'_> {
             side.push(Seat { node: Node(place), row: Some(row), end: row.end().cloned() });
         }
         for stone in device.store.tombstones.values() {
-            assert!(!seen.contains_key(&(stone.contact.clone(), stone.offer, stone.direction)), "buried twice");
+            assert!(!seen.contains_key(&(stone.contact.clone(), stone.offer, stone.direction)), "removed twice");
             let both = ends.entry(stone.offer).or_default();
             let side = if stone.direction == Direction::Out { &mut both.0 } else { &mut both.1 };
             side.push(Seat { node: Node(place), row: None, end: Some(stone.end.clone()) });

@@ -9,7 +9,7 @@ use crate::effect::LinkTag;
 use crate::ids::{Fingerprint, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent};
 use crate::limits::ATTEMPTS;
-use crate::session::{Facilities, SessionCommand, SessionEvent};
+use crate::session::{ServerServices, SessionCommand, SessionEvent};
 use crate::signal::{Answer, Candidate, CandidateKind, Connect, Outcome, Proxy, Request, Wait};
 use crate::way::{Way, Ways};
 
@@ -63,9 +63,9 @@ fn all_candidates() -> Vec<Candidate> {
     ]
 }
 
-fn facilities() -> Facilities {
+fn services() -> ServerServices {
     let proxy = |jid: &str| Proxy { jid: jid.into(), host: "198.51.100.7".into(), port: 5000 };
-    Facilities {
+    ServerServices {
         proxies: ["p1", "p2", "p3", "p4", "p5"].map(proxy).into(),
         stun: Vec::new(),
         external: Some(IpAddr::from([192, 0, 2, 1])),
@@ -73,7 +73,7 @@ fn facilities() -> Facilities {
 }
 
 #[test]
-fn while_a_makeshift_is_in_use_the_receiver_looks_for_a_better_way_at_growing_intervals() {
+fn while_a_fallback_path_is_in_use_the_receiver_looks_for_a_better_way_at_growing_intervals() {
     let (mut world, a, b) = sending_by(Way::Proxy65);
     assert_eq!((connects(&world, b.0).len(), way(&world, b)), (1, Some(Way::Proxy65)));
     world.pass(115_000);
@@ -161,7 +161,7 @@ fn only_allowed_ways_are_told_and_no_address_where_only_relays_are() {
         let settings = crate::settings::Settings { ways, ..world.at(b.0).settings.clone() };
         world.handle(b.0, Input::Settings(settings));
         world.handle(b.0, Input::Link(LinkEvent::Candidates(all_candidates())));
-        world.handle(b.0, Input::Session(SessionEvent::Facilities(facilities())));
+        world.handle(b.0, Input::Session(SessionEvent::Services(services())));
         world.accept(b.0, b.1).unwrap();
         world.settle();
         let reach = &connects(&world, b.0)[0].reach;

@@ -72,7 +72,7 @@ fn told_by_server(world: &mut World, node: Node, from: Node, introduction: Intro
         Effect::Session(SessionCommand::Answer { answer, .. }) => Some(answer.clone()),
         _ => None,
     });
-    let wants = effects.iter().filter(|e| matches!(e, Effect::Link(LinkCommand::Want(_)))).count();
+    let wants = effects.iter().filter(|e| matches!(e, Effect::Link(LinkCommand::Dial(_)))).count();
     assert!(wants <= usize::from(matches!(answer, Some(Ok(_)))), "nobody is dialled for what is refused");
     answer.unwrap()
 }
@@ -277,7 +277,7 @@ fn a_key_that_we_have_blocked_is_refused_whoever_introduces_it() {
         first_seen: crate::time::Wall(0),
         trust: Trust::Blocked,
     };
-    world.at_mut(node).domain.devices.insert((row.contact.clone(), row.fingerprint), row);
+    world.at_mut(node).domain.devices.add(row);
     let refused = told(&mut world, node, alice, introduction).unwrap_err();
     assert_eq!(refused.condition, Condition::Forbidden);
 }

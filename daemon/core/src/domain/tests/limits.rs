@@ -139,7 +139,7 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
     let id = world.send(alice, &["bob"])[0];
     world.pass(1_000);
     let row = world.transfer(alice, id).clone();
-    let stones = (0..TOMBSTONES as u128 + 10).map(|n| crate::transfer::Tombstone {
+    let tombstones = (0..TOMBSTONES as u128 + 10).map(|n| crate::transfer::Tombstone {
         account: jid("alice"),
         contact: jid("bob"),
         offer: OfferId::from_random(n << 80 | n),
@@ -147,16 +147,16 @@ fn tombstones_are_bounded_in_memory_as_in_the_store() {
         end: crate::transfer::End::Cancelled,
         at: crate::time::Wall(n as i64),
     });
-    stones.for_each(|stone| world.at_mut(alice).store.apply(Persist::Tombstone(stone)));
+    tombstones.for_each(|stone| world.at_mut(alice).store.apply(Persist::Tombstone(stone)));
     world.restart(alice);
     world.cancel(alice, id).unwrap();
     world.remove(alice, id).unwrap();
-    assert_eq!(world.at(alice).domain.tombstones.len(), TOMBSTONES);
+    assert_eq!(world.at(alice).domain.transfers.tombstones(), TOMBSTONES);
     assert_eq!(world.at(alice).store.tombstones.len(), TOMBSTONES);
 }
 
 /// A device with so many sends that wait for Bob.
-fn crowded(number: usize) -> (World, super::world::Node) {
+fn with_sends(number: usize) -> (World, super::world::Node) {
     let (mut world, alice, bob) = alice_and_bob(6);
     world.logout(bob);
     world.pass(1_000);
@@ -178,7 +178,7 @@ fn crowded(number: usize) -> (World, super::world::Node) {
 
 #[test]
 fn ten_thousand_open_transfers_make_no_input_slow() {
-    let (mut world, alice) = crowded(10_000);
+    let (mut world, alice) = with_sends(10_000);
     let content = world.list(alice)[5_000].content;
     let start = Instant::now();
     for bytes in 0..10_000 {

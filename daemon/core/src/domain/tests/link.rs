@@ -2,7 +2,7 @@
 
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
-use crate::effect::{Effect, LinkCommand, LinkTag, Want};
+use crate::effect::{DialRequest, Effect, LinkCommand, LinkTag};
 use crate::ids::TransferId;
 use crate::input::{Input, LinkEvent, TorrentEvent};
 use crate::session::{SessionCommand, SessionEvent};
@@ -310,11 +310,11 @@ fn however_often_a_link_is_lost_each_step_can_be_told_once() {
 }
 
 /// What Bob's link room was asked to do while an input was handled.
-fn wanted(world: &mut World, node: Node, input: Input) -> Vec<Want> {
+fn wanted(world: &mut World, node: Node, input: Input) -> Vec<DialRequest> {
     let now = world.clock(node);
     let effects = world.at_mut(node).domain.handle(input, now);
     let want = |effect: Effect| match effect {
-        Effect::Link(LinkCommand::Want(want)) => Some(*want),
+        Effect::Link(LinkCommand::Dial(want)) => Some(*want),
         _ => None,
     };
     effects.into_iter().filter_map(want).collect()

@@ -30,8 +30,8 @@ use super::Domain;
 impl Domain {
     /// What only lives in memory follows from what is there.
     pub fn live_is_bounded(&self) -> bool {
-        self.live.keys().all(|id| self.transfers.contains_key(id))
-            && self.links.len() <= self.transfers.len()
+        self.live.keys().all(|id| self.transfers.get(id).is_some())
+            && self.links.transfers().count() <= self.transfers.len()
             && self.timers.len() <= 8 * (self.transfers.len() + self.presence.len()) + 8
             && self.outbox.is_bounded()
     }

@@ -28,7 +28,7 @@ fn a_new_device_is_accepted_and_announced_before_verification() {
     let fingerprint = world.at(alice).settings.fingerprint;
     let news = Event::NewDevice { contact: jid("alice"), fingerprint, another: false, blocked: false };
     assert_eq!(world.at(bob).news.iter().filter(|n| **n == news).count(), 1);
-    assert_eq!(world.at(bob).store.devices[&(jid("alice"), fingerprint)].trust, Trust::Blind);
+    assert_eq!(world.at(bob).store.devices[&(jid("alice"), fingerprint)].trust, Trust::Unverified);
 }
 
 #[test]

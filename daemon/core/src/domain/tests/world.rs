@@ -8,13 +8,13 @@ pub mod xmpp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Domain;
-use crate::effect::{CallId, Effect, Event as News, LinkFor, LinkTag, Persist, Reply};
+use crate::effect::{CallId, Effect, Event as News, LinkId, LinkTag, Persist, Reply};
 use crate::fault::Fault;
 use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::input::{Destination, Input};
 use crate::settings::{Settings, Subscriptions};
-use crate::signal::{Candidate, CandidateKind, Condition, ErrorType, Notary, Signature, Token};
+use crate::signal::{Candidate, CandidateKind, Condition, ErrorType, Signature, Signer, Token};
 use crate::time::{Mono, Now, Wall};
 use crate::transfer::{End, Incoming, Side, Transfer};
 use crate::way::{Way, Ways};
@@ -57,9 +57,9 @@ pub enum Event {
     /// Nobody has answered a request.
     Unanswered { id: u64 },
     /// Two grants that fit become a link.
-    Join { a: (Node, LinkFor), b: (Node, LinkFor) },
+    Join { a: (Node, LinkId), b: (Node, LinkId) },
     /// A grant has found nobody.
-    GiveUp { node: Node, purpose: LinkFor, grant: u64 },
+    GiveUp { node: Node, link_id: LinkId, grant: u64 },
     /// A link carries the next part.
     Carry { link: u64 },
 }
@@ -76,7 +76,7 @@ pub struct Device {
     /// Counts the sessions.
     pub session: u64,
     pub engine: Engine,
-    pub grants: BTreeMap<LinkFor, Grant>,
+    pub grants: BTreeMap<LinkId, Grant>,
     pub replies: HashMap<CallId, Result<Reply, Fault>>,
     pub news: Vec<News>,
     /// What is found where the rules have an offer go.
@@ -324,7 +324,7 @@ impl World {
             Event::Request { id } => self.arrive(id),
             Event::Unanswered { id } => self.unanswered(id),
             Event::Join { a, b } => self.join(a, b),
-            Event::GiveUp { node, purpose, grant } => self.give_up(node, purpose, grant),
+            Event::GiveUp { node, link_id, grant } => self.give_up(node, link_id, grant),
             Event::Carry { link } => self.carry(link),
         }
     }
@@ -375,11 +375,11 @@ pub fn tag(number: u64) -> LinkTag {
 /// makes another.
 pub struct Seal(Fingerprint);
 
-pub fn seal(settings: &Settings) -> Box<dyn Notary> {
+pub fn seal(settings: &Settings) -> Box<dyn Signer> {
     Box::new(Seal(settings.fingerprint))
 }
 
-impl Notary for Seal {
+impl Signer for Seal {
     fn sign(&self, text: &[u8]) -> Option<Signature> {
         let mut bytes = [0; 64];
         text.iter()
@@ -389,7 +389,7 @@ impl Notary for Seal {
         Some(Signature { key: self.0.0, bytes })
     }
 
-    fn signer(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint> {
+    fn signed_by(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint> {
         let by = Fingerprint(signature.key);
         (Seal(by).sign(text) == Some(*signature)).then_some(by)
     }

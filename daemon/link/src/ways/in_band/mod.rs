@@ -21,10 +21,10 @@ use super::transport::{self, Dial, Guard, Opened, Start, Transport};
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
-use crate::request::DialRequest;
 use crate::stream::BoxedStream;
 use crate::times::Times;
 use crate::ways::link::{Incoming, Link, LinkInfo};
+use xbt_core::effect::DialRequest;
 
 const NAME: &str = "the XMPP stream";
 

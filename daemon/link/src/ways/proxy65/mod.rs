@@ -19,10 +19,10 @@ use super::transport::{self, Dial, Opened, Start, Transport};
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
-use crate::request::DialRequest;
 use crate::stream::BoxedStream;
 use crate::tcp_options::prepare;
 use crate::times::Times;
+use xbt_core::effect::DialRequest;
 
 /// See the module.
 pub(crate) struct Proxy65 {

@@ -47,8 +47,8 @@ use super::transport::{self, Dial, Guard, Network, Opened, Start, Transport};
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::Tls;
-use crate::request::DialRequest;
 use crate::ways::link::{Incoming, Link, LinkInfo};
+use xbt_core::effect::DialRequest;
 
 const SYMMETRIC: &str = "no hole could be punched: our router gives every destination another port (a symmetric NAT); an \
                          open TCP port at either side helps";

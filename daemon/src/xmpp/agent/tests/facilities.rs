@@ -16,9 +16,9 @@ impl Bench {
         self.feed(&format!("<iq type='result' id='{}'{from}>{payload}</iq>", question.id()));
     }
 
-    fn facilities(&mut self) -> Facilities {
+    fn facilities(&mut self) -> ServerServices {
         match &self.events()[..] {
-            [SessionEvent::Facilities(found)] => found.clone(),
+            [SessionEvent::Services(found)] => found.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -63,7 +63,7 @@ fn everything_is_found_and_told_once() {
     assert_eq!(bench.events(), []);
     bench.explain_to(&questions, "bytestreams", &hosts(&list));
     let stun = |host: &str, port| StunServer { host: host.to_owned(), port };
-    let found = Facilities {
+    let found = ServerServices {
         proxies: vec![Proxy { jid: "proxy.a".to_owned(), host: "p.a".to_owned(), port: 5000 }],
         stun: vec![stun("one", 3479), stun("two", 3478)],
         external: Some(IpAddr::from([192, 0, 2, 7])),
@@ -108,7 +108,7 @@ fn strangers_cannot_tell_us_proxies() {
     }
     assert_eq!((bench.iqs().len(), bench.events()), (0, vec![]));
     bench.pass(SEARCH);
-    assert_eq!(bench.facilities(), Facilities::default());
+    assert_eq!(bench.facilities(), ServerServices::default());
     // An answer that comes after the end changes nothing.
     for question in &questions {
         bench.feed(&format!("<iq type='result' id='{}' from='a'>{ITEMS}</iq>", question.id()));

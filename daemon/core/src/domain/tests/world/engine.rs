@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effect::{Data, LinkCommand, LinkFor, LinkTag, TorrentCommand, Want};
+use crate::effect::{Data, DialRequest, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{BareJid, ContentId, Fingerprint, InfoHash, TransferId};
 use crate::input::{Attempt, Input, LinkEvent, TorrentEvent};
@@ -144,20 +144,20 @@ impl World {
 
     pub fn link(&mut self, node: Node, command: LinkCommand) {
         match command {
-            LinkCommand::Want(want) => {
-                let purpose = want.purpose();
-                let Want { peer, info_hash, theirs, better_than, .. } = *want;
+            LinkCommand::Dial(want) => {
+                let link_id = want.link_id();
+                let DialRequest { peer, info_hash, theirs, better_than, .. } = *want;
                 assert!(theirs.candidates.len() <= MAX_CANDIDATES);
                 let number = self.count();
                 let grant = Grant { peer, info_hash, number, fresh: true, better_than };
-                self.at_mut(node).grants.insert(purpose, grant);
-                self.later(GRANT, Event::GiveUp { node, purpose, grant: number });
-                if let Some(other) = self.counterpart(node, purpose) {
+                self.at_mut(node).grants.insert(link_id, grant);
+                self.later(GRANT, Event::GiveUp { node, link_id, grant: number });
+                if let Some(other) = self.counterpart(node, link_id) {
                     let wait = 20 + self.random.below(50);
-                    self.later(wait, Event::Join { a: (node, purpose), b: other });
+                    self.later(wait, Event::Join { a: (node, link_id), b: other });
                 }
             }
-            LinkCommand::Unwant(purpose) => drop(self.at_mut(node).grants.remove(&purpose)),
+            LinkCommand::Withdraw(link_id) => drop(self.at_mut(node).grants.remove(&link_id)),
             LinkCommand::Open(info_hash) => {
                 let engine = &mut self.at_mut(node).engine;
                 assert!(engine.open.insert(info_hash), "opened twice");
@@ -167,28 +167,28 @@ impl World {
         }
     }
 
-    fn counterpart(&self, node: Node, purpose: LinkFor) -> Option<(Node, LinkFor)> {
+    fn counterpart(&self, node: Node, link_id: LinkId) -> Option<(Node, LinkId)> {
         let me = self.at(node);
-        let mine = me.grants.get(&purpose)?;
-        let direction = me.domain.transfer(purpose.transfer)?.direction();
+        let mine = me.grants.get(&link_id)?;
+        let direction = me.domain.transfer(link_id.transfer)?.direction();
         let other = self.devices.iter().position(|d| d.settings.fingerprint == mine.peer)?;
-        let fits = |(id, theirs): (&LinkFor, &Grant)| {
+        let fits = |(id, theirs): (&LinkId, &Grant)| {
             let fits = theirs.peer == me.settings.fingerprint && theirs.info_hash == mine.info_hash;
             let theirs = self.devices[other].domain.transfer(id.transfer).map(|t| t.direction());
-            let introduced = purpose.introduced.is_some();
+            let introduced = link_id.introduced.is_some();
             let across = theirs.is_some_and(|t| (t != direction) != introduced);
             (fits && across && id.introduced.is_some() == introduced).then_some((Node(other), *id))
         };
         self.devices[other].grants.iter().find_map(fits)
     }
 
-    pub fn join(&mut self, a: (Node, LinkFor), b: (Node, LinkFor)) {
-        let fresh = |(node, id): (Node, LinkFor)| self.at(node).grants.get(&id).map(|g| g.fresh);
+    pub fn join(&mut self, a: (Node, LinkId), b: (Node, LinkId)) {
+        let fresh = |(node, id): (Node, LinkId)| self.at(node).grants.get(&id).map(|g| g.fresh);
         let (Some(one), Some(two)) = (fresh(a), fresh(b)) else { return };
         if !(one || two) || self.faults.no_links || self.counterpart(a.0, a.1) != Some(b) {
             return;
         }
-        let takes = |(node, id): (Node, LinkFor), way: &Way| {
+        let takes = |(node, id): (Node, LinkId), way: &Way| {
             self.at(node).grants.get(&id).is_none_or(|g| g.better_than.is_none_or(|in_use| *way < in_use))
         };
         let ways: Vec<Way> = self.ways.iter().copied().filter(|way| takes(a, way) && takes(b, way)).collect();
@@ -197,16 +197,16 @@ impl World {
         }
         let way = ways[self.random.below(ways.len() as u64) as usize];
         let sends = self.transfer(a.0, a.1.transfer).direction() == Direction::Out;
-        let purposes = if sends { [a, b] } else { [b, a] };
+        let links = if sends { [a, b] } else { [b, a] };
         let introduced = a.1.introduced.is_some();
-        let ends = purposes.map(|(node, LinkFor { transfer, .. })| {
+        let ends = links.map(|(node, LinkId { transfer, .. })| {
             (node, transfer, self.transfer(node, transfer).content, tag(self.count()))
         });
-        for ((node, transfer, _, link), (_, purpose)) in ends.into_iter().zip(purposes) {
-            self.at_mut(node).grants.get_mut(&purpose).unwrap().fresh = false;
-            let up = match purpose.introduced {
+        for ((node, transfer, _, link), (_, link_id)) in ends.into_iter().zip(links) {
+            self.at_mut(node).grants.get_mut(&link_id).unwrap().fresh = false;
+            let up = match link_id.introduced {
                 Some(peer) => {
-                    self.at_mut(node).grants.remove(&purpose);
+                    self.at_mut(node).grants.remove(&link_id);
                     LinkEvent::IntroducedUp { transfer, peer, link }
                 }
                 None => LinkEvent::Up { transfer, link, way, relay: None, attempts: Vec::new() },
@@ -229,13 +229,13 @@ impl World {
         self.later(self.pace, Event::Carry { link: number });
     }
 
-    pub fn give_up(&mut self, node: Node, purpose: LinkFor, number: u64) {
-        let LinkFor { transfer, introduced } = purpose;
-        let found = self.at(node).grants.get(&purpose).is_some_and(|g| g.number == number && g.fresh);
+    pub fn give_up(&mut self, node: Node, link_id: LinkId, number: u64) {
+        let LinkId { transfer, introduced } = link_id;
+        let found = self.at(node).grants.get(&link_id).is_some_and(|g| g.number == number && g.fresh);
         if !found {
             return;
         }
-        self.at_mut(node).grants.remove(&purpose);
+        self.at_mut(node).grants.remove(&link_id);
         if let Some(peer) = introduced {
             return self.handle(node, Input::Link(LinkEvent::IntroducedFailed { transfer, peer }));
         }
