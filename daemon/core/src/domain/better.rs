@@ -66,6 +66,10 @@ impl Domain {
             } else if self.live(id).granted.is_none() {
                 self.live(id).backoff.reset();
                 self.seek_after(id, SETTLED);
+            } else if self.has_news(id) {
+                // The search begins anew with it, less and less often where addresses come and go.
+                let wait = self.live(id).backoff.fail() / 2;
+                self.seek_after(id, wait.max(SETTLED));
             }
         }
     }

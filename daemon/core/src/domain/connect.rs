@@ -38,7 +38,11 @@ impl Domain {
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         // Without a connection the request waits in its queue: the stream may be resumed.
-        if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) || self.live(id).granted.is_some() {
+        if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) {
+            return;
+        }
+        // A search is under way, and the other side knows all that we do.
+        if self.live(id).granted.is_some() && !self.has_news(id) {
             return;
         }
         if self.has_turn(id, &device.bare, &peer) {
@@ -91,6 +95,14 @@ impl Domain {
         self.live(id).sent_reach = Some(ours.reach.clone());
         self.let_in_ahead(id, device);
         Some(Request::Connect(Connect { delay, better_than, ..ours }))
+    }
+
+    /// Whether there is an address or a proxy that the other side of a search has not heard of.
+    pub(super) fn has_news(&mut self, id: TransferId) -> bool {
+        let Some(now) = self.our_reach(id) else { return false };
+        let Some(known) = self.live.get(&id).and_then(|live| live.known_reach.as_ref()) else { return false };
+        now.candidates.iter().any(|candidate| !known.candidates.contains(candidate))
+            || now.proxies.iter().any(|proxy| !known.proxies.contains(proxy))
     }
 
     fn our_connect(&mut self, id: TransferId) -> Option<Connect> {
@@ -224,6 +236,7 @@ impl Domain {
             self.push(Effect::Torrent(TorrentCommand::Seed(content)));
             self.limit_content(id);
         }
+        self.live(id).known_reach = Some(ours.clone());
         let peer = peer.fingerprint;
         let own = self.own_device();
         let introduced = false;

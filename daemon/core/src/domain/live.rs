@@ -150,6 +150,8 @@ pub(super) struct Live {
     /// The addresses in our last `connect`. The link is dialed with these, so that both sides derive the same targets even
     /// if our addresses change before the answer.
     pub(super) sent_reach: Option<Reach>,
+    /// What the other side of the search under way knows of ours.
+    pub(super) known_reach: Option<Reach>,
     /// For the next try to get a link.
     pub(super) backoff: Backoff,
     /// When that is.

@@ -107,6 +107,27 @@ fn a_new_address_of_either_side_is_a_reason_to_look_at_once() {
 }
 
 #[test]
+fn an_address_that_becomes_known_while_a_link_is_sought_is_sent_at_once() {
+    for sender in [true, false] {
+        let (mut world, a, b) = offered(1);
+        world.faults.no_links = true;
+        world.accept(b.0, b.1).unwrap();
+        world.pass(1_000);
+        assert_eq!((world.state(a.0, a.1), world.state(b.0, b.1)), ("connecting", "connecting"));
+        let node = if sender { a.0 } else { b.0 };
+        let before = connects(&world, node).len();
+        world.handle(node, Input::Link(LinkEvent::Candidates(all_candidates())));
+        world.pass(1_500);
+        let sent = connects(&world, node);
+        assert_eq!(sent.len(), before + 1, "sender: {sender}");
+        assert_eq!(sent[before].reach.candidates, all_candidates());
+        world.handle(node, Input::Link(LinkEvent::Candidates(all_candidates())));
+        world.pass(1_500);
+        assert_eq!(connects(&world, node).len(), before + 1, "the other side knows them");
+    }
+}
+
+#[test]
 fn a_link_that_seems_dead_is_replaced_by_any_way_and_its_pieces_stay() {
     let (mut world, a, b) = sending_by(Way::DirectTcp6);
     world.pass(60_000);
