@@ -55,13 +55,10 @@ impl EngineError {
         Self { code, message: message.into(), hint: hint.into() }
     }
 
-    /// A job panicked, so its outcome is unknown.
-    pub(crate) fn lost_job() -> Self {
-        Self::new(
-            codes::ENGINE_FAULT,
-            "a fault of xbt stopped this content",
-            "resume it; if that does not help, report the fault with the daemon's log",
-        )
+    /// A job panicked, so its outcome is unknown. `remedy` is what to try first.
+    pub(crate) fn lost_job(remedy: &str) -> Self {
+        let hint = format!("{remedy}; if that does not help, report the fault with the daemon's log");
+        Self::new(codes::ENGINE_FAULT, "a fault of xbt stopped this content", hint)
     }
 
     /// An error of reading a source.

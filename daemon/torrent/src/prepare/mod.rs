@@ -70,12 +70,21 @@ pub fn survey(sources: &Sources) -> Result<Survey, EngineError> {
 
 /// Runs a preparation to its end and reports it: exactly one `Prepared` or `PrepareFailed`.
 pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, stop: Arc<AtomicBool>) {
+    run_job(shared, key, stop, move |stop, done, total| prepare(&sources, stop, done, total)).await;
+}
+
+async fn run_job(
+    shared: Arc<Shared>,
+    key: ContentKey,
+    stop: Arc<AtomicBool>,
+    job: impl FnOnce(&AtomicBool, &AtomicU64, &AtomicU64) -> Result<Prepared, EngineError> + Send + 'static,
+) {
     // Two at a time: more would only fight for the disk and the cores.
     let turn = shared.prepares.acquire().await;
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut job = tokio::task::spawn_blocking({
         let (stop, done, total) = (stop.clone(), done.clone(), total.clone());
-        move || prepare(&sources, &stop, &done, &total)
+        move || job(&stop, &done, &total)
     });
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
     let mut told = (0, 0);
@@ -95,7 +104,12 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, 
     let event = match result {
         Ok(Ok(prepared)) => Event::Prepared { key, prepared },
         Ok(Err(error)) => Event::PrepareFailed { key, error },
-        Err(_) => Event::PrepareFailed { key, error: cancelled() },
+        // The runtime is going away.
+        Err(error) if error.is_cancelled() => Event::PrepareFailed { key, error: cancelled() },
+        Err(error) => {
+            tracing::error!(key = key.0, %error, "a preparation panicked");
+            Event::PrepareFailed { key, error: EngineError::lost_job("send it again") }
+        }
     };
     shared.emit(event).await;
 }
@@ -195,6 +209,22 @@ mod tests {
         }
         assert_eq!(piece_length(100 << 40).unwrap_err().code, codes::TOO_LARGE);
     }
+
+    #[tokio::test]
+    async fn a_preparation_that_panics_fails_with_a_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = crate::EngineConfig { state_dir: dir.path().to_owned(), upload_limit: 0, download_limit: 0 };
+        let (engine, mut events) = crate::Engine::start(config).unwrap();
+        run_job(engine.shared(), ContentKey(1), Arc::default(), |_, _, _| panic!("a fault of ours")).await;
+        match events.recv().await.unwrap() {
+            Event::PrepareFailed { key: ContentKey(1), error } => {
+                assert_eq!(error.code, codes::ENGINE_FAULT);
+                assert!(error.hint.starts_with("send it again"), "{}", error.hint);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn hashing_tells_how_far_it_is_and_ends_in_the_middle_when_it_is_cancelled() {
         let folder = tempfile::tempdir().unwrap();

@@ -272,7 +272,7 @@ impl Swarm {
             Ok(done) => self.done(done).await,
             Err(error) => {
                 tracing::error!(key = self.key.0, %error, "a job was lost");
-                self.unreadable(EngineError::lost_job()).await;
+                self.unreadable(EngineError::lost_job("resume it")).await;
             }
         }
     }
