@@ -21,6 +21,7 @@
 mod bencode;
 mod bitfield;
 mod budget;
+mod content;
 mod engine;
 mod error;
 mod event;
@@ -38,6 +39,7 @@ mod piece;
 mod prepare;
 mod prepared;
 mod registry;
+mod shared;
 mod space;
 mod stamp;
 mod store;
@@ -47,7 +49,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use engine::{Data, Engine, EngineConfig, Fetch};
+pub use content::{Data, Fetch};
+pub use engine::{Engine, EngineConfig};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
 pub use limits::Priority;

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::sending::Sending;
 use crate::bitfield::Bitfield;
-use crate::engine::Shared;
 use crate::error::EngineError;
 use crate::event::CloseReason;
 use crate::limits::LinkLimits;
 use crate::metainfo::Metainfo;
 use crate::piece::PieceBuf;
+use crate::shared::Shared;
 use crate::store::Store;
 use crate::{ContentKey, Group, LinkTag};
 

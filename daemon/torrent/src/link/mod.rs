@@ -28,10 +28,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::bitfield::Bitfield;
-use crate::engine::Shared;
 use crate::event::{CloseReason, Event};
 use crate::handshake;
 use crate::limits::{Limits, Owed, Way};
+use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
 pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
@@ -275,7 +275,7 @@ impl Link {
         self.rate.store(self.downloads.rate(), Ordering::Relaxed);
         self.watch(now);
         let progress = self.progress();
-        if progress != self.told && self.shared.tell(self.progress_event(progress)) {
+        if progress != self.told && self.shared.try_emit(self.progress_event(progress)) {
             self.told = progress;
         }
         Ok(())

@@ -75,7 +75,7 @@ impl Link {
         self.stall.untold |= self.stall.sending.look(now, self.sending.is_writing(), self.sending.accepted());
         // A caller who is behind hears of it later, if it is still true.
         self.stall.untold &= self.stall.receiving.told || self.stall.sending.told;
-        if self.stall.untold && self.shared.tell(Event::LinkStalled { key: self.key, tag: self.tag }) {
+        if self.stall.untold && self.shared.try_emit(Event::LinkStalled { key: self.key, tag: self.tag }) {
             self.stall.untold = false;
         }
     }

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::engine::Shared;
 use crate::error::{EngineError, codes};
 use crate::event::Event;
 use crate::metainfo::{Draft, DraftFile, DraftFiles, HASH, MAX_METADATA};
 use crate::names;
 use crate::prepared::{Prepared, SourceFile};
+use crate::shared::Shared;
 use crate::{ContentKey, PROGRESS_EVERY};
 
 /// What is to be prepared.
@@ -93,7 +93,7 @@ async fn run_job(
             result = &mut job => break result,
             _ = tick.tick() => {
                 let now = (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
-                if now != told && shared.tell(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
+                if now != told && shared.try_emit(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
                     told = now;
                 }
             }
@@ -213,9 +213,8 @@ mod tests {
     #[tokio::test]
     async fn a_preparation_that_panics_fails_with_a_fault() {
         let dir = tempfile::tempdir().unwrap();
-        let config = crate::EngineConfig { state_dir: dir.path().to_owned(), upload_limit: 0, download_limit: 0 };
-        let (engine, mut events) = crate::Engine::start(config).unwrap();
-        run_job(engine.shared(), ContentKey(1), Arc::default(), |_, _, _| panic!("a fault of ours")).await;
+        let (shared, mut events) = Shared::new(dir.path().to_owned());
+        run_job(shared, ContentKey(1), Arc::default(), |_, _, _| panic!("a fault of ours")).await;
         match events.recv().await.unwrap() {
             Event::PrepareFailed { key: ContentKey(1), error } => {
                 assert_eq!(error.code, codes::ENGINE_FAULT);

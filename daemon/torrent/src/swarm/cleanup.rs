@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::jobs::{partial_path, placed};
 use crate::ContentKey;
-use crate::engine::{Data, Fetch};
+use crate::content::{Data, Fetch};
 use crate::store::received::{Deleted, delete_received};
 use crate::store::resume::{self, Found};
 

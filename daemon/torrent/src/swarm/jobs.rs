@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
-use crate::engine::Fetch;
+use crate::content::Fetch;
 use crate::error::{EngineError, codes};
 use crate::link::View;
 use crate::metainfo::Metainfo;

@@ -28,11 +28,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::bitfield::Bitfield;
-use crate::engine::{Data, Fetch, Shared};
+use crate::content::{Data, Fetch};
 use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
 use crate::link::{Attach, Order, Report, View};
 use crate::prepared::Prepared;
+use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
 use choke::Slots;
@@ -113,8 +114,13 @@ struct Swarm {
     alone: Instant,
 }
 
-/// Runs a content until it is forgotten.
-pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc::UnboundedReceiver<Command>) {
+/// Runs a content until it is forgotten and `ended` agrees that no command is left.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    key: ContentKey,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    ended: impl Fn(&mpsc::UnboundedReceiver<Command>) -> bool,
+) {
     let (reports, mut inbox) = mpsc::channel(INBOX);
     let mut swarm = Swarm::new(shared, key, reports);
     let mut tick = interval(PROGRESS_EVERY);
@@ -129,7 +135,7 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc
                     break;
                 };
                 swarm.obey(command).await;
-                if swarm.role.is_none() && swarm.shared.content_ended(key, &commands) {
+                if swarm.role.is_none() && ended(&commands) {
                     break;
                 }
             }
@@ -356,7 +362,7 @@ impl Swarm {
 
     fn tell_progress(&mut self) {
         if let Some(verified) = self.untold_progress()
-            && self.shared.tell(Event::Progress { key: self.key, verified })
+            && self.shared.try_emit(Event::Progress { key: self.key, verified })
         {
             self.told = Some(verified);
         }
