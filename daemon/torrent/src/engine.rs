@@ -124,8 +124,8 @@ impl Engine {
         self.attach_to((None, None), key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach`], and the group's limits hold for the link too. A group whose links were closed three times
-    /// for wrong data gets no further one to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
+    /// Like [`Self::attach`], with the group's limits too. A group whose links were closed three times for wrong data
+    /// gets no further link to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
     pub fn attach_in_group(
         &self,
         group: Group,
@@ -137,8 +137,8 @@ impl Engine {
         self.attach_to((Some(group), Some(group)), key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach_in_group`], but who brings the data is somebody else: the limits of `group` hold for the link,
-    /// and wrong data is held against `blamed` alone.
+    /// Like [`Self::attach_in_group`] for a peer that a contact introduced: the limits of `group` apply, and wrong data
+    /// counts against `blamed` alone.
     pub fn attach_introduced(
         &self,
         (group, blamed): (Group, Group),
@@ -184,7 +184,7 @@ impl Engine {
         self.post(key, Command::Pause);
     }
 
-    /// Goes on after a pause or a failure.
+    /// Continues after a pause or a failure.
     pub fn resume(&self, key: ContentKey) {
         self.post(key, Command::Resume);
     }

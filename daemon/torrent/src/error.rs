@@ -1,4 +1,4 @@
-//! What can go wrong, as data for programs (a code) and as a sentence for people.
+//! Errors: a code for programs, a sentence and a hint for people.
 
 use std::io;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub mod codes {
     pub const BAD_METADATA: &str = "bad-metadata";
     /// Stored state (a `Prepared` blob, the state folder) cannot be used.
     pub const BAD_STATE: &str = "bad-state";
-    /// The engine made a mistake of its own: a job panicked.
+    /// A bug in the engine: a job panicked.
     pub const ENGINE_FAULT: &str = "engine-fault";
 }
 

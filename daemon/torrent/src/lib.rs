@@ -8,12 +8,12 @@
 //! `librqbit-bencode` encodes and decodes (behind a guard, see `bencode.rs`: its integers overflow). Not used:
 //! * `librqbit-peer-protocol`: a message must lie whole in one or two buffers before it is decoded, which costs a
 //!   copy of every 16 KiB block; it has no cap on lengths; and it takes the Fast extension's ids as errors. Ten
-//!   message types are framed in `link/wire.rs`, which hands out payload slices as they arrive.
+//!   message types are framed in `link/framing.rs`, which hands out payload slices as they arrive.
 //! * `librqbit-core`: `Lengths::new` divides by an unchecked piece length, refuses an empty content and sums
 //!   unchecked. Metadata needs our own checks anyway (`metainfo.rs`), and nothing of it was left to use.
 //!
 //! # Memory
-//! 32 MiB of pieces on their way in, for all contents together (`budget.rs`); per link 256 KiB to read and twice
+//! 32 MiB of pieces being received, for all contents together (`budget.rs`); per link 256 KiB to read and twice
 //! 256 KiB to read ahead; at most 64 links per content; metadata of at most 32 MiB per content.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]

@@ -1,11 +1,11 @@
-//! From paths to a content: what is in them, in which order, with which hashes.
+//! Prepares a content from paths: lists the files, orders and hashes them.
 //!
-//! Rules a person can rely on. A symbolic link given by the person is followed. One inside a folder is sent as a link
+//! Rules people can rely on. A symbolic link given as a path is followed. One inside a folder is sent as a link
 //! if it stays inside (see `metainfo/target.rs`), and never followed. Other links, FIFOs, sockets and devices are refused
 //! (`special-file`) all together, or left out and counted ([`Sources::skip_special`]). Empty folders, the owner's
-//! executable bit and times of change (whole seconds) are carried; our own unfinished data (`.xbt-….part`) is left out.
-//! Names must be UTF-8 and are written in Unicode normal form C. The order is that of the bytes of the normalised path
-//! components, so equal trees give equal info-hashes; trees whose times or executable bits differ do not.
+//! executable bit and modification times (whole seconds) are carried; our own partial data (`.xbt-….part`) is left out.
+//! Names must be UTF-8 and are written in Unicode normal form C. Files are sorted by the bytes of their normalised
+//! path components, so equal trees, times and executable bits included, give equal info-hashes.
 
 mod hash;
 mod special;
@@ -30,7 +30,7 @@ pub struct Sources {
     pub paths: Vec<PathBuf>,
     /// The content's name; otherwise the only path's own, or "a.txt and 2 more".
     pub name: Option<String>,
-    /// Marks the content private (BEP 27): other programs then find no peers but those they are given.
+    /// Marks the content private (BEP 27): other programs then use no DHT or peer exchange.
     pub private: bool,
     /// Leave out what cannot be carried, instead of refusing all of it.
     pub skip_special: bool,
@@ -42,7 +42,7 @@ impl Default for Sources {
     }
 }
 
-/// What a preparation would be about.
+/// What a preparation would contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// The content's name.
@@ -51,11 +51,11 @@ pub struct Survey {
     pub size: u64,
     /// Number of files, symbolic links included.
     pub files: u64,
-    /// How many things would be left out.
+    /// How many entries would be left out.
     pub omitted: u64,
 }
 
-/// Looks through sources as a preparation does, without reading them. Blocks as long as the disk takes.
+/// Lists sources as a preparation does, without reading files. Blocks as long as the disk takes.
 ///
 /// # Errors
 /// As a preparation would fail.
@@ -79,7 +79,6 @@ async fn run_job(
     stop: Arc<AtomicBool>,
     job: impl FnOnce(&AtomicBool, &AtomicU64, &AtomicU64) -> Result<Prepared, EngineError> + Send + 'static,
 ) {
-    // Two at a time: more would only fight for the disk and the cores.
     let turn = shared.prepares.acquire().await;
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut job = tokio::task::spawn_blocking({
@@ -87,14 +86,14 @@ async fn run_job(
         move || job(&stop, &done, &total)
     });
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
-    let mut told = (0, 0);
+    let mut reported = (0, 0);
     let result = loop {
         tokio::select! {
             result = &mut job => break result,
             _ = tick.tick() => {
                 let now = (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
-                if now != told && shared.try_emit(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
-                    told = now;
+                if now != reported && shared.try_emit(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
+                    reported = now;
                 }
             }
         }
@@ -126,7 +125,7 @@ fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &Atomi
         let (private, omitted) = (sources.private, tree.omitted);
         Draft { name: &name, piece_length, hashes, private, files: draft_files(&tree), folders, omitted }.build()
     };
-    // Built once without hashes, so that a name the receivers would refuse is found before hours of hashing.
+    // Built without hashes first: a name that receivers would refuse is found before hours of hashing.
     let outline = draft(&placeholder)?;
     let prepared = Prepared {
         info: outline.info.clone(),

@@ -25,7 +25,7 @@ fn fetch() -> Fetch {
     }
 }
 
-/// The phase after a job has panicked in this one, and the code that was told.
+/// The phase after a job has panicked in this one, and the reported code.
 async fn after_a_panic(phase: Phase) -> (Phase, Option<&'static str>) {
     let dir = tempfile::tempdir().unwrap();
     let (shared, mut events) = Shared::new(dir.path().to_owned());
@@ -45,7 +45,7 @@ async fn after_a_panic(phase: Phase) -> (Phase, Option<&'static str>) {
 
 #[tokio::test]
 async fn a_fetch_stops_with_a_fault_when_one_of_its_jobs_panics() {
-    for phase in [Phase::Opening, Phase::Metadata, Phase::Fetching, Phase::Finishing] {
+    for phase in [Phase::Checking, Phase::Metadata, Phase::Fetching, Phase::Finishing] {
         let (after, code) = after_a_panic(phase.clone()).await;
         assert!(matches!(after, Phase::Halted(_)), "{phase:?} became {after:?}");
         assert_eq!(code, Some(codes::ENGINE_FAULT), "{phase:?}");
