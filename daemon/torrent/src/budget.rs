@@ -1,11 +1,11 @@
-//! The one place that owns the memory for pieces on their way in.
+//! Owns the memory of pieces being received.
 //!
 //! Invariant: buffers handed out and kept for reuse never exceed [`LIMIT`] bytes together, except that one buffer is
 //! always granted when none is out. A piece holds its buffer from its assignment to a link until it is verified and
 //! written. Buffers are reused, because fresh memory costs a page fault for every 4 KiB.
 //!
-//! They are mapped from the system, not allocated: what several threads allocate and free in pieces of some MiB, the C
-//! library keeps in a heap for each of them. A content of 10 GiB then took 165 MiB, and most of that stayed.
+//! They are mapped, not allocated: the C library keeps a heap for each thread that allocates and frees buffers of some
+//! MiB. With those, a content of 10 GiB took 165 MiB, and most of that stayed.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ struct Pool {
 }
 
 impl Pool {
-    /// Makes room for `len` further bytes. Spare buffers of a size that nobody wants now go first.
+    /// Makes room for `len` further bytes. Spare buffers of a size that is not in demand go first.
     fn make_room(&mut self, len: usize) -> bool {
         if self.used > 0 && self.used + len > LIMIT {
             return false;
@@ -77,7 +77,7 @@ impl Budget {
         self.freed.subscribe()
     }
 
-    /// Lets go of the buffers kept for reuse, when nothing moves.
+    /// Frees the buffers kept for reuse, when none is out.
     pub(crate) fn trim(&self) {
         let mut pool = self.lock();
         if pool.used == 0 {

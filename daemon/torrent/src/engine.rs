@@ -1,22 +1,17 @@
-//! The engine as its caller sees it, and what all contents share.
+//! The engine as its caller sees it.
 //!
 //! Invariants. Every call only posts or spawns: it never waits. Commands go to their content's task by an unbounded
-//! channel; it holds at most what the caller posted while the task waited for the caller to take events. Events
-//! go out by one bounded channel: whoever has one to tell waits, so a slow caller slows the engine and loses only
-//! progress. Locks here are held for a map operation, never across I/O or an await.
+//! channel, which holds at most what the caller posted while the task waited for the caller to take events.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::budget::Budget;
+use crate::content::{Data, Fetch};
 use crate::error::{EngineError, codes};
 use crate::event::{CloseReason, Event};
 use crate::limits::{LinkLimits, Pair, Priority};
@@ -24,12 +19,11 @@ use crate::link::{Attach, Stream};
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
 use crate::registry::Registry;
+use crate::shared::Shared;
 use crate::store::resume;
 use crate::swarm::{self, Command};
 use crate::{ContentKey, Group, LinkTag};
 
-/// Events that may wait for the caller.
-const EVENTS: usize = 1024;
 /// How long a shutdown may take.
 const SHUTDOWN: Duration = Duration::from_millis(1800);
 
@@ -44,71 +38,30 @@ pub struct EngineConfig {
     pub download_limit: u64,
 }
 
-/// A content to be fetched, as it was offered.
-#[derive(Clone, Debug)]
-pub struct Fetch {
-    /// SHA-1 of the info dictionary.
-    pub info_hash: [u8; 20],
-    /// The offered name; the metadata must say the same.
-    pub name: String,
-    /// The offered size in bytes; the metadata must say the same.
-    pub size: u64,
-    /// The offered number of files; the metadata must say the same.
-    pub files: u64,
-    /// The offered size of the metadata in bytes, at most [`crate::MAX_METADATA`].
-    pub metadata_size: u32,
-    /// The folder it goes to; made if missing.
-    pub destination: PathBuf,
-    /// Tells this fetch's partial data from all others' in that folder: letters, digits, `-`, `_`, at most 200.
-    pub partial_id: String,
-    /// The metadata, if known from an earlier [`Event::Metadata`].
-    pub info: Option<Bytes>,
-}
-
-/// What becomes of the data of a forgotten content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Data {
-    /// Partial data and resume state stay, for a later fetch.
-    Keep,
-    /// Everything that was received goes, also what has got its name in this very moment (as long as it is the same file),
-    /// and the resume state last. For fetches that were given up; sources are never touched.
-    Delete,
-}
-
 /// The swarm engine. Clones are the same engine; when the last one is dropped, everything stops and what fetches
 /// have is saved.
 #[derive(Clone)]
 pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+/// Dropped with the last clone: tasks hold only `shared` and `registry`.
+struct Inner {
     shared: Arc<Shared>,
-    /// Counts the clones: tasks hold `shared` too.
-    _owner: Arc<Owner>,
-}
-
-struct Owner(Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let mut registry = self.0.lock();
-        registry.shut = true;
-        registry.preparations.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
-        // Without its sender a content's task ends.
-        registry.contents.clear();
-    }
-}
-
-/// What all contents and links share.
-pub(crate) struct Shared {
-    pub(crate) state_dir: PathBuf,
+    registry: Arc<Registry>,
     limits: Arc<Pair>,
-    pub(crate) budget: Arc<Budget>,
-    /// Bounds the jobs that verify and write pieces.
-    pub(crate) disk: Semaphore,
-    /// Bounds the preparations that run at once.
-    pub(crate) prepares: Semaphore,
-    events: mpsc::Sender<Event>,
-    registry: Mutex<Registry>,
     peer_id: [u8; 20],
     runtime: Handle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stop_preparations();
+        let mut contents = self.registry.lock();
+        contents.shut = true;
+        // Without its sender a content's task ends.
+        contents.running.clear();
+    }
 }
 
 impl Engine {
@@ -118,45 +71,33 @@ impl Engine {
             code: codes::BAD_STATE,
             ..EngineError::destination(&config.state_dir, &error)
         })?;
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let shared = Shared {
-            state_dir: config.state_dir,
+        let (shared, events) = Shared::new(config.state_dir);
+        let inner = Inner {
+            shared,
+            registry: Arc::default(),
             limits: Arc::new(Pair::new(config.upload_limit, config.download_limit)),
-            budget: Budget::new(),
-            // One more than the cores, so that one waits for the disk while the others hash.
-            disk: Semaphore::new(cores + 1),
-            prepares: Semaphore::new(2),
-            events,
-            registry: Mutex::default(),
             peer_id: peer_id()?,
             runtime: Handle::current(),
         };
-        let shared = Arc::new(shared);
-        Ok((Self { _owner: Arc::new(Owner(shared.clone())), shared }, receiver))
+        Ok((Self { inner: Arc::new(inner) }, events))
     }
 
     /// Our peer id (BEP 20), random for each start.
     pub fn peer_id(&self) -> [u8; 20] {
-        self.shared.peer_id
+        self.inner.peer_id
     }
 
     /// Lists and hashes sources; ends with [`Event::Prepared`] or [`Event::PrepareFailed`]. A preparation of the
     /// same key that still runs is cancelled.
     pub fn prepare(&self, key: ContentKey, sources: Sources) {
-        let stop = Arc::new(AtomicBool::new(false));
-        let old = self.shared.lock().preparations.insert(key, stop.clone());
-        if let Some(old) = old {
-            old.store(true, Ordering::Relaxed);
-        }
-        self.shared.runtime.spawn(prepare::run(self.shared.clone(), key, sources, stop));
+        let shared = self.inner.shared.clone();
+        let stop = shared.preparation_begun(key);
+        self.inner.runtime.spawn(prepare::run(shared, key, sources, stop));
     }
 
     /// Cancels a preparation: [`Event::PrepareFailed`] with code `cancelled` follows, if it was not ready already.
     pub fn cancel_prepare(&self, key: ContentKey) {
-        if let Some(stop) = self.shared.lock().preparations.get(&key) {
-            stop.store(true, Ordering::Relaxed);
-        }
+        self.inner.shared.stop_preparation(key);
     }
 
     /// Serves a prepared content to every link attached, without hashing it again. Idempotent; after a failure it
@@ -183,8 +124,8 @@ impl Engine {
         self.attach_to((None, None), key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach`], and the group's limits hold for the link too. A group whose links were closed three times
-    /// for wrong data gets no further one to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
+    /// Like [`Self::attach`], with the group's limits too. A group whose links were closed three times for wrong data
+    /// gets no further link to that content ([`CloseReason::Corrupt`]) before [`Self::resume`].
     pub fn attach_in_group(
         &self,
         group: Group,
@@ -196,8 +137,8 @@ impl Engine {
         self.attach_to((Some(group), Some(group)), key, tag, Box::new(stream), reserved);
     }
 
-    /// Like [`Self::attach_in_group`], but who brings the data is somebody else: the limits of `group` hold for the link,
-    /// and wrong data is held against `blamed` alone.
+    /// Like [`Self::attach_in_group`] for a peer that a contact introduced: the limits of `group` apply, and wrong data
+    /// counts against `blamed` alone.
     pub fn attach_introduced(
         &self,
         (group, blamed): (Group, Group),
@@ -217,32 +158,25 @@ impl Engine {
         stream: Box<dyn Stream>,
         reserved: [u8; 8],
     ) {
-        let cancel = CancellationToken::new();
+        let (cancel, group) = self.inner.shared.link_opened(tag, group);
         let refused = {
-            let mut registry = self.shared.lock();
-            registry.links.insert(tag, cancel.clone());
-            let limits = LinkLimits {
-                engine: self.shared.limits.clone(),
-                group: group.map(|group| registry.group(group)),
-                content: registry.content_limits(key),
-            };
+            let mut contents = self.inner.registry.lock();
+            let limits = LinkLimits { engine: self.inner.limits.clone(), group, content: contents.limits(key) };
             let attach = Attach { tag, group: blamed, stream, reserved, cancel, limits };
-            match registry.contents.get(&key) {
+            match contents.running.get(&key) {
                 Some(content) => content.send(Command::Attach(attach)).is_err(),
                 None => true,
             }
         };
         if refused {
-            let shared = self.shared.clone();
-            self.shared.runtime.spawn(async move { shared.link_closed(key, tag, CloseReason::Unknown).await });
+            let shared = self.inner.shared.clone();
+            self.inner.runtime.spawn(async move { shared.link_closed(key, tag, CloseReason::Unknown).await });
         }
     }
 
     /// Closes a link; [`Event::LinkClosed`] follows.
     pub fn detach(&self, tag: LinkTag) {
-        if let Some(cancel) = self.shared.lock().links.get(&tag) {
-            cancel.cancel();
-        }
+        self.inner.shared.cancel_link(tag);
     }
 
     /// Closes a content's links and refuses new ones; what was verified is kept.
@@ -250,64 +184,59 @@ impl Engine {
         self.post(key, Command::Pause);
     }
 
-    /// Goes on after a pause or a failure.
+    /// Continues after a pause or a failure.
     pub fn resume(&self, key: ContentKey) {
         self.post(key, Command::Resume);
     }
 
     /// Stops a content and closes its links.
     pub fn forget(&self, key: ContentKey, data: Data) {
-        let mut registry = self.shared.lock();
-        match registry.contents.get(&key).filter(|_| !registry.shut) {
-            // As in `post`, this cannot fail.
+        let mut contents = self.inner.registry.lock();
+        match contents.running.get(&key).filter(|_| !contents.shut) {
+            // Cannot fail, as in `post`.
             Some(content) => drop(content.send(Command::Forget(data))),
-            // Limits that came before the content, which will not come now.
-            None => drop(registry.content_limits.remove(&key)),
+            // Limits set for a content that will not come now.
+            None => drop(contents.limits.remove(&key)),
         }
     }
 
-    /// The contents of which a fetch has left something behind: under way, held up, or cut off by a crash.
+    /// Contents of which a fetch has left something behind: under way, held up, or cut off by a crash.
     pub fn leftovers(&self) -> Vec<ContentKey> {
-        resume::all(&self.shared.state_dir)
+        resume::all(&self.inner.shared.state_dir)
     }
 
     /// Changes the limits at once; bytes per second, 0: none.
     pub fn set_limits(&self, upload: u64, download: u64) {
-        self.shared.limits.set(upload, download);
+        self.inner.limits.set(upload, download);
     }
 
-    /// Changes the limits of a group of links at once; bytes per second, 0: none. They hold beside the engine's.
+    /// Changes the limits of a group of links at once; bytes per second, 0: none. They apply beside the engine's.
     pub fn set_group_limits(&self, group: Group, upload: u64, download: u64) {
-        let mut registry = self.shared.lock();
-        registry.group(group).set(upload, download);
-        registry.drop_idle_groups();
+        self.inner.shared.set_group_limits(group, upload, download);
     }
 
-    /// Changes the limits of a content at once, also before it is there; bytes per second, 0: none. They hold beside the
+    /// Changes the limits of a content at once, also before it is there; bytes per second, 0: none. They apply beside the
     /// engine's and are forgotten with the content.
     pub fn set_content_limits(&self, key: ContentKey, upload: u64, download: u64) {
-        self.shared.lock().content_limits.entry(key).or_default().own.set(upload, download);
+        self.inner.registry.lock().limits.entry(key).or_default().own.set(upload, download);
     }
 
-    /// Changes a content's part in the limits that contents share, also before it is there; forgotten with the content.
+    /// Changes a content's share of the common limits, also before it is there; forgotten with the content.
     pub fn set_priority(&self, key: ContentKey, priority: Priority) {
-        self.shared.lock().content_limits.entry(key).or_default().set_priority(priority);
+        self.inner.registry.lock().limits.entry(key).or_default().set_priority(priority);
     }
 
     /// Saves what fetches have, closes all links, and starts nothing any more. Takes at most about two seconds.
     pub async fn shutdown(&self) {
+        self.inner.shared.stop_preparations();
         let waiting = {
-            let mut registry = self.shared.lock();
-            registry.shut = true;
-            registry.preparations.values().for_each(|stop| stop.store(true, Ordering::Relaxed));
-            let contents: Vec<_> = registry.contents.values().cloned().collect();
-            contents
-                .into_iter()
-                .filter_map(|content| {
-                    let (done, waiting) = oneshot::channel();
-                    content.send(Command::Shutdown(done)).ok().map(|()| waiting)
-                })
-                .collect::<Vec<_>>()
+            let mut contents = self.inner.registry.lock();
+            contents.shut = true;
+            let shut = |content: &mpsc::UnboundedSender<Command>| {
+                let (done, waiting) = oneshot::channel();
+                content.send(Command::Shutdown(done)).ok().map(|()| waiting)
+            };
+            contents.running.values().filter_map(shut).collect::<Vec<_>>()
         };
         let all = async {
             for one in waiting {
@@ -319,84 +248,27 @@ impl Engine {
         }
     }
 
-    /// For tests of one content.
-    #[cfg(test)]
-    pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
-    }
-
     fn post(&self, key: ContentKey, command: Command) {
-        let registry = self.shared.lock();
-        if let Some(content) = registry.contents.get(&key).filter(|_| !registry.shut) {
-            // The task takes its name off the registry before it ends, so this cannot fail.
+        let contents = self.inner.registry.lock();
+        if let Some(content) = contents.running.get(&key).filter(|_| !contents.shut) {
+            // The task leaves the registry before it ends, so this cannot fail.
             let _ = content.send(command);
         }
     }
 
     fn post_or_start(&self, key: ContentKey, command: Command) {
-        let mut registry = self.shared.lock();
-        if registry.shut {
+        let mut contents = self.inner.registry.lock();
+        if contents.shut {
             return;
         }
-        let content = registry.contents.entry(key).or_insert_with(|| {
+        let content = contents.running.entry(key).or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            self.shared.runtime.spawn(swarm::run(self.shared.clone(), key, receiver));
+            let registry = self.inner.registry.clone();
+            let ended = move |commands: &_| registry.content_ended(key, commands);
+            self.inner.runtime.spawn(swarm::run(self.inner.shared.clone(), key, receiver, ended));
             sender
         });
         let _ = content.send(command);
-    }
-}
-
-impl Shared {
-    /// For ties between pieces: need not be secret, so a failure may be a constant.
-    pub(crate) fn random(&self) -> u64 {
-        getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
-    }
-
-    /// Tells something that must arrive. An error means that the caller dropped the receiver.
-    pub(crate) async fn emit(&self, event: Event) {
-        let _ = self.events.send(event).await;
-    }
-
-    /// Tells progress, unless the caller is behind. True: told.
-    pub(crate) fn tell(&self, event: Event) -> bool {
-        // Some room is left for what must arrive.
-        self.events.capacity() > EVENTS / 4 && self.events.try_send(event).is_ok()
-    }
-
-    /// The one place where the end of a link is told.
-    pub(crate) async fn link_closed(&self, key: ContentKey, tag: LinkTag, reason: CloseReason) {
-        {
-            let mut registry = self.lock();
-            registry.links.remove(&tag);
-            registry.drop_idle_groups();
-        }
-        tracing::debug!(key = key.0, tag = tag.0, %reason, "link closed");
-        self.emit(Event::LinkClosed { key, tag, reason }).await;
-    }
-
-    /// A content's task wants to end; false: there are new commands.
-    pub(crate) fn content_ended(&self, key: ContentKey, commands: &mpsc::UnboundedReceiver<Command>) -> bool {
-        let mut registry = self.lock();
-        // Posting happens under the same lock, so nothing can slip in between.
-        let ended = commands.is_empty();
-        if ended {
-            registry.contents.remove(&key);
-            registry.content_limits.remove(&key);
-        }
-        ended
-    }
-
-    /// A preparation is over; a newer one of the same key stays.
-    pub(crate) fn preparation_ended(&self, key: ContentKey, stop: &Arc<AtomicBool>) {
-        let mut registry = self.lock();
-        if registry.preparations.get(&key).is_some_and(|current| Arc::ptr_eq(current, stop)) {
-            registry.preparations.remove(&key);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, as data for programs (a code) and as a sentence for people.
+//! Errors: a code for programs, a sentence and a hint for people.
 
 use std::io;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub mod codes {
     pub const BAD_METADATA: &str = "bad-metadata";
     /// Stored state (a `Prepared` blob, the state folder) cannot be used.
     pub const BAD_STATE: &str = "bad-state";
-    /// The engine made a mistake of its own: a job panicked.
+    /// A bug in the engine: a job panicked.
     pub const ENGINE_FAULT: &str = "engine-fault";
 }
 
@@ -55,13 +55,10 @@ impl EngineError {
         Self { code, message: message.into(), hint: hint.into() }
     }
 
-    /// A job panicked, so its outcome is unknown.
-    pub(crate) fn lost_job() -> Self {
-        Self::new(
-            codes::ENGINE_FAULT,
-            "a fault of xbt stopped this content",
-            "resume it; if that does not help, report the fault with the daemon's log",
-        )
+    /// A job panicked, so its outcome is unknown. `remedy` is what to try first.
+    pub(crate) fn lost_job(remedy: &str) -> Self {
+        let hint = format!("{remedy}; if that does not help, report the fault with the daemon's log");
+        Self::new(codes::ENGINE_FAULT, "a fault of xbt stopped this content", hint)
     }
 
     /// An error of reading a source.

@@ -1,4 +1,4 @@
-//! What the engine tells its caller.
+//! Events for the caller.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::error::EngineError;
 use crate::prepared::Prepared;
 use crate::{ContentKey, LinkTag};
 
-/// Something happened. Progress may be left out or merged when the caller is slow; everything else arrives once.
+/// Something happened. Progress may be dropped when the caller is slow; everything else arrives exactly once.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A preparation goes on.
@@ -61,16 +61,16 @@ pub enum Event {
         /// Payload bytes received on this link.
         downloaded: u64,
     },
-    /// The other side says that it has everything verified and in its place. At most once for each link.
+    /// The other side says that it has everything verified and in place. At most once for each link.
     PeerDone {
         /// Which content.
         key: ContentKey,
         /// Which link.
         tag: LinkTag,
     },
-    /// Something is awaited on a link, and for 4 s nothing has come, or the stream has taken no byte of what is to be
-    /// sent. Not while the other side has choked us, nor while a limit of our own is what holds it up. Once per
-    /// stall: again only after data moved in between.
+    /// For 4 s a link has received nothing of what was requested, or its stream has taken none of what is to be sent.
+    /// Not while the other side chokes us or while our own limit holds the link up. Once per stall: again only after
+    /// data moved in between.
     LinkStalled {
         /// Which content.
         key: ContentKey,
@@ -83,7 +83,7 @@ pub enum Event {
         key: ContentKey,
         /// The file or folder.
         path: PathBuf,
-        /// What was put there, for [`crate::delete_received`]. Keep it. Empty if it is not known any more.
+        /// A record of it for [`crate::delete_received`], to be kept. Empty if it is not known any more.
         received: Bytes,
     },
     /// The content stopped and keeps its data; `fetch`, `seed` or `resume` tries again.

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::error::EngineError;
 use crate::event::CloseReason;
-use crate::link::{metadata, wire};
+use crate::link::{framing, metadata};
 use crate::metainfo::Metainfo;
 
 /// A message of a link, whole.
@@ -25,7 +25,7 @@ pub enum Message {
 /// Decodes a stream that arrives in chunks of `chunk` bytes (at least 1) up to its end or its first fault. What means
 /// nothing to a link is left out.
 pub fn link_messages(bytes: &[u8], chunk: usize) -> (Vec<Message>, Option<CloseReason>) {
-    let (mut decoder, mut messages, mut data) = (wire::Decoder::default(), Vec::new(), Vec::new());
+    let (mut decoder, mut messages, mut data) = (framing::Decoder::default(), Vec::new(), Vec::new());
     for mut part in bytes.chunks(chunk.max(1)) {
         loop {
             match decoder.next(&mut part) {
@@ -39,17 +39,17 @@ pub fn link_messages(bytes: &[u8], chunk: usize) -> (Vec<Message>, Option<CloseR
     (messages, None)
 }
 
-fn whole(item: wire::Item<'_>, data: &mut Vec<u8>) -> Option<Message> {
+fn whole(item: framing::Item<'_>, data: &mut Vec<u8>) -> Option<Message> {
     Some(match item {
-        wire::Item::Choke => Message::Plain(wire::CHOKE),
-        wire::Item::Unchoke => Message::Plain(wire::UNCHOKE),
-        wire::Item::Interested(true) => Message::Plain(wire::INTERESTED),
-        wire::Item::Interested(false) => Message::Plain(wire::NOT_INTERESTED),
-        wire::Item::Have(piece) => Message::Have(piece),
-        wire::Item::Bitfield(bytes) => Message::Payload(wire::BITFIELD, bytes),
-        wire::Item::Request(block) => Message::Block(wire::REQUEST, [block.piece, block.begin, block.len]),
-        wire::Item::Cancel(block) => Message::Block(wire::CANCEL, [block.piece, block.begin, block.len]),
-        wire::Item::Data { block, at, data: slice } => {
+        framing::Item::Choke => Message::Plain(framing::CHOKE),
+        framing::Item::Unchoke => Message::Plain(framing::UNCHOKE),
+        framing::Item::Interested(true) => Message::Plain(framing::INTERESTED),
+        framing::Item::Interested(false) => Message::Plain(framing::NOT_INTERESTED),
+        framing::Item::Have(piece) => Message::Have(piece),
+        framing::Item::Bitfield(bytes) => Message::Payload(framing::BITFIELD, bytes),
+        framing::Item::Request(block) => Message::Block(framing::REQUEST, [block.piece, block.begin, block.len]),
+        framing::Item::Cancel(block) => Message::Block(framing::CANCEL, [block.piece, block.begin, block.len]),
+        framing::Item::Data { block, at, data: slice } => {
             assert_eq!(at, data.len(), "slices of a block come in order");
             data.extend_from_slice(slice);
             assert!(data.len() <= block.len as usize, "and do not exceed it");
@@ -58,8 +58,8 @@ fn whole(item: wire::Item<'_>, data: &mut Vec<u8>) -> Option<Message> {
             }
             Message::Piece(block.piece, block.begin, std::mem::take(data))
         }
-        wire::Item::Extended(id, payload) => Message::Payload(wire::EXTENDED, [vec![id], payload].concat()),
-        wire::Item::Nothing => return None,
+        framing::Item::Extended(id, payload) => Message::Payload(framing::EXTENDED, [vec![id], payload].concat()),
+        framing::Item::Nothing => return None,
     })
 }
 
@@ -68,17 +68,17 @@ pub fn put_messages(messages: &[Message]) -> Vec<u8> {
     let mut out = BytesMut::new();
     for message in messages {
         match message {
-            Message::Plain(id) => wire::put_plain(&mut out, *id),
-            Message::Have(piece) => wire::put_have(&mut out, *piece),
+            Message::Plain(id) => framing::put_plain(&mut out, *id),
+            Message::Have(piece) => framing::put_have(&mut out, *piece),
             Message::Block(id, [piece, begin, len]) => {
-                wire::put_block(&mut out, *id, wire::Block { piece: *piece, begin: *begin, len: *len });
+                framing::put_block(&mut out, *id, framing::Block { piece: *piece, begin: *begin, len: *len });
             }
             Message::Piece(piece, begin, data) => {
-                let block = wire::Block { piece: *piece, begin: *begin, len: data.len() as u32 };
-                out.put_slice(&wire::piece_head(block));
+                let block = framing::Block { piece: *piece, begin: *begin, len: data.len() as u32 };
+                out.put_slice(&framing::piece_head(block));
                 out.put_slice(data);
             }
-            Message::Payload(id, payload) => wire::put_message(&mut out, *id, payload),
+            Message::Payload(id, payload) => framing::put_message(&mut out, *id, payload),
         }
     }
     out.to_vec()

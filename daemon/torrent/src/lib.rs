@@ -8,12 +8,12 @@
 //! `librqbit-bencode` encodes and decodes (behind a guard, see `bencode.rs`: its integers overflow). Not used:
 //! * `librqbit-peer-protocol`: a message must lie whole in one or two buffers before it is decoded, which costs a
 //!   copy of every 16 KiB block; it has no cap on lengths; and it takes the Fast extension's ids as errors. Ten
-//!   message types are framed in `link/wire.rs`, which hands out payload slices as they arrive.
+//!   message types are framed in `link/framing.rs`, which hands out payload slices as they arrive.
 //! * `librqbit-core`: `Lengths::new` divides by an unchecked piece length, refuses an empty content and sums
 //!   unchecked. Metadata needs our own checks anyway (`metainfo.rs`), and nothing of it was left to use.
 //!
 //! # Memory
-//! 32 MiB of pieces on their way in, for all contents together (`budget.rs`); per link 256 KiB to read and twice
+//! 32 MiB of pieces being received, for all contents together (`budget.rs`); per link 256 KiB to read and twice
 //! 256 KiB to read ahead; at most 64 links per content; metadata of at most 32 MiB per content.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -21,6 +21,7 @@
 mod bencode;
 mod bitfield;
 mod budget;
+mod content;
 mod engine;
 mod error;
 mod event;
@@ -38,6 +39,7 @@ mod piece;
 mod prepare;
 mod prepared;
 mod registry;
+mod shared;
 mod space;
 mod stamp;
 mod store;
@@ -47,7 +49,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use engine::{Data, Engine, EngineConfig, Fetch};
+pub use content::{Data, Fetch};
+pub use engine::{Engine, EngineConfig};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
 pub use limits::Priority;

@@ -1,8 +1,8 @@
-//! One limit of one direction.
+//! A rate limit for one direction.
 //!
-//! Whoever moves bytes takes a ticket for them and then waits until all bytes up to its ticket are paid for. So every
-//! rate from 1 B/s up makes progress, a changed rate counts at once for those who wait already, and those who wait
-//! are let go in their order: with equal slices each has an equal part.
+//! A token bucket with tickets: a link takes a ticket for the bytes it moves and waits until all bytes up to its ticket
+//! are paid for. So every rate from 1 B/s up makes progress, a changed rate applies to those who wait already, and they
+//! are released in order: with equal slices each has an equal share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Limiter {
             let mut bucket = self.lock();
             bucket.refill();
             bucket.rate = rate;
-            // What was taken on at a high rate is not waited for at a low one; nor is there a burst left of it.
+            // Neither a debt nor a burst is carried over from a high rate to a low one.
             let (least, most) = match rate {
                 0 => (bucket.issued, bucket.issued),
                 _ => (bucket.issued - bucket.burst(), bucket.issued + bucket.burst()),
@@ -61,7 +61,7 @@ impl Limiter {
     pub(crate) fn slice(&self) -> Option<u64> {
         match self.lock().rate {
             0 => None,
-            // Small, so that nobody waits long for a turn where many share a low rate.
+            // Small, so that turns are short where many links share a low rate.
             rate => Some((rate / 16).clamp(1, MAX_SLICE)),
         }
     }

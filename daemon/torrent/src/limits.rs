@@ -1,23 +1,23 @@
 //! The limits that hold for a link together: the engine's, its group's and its content's.
 //!
-//! Fair between contents: what a link moves at once under a limit that contents share is divided by the number of links
-//! of its content that move something, and weighted by the content's priority. As those who wait are served in turn,
-//! each content gets its part, however many links it has.
+//! Fair between contents: the slice a link moves under a common limit is divided by the number of active links of its
+//! content and weighted by the content's priority. As waiting links are served in turn, each content gets its share,
+//! however many links it has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::limit::{Limiter, Ticket};
 
-/// How much of a limit a content gets while others want it too: each step is four times the one below.
+/// A content's share of a contended limit: each step is four times the one below.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// A quarter of a normal one's part.
+    /// A quarter of a normal share.
     Low,
-    /// An equal part.
+    /// An equal share.
     #[default]
     Normal,
-    /// Four times a normal one's part.
+    /// Four times a normal share.
     High,
 }
 
@@ -52,19 +52,19 @@ impl Pair {
         self.up.is_set() || self.down.is_set()
     }
 
-    fn of(&self, way: Way) -> &Limiter {
-        match way {
-            Way::Up => &self.up,
-            Way::Down => &self.down,
+    fn of(&self, direction: Direction) -> &Limiter {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
         }
     }
 }
 
-/// A content's own limits and its part in others.
+/// A content's own limits and its share of the common ones.
 pub(crate) struct ContentLimits {
     pub(crate) own: Pair,
     weight: AtomicU64,
-    /// Links that move something, up and down.
+    /// Active links, up and down.
     moving: [AtomicUsize; 2],
 }
 
@@ -83,7 +83,7 @@ impl ContentLimits {
 
 /// A direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Up,
     Down,
 }
@@ -97,19 +97,19 @@ pub(crate) struct LinkLimits {
 }
 
 impl LinkLimits {
-    pub(crate) fn way(&self, way: Way) -> Limits {
-        Limits { link: self.clone(), way, moving: false }
+    pub(crate) fn direction(&self, direction: Direction) -> Limits {
+        Limits { link: self.clone(), direction, moving: false }
     }
 }
 
 /// What limits one link in one direction.
 pub(crate) struct Limits {
     link: LinkLimits,
-    way: Way,
+    direction: Direction,
     moving: bool,
 }
 
-/// What is to be waited for.
+/// Tickets to wait for.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Owed {
     engine: Option<Ticket>,
@@ -159,7 +159,7 @@ impl Limits {
         }
     }
 
-    /// Whether the link moves something, and so has a part.
+    /// Whether the link is active, and so has a share.
     pub(crate) fn moves(&mut self, moving: bool) {
         if self.moving != moving {
             self.moving = moving;
@@ -172,14 +172,18 @@ impl Limits {
 
     fn limiters(&self) -> (&Limiter, Option<&Limiter>, &Limiter) {
         let LinkLimits { engine, group, content } = &self.link;
-        (engine.of(self.way), group.as_ref().map(|group| group.of(self.way)), content.own.of(self.way))
+        (
+            engine.of(self.direction),
+            group.as_ref().map(|group| group.of(self.direction)),
+            content.own.of(self.direction),
+        )
     }
 
     fn count(&self) -> &AtomicUsize {
         let [up, down] = &self.link.content.moving;
-        match self.way {
-            Way::Up => up,
-            Way::Down => down,
+        match self.direction {
+            Direction::Up => up,
+            Direction::Down => down,
         }
     }
 }

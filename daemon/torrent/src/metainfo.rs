@@ -25,9 +25,9 @@ pub(crate) use target::inside;
 
 /// The most files in one content.
 pub const MAX_FILES: usize = 100_000;
-/// The most folders inside one content: each takes a place on the disk that no size speaks of.
+/// The most folders inside one content: each takes room on the disk that no size accounts for.
 pub(crate) const MAX_FOLDERS: usize = 100_000;
-/// Files of a content whose names are alike once they are defused.
+/// Files of a content whose names are equal once defused.
 const MAX_ALIKE: u32 = 100;
 /// The longest name in a path, in bytes, before it is cut: no file system has longer ones.
 const MAX_RAW: usize = 1024;
@@ -40,7 +40,7 @@ pub(crate) const BLOCK: usize = 16 << 10;
 /// SHA-1, in bytes.
 pub(crate) const HASH: usize = 20;
 
-/// Times of files that are carried, in seconds since 1970: up to the year 9999. Others are as good as none.
+/// Modification times that are carried, in seconds since 1970: up to the year 9999. Others are ignored.
 const TIMES: RangeInclusive<i64> = -(1 << 39)..=253_402_300_799;
 
 /// A checked info dictionary.
@@ -56,7 +56,7 @@ pub(crate) struct Metainfo {
     pub(crate) files: Vec<FileSpan>,
     /// Empty folders, as safe paths.
     pub(crate) folders: Vec<String>,
-    /// What the sender left out, because it cannot be carried.
+    /// How many entries the sender left out.
     pub(crate) omitted: u64,
     piece_length: u32,
     hashes: Bytes,
@@ -74,16 +74,16 @@ pub(crate) struct FileSpan {
     pub(crate) link: Option<Box<str>>,
 }
 
-/// What is carried of a file beside its bytes.
+/// File attributes that are carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     pub(crate) executable: bool,
-    /// When it was last changed, in seconds since 1970.
+    /// Modification time, in seconds since 1970.
     pub(crate) mtime: Option<i64>,
 }
 
 impl Attributes {
-    /// A time that is out of bounds is none.
+    /// A time out of bounds is dropped.
     pub(crate) fn new(executable: bool, mtime: Option<i64>) -> Self {
         Self { executable, mtime: mtime.filter(|time| TIMES.contains(time)) }
     }
@@ -96,7 +96,7 @@ pub struct Listing {
     pub files: Vec<(String, u64)>,
     /// Its empty folders.
     pub folders: Vec<String>,
-    /// How many things the sender left out because they cannot be carried.
+    /// How many entries the sender left out because they cannot be carried.
     pub omitted: u64,
 }
 
@@ -228,7 +228,7 @@ fn many(raw: Vec<RawFile<'_>>, raw_folders: Vec<RawPath<'_>>) -> Result<Spans, E
     }
     paths.check_raw()?;
     let folders = raw_folders.iter().map(|path| paths.add_folder(&path.0)).collect::<Result<Vec<_>, _>>()?;
-    // Only now are all names known that a link may lead to.
+    // Last: a link may lead to any name.
     for (index, file) in raw.iter().enumerate().filter(|(_, file)| has(file.attr, b'l')) {
         let Some(to) = file.symlink_path.as_ref().filter(|_| file.length == 0) else {
             return Err(EngineError::bad_metadata("a symbolic link leads nowhere, or has bytes"));

@@ -1,7 +1,7 @@
-//! Names from outside are data: what may become the name of a file here, and what becomes of the rest.
+//! Makes names from outside safe to use as file names.
 //!
-//! Two kinds of rules. What no honest sender can have on disk (empty, `.`, `..`, `/`, NUL) is refused. What is
-//! legal on Unix but dangerous or useless to a person (control and bidirectional characters, names reserved by
+//! Names that no honest sender can have on disk (empty, `.`, `..`, `/`, NUL) are refused. What is legal on Unix but
+//! dangerous or useless to a person (control and bidirectional characters, names reserved by
 //! Windows, a trailing dot, over-long names) is *defused*: replaced the same way every time, so that a resumed
 //! fetch finds its files again.
 

@@ -1,4 +1,4 @@
-//! A piece on its way in.
+//! A piece being received.
 //!
 //! Invariant: a piece being fetched has exactly one owner at any time: the link that fetches it, the swarm between
 //! two links, or the job that verifies and writes it. So its bytes need no lock.
@@ -10,7 +10,7 @@ use crate::metainfo::BLOCK;
 pub(crate) struct PieceBuf {
     pub(crate) index: u32,
     buffer: Buffer,
-    /// Who sent each block.
+    /// The sender of each block.
     from: Vec<Option<LinkTag>>,
     missing: usize,
 }
@@ -43,14 +43,14 @@ impl PieceBuf {
         self.from.get(block).is_none_or(Option::is_some)
     }
 
-    /// Where `data` goes; out of range is ignored.
+    /// Writes `data` at `offset`; out of range is ignored.
     pub(crate) fn put(&mut self, offset: usize, data: &[u8]) {
         if let Some(slot) = self.buffer.get_mut(offset..offset + data.len()) {
             slot.copy_from_slice(data);
         }
     }
 
-    /// A block is complete, and who sent it.
+    /// Marks a block complete, with its sender.
     pub(crate) fn mark(&mut self, block: usize, from: LinkTag) {
         if let Some(by @ None) = self.from.get_mut(block) {
             *by = Some(from);
@@ -67,12 +67,11 @@ impl PieceBuf {
         self.missing == self.from.len()
     }
 
-    /// Who sent the blocks, in their order; each as often as it sent one.
+    /// The sender of each received block, in order.
     pub(crate) fn from(&self) -> impl Iterator<Item = LinkTag> + '_ {
         self.from.iter().copied().flatten()
     }
 
-    /// The blocks' bytes.
     pub(crate) fn each_block(&self) -> impl Iterator<Item = &[u8]> {
         self.buffer.chunks(BLOCK)
     }

@@ -1,4 +1,4 @@
-//! A prepared content: all that is needed to seed it again without hashing.
+//! A prepared content: all that is needed to seed it without hashing again.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +16,7 @@ const MAGIC_1: &[u8; 8] = b"xbtprep1";
 /// Version 2: says of each source whether it is a symbolic link.
 const MAGIC: &[u8; 8] = b"xbtprep2";
 
-/// What [`crate::Engine::prepare`] found out. An opaque blob to the caller: [`Prepared::to_bytes`].
+/// The result of [`crate::Engine::prepare`]. An opaque blob to the caller: [`Prepared::to_bytes`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Prepared {
@@ -115,7 +115,7 @@ impl Prepared {
     }
 }
 
-/// Without the megabytes.
+/// Leaves out the info dictionary and the sources.
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let info_hash = crate::hex::encode(&self.info_hash);

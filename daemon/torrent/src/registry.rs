@@ -1,41 +1,51 @@
-//! What the engine has, by the caller's numbers.
+//! The running contents, by the caller's keys.
+//!
+//! Invariant. Commands are posted under the same lock under which a content's task leaves, so none is lost between the
+//! two. Locked for a map operation only.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::limits::{ContentLimits, Pair};
+use crate::ContentKey;
+use crate::limits::ContentLimits;
 use crate::swarm::Command;
-use crate::{ContentKey, Group, LinkTag};
 
 #[derive(Default)]
-pub(crate) struct Registry {
-    pub(crate) contents: HashMap<ContentKey, mpsc::UnboundedSender<Command>>,
-    pub(crate) links: HashMap<LinkTag, CancellationToken>,
-    pub(crate) preparations: HashMap<ContentKey, Arc<AtomicBool>>,
-    pub(crate) content_limits: HashMap<ContentKey, Arc<ContentLimits>>,
-    /// Those that limit something or have links.
-    pub(crate) groups: HashMap<Group, Arc<Pair>>,
+pub(crate) struct Registry(Mutex<Contents>);
+
+#[derive(Default)]
+pub(crate) struct Contents {
+    pub(crate) running: HashMap<ContentKey, mpsc::UnboundedSender<Command>>,
+    pub(crate) limits: HashMap<ContentKey, Arc<ContentLimits>>,
+    /// The engine starts nothing any more.
     pub(crate) shut: bool,
 }
 
-impl Registry {
-    pub(crate) fn group(&mut self, group: Group) -> Arc<Pair> {
-        self.groups.entry(group).or_insert_with(|| Arc::new(Pair::new(0, 0))).clone()
-    }
-
-    /// Those of a content that is not there are not kept.
-    pub(crate) fn content_limits(&mut self, key: ContentKey) -> Arc<ContentLimits> {
-        if self.contents.contains_key(&key) {
-            return self.content_limits.entry(key).or_default().clone();
+impl Contents {
+    /// Limits of a content that does not run are not kept.
+    pub(crate) fn limits(&mut self, key: ContentKey) -> Arc<ContentLimits> {
+        if self.running.contains_key(&key) {
+            return self.limits.entry(key).or_default().clone();
         }
-        self.content_limits.get(&key).cloned().unwrap_or_default()
+        self.limits.get(&key).cloned().unwrap_or_default()
+    }
+}
+
+impl Registry {
+    /// A content's task wants to end. `false`: it has new commands.
+    pub(crate) fn content_ended(&self, key: ContentKey, commands: &mpsc::UnboundedReceiver<Command>) -> bool {
+        let mut contents = self.lock();
+        let ended = commands.is_empty();
+        if ended {
+            contents.running.remove(&key);
+            contents.limits.remove(&key);
+        }
+        ended
     }
 
-    pub(crate) fn drop_idle_groups(&mut self) {
-        self.groups.retain(|_, pair| pair.is_set() || Arc::strong_count(pair) > 1);
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

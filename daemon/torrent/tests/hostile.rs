@@ -178,7 +178,7 @@ async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
         }
     };
     let (reason, ()) = tokio::join!(b.closed(at_b), flood);
-    assert_eq!(reason, CloseReason::Protocol("it sends what nobody asked for"));
+    assert_eq!(reason, CloseReason::Protocol("it sends blocks that were not requested"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,6 +214,6 @@ async fn who_asks_for_the_metadata_again_and_again_is_told_no_more() {
         told
     };
     let (reason, told) = tokio::join!(a.closed(at_a), told);
-    assert_eq!(reason, CloseReason::Protocol("it asks for the metadata again and again"));
+    assert_eq!(reason, CloseReason::Protocol("it requests the metadata again and again"));
     assert!(told <= 8, "{told}");
 }

@@ -1,4 +1,4 @@
-//! The pieces a link fetches: what is asked for, what came, and how much to ask for at once.
+//! The pieces a link fetches: requested and received blocks, and the request window.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::wire::{self, Block};
+use super::framing::{self, Block};
 use crate::LinkTag;
 use crate::event::CloseReason;
 use crate::metainfo::BLOCK;
@@ -15,31 +15,31 @@ use crate::piece::PieceBuf;
 const WINDOW_START: usize = 1 << 20;
 const WINDOW_MIN: usize = 128 << 10;
 const WINDOW_MAX: usize = 8 << 20;
-/// The window holds what the link brings in four round trips, and at least and at most in these times. More would
-/// only claim pieces that another link could bring, or that another receiver could share.
+/// The window holds what the link brings in four round trips, within these times in seconds. More would only claim
+/// pieces that another link could bring.
 const WINDOW_TIME: (f64, f64) = (0.4, 2.0);
-/// Requests other programs accept at once when they do not say (BEP 10 `reqq`).
+/// Outstanding requests that other programs accept by default (BEP 10 `reqq`).
 const DEFAULT_REQQ: usize = 250;
-/// Blocks nobody asked for, or no longer, beyond what was cancelled.
+/// Unrequested bytes accepted, beyond cancelled requests.
 const MAX_UNASKED: usize = 2 << 20;
 
 pub(super) struct Downloads {
     tag: LinkTag,
     active: VecDeque<Active>,
-    /// Bytes asked for and not received.
+    /// Bytes requested and not received.
     outstanding: usize,
-    /// Bytes assigned and not asked for.
+    /// Bytes assigned and not requested.
     waiting: usize,
     window: usize,
     /// Requests the other side takes at once, as bytes.
     accepted: usize,
     choked: bool,
-    /// The swarm knows that we could take more.
+    /// Our capacity was reported to the swarm.
     asked: bool,
-    /// Unasked bytes that are forgiven, because requests for them were cancelled too late.
+    /// Unrequested bytes still accepted; cancelled requests may be answered all the same.
     forgiven: usize,
     pub(super) received: u64,
-    /// Payload that came, wanted or not.
+    /// Payload that came, requested or not.
     pub(super) heard: u64,
     /// The block that is being received, and how much of it is in its piece.
     current: Option<(Block, usize)>,
@@ -77,7 +77,7 @@ impl Downloads {
         }
     }
 
-    /// The other side said how many requests it takes.
+    /// The other side announced how many requests it accepts.
     pub(super) fn accepts(&mut self, requests: usize) {
         self.accepted = requests.clamp(1, WINDOW_MAX / BLOCK) * BLOCK;
     }
@@ -103,7 +103,7 @@ impl Downloads {
         }
     }
 
-    /// Whether something was asked for and has not come.
+    /// Whether a request is outstanding.
     pub(super) fn is_open(&self) -> bool {
         self.outstanding > 0
     }
@@ -113,8 +113,8 @@ impl Downloads {
         self.outstanding + self.waiting > 0 || self.rate.bytes > 0
     }
 
-    /// Bytes of further pieces this link could take, once each time that it runs low.
-    pub(super) fn appetite(&mut self) -> Option<usize> {
+    /// Bytes of further pieces this link can take, once each time that it runs low.
+    pub(super) fn capacity(&mut self) -> Option<usize> {
         let held = self.outstanding + self.waiting;
         if self.choked || self.asked || held >= self.window {
             return None;
@@ -123,7 +123,7 @@ impl Downloads {
         Some(self.window - held)
     }
 
-    /// The swarm answered the appetite.
+    /// The swarm assigned pieces.
     pub(super) fn answered(&mut self) {
         self.asked = false;
     }
@@ -134,7 +134,7 @@ impl Downloads {
         self.active.push_back(Active { piece, asked, next: 0 });
     }
 
-    /// Asks for blocks until the window is full. True if anything was asked.
+    /// Requests blocks until the window is full. Returns whether any was requested.
     pub(super) fn fill(&mut self, out: &mut BytesMut) -> bool {
         let window = self.window.min(self.accepted);
         // In groups: a request for every block received would be a packet for every block.
@@ -155,7 +155,7 @@ impl Downloads {
             {
                 self.outstanding += block.len as usize;
                 self.waiting -= block.len as usize;
-                wire::put_block(out, wire::REQUEST, block);
+                framing::put_block(out, framing::REQUEST, block);
             }
         }
         self.outstanding > before
@@ -168,8 +168,8 @@ impl Downloads {
         let number = block.begin as usize / BLOCK;
         let found =
             self.active.iter().position(|active| active.piece.index == block.piece && active.expects(block, number));
-        // The rest of a block whose piece was given up meanwhile must not pass for a whole one, though it may have been
-        // asked for anew.
+        // The rest of a block whose piece was given up meanwhile must not pass for a whole one, even if it has been
+        // requested again.
         let begun = at == 0 || self.current == Some((block, at));
         self.current = None;
         let Some((position, active)) = found.filter(|_| begun).and_then(|at| Some((at, self.active.get_mut(at)?)))
@@ -196,11 +196,11 @@ impl Downloads {
                 self.forgiven = left;
                 Ok(None)
             }
-            None => Err(CloseReason::Protocol("it sends what nobody asked for")),
+            None => Err(CloseReason::Protocol("it sends blocks that were not requested")),
         }
     }
 
-    /// The other side forgets our requests (BEP 3): everything unfinished goes to where it can be had.
+    /// The other side drops our requests (BEP 3): unfinished pieces go to other links.
     pub(super) fn choke(&mut self) -> Vec<PieceBuf> {
         self.choked = true;
         self.asked = false;
@@ -216,7 +216,7 @@ impl Downloads {
         self.choked = false;
     }
 
-    /// Gives a piece up, unfinished; `None`: it is not here (any more).
+    /// Gives up an unfinished piece; `None`: it is not here any more.
     pub(super) fn give_up(&mut self, index: u32, out: &mut BytesMut) -> Option<PieceBuf> {
         let at = self.active.iter().position(|active| active.piece.index == index)?;
         self.current = self.current.filter(|(block, _)| block.piece != index);
@@ -225,7 +225,7 @@ impl Downloads {
         for (number, asked) in active.asked.iter().enumerate() {
             if *asked && !active.piece.has_block(number) {
                 open += active.piece.block_len(number);
-                wire::put_block(out, wire::CANCEL, active.block(number));
+                framing::put_block(out, framing::CANCEL, active.block(number));
             }
         }
         self.outstanding -= open;
@@ -234,7 +234,7 @@ impl Downloads {
         Some(active.piece)
     }
 
-    /// Everything unfinished.
+    /// Gives up all unfinished pieces.
     pub(super) fn give_up_all(&mut self) -> Vec<PieceBuf> {
         self.outstanding = 0;
         self.waiting = 0;

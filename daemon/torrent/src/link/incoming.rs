@@ -1,10 +1,10 @@
-//! What the other side of a link says, and what we make of it.
+//! Handles the messages of the other side.
 
 use std::sync::atomic::Ordering;
 
+use super::framing::{self, Block, Item, MAX_BLOCK};
 use super::metadata::{self, DONE_ID, Message, OUR_ID};
-use super::outbox::Wanted;
-use super::wire::{self, Block, Item, MAX_BLOCK};
+use super::send_queue::Request;
 use super::{Link, Report, Theirs, View};
 use crate::bitfield::Bitfield;
 use crate::event::CloseReason;
@@ -13,8 +13,8 @@ use crate::metainfo::{BLOCK, HASH, MAX_METADATA};
 /// `have` messages kept while the number of pieces is not known.
 const MAX_EARLY: usize = MAX_METADATA / HASH;
 
-/// How often a link may ask for the whole metadata, in blocks; and for so many blocks more.
-const MAX_TOLD: usize = 4;
+/// How often a link may request the whole metadata; and this many blocks besides.
+const MAX_METADATA_SERVED: usize = 4;
 
 impl Link {
     /// Takes what was read.
@@ -44,7 +44,7 @@ impl Link {
         match item {
             Item::Data { block, at, data } => {
                 if let Some(piece) = self.downloads.data(block, at, data)? {
-                    self.pending.push(Report::Full(piece));
+                    self.pending.push(Report::PieceComplete(piece));
                 }
                 Ok(())
             }
@@ -57,12 +57,12 @@ impl Link {
             Item::Bitfield(bits) => self.bitfield(bits),
             Item::Request(block) => self.request(block),
             Item::Cancel(block) => {
-                self.outbox.cancel(block);
+                self.send_queue.cancel(block);
                 Ok(())
             }
             Item::Choke => {
                 let pieces = self.downloads.choke();
-                self.pending.extend([Report::Hungry(0), Report::GiveBack(pieces)]);
+                self.pending.extend([Report::Capacity(0), Report::Released(pieces)]);
                 Ok(())
             }
             Item::Unchoke => {
@@ -100,24 +100,24 @@ impl Link {
         }
     }
 
-    /// Tells that we have a piece, unless the other side is a receiver that has it too and could only take note. A
-    /// sender is told: it sees by that how far its receiver is.
+    /// Announces a piece, unless the other side is a receiver that has it too. To a sender it is the progress of its
+    /// receiver.
     pub(super) fn tell_have(&mut self, piece: u32) -> Result<(), CloseReason> {
         if matches!(&self.theirs, Theirs::Known(theirs) if self.interested && theirs.has(piece)) {
             self.withheld.push(piece);
             return Ok(());
         }
-        self.outbox.control(|out| wire::put_have(out, piece))
+        self.send_queue.control(|out| framing::put_have(out, piece))
     }
 
-    /// Tells what was withheld, when we have everything, or the other side wants nothing any more.
+    /// Announces withheld pieces, when we are complete or the other side is not interested any more.
     pub(super) fn tell_withheld(&mut self) -> Result<(), CloseReason> {
         let withheld = std::mem::take(&mut self.withheld);
-        self.outbox.control(|out| withheld.into_iter().for_each(|piece| wire::put_have(out, piece)))
+        self.send_queue.control(|out| withheld.into_iter().for_each(|piece| framing::put_have(out, piece)))
     }
 
-    /// One for each link (BEP 3): each costs its swarm a look at all pieces, and up to 210 KB while it waits for it. But
-    /// aria2 sends further ones in place of many `have`s: so one that tells enough news for its length is taken.
+    /// One for each link (BEP 3): each makes the swarm look at all pieces, and waits in up to 210 KB. But aria2 sends
+    /// further ones in place of many `have`s, so one with enough news for its length is accepted.
     fn bitfield(&mut self, bits: Vec<u8>) -> Result<(), CloseReason> {
         let again = std::mem::replace(&mut self.bitfield_came, true);
         match &mut self.theirs {
@@ -147,8 +147,8 @@ impl Link {
         if !self.ours.has(block.piece) {
             return Err(CloseReason::Protocol("a request for a piece that was not offered"));
         }
-        // Asked before it heard of the choke: it asks again (BEP 3).
-        if self.choking { Ok(()) } else { self.outbox.want(Wanted::Block(block)) }
+        // Requested before our choke arrived: it will request again (BEP 3).
+        if self.choking { Ok(()) } else { self.send_queue.request(Request::Block(block)) }
     }
 
     fn extension_handshake(&mut self, payload: &[u8]) -> Result<(), CloseReason> {
@@ -161,23 +161,23 @@ impl Link {
             self.downloads.accepts(requests);
         }
         if let (Some(_), Some(size), None) = (theirs.metadata_id, theirs.metadata_size, self.view.get()) {
-            self.pending.push(Report::CanTell(size));
+            self.pending.push(Report::HasMetadata(size));
         }
         Ok(())
     }
 
     fn metadata_message(&mut self, payload: &[u8]) -> Result<(), CloseReason> {
         match metadata::read_message(payload)? {
-            // Whoever asks before it said how to answer gets none; and without metadata we never announced any.
+            // It has not said how to answer, or we never announced metadata.
             Message::Request(_) if self.metadata_id.load(Ordering::Relaxed) == 0 || self.view.get().is_none() => Ok(()),
             Message::Request(block) => {
-                self.told_metadata += 1;
+                self.metadata_served += 1;
                 let blocks = self.view.get().map_or(0, |view| view.meta.info.len().div_ceil(BLOCK));
-                // Metadata is not under the upload limit, so it must have one of its own.
-                if self.told_metadata > MAX_TOLD * blocks + MAX_TOLD {
-                    return Err(CloseReason::Protocol("it asks for the metadata again and again"));
+                // The upload limit does not cover metadata, so it needs a bound of its own.
+                if self.metadata_served > MAX_METADATA_SERVED * blocks + MAX_METADATA_SERVED {
+                    return Err(CloseReason::Protocol("it requests the metadata again and again"));
                 }
-                self.outbox.want(Wanted::Metadata(block))
+                self.send_queue.request(Request::Metadata(block))
             }
             Message::Data(block, data) => match self.incoming.take() {
                 Some(mut incoming) => {
@@ -189,11 +189,11 @@ impl Link {
                     self.incoming = Some(incoming);
                     self.ask_metadata()
                 }
-                None => Err(CloseReason::Protocol("a metadata block that nobody asked for")),
+                None => Err(CloseReason::Protocol("a metadata block that was not requested")),
             },
             Message::Reject => {
                 if self.incoming.take().is_some() {
-                    self.pending.push(Report::Untold);
+                    self.pending.push(Report::MetadataRejected);
                 }
                 Ok(())
             }
@@ -201,16 +201,16 @@ impl Link {
         }
     }
 
-    /// Asks for the next metadata blocks.
+    /// Requests the next metadata blocks.
     pub(super) fn ask_metadata(&mut self) -> Result<(), CloseReason> {
         let id = self.metadata_id.load(Ordering::Relaxed) as u8;
         match &mut self.incoming {
-            Some(incoming) => self.outbox.control(|out| incoming.fill(id, out)),
+            Some(incoming) => self.send_queue.control(|out| incoming.fill(id, out)),
             None => Ok(()),
         }
     }
 
-    /// The metadata is known: what the other side said so far can be understood.
+    /// The metadata is known: interprets what the other side announced before.
     pub(super) fn know(&mut self, view: View) -> Result<(), CloseReason> {
         let pieces = view.meta.pieces();
         // Set once; a swarm sends it once.

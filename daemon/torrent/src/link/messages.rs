@@ -1,4 +1,4 @@
-//! What a link is made of, and what it and its swarm say to each other.
+//! What a link is started with, and the messages between it and its swarm.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::sending::Sending;
 use crate::bitfield::Bitfield;
-use crate::engine::Shared;
 use crate::error::EngineError;
 use crate::event::CloseReason;
 use crate::limits::LinkLimits;
 use crate::metainfo::Metainfo;
 use crate::piece::PieceBuf;
+use crate::shared::Shared;
 use crate::store::Store;
 use crate::{ContentKey, Group, LinkTag};
 
@@ -22,7 +22,7 @@ use crate::{ContentKey, Group, LinkTag};
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What can be served once the metadata is known.
+/// What pieces are read from and written to, once the metadata is known.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) meta: Arc<Metainfo>,
@@ -41,66 +41,66 @@ pub(crate) struct Attach {
 
 /// From a link to its swarm.
 pub(crate) enum Report {
-    /// The other side's metadata can be had from it, and its size.
-    CanTell(u32),
-    /// All that the other side has.
+    /// The other side has the metadata, of this size.
+    HasMetadata(u32),
+    /// All pieces of the other side.
     Has(Bitfield),
-    /// More that the other side has.
+    /// Further pieces of the other side.
     Have(Vec<u32>),
-    /// Whether the other side wants what we have.
+    /// Whether the other side is interested.
     Interested(bool),
-    /// It could take pieces of this many bytes.
-    Hungry(usize),
-    Full(PieceBuf),
-    /// Unfinished pieces come back.
-    GiveBack(Vec<PieceBuf>),
-    /// It ends: unfinished pieces come back, and none are taken any more.
+    /// It can take pieces of this many bytes.
+    Capacity(usize),
+    PieceComplete(PieceBuf),
+    /// Returns unfinished pieces.
+    Released(Vec<PieceBuf>),
+    /// It ends: returns unfinished pieces and takes no more.
     Leaving(Vec<PieceBuf>),
-    /// Asked for data and got none for a while.
+    /// Requested data that has not come for a while.
     Stalled,
     Metadata(Vec<u8>),
-    /// It would not tell the metadata.
-    Untold,
+    /// The other side rejected the request for metadata.
+    MetadataRejected,
     /// The other side has everything verified and in its place.
     Done,
-    /// A read for the other side failed.
+    /// Reading for an upload failed.
     Unreadable(EngineError),
     Ended,
 }
 
 /// From a swarm to a link.
-pub(crate) enum Order {
+pub(crate) enum LinkCommand {
     /// The metadata is known now; we have these pieces.
     Ready(View, Bitfield),
     /// We have this piece now.
     Have(u32),
-    /// We have the first, of which it was told the second.
-    Show(Bitfield, Bitfield),
-    /// Fetch these: the answer to `Hungry`, as soon as there are any.
-    Fetch(Vec<PieceBuf>),
-    /// Give this piece back.
-    Drop(u32),
+    /// Ends super-seeding: we have the first; the second was advertised already.
+    HaveAll(Bitfield, Bitfield),
+    /// Fetch these: the answer to `Capacity`, once there are any.
+    Download(Vec<PieceBuf>),
+    /// Return this piece.
+    Release(u32),
     /// Fetch the metadata of this size.
     GetMetadata(u32),
-    /// Whether to serve the other side.
-    Serve(bool),
+    /// Whether to unchoke the other side.
+    Unchoke(bool),
     /// We have everything.
     Complete,
     Close(CloseReason),
 }
 
-/// What a link is born with.
+/// What a link is started with.
 pub(crate) struct Start {
     pub(crate) key: ContentKey,
     pub(crate) shared: Arc<Shared>,
     pub(crate) reports: mpsc::Sender<(LinkTag, Report)>,
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) commands: mpsc::UnboundedReceiver<LinkCommand>,
     pub(crate) ready: Option<(View, Bitfield)>,
     pub(crate) fetching: bool,
-    /// The other side is served from the start.
-    pub(crate) serving: bool,
-    /// Where the link keeps its rate of receiving, in bytes/s, for the swarm to see.
+    /// The other side is unchoked from the start.
+    pub(crate) unchoked: bool,
+    /// The download rate in bytes/s, for the swarm.
     pub(crate) rate: Arc<AtomicU64>,
-    /// What goes out, for the swarm to see.
+    /// Upload statistics, for the swarm.
     pub(crate) sending: Arc<Sending>,
 }

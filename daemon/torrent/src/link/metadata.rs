@@ -1,17 +1,17 @@
-//! The extension handshake (BEP 10), the exchange of metadata (BEP 9), and the word `xbt_done`, on one link.
+//! The extension handshake (BEP 10), metadata exchange (BEP 9), and our extension `xbt_done`.
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
-use super::outbox::MAX_REQUESTS;
-use super::wire;
+use super::framing;
+use super::send_queue::MAX_REQUESTS;
 use crate::bencode;
 use crate::event::CloseReason;
 use crate::metainfo::{BLOCK, MAX_METADATA};
 
 /// Our id for metadata messages.
 pub(super) const OUR_ID: u8 = 1;
-/// Our id for the word that the other side has everything verified and in its place; it has no payload.
+/// Our id for `xbt_done`: the other side has everything verified and in place. No payload.
 pub(super) const DONE_ID: u8 = 2;
 /// Requests for metadata blocks open at once.
 const OPEN: u32 = 64;
@@ -39,7 +39,7 @@ struct Messages {
 pub(crate) struct Theirs {
     /// Its id for metadata messages.
     pub(crate) metadata_id: Option<u8>,
-    /// Its id for hearing that we have everything.
+    /// Its id for `xbt_done`.
     pub(super) done_id: Option<u8>,
     /// The size of the metadata it has.
     pub(crate) metadata_size: Option<u32>,
@@ -96,7 +96,7 @@ pub(crate) fn read_message(payload: &[u8]) -> Result<Message<'_>, CloseReason> {
     })
 }
 
-/// Metadata on its way in from one link.
+/// Metadata being received from one link.
 pub(super) struct Incoming {
     bytes: Vec<u8>,
     got: Vec<bool>,
@@ -112,7 +112,7 @@ impl Incoming {
         Self { bytes: vec![0; size as usize], got: vec![false; blocks], missing: blocks, next: 0, open: 0 }
     }
 
-    /// Asks for further blocks.
+    /// Requests further blocks.
     pub(super) fn fill(&mut self, id: u8, out: &mut BytesMut) {
         while self.open < OPEN && (self.next as usize) < self.got.len() {
             let head = Head { msg_type: 0, piece: i64::from(self.next) };
@@ -124,7 +124,7 @@ impl Incoming {
 
     /// Takes a block; true when it was the last. A block that does not fit is an error.
     pub(super) fn data(&mut self, block: u32, data: &[u8]) -> Result<bool, CloseReason> {
-        const BAD: CloseReason = CloseReason::Protocol("a metadata block that nobody asked for");
+        const BAD: CloseReason = CloseReason::Protocol("a metadata block that was not requested");
         let index = block as usize;
         if block >= self.next {
             return Err(BAD);
@@ -141,7 +141,7 @@ impl Incoming {
         Ok(self.missing == 0)
     }
 
-    /// Something was asked for and has not come.
+    /// A request is outstanding.
     pub(super) fn is_open(&self) -> bool {
         self.open > 0
     }
@@ -151,13 +151,13 @@ impl Incoming {
     }
 }
 
-/// Says that we have everything, to who gave that word this id.
+/// `xbt_done`, by the other side's id.
 pub(super) fn put_done(out: &mut BytesMut, id: u8) {
     put(out, id, &[]);
 }
 
 fn put(out: &mut BytesMut, id: u8, payload: &[u8]) {
-    wire::put_message(out, wire::EXTENDED, &[&[id], payload].concat());
+    framing::put_message(out, framing::EXTENDED, &[&[id], payload].concat());
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
-//! One link: a BitTorrent connection over a stream that somebody else opened and authenticated.
+//! One link: a BitTorrent connection over a stream that the caller opened and authenticated.
 //!
 //! A link runs as two tasks, one for each half of the stream. The reading half owns the pieces it fetches; it
-//! reports to its swarm by a bounded channel and takes orders from it by an unbounded one, which stays small: a
-//! swarm sends a link at most one order per piece verified, per piece assigned (the budget bounds those), and a
-//! handful in a content's life.
+//! reports to its swarm by a bounded channel and takes commands by an unbounded one, which stays small: a swarm sends
+//! at most one command per piece verified, one per piece assigned (the budget bounds those), and a handful besides.
 
+mod commands;
 mod download;
+pub(crate) mod framing;
 mod incoming;
 mod messages;
 pub(crate) mod metadata;
-mod orders;
-pub(crate) mod outbox;
+pub(crate) mod send_queue;
 pub(crate) mod sending;
 mod stall;
-pub(crate) mod wire;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,21 +27,21 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::bitfield::Bitfield;
-use crate::engine::Shared;
 use crate::event::{CloseReason, Event};
 use crate::handshake;
-use crate::limits::{Limits, Owed, Way};
+use crate::limits::{Direction, Limits, Owed};
+use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
-pub(crate) use messages::{Attach, Order, Report, Start, Stream, View};
+pub(crate) use messages::{Attach, LinkCommand, Report, Start, Stream, View};
 
+use commands::close_reason;
 use download::Downloads;
+use framing::Decoder;
 use metadata::Incoming;
-use orders::last_word;
-use outbox::Outbox;
+use send_queue::SendQueue;
 use sending::Sending;
 use stall::Stall;
-use wire::Decoder;
 use writer::{Stop, Writer};
 
 /// A link with nothing received for this long is closed.
@@ -67,7 +66,7 @@ struct Link {
     shared: Arc<Shared>,
     reports: mpsc::Sender<(LinkTag, Report)>,
     cancel: CancellationToken,
-    outbox: Arc<Outbox>,
+    send_queue: Arc<SendQueue>,
     decoder: Decoder,
     downloads: Downloads,
     /// Set once the metadata is known.
@@ -75,22 +74,22 @@ struct Link {
     /// What we have; may be served.
     ours: Bitfield,
     theirs: Theirs,
-    /// The other side is not served.
+    /// We choke the other side.
     choking: bool,
-    /// The other side wants what we have.
+    /// The other side is interested.
     interested: bool,
-    /// Pieces that the other side was not told we have, because it has them and others are still to come.
+    /// `have` messages held back, because the other side has these pieces and more are to come.
     withheld: Vec<u32>,
     incoming: Option<Incoming>,
     metadata_id: Arc<AtomicU64>,
-    /// The other side's id for hearing that we have everything; `None`: it does not want to.
+    /// The other side's id for `xbt_done`; `None`: not supported.
     done_id: Option<u8>,
-    /// It has said itself that it has.
+    /// The other side has sent `xbt_done`.
     is_done: bool,
     /// Blocks of metadata that have come.
     metadata_blocks: u64,
-    /// Blocks of metadata that the other side has asked for.
-    told_metadata: usize,
+    /// Blocks of metadata that the other side has requested.
+    metadata_served: usize,
     /// The other side has sent its bitfield.
     bitfield_came: bool,
     sending: Arc<Sending>,
@@ -115,20 +114,20 @@ enum Theirs {
 impl Link {
     async fn run(attach: Attach, start: Start) -> CloseReason {
         let (reader, stream) = tokio::io::split(attach.stream);
-        let (up, down) = (attach.limits.way(Way::Up), attach.limits.way(Way::Down));
+        let (up, down) = (attach.limits.direction(Direction::Up), attach.limits.direction(Direction::Down));
         let mut link = Self {
             key: start.key,
             tag: attach.tag,
             shared: start.shared.clone(),
             reports: start.reports,
             cancel: attach.cancel,
-            outbox: Arc::default(),
+            send_queue: Arc::default(),
             decoder: Decoder::default(),
             downloads: Downloads::new(attach.tag),
             view: Arc::default(),
             ours: Bitfield::default(),
             theirs: Theirs::Raw(Vec::new(), Vec::new()),
-            choking: !start.serving,
+            choking: !start.unchoked,
             interested: false,
             withheld: Vec::new(),
             incoming: None,
@@ -136,7 +135,7 @@ impl Link {
             done_id: None,
             is_done: false,
             metadata_blocks: 0,
-            told_metadata: 0,
+            metadata_served: 0,
             bitfield_came: false,
             sending: start.sending,
             pending: Vec::new(),
@@ -148,7 +147,7 @@ impl Link {
         };
         let writer = Writer {
             stream,
-            outbox: link.outbox.clone(),
+            send_queue: link.send_queue.clone(),
             limits: up,
             allowed: 0,
             view: link.view.clone(),
@@ -156,12 +155,12 @@ impl Link {
             metadata_id: link.metadata_id.clone(),
         };
         let mut writer = tokio::spawn(writer.run());
-        let mut orders = start.orders;
+        let mut commands = start.commands;
         let ended = match link.greet(start.ready, start.fetching) {
-            Ok(()) => link.serve(reader, &mut orders, down, &mut writer).await,
+            Ok(()) => link.serve(reader, &mut commands, down, &mut writer).await,
             Err(reason) => reason,
         };
-        link.leave(orders).await;
+        link.leave(commands).await;
         link.end(ended, writer).await
     }
 
@@ -170,18 +169,18 @@ impl Link {
         let choking = self.choking;
         let size = ready.as_ref().map(|(view, _)| view.meta.info.len());
         let bits = ready.as_ref().map(|(_, ours)| ours.clone()).filter(|ours| ours.count() > 0);
-        self.outbox.control(|out| {
+        self.send_queue.control(|out| {
             if self.extended {
                 metadata::put_handshake(out, size);
             }
             if let Some(bits) = bits {
-                wire::put_message(out, wire::BITFIELD, bits.bytes());
+                framing::put_message(out, framing::BITFIELD, bits.bytes());
             }
             if !choking {
-                wire::put_plain(out, wire::UNCHOKE);
+                framing::put_plain(out, framing::UNCHOKE);
             }
             if fetching {
-                wire::put_plain(out, wire::INTERESTED);
+                framing::put_plain(out, framing::INTERESTED);
             }
         })?;
         if let Some((view, ours)) = ready {
@@ -194,7 +193,7 @@ impl Link {
     async fn serve(
         &mut self,
         mut reader: ReadHalf<Box<dyn Stream>>,
-        orders: &mut mpsc::UnboundedReceiver<Order>,
+        commands: &mut mpsc::UnboundedReceiver<LinkCommand>,
         mut limits: Limits,
         writer: &mut JoinHandle<Stop>,
     ) -> CloseReason {
@@ -207,11 +206,11 @@ impl Link {
             let owing = !owed.is_nothing();
             let most = limits.slice().unwrap_or(READ).min(READ);
             let (space, _) = buffer.split_at_mut(most);
-            // An idle link is woken by what happens, not by the time.
+            // An idle link runs no timer.
             let busy = self.is_busy();
             let step = tokio::select! {
                 () = self.cancel.cancelled() => Err(CloseReason::Detached),
-                order = orders.recv() => order.map_or(Err(CloseReason::Unknown), |order| self.obey(order)),
+                command = commands.recv() => command.map_or(Err(CloseReason::Unknown), |command| self.on_command(command)),
                 stop = &mut *writer => return self.writer_stopped(stop),
                 _ = tick.tick(), if busy => self.tick(heard, owing),
                 () = sleep_until(heard + SILENCE), if !busy && !owing => Err(CloseReason::Silent),
@@ -236,22 +235,22 @@ impl Link {
                 return reason;
             }
             if let Err(reason) = self.report().await {
-                // A swarm that is gone said why before it went.
-                return last_word(orders).unwrap_or(reason);
+                // A swarm that is gone sent its reason before.
+                return close_reason(commands).unwrap_or(reason);
             }
         }
     }
 
-    /// After every step: asks for what may be asked for, and sends what the swarm should know.
+    /// After every step: sends requests and reports.
     async fn report(&mut self) -> Result<(), CloseReason> {
         let mut requests = BytesMut::new();
         if self.downloads.fill(&mut requests) {
-            self.outbox.control(|out| out.extend_from_slice(&requests))?;
+            self.send_queue.control(|out| out.extend_from_slice(&requests))?;
         }
         if matches!(self.theirs, Theirs::Known(_))
-            && let Some(bytes) = self.downloads.appetite()
+            && let Some(bytes) = self.downloads.capacity()
         {
-            self.pending.push(Report::Hungry(bytes));
+            self.pending.push(Report::Capacity(bytes));
         }
         for report in std::mem::take(&mut self.pending) {
             tokio::select! {
@@ -275,7 +274,7 @@ impl Link {
         self.rate.store(self.downloads.rate(), Ordering::Relaxed);
         self.watch(now);
         let progress = self.progress();
-        if progress != self.told && self.shared.tell(self.progress_event(progress)) {
+        if progress != self.told && self.shared.try_emit(self.progress_event(progress)) {
             self.told = progress;
         }
         Ok(())
@@ -308,24 +307,24 @@ impl Link {
         }
     }
 
-    /// Gives back what is unfinished, first of all: another link may go on with it now.
-    async fn leave(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    /// Returns unfinished pieces first, so that another link can continue them.
+    async fn leave(&mut self, mut commands: mpsc::UnboundedReceiver<LinkCommand>) {
         let mut pieces = self.downloads.give_up_all();
-        orders.close();
-        while let Ok(order) = orders.try_recv() {
-            if let Order::Fetch(more) = order {
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            if let LinkCommand::Download(more) = command {
                 pieces.extend(more);
             }
         }
         let _ = self.reports.send((self.tag, Report::Leaving(pieces))).await;
     }
 
-    /// Says goodbye and tells the last state.
+    /// Ends the writer and reports the last progress.
     async fn end(mut self, mut reason: CloseReason, mut writer: JoinHandle<Stop>) -> CloseReason {
-        self.outbox.close();
+        self.send_queue.close();
         if !self.written {
             match timeout(FAREWELL, &mut writer).await {
-                // The other side saw the end of a writer that could not read: that is the true reason.
+                // The writer failed to read, which made the other side close: that is the true reason.
                 Ok(stop @ Ok(Stop::Store(_))) => reason = self.writer_stopped(stop),
                 Ok(_) => {}
                 Err(_) => writer.abort(),

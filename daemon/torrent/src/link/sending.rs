@@ -1,4 +1,4 @@
-//! What the writing half of a link tells the reading half: how much went out, and whether it waits for the stream.
+//! Upload statistics of the writing half: bytes sent, and whether it waits for the stream.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! When a link on which something is awaited brings nothing.
+//! Detects links that stall while data is awaited.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Link, Report};
 use crate::event::Event;
 
-/// After so long without a byte of what is awaited a link is said to stall.
+/// A link stalls after this long without awaited data.
 const STALL: Duration = Duration::from_secs(4);
 
 /// One for each direction.
@@ -15,17 +15,17 @@ const STALL: Duration = Duration::from_secs(4);
 pub(super) struct Stall {
     receiving: Awaited,
     sending: Awaited,
-    /// The caller is still to be told.
-    untold: bool,
+    /// Not reported to the caller yet.
+    unreported: bool,
 }
 
-/// Something that ought to grow.
+/// A counter that should grow.
 #[derive(Default)]
 struct Awaited {
     amount: u64,
     /// Since when it has been awaited without growing; `None` while nothing is.
     since: Option<Instant>,
-    /// It was told, and has not grown since.
+    /// Reported, and has not grown since.
     told: bool,
 }
 
@@ -47,7 +47,7 @@ impl Awaited {
 }
 
 impl Stall {
-    /// It is we who do not read.
+    /// We do not read at the moment.
     pub(super) fn held_up(&mut self, now: Instant) {
         if let Some(since) = &mut self.receiving.since {
             *since = now;
@@ -56,27 +56,27 @@ impl Stall {
 }
 
 impl Link {
-    /// Whether there is anything to look at from time to time.
+    /// Whether the timer has work.
     pub(super) fn is_busy(&self) -> bool {
-        self.awaits() || self.downloads.is_busy() || self.outbox.is_busy() || self.progress() != self.told
+        self.is_waiting() || self.downloads.is_busy() || self.send_queue.is_busy() || self.progress() != self.told
     }
 
-    fn awaits(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         self.downloads.is_open() || self.incoming.as_ref().is_some_and(super::metadata::Incoming::is_open)
     }
 
-    /// Notes a stall, for the swarm, which may have another link, and for the caller, who may find another way.
+    /// Reports a stall to the swarm, which may use another link, and to the caller, who may find another way.
     pub(super) fn watch(&mut self, now: Instant) {
         let received = self.downloads.heard + self.metadata_blocks;
-        if self.stall.receiving.look(now, self.awaits(), received) {
-            self.stall.untold = true;
+        if self.stall.receiving.look(now, self.is_waiting(), received) {
+            self.stall.unreported = true;
             self.pending.push(Report::Stalled);
         }
-        self.stall.untold |= self.stall.sending.look(now, self.sending.is_writing(), self.sending.accepted());
-        // A caller who is behind hears of it later, if it is still true.
-        self.stall.untold &= self.stall.receiving.told || self.stall.sending.told;
-        if self.stall.untold && self.shared.tell(Event::LinkStalled { key: self.key, tag: self.tag }) {
-            self.stall.untold = false;
+        self.stall.unreported |= self.stall.sending.look(now, self.sending.is_writing(), self.sending.accepted());
+        // If the caller is behind, it is reported later, provided it is still true.
+        self.stall.unreported &= self.stall.receiving.told || self.stall.sending.told;
+        if self.stall.unreported && self.shared.try_emit(Event::LinkStalled { key: self.key, tag: self.tag }) {
+            self.stall.unreported = false;
         }
     }
 }

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::View;
-use super::outbox::{Outbox, Wanted};
+use super::framing::{self, Block};
+use super::send_queue::{Request, SendQueue};
 use super::sending::Sending;
-use super::wire::{self, Block};
 use crate::bencode;
 use crate::error::EngineError;
 use crate::limits::Limits;
@@ -33,9 +33,9 @@ pub(super) enum Stop {
 
 pub(super) struct Writer<W> {
     pub(super) stream: W,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) send_queue: Arc<SendQueue>,
     pub(super) limits: Limits,
-    /// Bytes that are paid for and not sent. Paid in whole slices, because their size is this link's part.
+    /// Bytes charged to the limits and not sent yet. Charged in whole slices, whose size is this link's share.
     pub(super) allowed: usize,
     pub(super) view: Arc<std::sync::OnceLock<View>>,
     pub(super) sending: Arc<Sending>,
@@ -45,7 +45,7 @@ pub(super) struct Writer<W> {
 
 /// Framed messages, read and ready to go.
 struct Batch {
-    /// May be longer than what is to be sent: it is used again without being cleared.
+    /// Reused without being cleared, so it may be longer than the batch.
     bytes: Vec<u8>,
     /// Where each message ends, and whether it counts as payload and how much.
     ends: Vec<(usize, usize)>,
@@ -67,14 +67,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             if let Err(error) = self.write_control(&mut wrote).await {
                 return Stop::Io(error);
             }
-            if self.outbox.is_closed() {
+            if self.send_queue.is_closed() {
                 return Stop::Closed;
             }
             let reading = ahead.take().or_else(|| self.read_ahead(&mut spare));
             self.limits.moves(reading.is_some());
             let Some(reading) = reading else {
                 tokio::select! {
-                    () = self.outbox.ready() => {}
+                    () = self.send_queue.ready() => {}
                     () = tokio::time::sleep_until(wrote + KEEP_ALIVE) => {
                         if let Err(error) = self.keep_alive(&mut wrote).await {
                             return Stop::Io(error);
@@ -97,7 +97,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     async fn write_control(&mut self, wrote: &mut Instant) -> io::Result<()> {
-        let control = self.outbox.take_control();
+        let control = self.send_queue.take_control();
         if !control.is_empty() {
             self.sending.write(&mut self.stream, &control).await?;
             *wrote = Instant::now();
@@ -111,21 +111,20 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    /// Starts reading what is wanted next, if anything. The blocking pool bounds how many reads run at once; each
+    /// Starts reading the next requested blocks, if any. The blocking pool bounds how many reads run at once; each
     /// link has at most one running and one being written, of 256 KiB each.
     fn read_ahead(&self, spare: &mut Vec<u8>) -> Option<JoinHandle<Result<Batch, EngineError>>> {
-        let wanted = self.outbox.take_wanted();
+        let requests = self.send_queue.take_requests();
         let view = self.view.get()?.clone();
-        if wanted.is_empty() {
+        if requests.is_empty() {
             return None;
         }
         let buffer = std::mem::take(spare);
         let metadata_id = self.metadata_id.load(Ordering::Relaxed) as u8;
-        Some(tokio::task::spawn_blocking(move || read_batch(&view, &wanted, buffer, metadata_id)))
+        Some(tokio::task::spawn_blocking(move || read_batch(&view, &requests, buffer, metadata_id)))
     }
 
-    /// Whole if there is no limit; in slices as the limit allows otherwise, with small messages let through
-    /// between blocks.
+    /// In one write without a limit; otherwise in slices as the limit allows, with small messages between blocks.
     async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
         if self.limits.slice().is_none() {
             let end = batch.ends.last().map_or(0, |(end, _)| *end);
@@ -137,7 +136,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 self.write_limited(batch.bytes.get(start..*end).unwrap_or_default(), *payload, wrote).await?;
                 start = *end;
                 self.write_control(wrote).await?;
-                if self.outbox.is_closed() {
+                if self.send_queue.is_closed() {
                     return Ok(());
                 }
             }
@@ -146,7 +145,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    /// Only the last `payload` bytes count: what is said about the content is free.
+    /// Only the last `payload` bytes count against the limit.
     async fn write_limited(&mut self, bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
         let (head, mut rest) = bytes.split_at(bytes.len() - payload);
         self.sending.write(&mut self.stream, head).await?;
@@ -168,19 +167,19 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 }
 
 /// Blocks are framed where they are read to: one read per run of neighbours, no copy afterwards.
-fn read_batch(view: &View, wanted: &[Wanted], bytes: Vec<u8>, metadata_id: u8) -> Result<Batch, EngineError> {
-    let mut batch = Batch { bytes, ends: Vec::with_capacity(wanted.len()) };
+fn read_batch(view: &View, requests: &[Request], bytes: Vec<u8>, metadata_id: u8) -> Result<Batch, EngineError> {
+    let mut batch = Batch { bytes, ends: Vec::with_capacity(requests.len()) };
     let mut run: Vec<Block> = Vec::new();
-    for one in wanted {
-        match *one {
-            Wanted::Block(block) => {
+    for request in requests {
+        match *request {
+            Request::Block(block) => {
                 let end = run.last().map(|last| position(view, last) + u64::from(last.len));
                 if end.is_some_and(|end| end != position(view, &block)) {
                     batch.read(view, &mut run)?;
                 }
                 run.push(block);
             }
-            Wanted::Metadata(block) => {
+            Request::Metadata(block) => {
                 batch.read(view, &mut run)?;
                 batch.metadata(view, block, metadata_id);
             }
@@ -223,7 +222,7 @@ impl Batch {
         let mut slots = Vec::with_capacity(run.len());
         for block in run.iter() {
             let (head, tail) = rest.split_at_mut(HEAD);
-            head.copy_from_slice(&wire::piece_head(*block));
+            head.copy_from_slice(&framing::piece_head(*block));
             let (slot, tail) = tail.split_at_mut(block.len as usize);
             slots.push(slot);
             rest = tail;
@@ -249,7 +248,7 @@ impl Batch {
         // Encoding three numbers cannot fail; if it did, silence is as good as a reject.
         let head = bencode::encode(&head).unwrap_or_default();
         let length = (2 + head.len() + part.len()) as u32;
-        let message = [&length.to_be_bytes()[..], &[wire::EXTENDED, id], &head, part].concat();
+        let message = [&length.to_be_bytes()[..], &[framing::EXTENDED, id], &head, part].concat();
         let end = self.ends.last().map_or(0, |(end, _)| *end);
         self.room(message.len()).copy_from_slice(&message);
         self.ends.push((end + message.len(), 0));

@@ -8,7 +8,7 @@ use super::{Attributes, Metainfo};
 use crate::bencode;
 use crate::error::EngineError;
 
-/// What goes into an info dictionary of ours: no time of its making, no program name, so equal trees give equal hashes.
+/// The contents of our info dictionaries: no creation time and no program name, so equal trees give equal hashes.
 pub(crate) struct Draft<'a> {
     pub(crate) name: &'a str,
     pub(crate) piece_length: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) files: DraftFiles<'a>,
     /// Empty folders.
     pub(crate) folders: Vec<Vec<&'a str>>,
-    /// How much was left out.
+    /// How many entries were left out.
     pub(crate) omitted: u64,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct DraftFile<'a> {
 }
 
 impl Draft<'_> {
-    /// Encodes and then checks by the same rules as for what comes from others.
+    /// Encodes, then checks by the same rules as for dictionaries from others.
     pub(crate) fn build(&self) -> Result<Metainfo, EngineError> {
         let (single, files) = match &self.files {
             DraftFiles::Single(size, attributes) => (Some((*size, *attributes)), None),

@@ -7,8 +7,8 @@ use super::{FileSpan, MAX_ALIKE, MAX_FOLDERS, MAX_RAW, utf8};
 use crate::error::EngineError;
 use crate::names::{self, MAX_PATH};
 
-/// Keeps the paths of a content apart. Takes memory in proportion to the metadata: a folder is known by the one it
-/// lies in and its own name, not by its whole path, or deep paths would unfold to gigabytes.
+/// Keeps the paths of a content distinct. Folders are stored by parent and name, not by their whole path, so that memory
+/// stays in proportion to the metadata.
 #[derive(Default)]
 pub(super) struct Paths {
     /// As the sender wrote them, with their places in the list.
@@ -81,7 +81,7 @@ impl Paths {
         Ok(relative(&folder_safe, &to_safe).into())
     }
 
-    /// Two names that differ only in what was defused get numbers, in the order of the list.
+    /// Names that are equal once defused get numbers, in the order of the list.
     fn place(&mut self, mut safe: Vec<String>) -> Result<String, EngineError> {
         let Some(last) = safe.pop() else { return Err(EngineError::bad_metadata("a path is empty")) };
         if safe.iter().map(|component| component.len() + 1).sum::<usize>() + last.len() > MAX_PATH {
@@ -126,7 +126,7 @@ impl Paths {
         Ok(number)
     }
 
-    /// After all: no file may also be a folder, which no disk can hold and no honest sender has.
+    /// Called last: no path may be both a file and a folder.
     pub(super) fn check_raw(&self) -> Result<(), EngineError> {
         let clash = self.raw.keys().any(|path| {
             path.match_indices('/').any(|(at, _)| path.get(..at).is_some_and(|folder| self.raw.contains_key(folder)))

@@ -1,4 +1,4 @@
-//! The dictionary as it comes, before anything of it is believed.
+//! The dictionary as received, before any check.
 
 use std::marker::PhantomData;
 

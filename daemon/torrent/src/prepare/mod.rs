@@ -1,11 +1,11 @@
-//! From paths to a content: what is in them, in which order, with which hashes.
+//! Prepares a content from paths: lists the files, orders and hashes them.
 //!
-//! Rules a person can rely on. A symbolic link given by the person is followed. One inside a folder is sent as a link
+//! Rules people can rely on. A symbolic link given as a path is followed. One inside a folder is sent as a link
 //! if it stays inside (see `metainfo/target.rs`), and never followed. Other links, FIFOs, sockets and devices are refused
 //! (`special-file`) all together, or left out and counted ([`Sources::skip_special`]). Empty folders, the owner's
-//! executable bit and times of change (whole seconds) are carried; our own unfinished data (`.xbt-….part`) is left out.
-//! Names must be UTF-8 and are written in Unicode normal form C. The order is that of the bytes of the normalised path
-//! components, so equal trees give equal info-hashes; trees whose times or executable bits differ do not.
+//! executable bit and modification times (whole seconds) are carried; our own partial data (`.xbt-….part`) is left out.
+//! Names must be UTF-8 and are written in Unicode normal form C. Files are sorted by the bytes of their normalised
+//! path components, so equal trees, times and executable bits included, give equal info-hashes.
 
 mod hash;
 mod special;
@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::engine::Shared;
 use crate::error::{EngineError, codes};
 use crate::event::Event;
 use crate::metainfo::{Draft, DraftFile, DraftFiles, HASH, MAX_METADATA};
 use crate::names;
 use crate::prepared::{Prepared, SourceFile};
+use crate::shared::Shared;
 use crate::{ContentKey, PROGRESS_EVERY};
 
 /// What is to be prepared.
@@ -30,7 +30,7 @@ pub struct Sources {
     pub paths: Vec<PathBuf>,
     /// The content's name; otherwise the only path's own, or "a.txt and 2 more".
     pub name: Option<String>,
-    /// Marks the content private (BEP 27): other programs then find no peers but those they are given.
+    /// Marks the content private (BEP 27): other programs then use no DHT or peer exchange.
     pub private: bool,
     /// Leave out what cannot be carried, instead of refusing all of it.
     pub skip_special: bool,
@@ -42,7 +42,7 @@ impl Default for Sources {
     }
 }
 
-/// What a preparation would be about.
+/// What a preparation would contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// The content's name.
@@ -51,11 +51,11 @@ pub struct Survey {
     pub size: u64,
     /// Number of files, symbolic links included.
     pub files: u64,
-    /// How many things would be left out.
+    /// How many entries would be left out.
     pub omitted: u64,
 }
 
-/// Looks through sources as a preparation does, without reading them. Blocks as long as the disk takes.
+/// Lists sources as a preparation does, without reading files. Blocks as long as the disk takes.
 ///
 /// # Errors
 /// As a preparation would fail.
@@ -70,22 +70,30 @@ pub fn survey(sources: &Sources) -> Result<Survey, EngineError> {
 
 /// Runs a preparation to its end and reports it: exactly one `Prepared` or `PrepareFailed`.
 pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, stop: Arc<AtomicBool>) {
-    // Two at a time: more would only fight for the disk and the cores.
+    run_job(shared, key, stop, move |stop, done, total| prepare(&sources, stop, done, total)).await;
+}
+
+async fn run_job(
+    shared: Arc<Shared>,
+    key: ContentKey,
+    stop: Arc<AtomicBool>,
+    job: impl FnOnce(&AtomicBool, &AtomicU64, &AtomicU64) -> Result<Prepared, EngineError> + Send + 'static,
+) {
     let turn = shared.prepares.acquire().await;
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut job = tokio::task::spawn_blocking({
         let (stop, done, total) = (stop.clone(), done.clone(), total.clone());
-        move || prepare(&sources, &stop, &done, &total)
+        move || job(&stop, &done, &total)
     });
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
-    let mut told = (0, 0);
+    let mut reported = (0, 0);
     let result = loop {
         tokio::select! {
             result = &mut job => break result,
             _ = tick.tick() => {
                 let now = (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
-                if now != told && shared.tell(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
-                    told = now;
+                if now != reported && shared.try_emit(Event::PrepareProgress { key, bytes: now.0, total: now.1 }) {
+                    reported = now;
                 }
             }
         }
@@ -95,7 +103,12 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, sources: Sources, 
     let event = match result {
         Ok(Ok(prepared)) => Event::Prepared { key, prepared },
         Ok(Err(error)) => Event::PrepareFailed { key, error },
-        Err(_) => Event::PrepareFailed { key, error: cancelled() },
+        // The runtime is going away.
+        Err(error) if error.is_cancelled() => Event::PrepareFailed { key, error: cancelled() },
+        Err(error) => {
+            tracing::error!(key = key.0, %error, "a preparation panicked");
+            Event::PrepareFailed { key, error: EngineError::lost_job("send it again") }
+        }
     };
     shared.emit(event).await;
 }
@@ -112,7 +125,7 @@ fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &Atomi
         let (private, omitted) = (sources.private, tree.omitted);
         Draft { name: &name, piece_length, hashes, private, files: draft_files(&tree), folders, omitted }.build()
     };
-    // Built once without hashes, so that a name the receivers would refuse is found before hours of hashing.
+    // Built without hashes first: a name that receivers would refuse is found before hours of hashing.
     let outline = draft(&placeholder)?;
     let prepared = Prepared {
         info: outline.info.clone(),
@@ -195,6 +208,21 @@ mod tests {
         }
         assert_eq!(piece_length(100 << 40).unwrap_err().code, codes::TOO_LARGE);
     }
+
+    #[tokio::test]
+    async fn a_preparation_that_panics_fails_with_a_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let (shared, mut events) = Shared::new(dir.path().to_owned());
+        run_job(shared, ContentKey(1), Arc::default(), |_, _, _| panic!("a fault of ours")).await;
+        match events.recv().await.unwrap() {
+            Event::PrepareFailed { key: ContentKey(1), error } => {
+                assert_eq!(error.code, codes::ENGINE_FAULT);
+                assert!(error.hint.starts_with("send it again"), "{}", error.hint);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn hashing_tells_how_far_it_is_and_ends_in_the_middle_when_it_is_cancelled() {
         let folder = tempfile::tempdir().unwrap();

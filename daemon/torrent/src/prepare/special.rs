@@ -1,4 +1,4 @@
-//! What no content can hold: counted, and the first of it named.
+//! Entries that no content can hold: counted, and the first ones named.
 
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{EngineError, codes};
 
-/// How many are named.
+/// How many entries are named.
 const NAMED: usize = 5;
 
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Special {
         self.add(path, what);
     }
 
-    /// The refusal of all of them together.
+    /// The error that refuses all of them.
     pub(super) fn refusal(&self) -> EngineError {
         let mut message = self.named.join("; ");
         if self.count > self.named.len() as u64 {

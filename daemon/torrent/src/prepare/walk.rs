@@ -1,4 +1,4 @@
-//! Which files a preparation is about.
+//! Lists the files of a preparation.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -28,9 +28,9 @@ pub(super) struct Tree {
     pub(super) single: bool,
     /// In the content's order.
     pub(super) files: Vec<Found>,
-    /// Folders with nothing in them that is carried, likewise.
+    /// Empty folders, likewise.
     pub(super) folders: Vec<Vec<String>>,
-    /// What cannot be carried and was left out.
+    /// Number of entries left out because they cannot be carried.
     pub(super) omitted: u64,
 }
 
@@ -62,7 +62,7 @@ impl Found {
 pub(super) struct How<'a> {
     /// Leave out what cannot be carried.
     pub(super) skip_special: bool,
-    /// Whether every file may be read is found out now: nothing reads them soon.
+    /// Check now that every file may be read, because none is read soon.
     pub(super) may_read: bool,
     pub(super) stop: &'a AtomicBool,
 }
@@ -172,14 +172,14 @@ impl Walker<'_> {
         let name = utf8(&path, &name)?;
         let below = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
         let at = [inside, &[normal(name)]].concat();
-        // Of the entry itself: a symbolic link is seen as one.
+        // Does not follow symbolic links.
         let metadata = entry.metadata().map_err(|error| EngineError::source(&path, &error))?;
         if metadata.is_dir() {
             self.folder(&path, &below, &at)?;
         } else if metadata.is_file() {
             self.file(&path, &metadata, (below, at), None)?;
         } else if metadata.is_symlink() {
-            // Several paths lie side by side in the content, but nobody said so of the disk.
+            // Several paths lie side by side in the content, but not necessarily on disk.
             let own = inside.get(usize::from(self.many)..).unwrap_or_default();
             match link_inside(&path, own)? {
                 Some(text) => self.file(&path, &metadata, (below, at), Some(text))?,
@@ -206,7 +206,7 @@ impl Walker<'_> {
         if self.how.may_read && link.is_none() {
             access(on_disk, Access::READ_OK).map_err(|error| EngineError::source(on_disk, &error.into()))?;
         }
-        // The owner's bit: what the others may do is the receiving person's matter.
+        // The owner's bit only: permissions of others are up to the receiving person.
         let executable = link.is_none() && metadata.permissions().mode() & 0o100 != 0;
         let attributes = Attributes::new(executable, Some(metadata.mtime()));
         let source = SourceFile { root: self.root, below, link: link.is_some(), stamp: Stamp::of(metadata) };
@@ -215,7 +215,7 @@ impl Walker<'_> {
     }
 }
 
-/// Data of ours that is still coming in.
+/// Whether it is partial data of ours.
 fn is_unfinished(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(".xbt-") && name.ends_with(".part"))
 }

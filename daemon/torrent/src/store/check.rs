@@ -1,4 +1,4 @@
-//! Hashing pieces that are on the disk, on all cores.
+//! Hashes pieces on the disk, on all cores.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
@@ -40,8 +40,8 @@ pub(crate) fn hash_piece(
 /// Runs `work` for every number below `count` on all cores; stops early when `work` errs or `stop` is set.
 /// `work` gets the number and a buffer of its thread. Returns the first error.
 ///
-/// Each thread is waited for until it runs: one that is just made stays on its maker's core until the kernel balances
-/// its load, which takes it as long as hashing some 10 MiB does; who is woken goes to an idle core at once.
+/// Waits for each thread to run: a new thread stays on its creator's core until the kernel balances the load, which takes
+/// as long as hashing some 10 MiB; a woken thread moves to an idle core at once.
 pub(crate) fn on_all_cores(
     count: usize,
     stop: &AtomicBool,
@@ -71,7 +71,7 @@ pub(crate) fn on_all_cores(
                 begun.wait();
                 run();
             });
-            // Where the system gives no more threads, those that are there do it.
+            // If the system gives no more threads, fewer do the work.
             if thread.is_err() {
                 break;
             }

@@ -1,8 +1,8 @@
-//! Open files, kept for the next access.
+//! A cache of open files.
 //!
-//! Invariant: at most [`MAX_OPEN`] are kept in the whole process, however many contents there are and however many
-//! files each has: what a process may have open is bounded as a whole (often by 1024). The longest unused are closed
-//! first, a quarter at once, and with a content all of its own.
+//! Invariant: at most [`MAX_OPEN`] are kept in the whole process, however many contents and files there are, because the
+//! limit on open files (often 1024) is one for the process. The least recently used are closed first, a quarter at once,
+//! and with a content all of its own.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ struct Pool {
 type Handle = Arc<dyn Any + Send + Sync>;
 
 impl Pool {
-    /// Takes the longest unused quarter out if there are too many: to look for one each time costs as much as to open it.
+    /// Takes out the least recently used quarter if there are too many: finding a single one costs as much as opening it.
     fn take_excess(&mut self) -> Vec<Handle> {
         if self.open.len() <= MAX_OPEN {
             return Vec::new();

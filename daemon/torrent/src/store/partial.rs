@@ -1,8 +1,8 @@
-//! Content on its way in, under a hidden name in the destination folder.
+//! Partial data, under a hidden name in the destination folder.
 //!
 //! Invariant: every file is reached from an open folder by single components without following symbolic links,
 //! and was either made here (exclusively) or is a plain file with one name below our own partial folder.
-//! Open handles stay good after the final rename, so that pieces can be served on.
+//! Open handles stay valid after the final rename, so that seeding goes on.
 
 mod finish;
 
@@ -31,12 +31,12 @@ pub(crate) struct PartialFiles {
     /// For messages only.
     path: PathBuf,
     root: Root,
-    /// The single file was there with another size, so its bytes are in doubt.
+    /// The single file had another size, so its bytes are in doubt.
     resized: bool,
     handles: Handles<File>,
-    /// Files that were here at some time: such a one is never made again, or its bytes would become zeros unnoticed.
+    /// Files that existed at some time. They are never created again: their bytes would silently become zeros.
     seen: Vec<AtomicBool>,
-    /// Files that were written to since the last flush.
+    /// Files written to since the last flush.
     dirty: Mutex<BTreeSet<usize>>,
     /// Set when complete; from then on a file that changes is not served.
     finished: OnceLock<Vec<Stamp>>,
@@ -48,7 +48,7 @@ enum Root {
 }
 
 impl PartialFiles {
-    /// Opens what is at `path`, or makes it. `true`: it was there.
+    /// Opens what is at `path`, or creates it. `true`: it existed.
     pub(crate) fn open(meta: Arc<Metainfo>, path: &Path) -> Result<(Self, bool), EngineError> {
         let fail = |error: Errno| EngineError::destination(path, &error.into());
         let mut resized = false;
@@ -68,7 +68,7 @@ impl PartialFiles {
         Ok((Self::of(meta, path, root, resized), existed))
     }
 
-    /// Opens what has got its place, for reading. What is not what was received is an error, and left as it is.
+    /// Opens a completed content for reading. An error if it is not what was received; it is left as it is.
     pub(crate) fn open_placed(meta: Arc<Metainfo>, path: &Path) -> Result<Self, EngineError> {
         let fail = |error: Errno| EngineError::destination(path, &error.into());
         let open = |flags| rustix::fs::open(path, flags, Mode::empty()).map_err(fail);
@@ -96,7 +96,7 @@ impl PartialFiles {
         Self { meta, path: path.to_owned(), root, resized, handles, seen, dirty, finished }
     }
 
-    /// The identity of the file or folder: stays the same when it is renamed.
+    /// The identity of the file or folder, which a rename keeps.
     pub(crate) fn identity(&self) -> Result<(u64, u64), EngineError> {
         let stat = match &self.root {
             Root::File(file) => rustix::fs::fstat(file),
@@ -130,7 +130,7 @@ impl PartialFiles {
         Ok(())
     }
 
-    /// Whether a file is there with its full size, without making it.
+    /// Whether a file exists with its full size. Does not create it.
     pub(crate) fn is_there(&self, index: usize) -> bool {
         let Some(span) = self.meta.files.get(index) else { return false };
         let stamp = self.stamp(index, &mut LastFolder::default());
@@ -141,7 +141,7 @@ impl PartialFiles {
         there
     }
 
-    /// The file as it is now, reached by its path, without making it.
+    /// The current stamp of a file, reached by its path. Does not create it.
     fn stamp<'a>(&'a self, index: usize, folders: &mut LastFolder<'a>) -> Result<Stamp, Errno> {
         let span = self.meta.files.get(index).ok_or(Errno::NOENT)?;
         let stat = match &self.root {
@@ -163,11 +163,11 @@ impl PartialFiles {
         }
     }
 
-    /// Puts on the disk what was written since the last time, so that [`Self::finish`] has little left to wait for.
-    /// Returns how many files that were.
+    /// Syncs what was written since the last flush, so that [`Self::finish`] has little left to wait for. Returns the
+    /// number of files.
     pub(crate) fn flush(&self) -> usize {
         let dirty = std::mem::take(&mut *self.dirty());
-        // An error shows again, and counts, in `finish`.
+        // `finish` will meet the error again and report it.
         if let (Root::Folder(folder), true) = (&self.root, dirty.len() >= SYNC_ALL_FROM) {
             let _ = rustix::fs::syncfs(folder);
         } else {
@@ -192,7 +192,7 @@ impl PartialFiles {
             return Ok(file);
         }
         let span = self.meta.files.get(index).ok_or(io::ErrorKind::NotFound)?;
-        // Once complete nothing is ever made again either: what the person deleted stays deleted.
+        // Nothing is created once complete: what the person deleted stays deleted.
         let finished = self.finished.get().is_some();
         let make = !finished && !self.seen.get(index).is_some_and(|seen| seen.load(Ordering::Relaxed));
         let (folder, name) = folders.of(root, &span.path, make)?;
@@ -207,12 +207,12 @@ impl PartialFiles {
         Ok(file)
     }
 
-    /// Whether the single file was there with another size: then no claim about it is believed without a look.
+    /// Whether the single file had another size, so that no claim about it is trusted.
     pub(crate) fn was_resized(&self) -> bool {
         self.resized
     }
 
-    /// Somebody else was at the partial data.
+    /// Another program changed the partial data.
     pub(crate) fn tampered(&self) -> EngineError {
         EngineError::new(
             codes::DESTINATION_UNWRITABLE,
@@ -232,8 +232,8 @@ impl PartialFiles {
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// The folder that was reached last: neighbours mostly share it. Kept for one piece of work only, so that what happens to
-/// the folder meanwhile shows in the next.
+/// The folder reached last, which neighbouring files mostly share. Kept for one operation only, so that the next one
+/// notices changes to the folder.
 #[derive(Default)]
 struct LastFolder<'a>(Option<(&'a str, OwnedFd)>);
 
@@ -258,7 +258,7 @@ fn descend(root: &OwnedFd, folders: &str, make: bool) -> Result<OwnedFd, Errno> 
         let folder = match rustix::fs::openat(inside, component, FOLDER, Mode::empty()) {
             Err(Errno::NOENT) if make => {
                 match rustix::fs::mkdirat(inside, component, Mode::from_raw_mode(0o777)) {
-                    // Another job may have been faster.
+                    // Another job may have created it.
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(error),
                 }
@@ -271,11 +271,11 @@ fn descend(root: &OwnedFd, folders: &str, make: bool) -> Result<OwnedFd, Errno> 
     open.ok_or(Errno::NOENT)
 }
 
-/// Opens a file of ours for reading and writing, or makes it exclusively, with its full size and no blocks yet.
+/// Opens a file of ours for reading and writing, or creates it exclusively, sparse and with its full size.
 fn open_file(folder: impl AsFd, name: &Path, meta: &Metainfo, index: usize) -> Result<(File, bool), Errno> {
     let span = meta.files.get(index);
     let len = span.map_or(0, |span| span.len);
-    // The person's umask, or the folder's default ACL, has the last word.
+    // Subject to the umask or the folder's default ACL.
     let mode = if span.is_some_and(|span| span.attributes.executable) { 0o777 } else { 0o666 };
     let make = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE;
     let open = || rustix::fs::openat(&folder, name, OFlags::RDWR | FILE, Mode::empty());
@@ -283,7 +283,7 @@ fn open_file(folder: impl AsFd, name: &Path, meta: &Metainfo, index: usize) -> R
         Ok(fd) => (fd, true),
         Err(Errno::NOENT) => match rustix::fs::openat(&folder, name, make, Mode::from_raw_mode(mode)) {
             Ok(fd) => (fd, false),
-            // Another job was faster: two pieces may begin in one file.
+            // Another job created it: two pieces may begin in one file.
             Err(Errno::EXIST) => (open()?, true),
             Err(error) => return Err(error),
         },

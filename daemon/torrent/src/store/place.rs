@@ -1,4 +1,4 @@
-//! The last step: a complete content gets its name, and nothing is ever overwritten.
+//! The last step: moves a complete content to its final name, and never overwrites anything.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,8 +14,8 @@ use crate::names::free_name;
 /// Tries before giving up on finding a free name.
 const MAX_ATTEMPTS: u32 = 10_000;
 
-/// Moves `partial` to the first free name in `folder`. `record` is told the name before each try, so that a crash
-/// right after the move is recognised.
+/// Moves `partial` to the first free name in `folder`. `record` gets the name before each try, so that a
+/// crash right after the move is recognised.
 pub(crate) fn place(
     partial: &Path,
     folder: &Path,
@@ -31,7 +31,7 @@ pub(crate) fn place(
         record(&name)?;
         match rename_new(partial, &path) {
             Ok(()) => {
-                // The new name itself is on the disk only after this; an error here loses nothing.
+                // Makes the new name durable; an error here loses nothing.
                 let _ = File::open(folder).and_then(|folder| folder.sync_all());
                 return Ok(path);
             }
@@ -50,9 +50,9 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// For file systems that do not know `RENAME_NOREPLACE`. A folder: made empty and exclusively first, then replaced
-/// by the rename, which only ever replaces an empty folder. A file: a second name, which never replaces, then the
-/// first name goes. Where there are no second names (FAT) the check and the rename are two steps.
+/// For file systems without `RENAME_NOREPLACE`. Folders: an empty one is created exclusively and then replaced by the
+/// rename, which only ever replaces empty folders. Files: a hard link, which never replaces, and then the old name is
+/// removed. Without hard links (FAT) the check and the rename are two steps.
 fn rename_new_without_flags(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(from)?.is_dir() {
         fs::create_dir(to)?;

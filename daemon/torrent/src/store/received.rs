@@ -1,11 +1,11 @@
-//! What a fetch has put into place, remembered so that it can be deleted later, and nothing else with it.
+//! The record of what a fetch has put into place, so that exactly that can be deleted later.
 //!
-//! Invariant of deleting: a file goes only while its inode number, size and time of change (ns) are those of the record, a
-//! symbolic link only while its text is too, a folder only while it is the one that was made here and empty. The number of
-//! the device is not compared: it changes whenever a disk is mounted again (USB, Btrfs, NFS), and an inode number with size
-//! and time to the nanosecond says enough. Below the received name no symbolic link is ever followed.
+//! Invariant: a file is deleted only if its inode number, size and modification time (ns) are those of the record, a
+//! symbolic link only if its text is too, a folder only if it is the one created here and empty. The device number is not
+//! compared: it changes when a disk is mounted again (USB, Btrfs, NFS), and inode number, size and time to the nanosecond
+//! suffice. Below the received name no symbolic link is ever followed.
 //!
-//! The record knows each folder by the one it lies in, so that deep paths do not unfold.
+//! Folders are stored by their parent, so that deep paths stay small.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a fetch remembers across restarts: one small file per content, replaced atomically.
+//! The resume state of fetches: one small file per content, replaced atomically.
 
 use std::fs;
 use std::io::{self, Write};
@@ -25,9 +25,9 @@ pub(crate) struct Resume {
     pub(crate) partial: String,
     /// Its device and inode.
     pub(crate) identity: (u64, u64),
-    /// The running system's id: the same means that what was written is still in the page cache.
+    /// The boot id: if it is the same, written data is still in the page cache.
     pub(crate) boot: String,
-    /// The name chosen for the complete content, once it was about to be moved there.
+    /// The final name, set just before the content is moved there.
     pub(crate) placed: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Resume {
 #[derive(Debug)]
 pub(crate) enum Found {
     Nothing,
-    /// Unreadable; it was renamed to `.bad` and not lost.
+    /// Unreadable; renamed to `.bad`.
     Bad,
     State(Resume),
 }
@@ -53,13 +53,13 @@ impl Resume {
         }
     }
 
-    /// With the name that the complete content is about to get.
+    /// Sets the final name.
     pub(crate) fn placed_as(self, name: &str) -> Self {
         Self { placed: Some(name.to_owned()), ..self }
     }
 
-    /// Writes a temporary file and renames it over the old one. `durably`: a power cut after this loses nothing of it.
-    /// Otherwise it may, and with it an older one: what a fetch has is then found by hashing every piece.
+    /// Writes a temporary file and renames it over the old one. `durably`: it survives a power cut.
+    /// Otherwise the old state may be lost too, and every piece must be hashed.
     pub(crate) fn save(&self, state_dir: &Path, key: ContentKey, durably: bool) -> Result<(), EngineError> {
         let path = path(state_dir, key);
         let temporary = path.with_extension("resume.tmp");
@@ -83,7 +83,7 @@ fn state_code(error: &io::Error) -> &'static str {
     }
 }
 
-/// Reads the state of a content; what cannot be read is kept aside.
+/// Reads the state of a content; an unreadable one is set aside.
 pub(crate) fn load(state_dir: &Path, key: ContentKey) -> Found {
     let path = path(state_dir, key);
     let length = match fs::metadata(&path) {
@@ -109,26 +109,26 @@ pub(crate) fn set_aside(state_dir: &Path, key: ContentKey) {
     }
 }
 
-/// The contents of which there is a state; none if the folder cannot be read.
+/// The contents with a state; none if the folder cannot be read.
 pub(crate) fn all(state_dir: &Path) -> Vec<ContentKey> {
     let names = fs::read_dir(state_dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let keys = names.filter_map(|name| name.to_str()?.strip_suffix(".resume")?.parse().ok());
     keys.map(ContentKey).collect()
 }
 
-/// Keeps the record of what is about to get its place: what a crash leaves there is known by it afterwards.
+/// Saves the record of a content about to be moved into place, so that it is known after a crash.
 pub(crate) fn save_received(state_dir: &Path, key: ContentKey, record: &[u8]) -> Result<(), EngineError> {
     let path = received_path(state_dir, key);
     let write = || -> io::Result<()> {
         let mut file = fs::File::create(&path)?;
         file.write_all(record)?;
-        // Its name is on the disk with that of the resume file, which is written next.
+        // Its name becomes durable with that of the resume file, which is written next.
         file.sync_all()
     };
     write().map_err(|error| EngineError { code: state_code(&error), ..EngineError::destination(&path, &error) })
 }
 
-/// What [`save_received`] kept; empty if there is nothing that can be read.
+/// What [`save_received`] saved; empty if there is none or it cannot be read.
 pub(crate) fn load_received(state_dir: &Path, key: ContentKey) -> Vec<u8> {
     fs::read(received_path(state_dir, key)).unwrap_or_default()
 }
@@ -137,9 +137,9 @@ fn received_path(state_dir: &Path, key: ContentKey) -> PathBuf {
     state_dir.join(format!("{}.received", key.0))
 }
 
-/// Forgets the state of a content.
+/// Removes the state of a content.
 pub(crate) fn remove(state_dir: &Path, key: ContentKey) {
-    // Before the other: what is left behind is found by that one.
+    // First: the other file is how leftovers are found.
     let _ = fs::remove_file(received_path(state_dir, key));
     if let Err(error) = fs::remove_file(path(state_dir, key))
         && error.kind() != io::ErrorKind::NotFound
@@ -152,7 +152,7 @@ fn path(state_dir: &Path, key: ContentKey) -> PathBuf {
     state_dir.join(format!("{}.resume", key.0))
 }
 
-/// A different text after every start of the system; empty where there is none, which never counts as the same.
+/// Different after every boot; empty where the system has none, which never counts as the same.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }

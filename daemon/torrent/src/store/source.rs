@@ -1,4 +1,4 @@
-//! Files that are sent: opened read-only, and read only while they are what was hashed.
+//! Sources: opened read-only, and read only while they are what was hashed.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,7 +13,7 @@ use crate::error::{EngineError, codes};
 use crate::prepared::Prepared;
 use crate::stamp::Stamp;
 
-/// How long a look at a path counts.
+/// How long a check of a path is valid.
 const LOOK_AGAIN: Duration = Duration::from_millis(900);
 
 /// The files of a prepared content.
@@ -57,7 +57,7 @@ impl SourceFiles {
         })
     }
 
-    /// Looks at every file's path. Blocks for about a microsecond per file.
+    /// Checks every file by its path. Blocks for about a microsecond per file.
     pub(crate) fn check_all(&self) -> Result<(), EngineError> {
         self.prepared.sources.iter().enumerate().try_for_each(|(index, source)| {
             let (path, stamp) = self.expected(index)?;
@@ -103,7 +103,7 @@ fn compare_path(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
     compare(path, stamp, std::fs::symlink_metadata(path))
 }
 
-/// Of a symbolic link, which is sent as one.
+/// Checks a symbolic link, which is sent as one.
 fn compare_link(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
     match std::fs::symlink_metadata(path) {
         Ok(now) if now.is_symlink() && Stamp::of(&now) == *stamp => Ok(()),
@@ -124,7 +124,7 @@ fn compare(path: &Path, stamp: &Stamp, now: io::Result<Metadata>) -> Result<(), 
     }
 }
 
-/// The sentence for a source that is not what it was.
+/// The error for a source that changed.
 pub(crate) fn changed(path: &Path, what: &str) -> EngineError {
     EngineError::new(
         codes::SOURCE_CHANGED,

@@ -1,8 +1,8 @@
-//! Who is served, where more want data than can be served well at once (BEP 3, choking).
+//! Choking (BEP 3): who is unchoked, where more links are interested than can be served well at once.
 //!
-//! Up to [`SLOTS`] links everybody is. Beyond that most slots go, every ten seconds, to the links that move most: while we
-//! fetch, those that bring most; otherwise those that take most, because they pass it on soonest. One slot goes to who
-//! has waited longest, whatever its rate, for half a minute: so everybody gets a start, and a turn.
+//! Up to [`SLOTS`] links all are. Beyond that most slots go, every ten seconds, to the fastest links: by download rate while
+//! we fetch, by upload rate otherwise, because those pass pieces on soonest. The optimistic slot goes to the link that has
+//! waited longest, whatever its rate, for half a minute, so that every link gets a start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,146 +11,147 @@ use tokio::time::Instant;
 
 use super::{Peer, Phase, Swarm};
 use crate::LinkTag;
-use crate::link::Order;
+use crate::link::LinkCommand;
 use crate::link::sending::Sending;
 
-/// Links served at once.
+/// Links unchoked at once.
 pub(super) const SLOTS: usize = 8;
-/// How long the slots that go by rate stay as they are.
-const ROUND: Duration = Duration::from_secs(10);
-/// How long the slot that goes by waiting stays with one link.
-const TERM: Duration = Duration::from_secs(30);
+/// How often the slots by rate are reassigned.
+const RECHOKE_EVERY: Duration = Duration::from_secs(10);
+/// How long a link keeps the optimistic slot.
+const OPTIMISTIC_EVERY: Duration = Duration::from_secs(30);
 
-/// When the slots were given.
+/// The unchoke slots.
 #[derive(Default)]
 pub(super) struct Slots {
     round: Option<Instant>,
-    /// Who has the slot that goes by waiting, since when.
-    waited: Option<(LinkTag, Instant)>,
+    /// Holder of the optimistic slot, and since when.
+    optimistic: Option<(LinkTag, Instant)>,
 }
 
-/// A link's part in it.
-pub(super) struct Turn {
-    wants: bool,
-    served: bool,
-    /// Since when it is served, or waits.
+/// The choke state of a link.
+pub(super) struct Choking {
+    interested: bool,
+    unchoked: bool,
+    /// Since when it has been unchoked or waiting.
     since: Instant,
     sending: Arc<Sending>,
-    /// What had gone out at the last round, and what went out in it.
+    /// Bytes uploaded until the last round, and during it.
     sent: (u64, u64),
 }
 
-impl Turn {
-    pub(super) fn new(served: bool) -> Self {
-        Self { wants: false, served, since: Instant::now(), sending: Arc::default(), sent: (0, 0) }
+impl Choking {
+    pub(super) fn new(unchoked: bool) -> Self {
+        Self { interested: false, unchoked, since: Instant::now(), sending: Arc::default(), sent: (0, 0) }
     }
 
-    pub(super) fn is_served(&self) -> bool {
-        self.served
+    pub(super) fn is_unchoked(&self) -> bool {
+        self.unchoked
     }
 
     pub(super) fn sending(&self) -> Arc<Sending> {
         self.sending.clone()
     }
 
-    pub(super) fn wants(&mut self, wants: bool) {
-        if self.wants != wants && !self.served {
+    pub(super) fn interested(&mut self, interested: bool) {
+        if self.interested != interested && !self.unchoked {
             self.since = Instant::now();
         }
-        self.wants = wants;
+        self.interested = interested;
     }
 }
 
 impl Peer {
-    fn serve(&mut self, serve: bool) {
-        if self.turn.served != serve {
-            (self.turn.served, self.turn.since) = (serve, Instant::now());
-            let _ = self.orders.send(Order::Serve(serve));
+    fn set_unchoked(&mut self, unchoked: bool) {
+        if self.choking.unchoked != unchoked {
+            (self.choking.unchoked, self.choking.since) = (unchoked, Instant::now());
+            let _ = self.commands.send(LinkCommand::Unchoke(unchoked));
         }
     }
 }
 
 impl Swarm {
-    /// Whether slots must go round.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.peers.len() > SLOTS && self.peers.values().filter(|peer| peer.turn.wants).count() > SLOTS
+    /// Whether more links are interested than there are slots.
+    pub(super) fn slots_contended(&self) -> bool {
+        self.peers.len() > SLOTS && self.peers.values().filter(|peer| peer.choking.interested).count() > SLOTS
     }
 
-    /// Gives free slots to those who wait longest; called when interest changes and when a link goes.
-    pub(super) fn fill_slots(&mut self) {
+    /// Gives free slots to the links that wait longest. Called when interest changes and when a link goes.
+    pub(super) fn fill_unchoke_slots(&mut self) {
         if self.peers.len() <= SLOTS {
-            self.peers.values_mut().for_each(|peer| peer.serve(true));
+            self.peers.values_mut().for_each(|peer| peer.set_unchoked(true));
             return;
         }
-        // Who wants nothing keeps no slot from anybody.
-        let taken = self.peers.values().filter(|peer| peer.turn.served && peer.turn.wants).count();
+        // A link that is not interested occupies no slot.
+        let taken = self.peers.values().filter(|peer| peer.choking.unchoked && peer.choking.interested).count();
         if taken > SLOTS {
-            let mut served: Vec<(Instant, LinkTag)> = self
+            let mut unchoked: Vec<(Instant, LinkTag)> = self
                 .peers
                 .iter()
-                .filter(|(_, peer)| peer.turn.served && peer.turn.wants)
-                .map(|(tag, peer)| (peer.turn.since, *tag))
+                .filter(|(_, peer)| peer.choking.unchoked && peer.choking.interested)
+                .map(|(tag, peer)| (peer.choking.since, *tag))
                 .collect();
-            served.sort_unstable();
-            let late: Vec<LinkTag> = served.split_off(SLOTS).into_iter().map(|(_, tag)| tag).collect();
-            late.iter().for_each(|tag| self.serve(*tag, false));
+            unchoked.sort_unstable();
+            let late: Vec<LinkTag> = unchoked.split_off(SLOTS).into_iter().map(|(_, tag)| tag).collect();
+            late.iter().for_each(|tag| self.set_unchoked(*tag, false));
         } else {
-            let longest: Vec<LinkTag> = self.waiting_longest().into_iter().take(SLOTS - taken).collect();
-            longest.iter().for_each(|tag| self.serve(*tag, true));
+            let longest: Vec<LinkTag> = self.longest_waiting().into_iter().take(SLOTS - taken).collect();
+            longest.iter().for_each(|tag| self.set_unchoked(*tag, true));
         }
     }
 
-    /// Hands the slots on when it is time to.
-    pub(super) fn next_round(&mut self) {
+    /// Reassigns the slots when due.
+    pub(super) fn rechoke(&mut self) {
         let now = Instant::now();
-        if !self.is_crowded() {
+        if !self.slots_contended() {
             self.slots = Slots::default();
             return;
         }
         let begun = *self.slots.round.get_or_insert(now);
-        if now.duration_since(begun) < ROUND {
+        if now.duration_since(begun) < RECHOKE_EVERY {
             return;
         }
         self.slots.round = Some(now);
         let fetching = self.phase == Phase::Fetching;
         for peer in self.peers.values_mut() {
-            let sent = peer.turn.sending.uploaded();
-            peer.turn.sent = (sent, sent - peer.turn.sent.0);
+            let sent = peer.choking.sending.uploaded();
+            peer.choking.sent = (sent, sent - peer.choking.sent.0);
         }
-        let waited = self.waited(now);
+        let optimistic = self.optimistic(now);
         let mut by_rate: Vec<(u64, LinkTag)> = self
             .peers
             .iter()
-            .filter(|(tag, peer)| peer.turn.wants && peer.turn.served && Some(**tag) != waited)
-            .map(|(tag, peer)| (if fetching { peer.rate() } else { peer.turn.sent.1 }, *tag))
+            .filter(|(tag, peer)| peer.choking.interested && peer.choking.unchoked && Some(**tag) != optimistic)
+            .map(|(tag, peer)| (if fetching { peer.rate() } else { peer.choking.sent.1 }, *tag))
             .collect();
         by_rate.sort_unstable_by(|a, b| b.cmp(a));
-        by_rate.iter().skip(SLOTS - 1).for_each(|(_, tag)| self.serve(*tag, false));
-        waited.iter().for_each(|tag| self.serve(*tag, true));
-        self.fill_slots();
+        by_rate.iter().skip(SLOTS - 1).for_each(|(_, tag)| self.set_unchoked(*tag, false));
+        optimistic.iter().for_each(|tag| self.set_unchoked(*tag, true));
+        self.fill_unchoke_slots();
     }
 
-    /// Who has the slot that goes by waiting from now on.
-    fn waited(&mut self, now: Instant) -> Option<LinkTag> {
+    /// The holder of the optimistic slot for this round.
+    fn optimistic(&mut self, now: Instant) -> Option<LinkTag> {
         let stays = |(tag, since): &(LinkTag, Instant)| {
-            now.duration_since(*since) < TERM && self.peers.get(tag).is_some_and(|peer| peer.turn.wants)
+            now.duration_since(*since) < OPTIMISTIC_EVERY
+                && self.peers.get(tag).is_some_and(|peer| peer.choking.interested)
         };
-        if self.slots.waited.as_ref().is_none_or(|waited| !stays(waited)) {
-            self.slots.waited = self.waiting_longest().first().map(|tag| (*tag, now));
+        if self.slots.optimistic.as_ref().is_none_or(|optimistic| !stays(optimistic)) {
+            self.slots.optimistic = self.longest_waiting().first().map(|tag| (*tag, now));
         }
-        self.slots.waited.map(|(tag, _)| tag)
+        self.slots.optimistic.map(|(tag, _)| tag)
     }
 
-    fn waiting_longest(&self) -> Vec<LinkTag> {
-        let waiting = self.peers.iter().filter(|(_, peer)| peer.turn.wants && !peer.turn.served);
-        let mut waiting: Vec<(Instant, LinkTag)> = waiting.map(|(tag, peer)| (peer.turn.since, *tag)).collect();
+    fn longest_waiting(&self) -> Vec<LinkTag> {
+        let waiting = self.peers.iter().filter(|(_, peer)| peer.choking.interested && !peer.choking.unchoked);
+        let mut waiting: Vec<(Instant, LinkTag)> = waiting.map(|(tag, peer)| (peer.choking.since, *tag)).collect();
         waiting.sort_unstable();
         waiting.into_iter().map(|(_, tag)| tag).collect()
     }
 
-    fn serve(&mut self, tag: LinkTag, serve: bool) {
+    fn set_unchoked(&mut self, tag: LinkTag, unchoked: bool) {
         if let Some(peer) = self.peers.get_mut(&tag) {
-            peer.serve(serve);
+            peer.set_unchoked(unchoked);
         }
     }
 }

@@ -1,20 +1,19 @@
-//! What becomes of the data of a fetch that is forgotten.
+//! Cleans up after a forgotten fetch.
 
 use std::path::Path;
 
 use super::jobs::{partial_path, placed};
 use crate::ContentKey;
-use crate::engine::{Data, Fetch};
+use crate::content::{Data, Fetch};
 use crate::store::received::{Deleted, delete_received};
 use crate::store::resume::{self, Found};
 
-/// Removes what the caller no longer wants.
 pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Data) {
     let partial = partial_path(fetch);
     let found = resume::load(state_dir, key);
     match data {
         Data::Keep => {
-            // What has its place has no partial data any more, however the content was held up since.
+            // A content in its place has no partial data, even if it was halted since.
             let complete = matches!(&found, Found::State(state) if state.placed.is_some())
                 && std::fs::symlink_metadata(&partial).is_err();
             if complete {
@@ -22,8 +21,8 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
             }
         }
         Data::Delete => {
-            // It may have got its name at the very moment at which it was given up; from then on the person may have put
-            // something of their own there.
+            // It may have been moved into place just before it was forgotten; the person may have put files of their own
+            // there since.
             if let Some(path) = placed(&found, fetch) {
                 let record = resume::load_received(state_dir, key);
                 let Deleted { kept, .. } = delete_received(&record, &path);
@@ -32,7 +31,7 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
                 }
             }
             remove(&partial);
-            // Last: until then it tells the next start what there is to clear away.
+            // Last: until then the next start finds by it what to clean up.
             resume::remove(state_dir, key);
         }
     }

@@ -1,7 +1,7 @@
-//! Near the end, when every piece is on its way: links with nothing left to do take over from slower ones.
+//! Endgame: when every piece is assigned, idle links take over from slower ones.
 //!
-//! A piece has one owner (see `piece.rs`), so nothing is asked for twice: it is taken back with the blocks that have
-//! come, and the rest of it is asked for elsewhere.
+//! A piece has one owner (see `piece.rs`), so no block is requested twice: the piece is released with the blocks that
+//! have come, and the missing ones are requested elsewhere.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 
 use super::Swarm;
 use crate::LinkTag;
-use crate::link::Order;
+use crate::link::LinkCommand;
 
-/// A piece stays at least so long with a link.
+/// A link keeps a piece at least this long.
 const AT_LEAST: Duration = Duration::from_millis(500);
-/// A link from which nothing has come for so long is taken to be without end.
+/// The same for a link of unknown rate.
 const SILENT: Duration = Duration::from_secs(1);
-/// Taken for one idle link at a time.
+/// Pieces reassigned to one idle link at a time.
 const AT_ONCE: usize = 4;
-/// The rate of a link that has not shown one, in bytes/s.
+/// The assumed rate of an idle link without one, in bytes/s.
 const UNKNOWN: u64 = 256 << 10;
 
-/// How long a link needs for what it holds.
+/// What a link has to fetch, and how fast it does.
 struct Load {
     bytes: f64,
     rate: f64,
@@ -34,12 +34,12 @@ impl Load {
 }
 
 impl Swarm {
-    /// Four times a second.
-    pub(super) fn share_the_rest(&mut self) {
+    /// Called four times a second.
+    pub(super) fn endgame(&mut self) {
         let mut idle: Vec<(u64, LinkTag)> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.hungry > 0 && peer.snubbed.is_none())
+            .filter(|(_, peer)| peer.capacity > 0 && peer.snubbed.is_none())
             .map(|(tag, peer)| (peer.rate(), *tag))
             .collect();
         if idle.is_empty() {
@@ -50,7 +50,7 @@ impl Swarm {
         for (rate, tag) in idle {
             let rate = if rate == 0 { UNKNOWN } else { rate };
             for _ in 0..AT_ONCE {
-                if !self.take_for(tag, rate as f64, &mut loads) {
+                if !self.reassign_to(tag, rate as f64, &mut loads) {
                     break;
                 }
             }
@@ -67,8 +67,8 @@ impl Swarm {
         loads
     }
 
-    /// The last piece of the link that will be busy longest, if that is much longer than the idle one needs for it.
-    fn take_for(&mut self, tag: LinkTag, rate: f64, loads: &mut HashMap<LinkTag, Load>) -> bool {
+    /// Reassigns the last piece of the link that will be busy longest, if the idle link needs much less time for it.
+    fn reassign_to(&mut self, tag: LinkTag, rate: f64, loads: &mut HashMap<LinkTag, Load>) -> bool {
         let (Some(view), Some(has)) = (&self.view, self.peers.get(&tag).and_then(|peer| peer.has.as_ref())) else {
             return false;
         };
@@ -76,7 +76,7 @@ impl Swarm {
         let candidates = self.pieces.held().filter(|(piece, hold)| {
             let age = now.duration_since(hold.since);
             let known = loads.get(&hold.tag).is_some_and(|load| load.rate > 0.0);
-            let free = self.peers.get(&hold.tag).is_some_and(|peer| !peer.dropping.contains(piece));
+            let free = self.peers.get(&hold.tag).is_some_and(|peer| !peer.releasing.contains(piece));
             hold.tag != tag && has.has(*piece) && free && age >= if known { AT_LEAST } else { SILENT }
         });
         let key = |(piece, hold): &(u32, super::pieces::Hold)| {
@@ -94,8 +94,8 @@ impl Swarm {
         load.bytes -= len;
         loads.entry(tag).or_insert(Load { bytes: 0.0, rate }).bytes += len;
         let Some(holder) = self.peers.get_mut(&hold.tag) else { return false };
-        holder.dropping.insert(piece);
-        let _ = holder.orders.send(Order::Drop(piece));
+        holder.releasing.insert(piece);
+        let _ = holder.commands.send(LinkCommand::Release(piece));
         true
     }
 }

@@ -1,4 +1,4 @@
-//! Pieces on their way: from links, through verification, to the end.
+//! Pieces from request assignment through verification to completion.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use super::jobs::{self, Done, Outcome, Placed, Written};
 use super::{Phase, Role, Swarm};
 use crate::LinkTag;
 use crate::event::{CloseReason, Event};
-use crate::link::Order;
+use crate::link::LinkCommand;
 use crate::piece::PieceBuf;
 use crate::store::Store;
 
-/// The state is saved after this many newly verified bytes, though not sooner than [`SAVE_APART`], or after
+/// The resume state is saved after this many newly verified bytes, but no sooner than [`SAVE_APART`], or after
 /// [`SAVE_EVERY`].
 const SAVE_BYTES: usize = 8 << 20;
 const SAVE_APART: Duration = Duration::from_millis(100);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// The state is made to survive a power cut this often: it costs the disk more than a write.
+/// How often the resume state is made to survive a power cut, which costs the disk more than a write.
 const DURABLE_EVERY: Duration = Duration::from_secs(20);
-/// The disk is made to write after a quarter of a content, within these bytes, so that the end is not one long wait.
+/// Bounds of a quarter of the content, after which data is flushed, so that the end is not one long wait.
 const FLUSH_BYTES: (u64, u64) = (4 << 20, 128 << 20);
-/// Wrong pieces of several senders whose blocks are remembered.
+/// Failed pieces of several senders whose blocks are remembered.
 const MAX_SUSPECT: usize = 64;
-/// A link that stalled is not given pieces for this long, while there are others.
+/// A stalled link gets no pieces for this long, while there are others.
 const SNUB: Duration = Duration::from_secs(30);
 /// Unfinished pieces are kept this long without any link.
 const PARKED: Duration = Duration::from_secs(30);
 
 impl Swarm {
-    /// Gives pieces to a link that asked for some.
-    pub(super) fn feed(&mut self, tag: LinkTag) {
+    /// Assigns pieces to a link, up to its capacity.
+    pub(super) fn assign_pieces(&mut self, tag: LinkTag) {
         let many = self.peers.len() > 1;
         let others = self.peers.iter().any(|(other, peer)| {
-            *other != tag && peer.snubbed.is_none() && (peer.hungry > 0 || self.pieces.is_holder(*other))
+            *other != tag && peer.snubbed.is_none() && (peer.capacity > 0 || self.pieces.is_holder(*other))
         });
         let (Phase::Fetching, Some(view)) = (&self.phase, &self.view) else { return };
         let Some(peer) = self.peers.get_mut(&tag) else { return };
@@ -42,8 +42,8 @@ impl Swarm {
             return;
         }
         let Some(has) = peer.has.as_ref().filter(|_| !peer.banned) else { return };
-        let mut meal = Vec::new();
-        while peer.hungry > 0
+        let mut assigned = Vec::new();
+        while peer.capacity > 0
             && let Some(index) = self.pieces.pick(has, many, &mut peer.run)
         {
             let piece = match self.pieces.unpark(index) {
@@ -51,43 +51,44 @@ impl Swarm {
                 None => match self.shared.budget.take(view.meta.piece_len(index)) {
                     Some(buffer) => PieceBuf::new(index, buffer),
                     None => {
-                        self.starving = true;
+                        self.awaits_memory = true;
                         break;
                     }
                 },
             };
             self.pieces.assign(index, tag);
-            peer.hungry = peer.hungry.saturating_sub(piece.len());
-            meal.push(piece);
+            peer.capacity = peer.capacity.saturating_sub(piece.len());
+            assigned.push(piece);
         }
-        if !meal.is_empty() {
-            peer.hungry = 0;
-            // A link that has just ended takes none any more.
-            if let Err(SendError(Order::Fetch(meal))) = peer.orders.send(Order::Fetch(meal)) {
-                meal.into_iter().for_each(|piece| self.pieces.give_back(piece));
+        if !assigned.is_empty() {
+            peer.capacity = 0;
+            // Fails only for a link that has just ended.
+            if let Err(SendError(LinkCommand::Download(assigned))) = peer.commands.send(LinkCommand::Download(assigned))
+            {
+                assigned.into_iter().for_each(|piece| self.pieces.release(piece));
             }
         }
     }
 
-    /// The fastest first.
-    pub(super) fn feed_all(&mut self) {
-        self.starving = false;
-        let mut hungry: Vec<(u64, LinkTag)> =
-            self.peers.iter().filter(|(_, peer)| peer.hungry > 0).map(|(tag, peer)| (peer.rate(), *tag)).collect();
-        hungry.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, tag) in hungry {
-            self.feed(tag);
+    /// Assigns pieces to all links, the fastest first.
+    pub(super) fn assign_all(&mut self) {
+        self.awaits_memory = false;
+        let mut capacity: Vec<(u64, LinkTag)> =
+            self.peers.iter().filter(|(_, peer)| peer.capacity > 0).map(|(tag, peer)| (peer.rate(), *tag)).collect();
+        capacity.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, tag) in capacity {
+            self.assign_pieces(tag);
         }
     }
 
-    /// A link is gone with its pieces.
+    /// Frees the pieces of a link that is gone.
     pub(super) fn reclaim(&mut self, tag: LinkTag) {
         for piece in self.pieces.held_by(tag) {
             self.pieces.lost(piece);
         }
     }
 
-    /// Nothing came for a while: let others try what this link holds, as far as they have it.
+    /// A link has stalled: its pieces go to others that have them.
     pub(super) fn stalled(&mut self, tag: LinkTag) {
         let others = |piece: &u32| {
             self.peers.iter().any(|(other, peer)| {
@@ -101,8 +102,8 @@ impl Swarm {
         if let Some(peer) = self.peers.get_mut(&tag) {
             peer.snubbed = Some(Instant::now() + SNUB);
             for piece in elsewhere {
-                if peer.dropping.insert(piece) {
-                    let _ = peer.orders.send(Order::Drop(piece));
+                if peer.releasing.insert(piece) {
+                    let _ = peer.commands.send(LinkCommand::Release(piece));
                 }
             }
         }
@@ -121,7 +122,7 @@ impl Swarm {
             let _turn = shared.disk.acquire().await;
             match tokio::task::spawn_blocking(move || jobs::verify(&view, piece, suspects.as_ref())).await {
                 Ok(written) => Done::Written(written),
-                // The job was lost with its bytes: as good as a wrong piece that nobody is to blame for.
+                // The job panicked and its bytes are lost: treated as a wrong piece without a culprit.
                 Err(_) => {
                     Done::Written(Written { piece: index, len, guilty: Vec::new(), outcome: Outcome::Wrong(None) })
                 }
@@ -142,8 +143,8 @@ impl Swarm {
                 self.try_finish();
             }
             Done::Flushed => self.saving.flushing = false,
-            Done::Swept(result) => {
-                self.sweeping = false;
+            Done::SourcesChecked(result) => {
+                self.checking_sources = false;
                 if let Err(error) = result {
                     self.unreadable(error).await;
                 }
@@ -151,8 +152,8 @@ impl Swarm {
             Done::Finished(Ok(placed)) => {
                 self.phase = Phase::Complete;
                 self.completed(placed).await;
-                // After our own caller: a sender that hears it may end the link at once.
-                self.to_all(|| Order::Complete);
+                // After our own caller: the sender may close the link as soon as it knows.
+                self.to_all(|| LinkCommand::Complete);
             }
             Done::Finished(Err(error)) => self.fail(error).await,
         }
@@ -165,8 +166,8 @@ impl Swarm {
             Outcome::Good => {
                 let piece = written.piece;
                 self.suspects.remove(&piece);
-                self.to_all(|| Order::Have(piece));
-                // The end has a record of its own, and would wait for this one.
+                self.to_all(|| LinkCommand::Have(piece));
+                // Finishing writes its own record, and would have to wait for this one.
                 let ends = self.pieces.have().is_full();
                 if self.saving.unsaved >= SAVE_BYTES && self.saving.last.elapsed() >= SAVE_APART && !ends {
                     self.save();
@@ -179,7 +180,7 @@ impl Swarm {
                 if let Some(suspects) = suspects.filter(|_| self.suspects.len() < MAX_SUSPECT) {
                     self.suspects.insert(written.piece, suspects);
                 }
-                self.feed_all();
+                self.assign_all();
             }
             Outcome::Failed(error) => {
                 self.pieces.wrong(written.piece);
@@ -188,7 +189,7 @@ impl Swarm {
         }
     }
 
-    /// Notes a good piece.
+    /// Counts a verified piece.
     pub(super) fn count(&mut self, written: &Written) {
         if matches!(written.outcome, Outcome::Good) {
             self.pieces.verified(written.piece);
@@ -197,34 +198,34 @@ impl Swarm {
         }
     }
 
-    /// A stream hands over what was sent: whose data is wrong has sent it wrong.
+    /// Streams do not corrupt data: a link whose data is wrong was sent wrong data.
     fn drop_guilty(&mut self, guilty: &[LinkTag]) {
         for tag in guilty {
             if let Some(peer) = self.peers.get_mut(tag) {
                 if !peer.banned {
                     self.culprits.strike(peer.group);
                 }
-                (peer.hungry, peer.banned) = (0, true);
+                (peer.capacity, peer.banned) = (0, true);
                 self.close(*tag, CloseReason::Corrupt);
             }
         }
     }
 
-    /// Four times a second while something is under way.
+    /// Called four times a second while fetching.
     pub(super) async fn look_after(&mut self) {
         if self.saving.unsaved > 0 && self.saving.last.elapsed() >= SAVE_EVERY {
             self.save();
         }
         if self.peers.is_empty() {
-            if self.alone.elapsed() >= PARKED {
+            if self.no_links_since.elapsed() >= PARKED {
                 self.pieces.drop_parked();
             }
             return;
         }
         let now = Instant::now();
         self.peers.values_mut().for_each(|peer| peer.snubbed = peer.snubbed.filter(|until| now < *until));
-        self.feed_all();
-        self.share_the_rest();
+        self.assign_all();
+        self.endgame();
     }
 
     fn save(&mut self) {
@@ -266,7 +267,7 @@ impl Swarm {
         });
     }
 
-    /// Starts the end once every piece is verified and no save runs that could overwrite the end's own record.
+    /// Finishes once every piece is verified and no save runs that could overwrite the final record.
     pub(super) fn try_finish(&mut self) {
         if self.phase != Phase::Fetching || self.saving.running || !self.pieces.have().is_full() {
             return;
@@ -277,7 +278,7 @@ impl Swarm {
         }
     }
 
-    /// The last word of a fetch.
+    /// Reports the completion of a fetch.
     pub(super) async fn completed(&mut self, Placed { path, received }: Placed) {
         if let Some(Role::Fetch(fetch)) = &self.role {
             self.shared.emit(Event::Progress { key: self.key, verified: fetch.size }).await;

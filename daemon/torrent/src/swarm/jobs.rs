@@ -1,4 +1,4 @@
-//! What blocks, done away from the network tasks.
+//! Blocking work, run off the network tasks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
-use crate::engine::Fetch;
+use crate::content::Fetch;
 use crate::error::{EngineError, codes};
 use crate::link::View;
 use crate::metainfo::Metainfo;
@@ -23,7 +23,7 @@ use crate::store::resume::{self, Found, Resume};
 use crate::store::{PartialFiles, SourceFiles, Store, check, place};
 use crate::{ContentKey, LinkTag};
 
-/// Pieces hashed to believe the rest, after a crash of this process only.
+/// Pieces hashed as a sample, when only this process has crashed.
 const SAMPLE: usize = 16;
 
 /// A job has ended.
@@ -33,24 +33,24 @@ pub(super) enum Done {
     Metadata(LinkTag, Result<Arc<Metainfo>, Option<EngineError>>),
     Written(Written),
     Saved(Result<(), EngineError>),
-    Swept(Result<(), EngineError>),
+    SourcesChecked(Result<(), EngineError>),
     Flushed,
     Finished(Result<Placed, EngineError>),
 }
 
-/// What has got its place.
+/// A completed content at its final path.
 pub(super) struct Placed {
     pub(super) path: PathBuf,
     /// The record for [`crate::delete_received`].
     pub(super) received: Bytes,
 }
 
-/// What is on the disk.
+/// What the check found on the disk.
 pub(super) enum Opened {
-    /// Nothing is known but the offer.
+    /// Only the offer is known.
     NoMetadata,
     Ready(View, Bitfield),
-    /// It was complete and in place before; served only if the metadata is known.
+    /// It was complete and in place already; seeded only if the metadata is known.
     Placed(Placed, Option<View>),
 }
 
@@ -58,19 +58,19 @@ pub(super) enum Opened {
 pub(super) struct Written {
     pub(super) piece: u32,
     pub(super) len: usize,
-    /// Who is proven to have sent wrong data.
+    /// Links proven to have sent wrong data.
     pub(super) guilty: Vec<LinkTag>,
     pub(super) outcome: Outcome,
 }
 
 pub(super) enum Outcome {
     Good,
-    /// Several links had a part in it: who is to blame shows once it has come right.
+    /// With suspects if several links had a part in it: the culprit shows once the piece passes.
     Wrong(Option<Suspects>),
     Failed(EngineError),
 }
 
-/// What is not saved yet.
+/// Bytes that are not saved or flushed yet.
 pub(super) struct Saving {
     /// A job runs.
     pub(super) running: bool,
@@ -78,7 +78,7 @@ pub(super) struct Saving {
     pub(super) unflushed: usize,
     pub(super) flushing: bool,
     pub(super) last: Instant,
-    /// When it was last made to survive a power cut.
+    /// When the state was last made to survive a power cut.
     pub(super) durable: Instant,
 }
 
@@ -101,7 +101,7 @@ impl Saving {
     }
 }
 
-/// Opens what is seeded.
+/// Opens and checks sources to seed.
 pub(super) fn open_seed(prepared: &Arc<Prepared>) -> Result<Opened, EngineError> {
     let meta = Metainfo::parse(prepared.info.clone())?;
     if meta.info_hash != prepared.info_hash || meta.files.len() != prepared.sources.len() {
@@ -136,7 +136,7 @@ fn partial_name(fetch: &Fetch) -> String {
     format!(".xbt-{}.part", fetch.partial_id)
 }
 
-/// Opens what is fetched: what is there, what of it is right.
+/// Opens partial data and checks which pieces of it are right.
 pub(super) fn open_fetch(
     place: &Place,
     known: Option<Arc<Metainfo>>,
@@ -165,7 +165,7 @@ pub(super) fn open_fetch(
         Found::State(_) | Found::Nothing | Found::Bad => found,
     };
     if let Some(path) = placed(&found, fetch) {
-        // By now the person may have changed it: nothing is written to it.
+        // The person may have changed it since: never write to it.
         let view = meta.and_then(|meta| {
             let files = PartialFiles::open_placed(meta.clone(), &path).ok()?;
             Some(View { meta, store: Arc::new(Store::Partial(files)) })
@@ -179,7 +179,7 @@ pub(super) fn open_fetch(
     }
 }
 
-/// The final path, if the content is there already: known by its identity, not by its name.
+/// The final path of a completed content: recognised by its identity, not by its name.
 pub(super) fn placed(found: &Found, fetch: &Fetch) -> Option<PathBuf> {
     let Found::State(Resume { placed: Some(name), identity, .. }) = found else { return None };
     let name = names::safe_name(name).ok()?;
@@ -195,8 +195,8 @@ fn open_partial(
     checked: &AtomicU64,
 ) -> Result<Opened, EngineError> {
     let (fetch, path) = (&place.fetch, place.partial());
-    // Made only for a fetch that begins. Where one has begun and the folder is gone, its disk may not be mounted: what
-    // would be made in its place would fill another disk and be hidden when the right one is back.
+    // Created only when a fetch begins. If the folder is gone later, its disk may not be mounted: a new folder would fill
+    // another disk and be hidden once the right one is back.
     let folder = match found {
         Found::Nothing => std::fs::create_dir_all(&fetch.destination),
         Found::State(_) | Found::Bad => std::fs::metadata(&fetch.destination).map(drop),
@@ -209,7 +209,7 @@ fn open_partial(
     let (files, existed) = PartialFiles::open(meta.clone(), &path)?;
     let identity = files.identity()?;
     if matches!(found, Found::Nothing) {
-        // From now on there is something to clear away, even if all is over before the first piece.
+        // From now on there is something to clean up, even if the fetch ends before the first piece.
         let none = Bitfield::empty(meta.pieces());
         Resume::new(fetch.info_hash, none.bytes(), partial_name(fetch), identity).save(
             &place.state_dir,
@@ -228,8 +228,8 @@ fn open_partial(
     Ok(Opened::Ready(View { meta, store }, have))
 }
 
-/// Which pieces count. The same run of the system, and the same file: what was written is in the page cache, so a
-/// sample is enough. Any doubt: every claimed piece is hashed. Nothing known: every piece is.
+/// Which pieces are there. Same boot and same file: written data is in the page cache, so a sample suffices. Any doubt:
+/// every claimed piece is hashed. No claim: every piece is.
 fn rightful(
     meta: &Metainfo,
     store: &Store,
@@ -261,7 +261,7 @@ fn rightful(
     check::verify(meta, store, &claimed, stop, checked)
 }
 
-/// Whether every file that holds a claimed byte is there with its size: a sample of pieces may miss it.
+/// Whether every file that holds a claimed byte is there with its size, which a sample of pieces may miss.
 fn files_there(meta: &Metainfo, store: &Store, claimed: &Bitfield) -> bool {
     let Store::Partial(files) = store else { return true };
     if files.was_resized() {
@@ -274,7 +274,7 @@ fn files_there(meta: &Metainfo, store: &Store, claimed: &Bitfield) -> bool {
 }
 
 fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
-    // An unreadable number must not stop a fetch that the disk may well hold.
+    // If free space is unknown, the fetch may still fit.
     let Ok(free) = crate::free_space(&fetch.destination) else { return Ok(()) };
     if free >= bytes {
         return Ok(());
@@ -309,7 +309,7 @@ pub(super) fn matching(meta: Metainfo, fetch: &Fetch) -> Result<Metainfo, Engine
     Ok(meta)
 }
 
-/// Checks what a link says is the metadata.
+/// Checks metadata received from a link.
 pub(super) fn metadata(bytes: Vec<u8>, fetch: &Fetch) -> Result<Arc<Metainfo>, Option<EngineError>> {
     if <[u8; 20]>::from(Sha1::digest(&bytes)) != fetch.info_hash {
         return Err(None);
@@ -350,7 +350,7 @@ pub(super) fn save(place: &Place, view: &View, have: &Bitfield, durably: bool) -
     state_of(place, view, have)?.save(&place.state_dir, place.key, durably)
 }
 
-/// Puts everything on the disk and gives it its name.
+/// Syncs everything and moves it to its final name.
 pub(super) fn finish(place: &Place, view: &View) -> Result<Placed, EngineError> {
     let Store::Partial(files) = &*view.store else {
         return Err(EngineError::new(codes::BAD_STATE, "a source cannot be fetched", "report this"));

@@ -1,20 +1,21 @@
 //! One content: a task that owns everything known about it.
 //!
-//! Invariants. Only this task changes a content's state; links and jobs report to it. It waits for nothing but the
-//! caller's taking of events, so a link that waits for its inbox never waits for long. After `Completed` no
-//! `Failed` follows.
+//! Invariants. Only this task changes a content's state; links and jobs report to it. It waits only for the caller to
+//! take events, so a link never waits long for the inbox. After
+//! `Completed` no `Failed` follows.
 
+mod availability;
+mod checking;
 mod choke;
 mod cleanup;
 mod endgame;
 mod fetching;
 mod jobs;
-mod levels;
-mod opening;
+mod metadata;
 mod peer;
 mod pieces;
 mod reports;
-mod showing;
+mod super_seeding;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -28,16 +29,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::bitfield::Bitfield;
-use crate::engine::{Data, Fetch, Shared};
+use crate::content::{Data, Fetch};
 use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
-use crate::link::{Attach, Order, Report, View};
+use crate::link::{Attach, LinkCommand, Report, View};
 use crate::prepared::Prepared;
+use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 
+use availability::Availability;
 use choke::Slots;
 use jobs::Done;
-use levels::Levels;
 use peer::Peer;
 use pieces::Pieces;
 use suspects::{Culprits, Suspects};
@@ -65,9 +67,9 @@ enum Role {
 /// Where a content stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A job looks at what is on the disk.
-    Opening,
-    /// No link has told the metadata yet.
+    /// A job checks what is on the disk.
+    Checking,
+    /// The metadata is not known yet.
     Metadata,
     Fetching,
     /// Everything is verified and is being moved into place.
@@ -88,33 +90,39 @@ struct Swarm {
     peers: HashMap<LinkTag, Peer>,
     reports: mpsc::Sender<(LinkTag, Report)>,
     jobs: JoinSet<Done>,
-    /// Ends a running opening job early.
+    /// Ends a running check early.
     stop: Arc<AtomicBool>,
-    /// Verified bytes as an opening job counts them.
+    /// Bytes verified by the running check.
     checked: Arc<AtomicU64>,
-    told: Option<u64>,
-    /// While several receivers are incomplete: how many have each piece, or were shown it.
-    spread: Option<Levels>,
-    /// Who is served, where not all can be.
+    /// Verified bytes as last reported.
+    reported: Option<u64>,
+    /// Set while super-seeding: how many receivers have each piece or were advertised it.
+    availability: Option<Availability>,
+    /// Who is unchoked, where not all can be.
     slots: Slots,
-    /// Waiting for the memory of pieces.
-    starving: bool,
+    /// Links could take pieces, but the budget is used up.
+    awaits_memory: bool,
     freed: watch::Receiver<u64>,
-    /// Which link tells the metadata, since when.
-    teller: Option<(LinkTag, Instant)>,
-    /// Of pieces that were wrong and have not come right.
+    /// The link asked for the metadata, and since when.
+    metadata_peer: Option<(LinkTag, Instant)>,
+    /// Senders of pieces that failed verification and have not passed since.
     suspects: HashMap<u32, Suspects>,
     culprits: Culprits,
     saving: jobs::Saving,
-    sweeping: bool,
-    /// Links that came while a seed was being opened.
+    checking_sources: bool,
+    /// Links that came while a seed was being checked.
     waiting: Vec<Attach>,
-    /// Since when no link is attached.
-    alone: Instant,
+    /// When the last link went.
+    no_links_since: Instant,
 }
 
-/// Runs a content until it is forgotten.
-pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc::UnboundedReceiver<Command>) {
+/// Runs a content until it is forgotten and `ended` agrees that no command is left.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    key: ContentKey,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    ended: impl Fn(&mpsc::UnboundedReceiver<Command>) -> bool,
+) {
     let (reports, mut inbox) = mpsc::channel(INBOX);
     let mut swarm = Swarm::new(shared, key, reports);
     let mut tick = interval(PROGRESS_EVERY);
@@ -128,14 +136,14 @@ pub(crate) async fn run(shared: Arc<Shared>, key: ContentKey, mut commands: mpsc
                     swarm.halt(CloseReason::Shutdown).await;
                     break;
                 };
-                swarm.obey(command).await;
-                if swarm.role.is_none() && swarm.shared.content_ended(key, &commands) {
+                swarm.on_command(command).await;
+                if swarm.role.is_none() && ended(&commands) {
                     break;
                 }
             }
-            Some((tag, report)) = inbox.recv() => swarm.hear(tag, report).await,
+            Some((tag, report)) = inbox.recv() => swarm.on_report(tag, report).await,
             Some(ended) = swarm.jobs.join_next() => swarm.job_ended(ended).await,
-            _ = swarm.freed.changed(), if swarm.starving => swarm.feed_all(),
+            _ = swarm.freed.changed(), if swarm.awaits_memory => swarm.assign_all(),
             _ = tick.tick(), if busy => swarm.tick().await,
         }
     }
@@ -156,36 +164,36 @@ impl Swarm {
             jobs: JoinSet::new(),
             stop: Arc::default(),
             checked: Arc::default(),
-            told: None,
-            spread: None,
+            reported: None,
+            availability: None,
             slots: Slots::default(),
-            starving: false,
+            awaits_memory: false,
             freed,
-            teller: None,
+            metadata_peer: None,
             suspects: HashMap::new(),
             culprits: Culprits::default(),
             saving: jobs::Saving::default(),
-            sweeping: false,
+            checking_sources: false,
             waiting: Vec::new(),
-            alone: Instant::now(),
+            no_links_since: Instant::now(),
         }
     }
 
-    /// Whether there is anything to look at from time to time; an idle content costs nothing.
+    /// Whether the timer has work; an idle content costs nothing.
     fn is_busy(&self) -> bool {
-        if self.is_crowded() || self.shows_partly() {
+        if self.slots_contended() || self.is_super_seeding() {
             return true;
         }
         match self.phase {
-            Phase::Opening => true,
-            Phase::Metadata => self.teller.is_some(),
+            Phase::Checking => true,
+            Phase::Metadata => self.metadata_peer.is_some(),
             Phase::Fetching => {
                 self.pieces.under_way()
                     || self.saving.unsaved > 0
-                    || self.untold_progress().is_some()
+                    || self.unreported_progress().is_some()
                     || self.peers.values().any(|peer| peer.snubbed.is_some())
             }
-            Phase::Finishing => self.untold_progress().is_some(),
+            Phase::Finishing => self.unreported_progress().is_some(),
             Phase::Complete | Phase::Halted(_) => false,
         }
     }
@@ -194,7 +202,7 @@ impl Swarm {
         matches!(self.role, Some(Role::Fetch(_)))
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn on_command(&mut self, command: Command) {
         match command {
             Command::Seed(prepared) => {
                 let replaces = match &self.role {
@@ -226,7 +234,7 @@ impl Swarm {
         }
     }
 
-    /// Starts, or tries again after a halt; what runs already is left alone.
+    /// Starts, or retries after a halt; a running content is left alone.
     async fn begin(&mut self, replaces: bool, role: impl FnOnce() -> Role) {
         if replaces {
             if self.role.is_some() {
@@ -246,7 +254,7 @@ impl Swarm {
         }
     }
 
-    /// A content cannot be served or fetched any more. After `Completed` that is no failure: serving just ends.
+    /// The content cannot be served or fetched any more. After `Completed` that is no failure: seeding just ends.
     async fn unreadable(&mut self, error: EngineError) {
         if self.is_fetch() && self.phase == Phase::Complete {
             tracing::info!(key = self.key.0, %error, "a completed content is no longer served");
@@ -256,7 +264,7 @@ impl Swarm {
         }
     }
 
-    /// Stops, keeps everything, and says why. Once per failure.
+    /// Stops and reports why, once per failure. All data is kept.
     async fn fail(&mut self, error: EngineError) {
         if matches!(self.phase, Phase::Halted(_)) {
             return;
@@ -272,7 +280,7 @@ impl Swarm {
             Ok(done) => self.done(done).await,
             Err(error) => {
                 tracing::error!(key = self.key.0, %error, "a job was lost");
-                self.unreadable(EngineError::lost_job()).await;
+                self.unreadable(EngineError::lost_job("resume it")).await;
             }
         }
     }
@@ -283,10 +291,10 @@ impl Swarm {
         self.stop.store(true, Ordering::Relaxed);
         for (_, peer) in self.peers.drain() {
             // Fails only for a link that has just ended.
-            let _ = peer.orders.send(Order::Close(reason.clone()));
+            let _ = peer.commands.send(LinkCommand::Close(reason.clone()));
         }
-        self.teller = None;
-        self.starving = false;
+        self.metadata_peer = None;
+        self.awaits_memory = false;
         let mut completed = None;
         while let Some(done) = self.jobs.join_next().await {
             match done {
@@ -296,17 +304,17 @@ impl Swarm {
                     Done::Opened(_)
                     | Done::Metadata(..)
                     | Done::Saved(_)
-                    | Done::Swept(_)
+                    | Done::SourcesChecked(_)
                     | Done::Flushed
                     | Done::Finished(Err(_)),
                 )
                 | Err(_) => {}
             }
         }
-        self.sweeping = false;
+        self.checking_sources = false;
         self.pieces.drop_parked();
         self.suspects.clear();
-        self.spread = None;
+        self.availability = None;
         if matches!(was, Phase::Fetching | Phase::Finishing) && completed.is_none() {
             self.save_now().await;
         }
@@ -328,37 +336,37 @@ impl Swarm {
             let _ = job.await;
         }
         self.view = None;
-        self.told = None;
+        self.reported = None;
     }
 
     async fn tick(&mut self) {
-        self.tell_progress();
+        self.report_progress();
         if self.phase == Phase::Metadata {
             self.metadata_overdue().await;
         }
-        self.next_round();
-        self.show_to_the_silent();
+        self.rechoke();
+        self.advertise_all_to_silent();
         if self.phase == Phase::Fetching {
             self.look_after().await;
         }
     }
 
-    /// How much is verified, if that is news.
-    fn untold_progress(&self) -> Option<u64> {
+    /// How much is verified, if not reported yet.
+    fn unreported_progress(&self) -> Option<u64> {
         let verified = match (&self.phase, &self.view) {
-            // What is looked through again was told before: progress does not go back for that.
-            (Phase::Opening, _) => self.checked.load(Ordering::Relaxed).max(self.told.unwrap_or(0)),
+            // A repeated check must not make progress go back.
+            (Phase::Checking, _) => self.checked.load(Ordering::Relaxed).max(self.reported.unwrap_or(0)),
             (_, Some(view)) => view.meta.bytes_of(self.pieces.have()),
-            (_, None) => self.told.unwrap_or(0),
+            (_, None) => self.reported.unwrap_or(0),
         };
-        Some(verified).filter(|_| self.is_fetch() && self.told != Some(verified))
+        Some(verified).filter(|_| self.is_fetch() && self.reported != Some(verified))
     }
 
-    fn tell_progress(&mut self) {
-        if let Some(verified) = self.untold_progress()
-            && self.shared.tell(Event::Progress { key: self.key, verified })
+    fn report_progress(&mut self) {
+        if let Some(verified) = self.unreported_progress()
+            && self.shared.try_emit(Event::Progress { key: self.key, verified })
         {
-            self.told = Some(verified);
+            self.reported = Some(verified);
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::choke::{SLOTS, Turn};
-use super::showing::Shown;
+use super::choke::{Choking, SLOTS};
+use super::super_seeding::Advertised;
 use super::{Phase, Swarm};
 use crate::Group;
 use crate::bitfield::Bitfield;
 use crate::event::CloseReason;
-use crate::link::{self, Attach, Order, Start};
+use crate::link::{self, Attach, LinkCommand, Start};
 
 /// Links of one content at a time.
 const MAX_LINKS: usize = 64;
@@ -21,22 +21,22 @@ const MAX_LINKS: usize = 64;
 /// A link as the swarm sees it.
 pub(super) struct Peer {
     pub(super) group: Option<Group>,
-    pub(super) orders: mpsc::UnboundedSender<Order>,
+    pub(super) commands: mpsc::UnboundedSender<LinkCommand>,
     pub(super) has: Option<Bitfield>,
-    /// What it was shown of what we have; `None`: all.
-    pub(super) shown: Option<Shown>,
-    /// Bytes of pieces it could take.
-    pub(super) hungry: usize,
+    /// Set while super-seeding: the pieces advertised to it. `None`: all.
+    pub(super) advertised: Option<Advertised>,
+    /// Bytes of further pieces it could take.
+    pub(super) capacity: usize,
     pub(super) rate: Arc<AtomicU64>,
-    pub(super) turn: Turn,
-    /// The size of the metadata it can tell.
-    pub(super) can_tell: Option<u32>,
-    /// It sent wrong data and is on its way out.
+    pub(super) choking: Choking,
+    /// The size of the metadata it offers.
+    pub(super) metadata_size: Option<u32>,
+    /// It sent wrong data and is being closed.
     pub(super) banned: bool,
-    /// Not fed until then.
+    /// Gets no pieces until then.
     pub(super) snubbed: Option<Instant>,
-    pub(super) dropping: HashSet<u32>,
-    /// Where its run of pieces goes on.
+    pub(super) releasing: HashSet<u32>,
+    /// The next piece of its sequential run.
     pub(super) run: Option<u32>,
 }
 
@@ -52,13 +52,13 @@ impl Swarm {
             Phase::Halted(reason) => Some(reason.clone()),
             _ if self.culprits.is_banned(attach.group) => Some(CloseReason::Corrupt),
             _ if self.peers.len() + self.waiting.len() >= MAX_LINKS => Some(CloseReason::TooMany),
-            Phase::Opening | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
+            Phase::Checking | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
         };
         if let Some(reason) = refusal {
             return self.shared.link_closed(self.key, attach.tag, reason).await;
         }
-        // A seed is open in a moment, and then says in one message what it has. A fetch may have much to check.
-        if self.phase == Phase::Opening && !self.is_fetch() {
+        // A seed is checked in a moment and then announces its pieces in one bitfield. A fetch may take longer.
+        if self.phase == Phase::Checking && !self.is_fetch() {
             self.waiting.push(attach);
             return;
         }
@@ -66,36 +66,36 @@ impl Swarm {
     }
 
     pub(super) fn link(&mut self, attach: Attach) {
-        let (orders, receiver) = mpsc::unbounded_channel();
-        let (have, shown) = self.first_shown();
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (have, advertised) = self.initial_pieces();
         let peer = Peer {
             group: attach.group,
-            orders,
+            commands,
             has: None,
-            shown,
-            hungry: 0,
+            advertised,
+            capacity: 0,
             rate: Arc::default(),
-            turn: Turn::new(self.peers.len() < SLOTS),
-            can_tell: None,
+            choking: Choking::new(self.peers.len() < SLOTS),
+            metadata_size: None,
             banned: false,
             snubbed: None,
-            dropping: HashSet::new(),
+            releasing: HashSet::new(),
             run: None,
         };
-        let opened = self.phase != Phase::Opening;
+        let opened = self.phase != Phase::Checking;
         let start = Start {
             key: self.key,
             shared: self.shared.clone(),
             reports: self.reports.clone(),
-            orders: receiver,
+            commands: receiver,
             ready: self.view.clone().filter(|_| opened).map(|view| (view, have)),
             fetching: self.is_fetch() && self.phase != Phase::Complete,
-            serving: peer.turn.is_served(),
+            unchoked: peer.choking.is_unchoked(),
             rate: peer.rate.clone(),
-            sending: peer.turn.sending(),
+            sending: peer.choking.sending(),
         };
         self.peers.insert(attach.tag, peer);
         tokio::spawn(link::run(attach, start));
-        self.sweep();
+        self.check_sources();
     }
 }

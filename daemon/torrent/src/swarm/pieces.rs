@@ -1,8 +1,8 @@
 //! Which piece comes next.
 //!
 //! The first few come first and in order: they are what a person looks at, and what can be passed on at once. Then, with
-//! one link: in order from a random place, which is kind to disks, and lets receivers of the same content have
-//! different pieces to give each other. Several links: the rarest first. Among equals the one after the last picked,
+//! one link: in order from a random place, which is kind to disks, and gives receivers of the same content different
+//! pieces to exchange. Several links: the rarest first. Among equals the one after the last picked,
 //! from this link, because that run is ours alone, or else a random one: runs of several receivers then rarely meet, so
 //! a limited sender rarely sends a piece twice.
 
@@ -15,20 +15,20 @@ use crate::bitfield::Bitfield;
 use crate::budget;
 use crate::piece::PieceBuf;
 
-use super::levels::Levels;
+use super::availability::Availability;
 
-/// Unfinished pieces kept between two links, in bytes.
-/// Half of what there is for pieces, so that what waits for a link that has it never keeps all others waiting.
+/// Bytes of unfinished pieces kept between two links: half of the budget, so that pieces waiting for a link that has
+/// them never block all others.
 const MAX_PARKED: usize = budget::LIMIT / 2;
 
-/// Pieces at the start that come in order, at most; and of a small content one in so many.
+/// Pieces at the start that come in order: at most the first number, and one in the second of a small content.
 const IN_ORDER: (u32, u32) = (4, 16);
 
 pub(super) struct Pieces {
     have: Bitfield,
-    /// What no link fetches and is not here, by how many links have it.
-    free: Levels,
-    /// Being verified and written, or here.
+    /// Pieces that are neither here nor assigned, by how many links have them.
+    free: Availability,
+    /// Verified, or being verified and written.
     here: Bitfield,
     held: HashMap<u32, Hold>,
     /// Unfinished pieces whose link went away.
@@ -36,7 +36,7 @@ pub(super) struct Pieces {
     random: Random,
 }
 
-/// A link fetches a piece.
+/// A piece assigned to a link.
 #[derive(Clone, Copy)]
 pub(super) struct Hold {
     pub(super) tag: LinkTag,
@@ -46,7 +46,7 @@ pub(super) struct Hold {
 impl Pieces {
     pub(super) fn new(have: Bitfield, seed: u64) -> Self {
         Self {
-            free: Levels::new(&have),
+            free: Availability::new(&have),
             here: have.clone(),
             have,
             held: HashMap::new(),
@@ -59,12 +59,12 @@ impl Pieces {
         &self.have
     }
 
-    pub(super) fn counted(&mut self, theirs: impl Iterator<Item = u32>) {
-        theirs.for_each(|piece| self.free.raise(piece));
+    pub(super) fn add_availability(&mut self, theirs: impl Iterator<Item = u32>) {
+        theirs.for_each(|piece| self.free.increment(piece));
     }
 
-    pub(super) fn uncounted(&mut self, theirs: &Bitfield) {
-        theirs.iter().for_each(|piece| self.free.lower(piece));
+    pub(super) fn remove_availability(&mut self, theirs: &Bitfield) {
+        theirs.iter().for_each(|piece| self.free.decrement(piece));
     }
 
     /// The next piece for a link that has `theirs`, not yet assigned. `many`: there are other links. `run` is where
@@ -89,7 +89,7 @@ impl Pieces {
         picked
     }
 
-    /// Takes what was begun of a piece, if anything.
+    /// Takes a parked piece.
     pub(super) fn unpark(&mut self, piece: u32) -> Option<PieceBuf> {
         self.parked.remove(&piece)
     }
@@ -99,7 +99,7 @@ impl Pieces {
         self.held.insert(piece, Hold { tag: to, since: Instant::now() });
     }
 
-    /// All blocks came. False: the piece is not wanted (any more).
+    /// All blocks came. `false`: the piece is not needed any more.
     pub(super) fn full(&mut self, piece: u32) -> bool {
         self.held.remove(&piece);
         self.free.remove(piece);
@@ -115,8 +115,8 @@ impl Pieces {
         self.free.insert(piece);
     }
 
-    /// An unfinished piece comes back from a link; what was received of it is kept within bounds.
-    pub(super) fn give_back(&mut self, piece: PieceBuf) {
+    /// A link releases an unfinished piece; what was received of it is kept within bounds.
+    pub(super) fn release(&mut self, piece: PieceBuf) {
         let index = piece.index;
         if self.held.remove(&index).is_none() {
             return;
@@ -128,7 +128,7 @@ impl Pieces {
         }
     }
 
-    /// A piece went away with its link, and what was received of it.
+    /// A piece was lost with its link, with all that was received of it.
     pub(super) fn lost(&mut self, piece: u32) {
         if self.held.remove(&piece).is_some() {
             self.free.insert(piece);
@@ -160,7 +160,7 @@ impl Pieces {
     }
 }
 
-/// xorshift64: ties need no secrets.
+/// xorshift64: breaking ties needs no secrets.
 struct Random(u64);
 
 impl Random {
@@ -182,8 +182,8 @@ mod tests {
     fn the_rarest_piece_comes_first_and_every_piece_once() {
         let mut pieces = Pieces::new(Bitfield::empty(15), 42);
         let all = Bitfield::full(15);
-        pieces.counted(all.iter());
-        pieces.counted((0..15).filter(|piece| *piece != 13));
+        pieces.add_availability(all.iter());
+        pieces.add_availability((0..15).filter(|piece| *piece != 13));
         assert_eq!(pieces.pick(&all, true, &mut None), Some(13));
         let (mut seen, mut run) = (Vec::new(), None);
         while let Some(piece) = pieces.pick(&all, seen.len() % 2 == 0, &mut run) {
@@ -200,9 +200,9 @@ mod tests {
         let picked: std::collections::HashSet<u32> = (1..20)
             .map(|seed| {
                 let mut pieces = Pieces::new(Bitfield::empty(200), seed * 7919);
-                pieces.counted(all.iter());
+                pieces.add_availability(all.iter());
                 // Twenty are rarer than the others, and the first ones are here.
-                pieces.counted((0..200).filter(|piece| piece % 10 != 7));
+                pieces.add_availability((0..200).filter(|piece| piece % 10 != 7));
                 (0..4).for_each(|piece| pieces.assign(piece, LinkTag(9)));
                 pieces.pick(&all, true, &mut None).unwrap()
             })
@@ -238,7 +238,7 @@ mod tests {
         pieces.assign(5, LinkTag(1));
         let mut begun = PieceBuf::new(5, Budget::new().take(40_000).unwrap());
         begun.mark(0, LinkTag(1));
-        pieces.give_back(begun);
+        pieces.release(begun);
         assert_eq!(pieces.pick(&all, false, &mut None), Some(5));
         assert!(pieces.unpark(5).unwrap().has_block(0));
         pieces.assign(5, LinkTag(2));

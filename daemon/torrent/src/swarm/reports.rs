@@ -10,42 +10,42 @@ use crate::link::Report;
 use crate::piece::PieceBuf;
 
 impl Swarm {
-    pub(super) async fn hear(&mut self, tag: LinkTag, report: Report) {
-        // A link that was told to close may still talk; only unfinished pieces could matter, and they are dropped.
+    pub(super) async fn on_report(&mut self, tag: LinkTag, report: Report) {
+        // A closing link may still report; only unfinished pieces could matter, and they are dropped.
         let Some(peer) = self.peers.get_mut(&tag) else { return };
         match report {
-            Report::CanTell(size) => {
-                peer.can_tell = Some(size);
+            Report::HasMetadata(size) => {
+                peer.metadata_size = Some(size);
                 self.seek_metadata().await;
             }
             Report::Has(bits) => self.has(tag, bits),
             Report::Have(more) => self.have(tag, more),
             Report::Interested(interested) => {
-                peer.turn.wants(interested);
-                self.fill_slots();
+                peer.choking.interested(interested);
+                self.fill_unchoke_slots();
             }
-            Report::Hungry(bytes) => {
-                peer.hungry = bytes;
-                self.feed(tag);
+            Report::Capacity(bytes) => {
+                peer.capacity = bytes;
+                self.assign_pieces(tag);
             }
-            Report::Full(piece) => {
-                peer.dropping.remove(&piece.index);
+            Report::PieceComplete(piece) => {
+                peer.releasing.remove(&piece.index);
                 peer.snubbed = None;
                 self.verify(piece);
             }
-            Report::GiveBack(pieces) => self.given_back(tag, pieces),
+            Report::Released(pieces) => self.released(tag, pieces),
             Report::Leaving(pieces) => {
-                peer.hungry = 0;
-                self.given_back(tag, pieces);
+                peer.capacity = 0;
+                self.released(tag, pieces);
             }
             Report::Stalled => {
                 self.stalled(tag);
                 self.metadata_stalled(tag).await;
             }
             Report::Metadata(bytes) => self.metadata_came(tag, bytes),
-            Report::Untold => {
-                peer.can_tell = None;
-                self.teller = None;
+            Report::MetadataRejected => {
+                peer.metadata_size = None;
+                self.metadata_peer = None;
                 self.seek_metadata().await;
             }
             Report::Done => self.shared.emit(Event::PeerDone { key: self.key, tag }).await,
@@ -56,50 +56,50 @@ impl Swarm {
 
     fn has(&mut self, tag: LinkTag, bits: Bitfield) {
         let Some(peer) = self.peers.get_mut(&tag) else { return };
-        self.pieces.counted(bits.iter());
+        self.pieces.add_availability(bits.iter());
         let new: Vec<u32> = bits.iter().filter(|piece| peer.has.as_ref().is_none_or(|has| !has.has(*piece))).collect();
         if let Some(old) = peer.has.replace(bits) {
-            self.pieces.uncounted(&old);
+            self.pieces.remove_availability(&old);
         }
-        self.taken(tag, &new);
-        self.feed(tag);
+        self.receiver_has(tag, &new);
+        self.assign_pieces(tag);
     }
 
     fn have(&mut self, tag: LinkTag, more: Vec<u32>) {
         let Some(bits) = self.peers.get_mut(&tag).and_then(|peer| peer.has.as_mut()) else { return };
         let new: Vec<u32> = more.into_iter().filter(|piece| bits.set(*piece)).collect();
-        self.pieces.counted(new.iter().copied());
-        self.taken(tag, &new);
-        self.feed(tag);
+        self.pieces.add_availability(new.iter().copied());
+        self.receiver_has(tag, &new);
+        self.assign_pieces(tag);
     }
 
-    fn given_back(&mut self, tag: LinkTag, pieces: Vec<PieceBuf>) {
+    fn released(&mut self, tag: LinkTag, pieces: Vec<PieceBuf>) {
         for piece in pieces {
             if let Some(peer) = self.peers.get_mut(&tag) {
-                peer.dropping.remove(&piece.index);
+                peer.releasing.remove(&piece.index);
             }
-            self.pieces.give_back(piece);
+            self.pieces.release(piece);
         }
-        self.feed_all();
+        self.assign_all();
     }
 
     async fn lost(&mut self, tag: LinkTag) {
         let Some(peer) = self.peers.remove(&tag) else { return };
         if let Some(has) = &peer.has {
-            self.pieces.uncounted(has);
+            self.pieces.remove_availability(has);
         }
-        self.untaken(peer.has.as_ref(), peer.shown.as_ref());
-        // What it could not give back (orders it never saw) is free again.
+        self.receiver_gone(peer.has.as_ref(), peer.advertised.as_ref());
+        // Pieces it never saw the command for are free again.
         self.reclaim(tag);
-        self.fill_slots();
+        self.fill_unchoke_slots();
         if self.peers.is_empty() {
-            self.alone = Instant::now();
+            self.no_links_since = Instant::now();
             self.shared.budget.trim();
         }
-        if self.teller.is_some_and(|(teller, _)| teller == tag) {
-            self.teller = None;
+        if self.metadata_peer.is_some_and(|(metadata_peer, _)| metadata_peer == tag) {
+            self.metadata_peer = None;
             self.seek_metadata().await;
         }
-        self.feed_all();
+        self.assign_all();
     }
 }

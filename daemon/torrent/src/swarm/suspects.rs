@@ -1,4 +1,4 @@
-//! Who sent what of a piece that was wrong, and who did so again and again.
+//! Who sent which block of a piece that failed verification, and who did so repeatedly.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use sha1::{Digest, Sha1};
 use crate::piece::PieceBuf;
 use crate::{Group, LinkTag};
 
-/// The senders of a wrong piece's blocks, and what each sent, in short.
+/// The senders of a failed piece's blocks, with a digest of each block.
 #[derive(Clone)]
 pub(super) struct Suspects(Vec<(LinkTag, u64)>);
 
 impl Suspects {
-    /// `None`: one link sent all of it, so there is nothing to find out.
+    /// `None`: one link sent all of it, so the culprit is known.
     pub(super) fn of(piece: &PieceBuf) -> Option<Self> {
         let first = piece.from().next()?;
         piece.from().any(|tag| tag != first).then(|| Self(piece.from().zip(piece.each_block().map(digest)).collect()))
@@ -28,9 +28,9 @@ impl Suspects {
     }
 }
 
-/// How often a group's links may bring wrong data. A flipped bit in somebody's memory is no lie, so not once.
+/// How often a group's links may send wrong data. More than once: a bit may flip in memory.
 const STRIKES: u32 = 3;
-/// Groups that are remembered, at most; a content has far fewer.
+/// Most groups remembered; a content has far fewer.
 const MOST: usize = 1024;
 
 /// Whose links were closed for wrong data, and how often.

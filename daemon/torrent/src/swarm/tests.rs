@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::{Phase, Role, Swarm};
 use crate::error::codes;
-use crate::{ContentKey, Engine, EngineConfig, Event, Fetch};
+use crate::shared::Shared;
+use crate::{ContentKey, Event, Fetch};
 
 fn fetch() -> Fetch {
     Fetch {
@@ -24,13 +25,12 @@ fn fetch() -> Fetch {
     }
 }
 
-/// The phase after a job has panicked in this one, and the code that was told.
+/// The phase after a job has panicked in this one, and the reported code.
 async fn after_a_panic(phase: Phase) -> (Phase, Option<&'static str>) {
     let dir = tempfile::tempdir().unwrap();
-    let config = EngineConfig { state_dir: dir.path().to_owned(), upload_limit: 0, download_limit: 0 };
-    let (engine, mut events) = Engine::start(config).unwrap();
+    let (shared, mut events) = Shared::new(dir.path().to_owned());
     let (reports, _inbox) = mpsc::channel(1);
-    let mut swarm = Swarm::new(engine.shared(), ContentKey(1), reports);
+    let mut swarm = Swarm::new(shared, ContentKey(1), reports);
     swarm.role = Some(Role::Fetch(Arc::new(fetch())));
     swarm.phase = phase;
     swarm.jobs.spawn_blocking(|| panic!("a fault of ours"));
@@ -45,7 +45,7 @@ async fn after_a_panic(phase: Phase) -> (Phase, Option<&'static str>) {
 
 #[tokio::test]
 async fn a_fetch_stops_with_a_fault_when_one_of_its_jobs_panics() {
-    for phase in [Phase::Opening, Phase::Metadata, Phase::Fetching, Phase::Finishing] {
+    for phase in [Phase::Checking, Phase::Metadata, Phase::Fetching, Phase::Finishing] {
         let (after, code) = after_a_panic(phase.clone()).await;
         assert!(matches!(after, Phase::Halted(_)), "{phase:?} became {after:?}");
         assert_eq!(code, Some(codes::ENGINE_FAULT), "{phase:?}");

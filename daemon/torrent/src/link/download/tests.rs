@@ -74,10 +74,10 @@ fn the_rest_of_a_block_does_not_pass_for_a_whole_one_when_its_piece_came_back() 
 fn a_choke_gives_everything_back_and_nothing_is_wanted_until_it_ends() {
     let mut downloads = start(3 * BLOCK);
     assert_eq!(downloads.choke().len(), 1);
-    assert_eq!(downloads.appetite(), None);
+    assert_eq!(downloads.capacity(), None);
     downloads.unchoke();
-    assert_eq!(downloads.appetite(), Some(WINDOW_START));
-    assert_eq!(downloads.appetite(), None, "told once");
+    assert_eq!(downloads.capacity(), Some(WINDOW_START));
+    assert_eq!(downloads.capacity(), None, "told once");
 }
 
 /// Bytes asked for at most at once, after a link has shown its rate for some seconds.
@@ -89,7 +89,7 @@ async fn window_at(per_second: usize, round_trip: Duration) -> usize {
     let steps = per_second.div_ceil(10).div_ceil(BLOCK);
     for _ in 0..80 {
         let mut out = BytesMut::new();
-        while downloads.appetite().is_some() {
+        while downloads.capacity().is_some() {
             downloads.answered();
             downloads.add(PieceBuf::new(index, budget.take(BLOCK).unwrap()));
             index += 1;

@@ -1,4 +1,4 @@
-//! The end of a fetch: what holds no byte is made, times are set, everything is put on the disk.
+//! Finishes a fetch: creates what holds no byte, sets times, and syncs everything.
 
 use std::collections::HashSet;
 
@@ -15,8 +15,8 @@ use crate::stamp::Stamp;
 const PROBE: &str = ".xbt-probe";
 
 impl PartialFiles {
-    /// Makes everything that holds no byte, checks that all files are distinct, and puts everything on the disk.
-    /// Returns what is there.
+    /// Creates everything that holds no byte, checks that all files are distinct, and syncs everything. Returns the
+    /// record of it.
     pub(crate) fn finish(&self) -> Result<Received, EngineError> {
         let (mut seen, mut folders) = (HashSet::new(), LastFolder::default());
         let mut stamps = vec![Stamp::default(); self.meta.files.len()];
@@ -25,12 +25,12 @@ impl PartialFiles {
                 descend(root, path, true).map_err(|error| self.error(error.into()))?;
             }
         }
-        // Links last: once they are there, nothing is made here any more.
+        // Links last: nothing is created once they exist.
         let links =
             |wanted: bool| self.meta.files.iter().enumerate().filter(move |(_, span)| span.link.is_some() == wanted);
         for (index, span) in links(false).chain(links(true)) {
             let stamp = self.finish_file(index, span, &mut folders)?;
-            // Two names for one file: a file system that ignores case. One has overwritten the other.
+            // The file system ignores case, and one file has overwritten the other.
             if !seen.insert(stamp.ino) {
                 return Err(self.case_ignored());
             }
@@ -59,7 +59,7 @@ impl PartialFiles {
     ) -> Result<Stamp, EngineError> {
         match &span.link {
             Some(text) => self.make_link(span, text, folders)?,
-            // Only what holds no byte may be made here: anything else would be made of zeros.
+            // Only files without bytes are created here: any other would consist of zeros.
             None if span.len == 0 => drop(self.file(index, folders).map_err(|error| self.error(error))?),
             None => {}
         }
@@ -85,7 +85,7 @@ impl PartialFiles {
         let (folder, name) = folders.of(root, &span.path, true).map_err(|error| self.error(error.into()))?;
         match rustix::fs::symlinkat(text, folder, name) {
             Ok(()) => Ok(()),
-            // Of an earlier attempt to finish.
+            // Left by an earlier attempt to finish.
             Err(Errno::EXIST) => match rustix::fs::readlinkat(folder, name, Vec::new()) {
                 Ok(there) if there.as_bytes() == text.as_bytes() => Ok(()),
                 Ok(_) => Err(self.tampered()),
@@ -95,7 +95,7 @@ impl PartialFiles {
         }
     }
 
-    /// Whether the disk can hold symbolic links, if there are any: found out before all bytes have come.
+    /// Checks that the disk can hold the symbolic links, before any byte is fetched.
     pub(crate) fn can_hold_links(&self) -> Result<(), EngineError> {
         let Root::Folder(root) = &self.root else { return Ok(()) };
         let files = &self.meta.files;
@@ -104,7 +104,7 @@ impl PartialFiles {
             return Ok(());
         }
         match rustix::fs::symlinkat(".", root, PROBE) {
-            // It may be left by a crash.
+            // A crash may have left it.
             Ok(()) | Err(Errno::EXIST) => {
                 rustix::fs::unlinkat(root, PROBE, AtFlags::empty()).map_err(|error| self.error(error.into()))
             }
@@ -123,7 +123,7 @@ impl PartialFiles {
         }
     }
 
-    /// Sets the time of change, if one is carried. Where the disk does not take it, the file keeps its own.
+    /// Sets the modification time, if one is carried and the disk takes it.
     fn set_time<'a>(&'a self, span: &'a FileSpan, folders: &mut LastFolder<'a>) {
         let Some(seconds) = span.attributes.mtime else { return };
         let times = Timestamps {
@@ -141,7 +141,7 @@ impl PartialFiles {
         }
     }
 
-    /// What is there, as it is now.
+    /// The record of what exists now.
     fn received(&self, stamps: &[Stamp]) -> Result<Received, Errno> {
         let root = match &self.root {
             Root::File(_) => {

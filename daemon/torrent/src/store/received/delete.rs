@@ -1,4 +1,4 @@
-//! Deleting what was received, and only that.
+//! Deletes what was received, and only that.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -12,21 +12,21 @@ use rustix::io::Errno;
 use super::{Entry, Kind, Received};
 use crate::stamp::Stamp;
 
-/// How many of what stays are named.
+/// How many entries that stay are named.
 const NAMED: usize = 10;
 
-/// What became of received data that was to go.
+/// The outcome of deleting received data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
-    /// Files, links and folders that are gone now.
+    /// Number of deleted files, links and folders.
     pub gone: u64,
-    /// How many stay.
+    /// Number of entries that stay.
     pub kept: u64,
-    /// The first that stay.
+    /// The first of those.
     pub named: Vec<Kept>,
 }
 
-/// Something that stays.
+/// An entry that stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its path, below and with the received name.
@@ -37,8 +37,8 @@ pub struct Kept {
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
-/// Deletes what a record says was put at `path`, as far as it is still that. May be done again: what is gone is gone.
-/// Blocks as long as the disk takes, and returns once the disk has it.
+/// Deletes what a record says was put at `path`, as far as it is unchanged. Idempotent. Blocks as long as the disk takes,
+/// and returns once the deletion is durable.
 pub fn delete_received(record: &[u8], path: &Path) -> Deleted {
     let mut deleted = Deleted::default();
     let (Some(received), Some(folder), Some(name)) = (Received::from_bytes(record), path.parent(), path.file_name())
@@ -70,7 +70,7 @@ pub fn delete_received(record: &[u8], path: &Path) -> Deleted {
     }
     let deleted = job.deleted;
     if deleted.gone > 0 {
-        // An error here means at worst that some of it is there again after a power cut.
+        // At worst some of it reappears after a power cut.
         let _ = match deleted.kept {
             0 => rustix::fs::fsync(&folder),
             _ => rustix::fs::syncfs(&folder),
@@ -83,7 +83,7 @@ struct Job<'a> {
     /// What holds the received name.
     folder: &'a OwnedFd,
     entries: &'a [Entry],
-    /// Entries that stay, and folders that cannot be entered: what lies in them has been told with them.
+    /// Entries that stay, and folders that cannot be entered, which are reported with all they contain.
     stays: HashSet<usize>,
     /// Which names lie in which folder by the record; made when it is needed.
     ours: Option<HashSet<(u32, &'a str)>>,
@@ -142,7 +142,7 @@ impl Job<'_> {
         if (is.size, is.mtime_ns) != (entry.size, entry.mtime_ns) {
             return Err(Why::Stays("was changed since it was received".to_owned()));
         }
-        // Between the look and this it could be replaced: no system call unlinks an open file.
+        // It could be replaced between the check and this: no system call unlinks an open file.
         Ok(rustix::fs::unlinkat(&holder, &entry.name, AtFlags::empty())?)
     }
 
@@ -154,7 +154,7 @@ impl Job<'_> {
             Ok(()) => Ok(()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
                 self.name_others(index, &folder)?;
-                // What it holds has been told; that it stays too goes without saying.
+                // Its entries have been reported already.
                 Err(Why::Gone)
             }
             Err(error) => Err(error.into()),
@@ -215,7 +215,7 @@ impl Job<'_> {
         Ok(open)
     }
 
-    /// A folder that cannot be entered is told once, with all that lies in it.
+    /// Reports a folder that cannot be entered once, with all it contains.
     fn closed(&mut self, at: usize, why: Why) -> Why {
         if let Why::Stays(why) = why
             && self.stays.insert(at)

@@ -1,38 +1,37 @@
-//! Numbers of pieces by how many others have each: the rarest that somebody can give is found without a look at every
-//! piece.
+//! Piece availability: finds the rarest piece that a link can provide without looking at every piece.
 //!
-//! One bit for each piece and level in use; a search goes through 64 pieces at a step. So a content of 100,000 pieces
-//! costs 12.5 KB for each level, and a search that finds nothing some 1,600 steps for each.
+//! A bucket for each availability holds one bit per piece; a search covers 64 pieces at a step. A content of 100,000
+//! pieces costs 12.5 KB for each bucket in use, and a search that finds nothing some 1,600 steps for each.
 
 use crate::bitfield::Bitfield;
 
-/// Tries at a random place before a level is gone through in order.
+/// Random probes before a bucket is searched in order.
 const PROBES: usize = 8;
 
-/// Pieces that may be picked, each on the level of its count.
-pub(super) struct Levels {
+/// Pieces that may be picked, each in the bucket of its count.
+pub(super) struct Availability {
     len: u32,
     counts: Vec<u16>,
     /// All that may be picked.
-    all: Level,
-    /// By count. What is empty takes no memory.
-    levels: Vec<Level>,
+    all: Bucket,
+    /// By count. An empty bucket takes no memory.
+    buckets: Vec<Bucket>,
 }
 
 #[derive(Clone, Default)]
-struct Level {
+struct Bucket {
     words: Vec<u64>,
     count: u32,
 }
 
-impl Levels {
+impl Availability {
     /// Every piece that is not in `without` may be picked; no count yet.
     pub(super) fn new(without: &Bitfield) -> Self {
         let len = without.len();
-        let mut levels =
-            Self { len, counts: vec![0; len as usize], all: Level::default(), levels: vec![Level::default()] };
-        (0..len).filter(|piece| !without.has(*piece)).for_each(|piece| levels.insert(piece));
-        levels
+        let mut buckets =
+            Self { len, counts: vec![0; len as usize], all: Bucket::default(), buckets: vec![Bucket::default()] };
+        (0..len).filter(|piece| !without.has(*piece)).for_each(|piece| buckets.insert(piece));
+        buckets
     }
 
     /// Whether a piece may be picked.
@@ -40,31 +39,31 @@ impl Levels {
         piece < self.len && self.all.has(piece)
     }
 
-    /// From now on it may be picked.
+    /// Makes a piece available for picking.
     pub(super) fn insert(&mut self, piece: u32) {
         if piece < self.len && !self.all.has(piece) {
-            let (level, len) = (self.count(piece), self.len);
+            let (bucket, len) = (self.count(piece), self.len);
             self.all.set(piece, len);
-            self.level(level).set(piece, len);
+            self.bucket(bucket).set(piece, len);
         }
     }
 
-    /// From now on it may not be picked.
+    /// Excludes a piece from picking.
     pub(super) fn remove(&mut self, piece: u32) {
         if self.contains(piece) {
-            let level = self.count(piece);
+            let bucket = self.count(piece);
             self.all.clear(piece);
-            self.level(level).clear(piece);
+            self.bucket(bucket).clear(piece);
         }
     }
 
-    /// One more has it.
-    pub(super) fn raise(&mut self, piece: u32) {
+    /// One more peer has it.
+    pub(super) fn increment(&mut self, piece: u32) {
         self.change(piece, |count| count.saturating_add(1));
     }
 
-    /// One less has it.
-    pub(super) fn lower(&mut self, piece: u32) {
+    /// One peer less has it.
+    pub(super) fn decrement(&mut self, piece: u32) {
         self.change(piece, |count| count.saturating_sub(1));
     }
 
@@ -80,18 +79,18 @@ impl Levels {
         mut random: impl FnMut() -> u64,
         of: impl Fn(usize) -> u64,
     ) -> Option<u32> {
-        for level in self.levels.iter().filter(|level| level.count > 0) {
-            if level.has(preferred) && of(preferred as usize / 64) & bit(preferred) != 0 {
+        for bucket in self.buckets.iter().filter(|bucket| bucket.count > 0) {
+            if bucket.has(preferred) && of(preferred as usize / 64) & bit(preferred) != 0 {
                 return Some(preferred);
             }
             let len = u64::from(self.len.max(1));
             for _ in 0..PROBES {
                 let piece = (random() % len) as u32;
-                if level.has(piece) && of(piece as usize / 64) & bit(piece) != 0 {
+                if bucket.has(piece) && of(piece as usize / 64) & bit(piece) != 0 {
                     return Some(piece);
                 }
             }
-            let found = level.following((random() % len) as u32, self.len, &of);
+            let found = bucket.following((random() % len) as u32, self.len, &of);
             if found.is_some() {
                 return found;
             }
@@ -106,8 +105,8 @@ impl Levels {
         let after = usize::from(*count);
         let len = self.len;
         if before != after && self.all.has(piece) {
-            self.level(before).clear(piece);
-            self.level(after).set(piece, len);
+            self.bucket(before).clear(piece);
+            self.bucket(after).set(piece, len);
         }
     }
 
@@ -115,11 +114,11 @@ impl Levels {
         self.counts.get(piece as usize).copied().map_or(0, usize::from)
     }
 
-    fn level(&mut self, count: usize) -> &mut Level {
-        if self.levels.len() <= count {
-            self.levels.resize(count + 1, Level::default());
+    fn bucket(&mut self, count: usize) -> &mut Bucket {
+        if self.buckets.len() <= count {
+            self.buckets.resize(count + 1, Bucket::default());
         }
-        &mut self.levels[count]
+        &mut self.buckets[count]
     }
 }
 
@@ -127,7 +126,7 @@ fn bit(piece: u32) -> u64 {
     1 << (63 - piece % 64)
 }
 
-impl Level {
+impl Bucket {
     fn has(&self, piece: u32) -> bool {
         self.words.get(piece as usize / 64).is_some_and(|word| word & bit(piece) != 0)
     }
@@ -176,36 +175,36 @@ mod tests {
 
     #[test]
     fn levels_follow_the_counts_and_only_what_is_in_is_picked() {
-        let mut levels = Levels::new(&Bitfield::empty(130));
+        let mut buckets = Availability::new(&Bitfield::empty(130));
         let all = Bitfield::full(130);
         let word = |at| all.word(at);
-        (0..130).filter(|piece| *piece != 70).for_each(|piece| levels.raise(piece));
-        assert_eq!(levels.rarest(5, || 3, word), Some(70));
-        levels.remove(70);
-        assert!(!levels.contains(70));
-        assert_eq!(levels.rarest(5, || 3, word), Some(5), "the preferred among equals");
-        levels.raise(70);
-        levels.raise(70);
-        levels.insert(70);
-        levels.raise(5);
-        assert_eq!(levels.rarest(5, || 9, word), Some(9));
-        assert_eq!(levels.following(129, |at| word(at) & !(u64::MAX * u64::from(at == 2))), Some(0));
-        assert_eq!(levels.following(71, |at| if at == 1 { 1 << (63 - 6) } else { 0 }), Some(70), "around the ring");
-        levels.lower(5);
-        assert_eq!(levels.rarest(200, || 129, word), Some(129));
+        (0..130).filter(|piece| *piece != 70).for_each(|piece| buckets.increment(piece));
+        assert_eq!(buckets.rarest(5, || 3, word), Some(70));
+        buckets.remove(70);
+        assert!(!buckets.contains(70));
+        assert_eq!(buckets.rarest(5, || 3, word), Some(5), "the preferred among equals");
+        buckets.increment(70);
+        buckets.increment(70);
+        buckets.insert(70);
+        buckets.increment(5);
+        assert_eq!(buckets.rarest(5, || 9, word), Some(9));
+        assert_eq!(buckets.following(129, |at| word(at) & !(u64::MAX * u64::from(at == 2))), Some(0));
+        assert_eq!(buckets.following(71, |at| if at == 1 { 1 << (63 - 6) } else { 0 }), Some(70), "around the ring");
+        buckets.decrement(5);
+        assert_eq!(buckets.rarest(200, || 129, word), Some(129));
     }
 
     #[test]
     fn all_of_100_000_pieces_are_picked_in_a_moment_however_few_have_each() {
         let count = 100_000;
-        let mut levels = Levels::new(&Bitfield::empty(count));
+        let mut buckets = Availability::new(&Bitfield::empty(count));
         let mut sparse = Bitfield::empty(count);
         (0..count).step_by(97).for_each(|piece| assert!(sparse.set(piece)));
         let all = Bitfield::full(count);
         for _ in 0..3 {
-            (0..count).for_each(|piece| levels.raise(piece));
+            (0..count).for_each(|piece| buckets.increment(piece));
         }
-        (0..count).step_by(7).for_each(|piece| levels.raise(piece));
+        (0..count).step_by(7).for_each(|piece| buckets.increment(piece));
         let (begun, mut random, mut picked) = (Instant::now(), 1u64, 0);
         for field in [&sparse, &all] {
             let next = || {
@@ -213,8 +212,8 @@ mod tests {
                 random >> 33
             };
             let mut next = next;
-            while let Some(piece) = levels.rarest(u32::MAX, &mut next, |at| field.word(at)) {
-                levels.remove(piece);
+            while let Some(piece) = buckets.rarest(u32::MAX, &mut next, |at| field.word(at)) {
+                buckets.remove(piece);
                 picked += 1;
             }
         }

@@ -1,7 +1,7 @@
-//! What a link is about to send.
+//! What a link is about to send: small messages, and the other side's requests to answer.
 //!
 //! Bounds: at most [`MAX_CONTROL`] bytes of small messages and [`MAX_REQUESTS`] requests of the other side; more
-//! than that means that it asks without reading, and the link is closed.
+//! than that means that it requests without reading, and the link is closed.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
-use super::wire::{self, Block};
+use super::framing::{self, Block};
 use crate::event::CloseReason;
 
 /// Requests of the other side that may wait. Announced as `reqq` (BEP 10).
@@ -19,16 +19,16 @@ const MAX_CONTROL: usize = 16 << 20;
 /// Bytes of blocks read and written at once.
 const BATCH: usize = 256 << 10;
 
-/// Something the other side asked for.
+/// A request of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Request {
     Block(Block),
     /// A 16 KiB block of the metadata (BEP 9).
     Metadata(u32),
 }
 
 #[derive(Default)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     queue: Mutex<Queue>,
     ready: Notify,
 }
@@ -36,13 +36,13 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Queue {
     control: BytesMut,
-    wanted: VecDeque<Wanted>,
+    requests: VecDeque<Request>,
     /// The writer has taken something and has not come back for more.
-    taken: bool,
+    writing: bool,
     closed: bool,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Adds small messages.
     pub(crate) fn control(&self, put: impl FnOnce(&mut BytesMut)) -> Result<(), CloseReason> {
         {
@@ -56,30 +56,30 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues what the other side asked for.
-    pub(crate) fn want(&self, wanted: Wanted) -> Result<(), CloseReason> {
+    /// Queues a request of the other side.
+    pub(crate) fn request(&self, request: Request) -> Result<(), CloseReason> {
         {
             let mut queue = self.lock();
-            if queue.wanted.len() >= MAX_REQUESTS {
+            if queue.requests.len() >= MAX_REQUESTS {
                 return Err(CloseReason::Protocol("too many requests are open"));
             }
-            queue.wanted.push_back(wanted);
+            queue.requests.push_back(request);
         }
         self.ready.notify_one();
         Ok(())
     }
 
-    /// The other side no longer wants a block.
+    /// The other side cancelled a request.
     pub(crate) fn cancel(&self, block: Block) {
-        self.lock().wanted.retain(|wanted| *wanted != Wanted::Block(block));
+        self.lock().requests.retain(|request| *request != Request::Block(block));
     }
 
-    /// The other side is choked: it asks again (BEP 3).
+    /// The other side is choked and will request again (BEP 3).
     pub(crate) fn forget_blocks(&self) {
-        self.lock().wanted.retain(|wanted| matches!(wanted, Wanted::Metadata(_)));
+        self.lock().requests.retain(|request| matches!(request, Request::Metadata(_)));
     }
 
-    /// Nothing more will be sent than what is queued as small messages.
+    /// Sends the queued small messages and nothing more.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_one();
@@ -91,38 +91,38 @@ impl Outbox {
 
     pub(super) fn take_control(&self) -> BytesMut {
         let mut queue = self.lock();
-        queue.taken |= !queue.control.is_empty();
+        queue.writing |= !queue.control.is_empty();
         queue.control.split()
     }
 
     /// The next requests to answer together.
-    pub(super) fn take_wanted(&self) -> Vec<Wanted> {
+    pub(super) fn take_requests(&self) -> Vec<Request> {
         let mut queue = self.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        while let Some(wanted) = queue.wanted.front().copied() {
-            bytes += match wanted {
-                Wanted::Block(block) => block.len as usize,
-                Wanted::Metadata(_) => crate::metainfo::BLOCK,
+        while let Some(request) = queue.requests.front().copied() {
+            bytes += match request {
+                Request::Block(block) => block.len as usize,
+                Request::Metadata(_) => crate::metainfo::BLOCK,
             };
             if bytes > BATCH && !taken.is_empty() {
                 break;
             }
-            taken.push(wanted);
-            queue.wanted.pop_front();
+            taken.push(request);
+            queue.requests.pop_front();
         }
-        queue.taken |= !taken.is_empty();
+        queue.writing |= !taken.is_empty();
         taken
     }
 
     /// Whether something is on its way out.
     pub(super) fn is_busy(&self) -> bool {
         let queue = self.lock();
-        queue.taken || !queue.wanted.is_empty() || !queue.control.is_empty()
+        queue.writing || !queue.requests.is_empty() || !queue.control.is_empty()
     }
 
-    /// Waits until something was queued; all that was taken is out.
+    /// Waits until something is queued. Called when all that was taken has been written.
     pub(super) async fn ready(&self) {
-        self.lock().taken = false;
+        self.lock().writing = false;
         self.ready.notified().await;
     }
 
@@ -133,5 +133,5 @@ impl Outbox {
 
 /// Shorthand for a message without payload.
 pub(crate) fn plain(id: u8) -> impl FnOnce(&mut BytesMut) {
-    move |out| wire::put_plain(out, id)
+    move |out| framing::put_plain(out, id)
 }
