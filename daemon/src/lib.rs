@@ -12,7 +12,6 @@ pub mod log;
 mod mapped_port;
 mod process;
 pub mod rpc;
-pub mod store;
 pub mod supervisor;
 pub mod try_login;
 pub mod xmpp;

@@ -8,7 +8,7 @@ use xbt_core::ids::ContentId;
 use xbt_core::transfer::{Outgoing, Side};
 
 use super::*;
-use crate::store::MAX_BLOB;
+use crate::MAX_BLOB;
 
 #[test]
 fn a_new_store_holds_nothing_and_counts_from_one() {

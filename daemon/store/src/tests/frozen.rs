@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::store::migrations::{STEPS, VERSION};
-use crate::store::open::APPLICATION;
+use crate::migrations::{STEPS, VERSION};
+use crate::open::APPLICATION;
 
 /// A database of version 1 as the last test here wrote it. Frozen like the migrations: a new version adds a file.
 const VERSION_1: &str = include_str!("v1.sql");

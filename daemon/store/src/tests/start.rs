@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::StoreError;
+use crate::StoreError;
 
 /// Opens and loads.
 fn start(folder: &Path) -> Result<Rows, StoreError> {
