@@ -24,9 +24,8 @@ use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
 use crate::supervisor::Supervisor;
-use crate::xmpp::backoff::Refusals;
-use crate::xmpp::{Session, SessionConfig};
 use xbt_store::Store;
+use xbt_xmpp::{Refusals, Session, SessionConfig};
 
 /// Events of one room that the driver has not taken yet; the room waits beyond that.
 const EVENTS: usize = 256;

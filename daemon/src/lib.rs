@@ -14,4 +14,3 @@ mod process;
 pub mod rpc;
 pub mod supervisor;
 pub mod try_login;
-pub mod xmpp;

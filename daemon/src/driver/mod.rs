@@ -50,8 +50,8 @@ use xbt_torrent::{Engine, Group};
 use crate::hooks::Hooks;
 use crate::rpc::EventRing;
 use crate::supervisor::{self, Supervisor};
-use crate::xmpp::SessionHandle;
 use xbt_store::Store;
+use xbt_xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
 use refusals::Refusals;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xbt_fuzz::target;
-use xbtd::xmpp;
+use xbt_xmpp as xmpp;
 
 const RELAYS: &[&str] = &[
     "sid='s' ",

@@ -4,12 +4,12 @@
 use xso::text::Base64;
 use xso::{AsXml, FromXml};
 
-pub(in crate::xmpp) const NS: &str = "http://jabber.org/protocol/ibb";
+pub(crate) const NS: &str = "http://jabber.org/protocol/ibb";
 
 /// `<open/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "open")]
-pub(in crate::xmpp) struct Open {
+pub(crate) struct Open {
     #[xml(attribute)]
     pub sid: String,
     #[xml(attribute = "block-size")]
@@ -21,7 +21,7 @@ pub(in crate::xmpp) struct Open {
 /// `<data/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "data")]
-pub(in crate::xmpp) struct Data {
+pub(crate) struct Data {
     #[xml(attribute)]
     pub sid: String,
     #[xml(attribute)]
@@ -33,7 +33,7 @@ pub(in crate::xmpp) struct Data {
 /// `<close/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "close")]
-pub(in crate::xmpp) struct Close {
+pub(crate) struct Close {
     #[xml(attribute)]
     pub sid: String,
 }

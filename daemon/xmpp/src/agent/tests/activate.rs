@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::xmpp::relay::{Order, RelayError};
+use crate::relay::{Order, RelayError};
 
 #[test]
 fn a_proxy_is_believed_if_it_is_the_one_that_was_asked() {

@@ -205,7 +205,7 @@ impl Drop for InBand {
 
 impl Agent {
     /// Rings when the program has read or written.
-    pub(in crate::xmpp) fn bell(&self) -> Arc<Notify> {
+    pub(crate) fn bell(&self) -> Arc<Notify> {
         self.in_band.bell.clone()
     }
 
@@ -319,7 +319,7 @@ impl Agent {
     }
 
     /// Acknowledges what was read, and closes what is finished. To be called before [`Self::take_block`].
-    pub(in crate::xmpp) fn tend_in_band(&mut self, now: Instant) {
+    pub(crate) fn tend_in_band(&mut self, now: Instant) {
         let (mut read, mut finished) = (Vec::new(), Vec::new());
         for (number, stream) in &mut self.in_band.streams {
             let taken = stream.pipe.taken();
@@ -342,7 +342,7 @@ impl Agent {
     }
 
     /// The next block, of each stream in turn.
-    pub(in crate::xmpp) fn take_block(&mut self, now: Instant) -> Option<Stanza> {
+    pub(crate) fn take_block(&mut self, now: Instant) -> Option<Stanza> {
         if self.fresh_blocks(now) >= MOST_UNACKED {
             return None;
         }
@@ -375,7 +375,7 @@ impl Agent {
     }
 
     /// When a block is overdue and somebody else may send one: nothing else wakes us then.
-    pub(in crate::xmpp) fn block_overdue(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn block_overdue(&self, now: Instant) -> Option<Instant> {
         self.blocks
             .values()
             .filter_map(|block| self.sent_at(block))

@@ -8,8 +8,8 @@ use xbt_core::signal::{Answer, Outcome, Request};
 use super::Client;
 use super::prosody::{PASSWORD, Prosody};
 use super::proxy::Proxy;
-use crate::config::{Secret, Tls};
-use crate::xmpp::Silence;
+use crate::Silence;
+use crate::{Secret, Tls};
 
 fn request() -> Request {
     Request::Sync(Vec::new())

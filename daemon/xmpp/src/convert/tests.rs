@@ -12,7 +12,7 @@ const ID: &str = "0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d";
 const HASH: &str = "00112233445566778899aabbccddeeff00112233";
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-pub(in crate::xmpp) fn offer() -> Offer {
+pub(crate) fn offer() -> Offer {
     Offer {
         id: ID.parse().unwrap(),
         info_hash: HASH.parse().unwrap(),
@@ -26,7 +26,7 @@ pub(in crate::xmpp) fn offer() -> Offer {
     }
 }
 
-pub(in crate::xmpp) fn connect() -> Connect {
+pub(crate) fn connect() -> Connect {
     let candidate = |kind, address: &str| Candidate { kind, address: address.parse().unwrap() };
     Connect {
         id: ID.parse().unwrap(),
@@ -54,7 +54,7 @@ fn introduction() -> Introduction {
     Introduction { id, info_hash, fingerprint, candidates: reach.candidates, signature }
 }
 
-pub(in crate::xmpp) fn requests() -> Vec<Request> {
+pub(crate) fn requests() -> Vec<Request> {
     let id: OfferId = ID.parse().unwrap();
     let item = |role, state| SyncItem { id, role, state };
     vec![

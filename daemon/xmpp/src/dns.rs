@@ -9,8 +9,8 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RData;
 use tokio::net::TcpStream;
 
+use super::Tls;
 use super::failure::Failure;
-use crate::config::Tls;
 
 /// Port of StartTLS where nothing else is said (RFC 6120, section 14.7).
 const PORT: u16 = 5222;

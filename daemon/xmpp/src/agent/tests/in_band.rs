@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::xmpp::agent::in_band::{EARLY, MOST};
-use crate::xmpp::relay::{Order, RelayError};
-use crate::xmpp::{InBandStream, payload};
+use crate::agent::in_band::{EARLY, MOST};
+use crate::relay::{Order, RelayError};
+use crate::{InBandStream, payload};
 
 type Outcome = oneshot::Receiver<Result<InBandStream, RelayError>>;
 

@@ -2,12 +2,12 @@
 
 use xso::{AsXml, FromXml};
 
-pub(in crate::xmpp) const NS: &str = "urn:xmpp:extdisco:2";
+pub(crate) const NS: &str = "urn:xmpp:extdisco:2";
 
 /// `<service/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "service")]
-pub(in crate::xmpp) struct Service {
+pub(crate) struct Service {
     #[xml(attribute(default, name = "type"))]
     pub type_: Option<String>,
     #[xml(attribute(default))]
@@ -21,7 +21,7 @@ pub(in crate::xmpp) struct Service {
 /// `<services/>`: the question, for one type, and the answer
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "services")]
-pub(in crate::xmpp) struct Services {
+pub(crate) struct Services {
     #[xml(attribute(default, name = "type"))]
     pub type_: Option<String>,
     #[xml(child(n = ..))]

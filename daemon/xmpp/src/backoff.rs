@@ -17,13 +17,13 @@ const GOOD: Duration = Duration::from_secs(30);
 
 /// Pauses after refusals that may pass (a wrong certificate, say): double from 1 s to 5 minutes.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub struct Refusals {
     last: Option<Duration>,
 }
 
 impl Refusals {
     /// The pause before the next attempt; `random` is uniform.
-    pub(crate) fn next(&mut self, random: u32) -> Duration {
+    pub fn next(&mut self, random: u32) -> Duration {
         let pause = self.last.map_or(FIRST, |last| last * 2).min(LONGEST_REFUSED);
         self.last = Some(pause);
         jittered(pause, random)

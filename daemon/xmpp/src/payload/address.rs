@@ -3,15 +3,15 @@
 use xso::{AsXml, FromXml};
 
 /// Of version 0.2.
-pub(in crate::xmpp) const NS: &str = "urn:xmpp:sic:1";
+pub(crate) const NS: &str = "urn:xmpp:sic:1";
 
 /// Of version 0.1, which older servers speak.
-pub(in crate::xmpp) const NS_0: &str = "urn:xmpp:sic:0";
+pub(crate) const NS_0: &str = "urn:xmpp:sic:0";
 
 /// `<address/>`: empty as the question
 #[derive(FromXml, AsXml, Clone, Debug, Default, PartialEq)]
 #[xml(namespace = NS, name = "address")]
-pub(in crate::xmpp) struct Address {
+pub(crate) struct Address {
     #[xml(extract(default, namespace = NS, name = "ip", fields(text(type_ = String))))]
     pub ip: Option<String>,
 }
@@ -19,7 +19,7 @@ pub(in crate::xmpp) struct Address {
 /// `<ip/>` of version 0.1: empty as the question
 #[derive(FromXml, AsXml, Clone, Debug, Default, PartialEq)]
 #[xml(namespace = NS_0, name = "ip")]
-pub(in crate::xmpp) struct Ip {
+pub(crate) struct Ip {
     #[xml(text)]
     pub ip: String,
 }

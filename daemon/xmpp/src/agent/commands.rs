@@ -17,7 +17,7 @@ use super::{Agent, MOST_SENT, MOST_SENT_TO_ONE, Purpose, Sent, address};
 
 impl Agent {
     /// Carries out an order on a stream that is up.
-    pub(in crate::xmpp) fn do_order(&mut self, order: Order, now: Instant) {
+    pub(crate) fn do_order(&mut self, order: Order, now: Instant) {
         match order {
             Order::Command(command) => self.do_command(command, now),
             Order::Activate { proxy, stream_id, target, reply } => {
@@ -29,7 +29,7 @@ impl Agent {
     }
 
     /// There is no stream.
-    pub(in crate::xmpp) fn do_order_offline(&mut self, order: Order) {
+    pub(crate) fn do_order_offline(&mut self, order: Order) {
         match order {
             Order::Command(command) => self.do_command_offline(command),
             Order::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
@@ -40,7 +40,7 @@ impl Agent {
     }
 
     /// Carries out a command on a stream that is up.
-    pub(in crate::xmpp) fn do_command(&mut self, command: SessionCommand, now: Instant) {
+    pub(crate) fn do_command(&mut self, command: SessionCommand, now: Instant) {
         match command {
             SessionCommand::Request { token, to, request } => self.send_request(token, &to, request, now),
             SessionCommand::Answer { token, answer } => self.send_answer(token, answer),
@@ -54,7 +54,7 @@ impl Agent {
 
     /// There is no stream. Requests are lost at once. Answers are kept, for the stream may be resumed and the other
     /// side still waits. The rest has no outcome to tell: the rules ask for it only while online.
-    pub(in crate::xmpp) fn do_command_offline(&mut self, command: SessionCommand) {
+    pub(crate) fn do_command_offline(&mut self, command: SessionCommand) {
         match command {
             SessionCommand::Request { token, .. } => {
                 self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });

@@ -2,14 +2,14 @@
 
 use xso::{AsXml, FromXml};
 
-pub(in crate::xmpp) const NS: &str = "http://jabber.org/protocol/bytestreams";
+pub(crate) const NS: &str = "http://jabber.org/protocol/bytestreams";
 
 /// `<streamhost/>`: where a proxy listens
 ///
 /// The port is text, so that one odd value does not spoil the answer.
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml(namespace = NS, name = "streamhost")]
-pub(in crate::xmpp) struct StreamHost {
+pub(crate) struct StreamHost {
     #[xml(attribute)]
     pub jid: String,
     #[xml(attribute(default))]
@@ -22,7 +22,7 @@ pub(in crate::xmpp) struct StreamHost {
 /// two ends of a bytestream
 #[derive(FromXml, AsXml, Clone, Debug, Default, PartialEq)]
 #[xml(namespace = NS, name = "query")]
-pub(in crate::xmpp) struct Query {
+pub(crate) struct Query {
     #[xml(attribute(default))]
     pub sid: Option<String>,
     #[xml(child(n = ..))]

@@ -29,11 +29,10 @@ use xbt_core::fault::Fault;
 use xbt_core::ids::BareJid;
 use xbt_core::session::{SessionCommand, SessionEvent};
 
-use crate::config::{Secret, Tls};
 use relay::Order;
 
 mod agent;
-pub(crate) mod backoff;
+mod backoff;
 mod caps;
 mod clock;
 mod connect;
@@ -52,16 +51,22 @@ mod probe;
 mod prompt;
 mod register;
 mod relay;
+mod secret;
 mod session;
 mod sm;
+#[cfg(any(test, feature = "test-util"))]
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod tls;
 mod wire;
 
+pub use backoff::Refusals;
 pub use in_band::InBandStream;
 pub use jid::{InvalidJid, parse_bare};
 pub use relay::RelayError;
+pub use secret::Secret;
 
 /// Directives for a `tracing_subscriber::EnvFilter` that keep passwords and messages out of the log.
 pub const LOG_LIMITS: [&str; 4] = ["tokio_xmpp=info", "xmpp_parsers=info", "rxml=info", "minidom=info"];
@@ -71,6 +76,16 @@ const COMMANDS: usize = 256;
 
 /// How long [`Session::close`] may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How TLS with the XMPP server starts. There is no plain text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Asked for inside the XMPP stream (RFC 6120, section 5), and required. Where SRV records offer direct TLS as
+    /// well, that is used in the order they say (XEP-0368).
+    StartTls,
+    /// From the first byte (XEP-0368).
+    Direct,
+}
 
 /// What a session needs to know.
 #[derive(Clone, Debug)]

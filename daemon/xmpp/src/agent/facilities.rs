@@ -213,9 +213,9 @@ fn external(answer: Element, older: bool) -> Option<IpAddr> {
     (!ip.is_unspecified() && !ip.is_multicast()).then_some(ip)
 }
 
-/// What an answer to any of the questions says, for [`crate::xmpp::fuzzing`].
+/// What an answer to any of the questions says, for [`crate::fuzzing`].
 #[cfg(feature = "fuzzing")]
-pub(in crate::xmpp) fn read(element: &Element) -> Facilities {
+pub(crate) fn read(element: &Element) -> Facilities {
     let query = bytestreams::Query::try_from(element.clone()).ok();
     let services = services::Services::try_from(element.clone()).ok();
     Facilities {

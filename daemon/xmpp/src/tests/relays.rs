@@ -7,11 +7,11 @@ use xbt_core::ids::FullJid;
 use xbt_core::session::{Connection, SessionCommand, SessionEvent};
 use xbt_core::signal::{Answer, Outcome, Request};
 
-use super::super::InBandStream;
 use super::super::convert::tests::offer;
 use super::prosody::Prosody;
 use super::proxy::Proxy;
 use super::{Client, SOON};
+use crate::{InBandStream, SessionConfig};
 
 #[tokio::test]
 async fn the_servers_proxy_and_stun_server_are_found() {
@@ -44,7 +44,7 @@ fn content(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect()
 }
 
-async fn pair(prosody: &Prosody, alices: super::SessionConfig) -> (Client, FullJid, Client, FullJid) {
+async fn pair(prosody: &Prosody, alices: SessionConfig) -> (Client, FullJid, Client, FullJid) {
     let (mut alice, a) = Client::online(alices).await;
     let (mut bob, b) = Client::online(prosody.config("bob", "xbt-b")).await;
     alice.until_xbt(&b).await;

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use super::super::{SessionConfig, parse_bare};
-use crate::config::{Secret, Tls};
+use crate::{Secret, SessionConfig, Tls, parse_bare};
 
-pub(crate) const PASSWORD: &str = "s3cret, = ü";
+pub const PASSWORD: &str = "s3cret, = ü";
 
 /// Killed when dropped.
-pub(crate) struct Prosody {
+pub struct Prosody {
     dir: TempDir,
     child: Option<Child>,
     pub starttls: u16,
@@ -28,12 +27,12 @@ pub(crate) struct Prosody {
 
 impl Prosody {
     /// Runs with these accounts; those in `friends` have each other in their rosters with subscription both.
-    pub(crate) fn start(accounts: &[&str], friends: &[&str]) -> Self {
+    pub fn start(accounts: &[&str], friends: &[&str]) -> Self {
         Self::start_with(accounts, friends, false)
     }
 
     /// With Prosody's default limits.
-    pub(crate) fn start_limited(accounts: &[&str], friends: &[&str]) -> Self {
+    pub fn start_limited(accounts: &[&str], friends: &[&str]) -> Self {
         Self::start_with(accounts, friends, true)
     }
 
@@ -121,7 +120,7 @@ impl Prosody {
     }
 
     /// Starts the server and waits until it listens.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let output = File::options().create(true).append(true).open(self.path("output")).unwrap();
         let child = Command::new("prosody")
             .arg("-F")
@@ -143,28 +142,28 @@ impl Prosody {
     }
 
     /// As by `kill -9`.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub(crate) fn ca(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.path("ca.pem")
     }
 
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// How often an account has logged in so far.
-    pub(crate) fn logins(&self, account: &str) -> usize {
+    pub fn logins(&self, account: &str) -> usize {
         self.log().matches(&format!("Authenticated as {account}@localhost")).count()
     }
 
     /// By StartTLS, with the right authority and password.
-    pub(crate) fn config(&self, account: &str, resource: &str) -> SessionConfig {
+    pub fn config(&self, account: &str, resource: &str) -> SessionConfig {
         let jid = parse_bare(&format!("{account}@localhost")).unwrap();
         let mut config = SessionConfig::new(jid, resource, Secret::new(PASSWORD));
         config.server = Some(format!("127.0.0.1:{}", self.starttls));
@@ -172,7 +171,7 @@ impl Prosody {
         config
     }
 
-    pub(crate) fn direct_config(&self, account: &str, resource: &str) -> SessionConfig {
+    pub fn direct_config(&self, account: &str, resource: &str) -> SessionConfig {
         let mut config = self.config(account, resource);
         config.server = Some(format!("127.0.0.1:{}", self.direct));
         config.tls = Tls::Direct;
