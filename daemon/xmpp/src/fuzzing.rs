@@ -78,6 +78,6 @@ pub fn in_band(element: &Element) -> Option<(String, Vec<u8>)> {
 }
 
 /// What a server says that it does for links.
-pub fn facilities(element: &Element) -> Facilities {
-    agent::facilities_in(element)
+pub fn server_services(element: &Element) -> Facilities {
+    agent::server_services_in(element)
 }

@@ -31,7 +31,7 @@ fn relays_hold(bytes: &[u8]) {
         let again = xmpp::fuzzing::element(text.as_bytes()).expect("what we write is well-formed");
         assert_eq!(xmpp::fuzzing::in_band(&again), Some((text, bytes)), "what was read can be written");
     }
-    let found = xmpp::fuzzing::facilities(&element);
+    let found = xmpp::fuzzing::server_services(&element);
     let places = found.proxies.iter().map(|p| (&p.host, p.port)).chain(found.stun.iter().map(|s| (&s.host, s.port)));
     for (host, port) in places {
         assert!(port != 0 && !host.is_empty() && host.len() <= 255);

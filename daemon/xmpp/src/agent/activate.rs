@@ -9,10 +9,7 @@ use xbt_core::signal::{Condition, MAX_STREAM_ID, Proxy, Refusal};
 use super::super::payload::bytestreams;
 use super::super::relay::{RelayError, Reply};
 use super::in_band::said;
-use super::{Agent, Purpose, address};
-
-/// Activations under way; they are asked for again and again until the other end is there.
-const MOST: usize = 32;
+use super::{Agent, Payload, Purpose, address};
 
 impl Agent {
     pub(super) fn activate(&mut self, proxy: &Proxy, sid: String, target: &FullJid, reply: Reply<()>, now: Instant) {
@@ -23,13 +20,12 @@ impl Agent {
             Ok(target) if !sid.is_empty() && sid.len() <= MAX_STREAM_ID => target,
             Ok(_) | Err(_) => return drop(reply.send(Err(RelayError::BadName(sid)))),
         };
-        let under_way = self.sent.values().filter(|sent| matches!(sent.purpose, Purpose::Activate { .. })).count();
-        if under_way >= MOST {
+        if !self.sent.has_room_for_activation() {
             return drop(reply.send(Err(RelayError::TooMany)));
         }
         let query = bytestreams::Query { sid: Some(sid), hosts: Vec::new(), activate: Some(target.to_string()) };
         let purpose = Purpose::Activate { who: to.to_string(), reply };
-        self.ask(Some(to), None, Some(query.into()), purpose, now);
+        self.ask(Some(to), Payload::Set(query.into()), purpose, now);
     }
 
     /// What the proxy answered; none came in time: `None`.

@@ -13,7 +13,7 @@ use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
 use super::super::convert::{self, Expected, MAX_MESSAGE};
 use super::super::payload::{Fallback, NS, Store};
 use super::super::relay::{Order, RelayError};
-use super::{Agent, MOST_SENT, MOST_SENT_TO_ONE, Purpose, Sent, address};
+use super::{Agent, Payload, Purpose, address};
 
 impl Agent {
     /// Carries out an order on a stream that is up.
@@ -74,19 +74,19 @@ impl Agent {
             self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
             return;
         };
-        let is_to_contact = |sent: &&Sent| sent.to.as_ref().is_some_and(|other| other.to_bare() == to.to_bare());
-        if self.sent.len() >= MOST_SENT || self.sent.values().filter(is_to_contact).count() >= MOST_SENT_TO_ONE {
+        let to = tokio_xmpp::jid::Jid::from(to);
+        if !self.sent.has_room_for(&to) {
             self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
             return;
         }
         let expected = Expected::to(&request);
         let payload = convert::request_out(request);
-        self.ask(Some(to.into()), None, Some(payload), Purpose::Request { token, expected }, now);
+        self.ask(Some(to), Payload::Set(payload), Purpose::Request { token, expected }, now);
     }
 
     fn send_answer(&mut self, token: Token, answer: Result<Answer, Refusal>) {
-        let Some(asked) = self.asked.remove(&token) else {
-            tracing::debug!(?token, "an answer that nobody waits for any more");
+        let Some(asked) = self.asked.take(token) else {
+            tracing::debug!(?token, "an answer that came too late");
             return;
         };
         let answer = answer.map(convert::answer_out).map_err(|refusal| Box::new(convert::refusal_out(refusal)));
@@ -105,12 +105,11 @@ impl Agent {
             .with_payload(convert::offer_out(offer))
             .with_payload(Fallback { for_: NS.to_owned() })
             .with_payload(Store);
-        message.id = Some(tokio_xmpp::parsers::message::Id(format!("{}-m{}", self.prefix, self.next_id)));
-        self.next_id += 1;
-        self.out.push_back(message.into());
+        message.id = Some(tokio_xmpp::parsers::message::Id(self.sent.message_id()));
+        self.output.send(message);
         // Chat programs send their answers to the full JID that wrote last, until that sends its presence (XEP-0296).
-        let presence = self.our_presence().with_to(tokio_xmpp::jid::Jid::from(jid));
-        self.out.push_back(presence.into());
+        let presence = self.profile.presence().with_to(tokio_xmpp::jid::Jid::from(jid));
+        self.output.send(presence);
     }
 
     fn add_contact(&mut self, jid: &BareJid, name: Option<String>, now: Instant) {
@@ -151,13 +150,13 @@ impl Agent {
             approved: None,
         };
         let set: Element = roster_xml::Roster { ver: None, items: vec![item] }.into();
-        self.ask(None, None, Some(set), Purpose::Nothing(what), now);
+        self.ask(None, Payload::Set(set), Purpose::Nothing(what), now);
         true
     }
 
     fn send_presence(&mut self, to: &BareJid, type_: Type) {
         match address::from_bare(to) {
-            Ok(jid) => self.out.push_back(Presence::new(type_).with_to(tokio_xmpp::jid::Jid::from(jid)).into()),
+            Ok(jid) => self.output.send(Presence::new(type_).with_to(tokio_xmpp::jid::Jid::from(jid))),
             Err(_) => tracing::warn!(%to, "not an address"),
         }
     }

@@ -14,7 +14,7 @@ use xbt_core::ids::{BareJid, FullJid};
 use xbt_core::session::SessionEvent;
 
 use super::super::caps;
-use super::{Agent, Purpose, address};
+use super::{Agent, Payload, Purpose, address};
 
 /// Most resources of one contact, and of all.
 const MOST_OF_ONE: usize = 64;
@@ -167,7 +167,7 @@ impl Agent {
             }
             Type::Subscribe => {
                 let asks = address::bare(&from);
-                if from.node().is_some() && asks != self.own_bare() {
+                if from.node().is_some() && asks != self.account.bare() {
                     self.tell(SessionEvent::SubscriptionRequested(asks));
                 }
             }
@@ -179,8 +179,7 @@ impl Agent {
 
     fn available(&mut self, from: &Jid, caps: Option<Caps>, now: Instant) {
         let Some(device) = address::full(from) else { return };
-        let is_own = self.device.as_ref().is_some_and(|own| from.try_as_full().is_ok_and(|from| from == own));
-        if is_own || !self.is_friend(from) {
+        if self.account.is_this_device(from) || !self.is_friend(from) {
             return;
         }
         let mut left = None;
@@ -269,7 +268,7 @@ impl Agent {
             let (Some(caps), Ok(to)) = (caps, address::from_full(&device)) else { continue };
             let query = DiscoInfoQuery { node: Some(caps::node_of(&caps)) };
             *self.devices.questions.entry(device.bare.clone()).or_default() += 1;
-            self.ask(Some(to.into()), Some(query.into()), None, Purpose::Features { device, hash }, now);
+            self.ask(Some(to.into()), Payload::Get(query.into()), Purpose::Features { device, hash }, now);
         }
     }
 

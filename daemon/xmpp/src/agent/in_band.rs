@@ -12,15 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::{self, Jid};
-use tokio_xmpp::minidom::Element;
-use tokio_xmpp::parsers::iq::Iq;
 use xbt_core::ids::FullJid;
 use xbt_core::signal::{Condition, MAX_STREAM_ID, Refusal};
 
 use super::super::in_band::{End, InBandStream, Pipe};
 use super::super::payload::in_band as xml;
 use super::super::relay::{RelayError, Reply};
-use super::{Agent, Purpose, Sent, address};
+use super::{Agent, Payload, Purpose, address};
 
 mod incoming;
 
@@ -45,10 +43,6 @@ const OVERDUE: Duration = Duration::from_secs(3);
 
 /// A server that takes longer than this for a block gets one at a time.
 const SLOW: Duration = Duration::from_millis(1500);
-
-/// How long the acknowledgement of a block may take: servers hold back what is over their limits, and the other
-/// device waits for its reader.
-pub(super) const BLOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of a block, before base64: what we ask for, the least that we go down to, and the most that we take.
 const BLOCK: usize = 4096;
@@ -230,7 +224,7 @@ impl Agent {
         let open = xml::Open { sid: opening.sid.clone(), block_size, stanza: Some("iq".to_owned()) };
         let to = opening.peer.clone();
         self.in_band.opening.insert(number, opening);
-        self.ask(Some(to.into()), None, Some(open.into()), Purpose::Open { number }, now);
+        self.ask(Some(to.into()), Payload::Set(open.into()), Purpose::Open { number }, now);
     }
 
     /// The answer to an `<open/>` of ours; none came in time: `None`.
@@ -364,36 +358,25 @@ impl Agent {
             stream.unacked += 1;
             let to = stream.peer.clone();
             self.in_band.last = number;
-            return Some(self.block(to.into(), data.into(), number, now));
+            return Some(self.sent.ask_block(to.into(), data.into(), number, now));
         }
         None
     }
 
     /// Blocks of open streams that are not acknowledged and not overdue.
     fn fresh_blocks(&self, now: Instant) -> usize {
-        self.blocks.values().filter_map(|block| self.sent_at(block)).filter(|sent| *sent + OVERDUE > now).count()
+        self.unacknowledged().filter(|sent| *sent + OVERDUE > now).count()
     }
 
-    /// When a block is overdue and somebody else may send one: nothing else wakes us then.
+    /// When a block is overdue and another contact may send one: nothing else wakes us then.
     pub(crate) fn block_overdue(&self, now: Instant) -> Option<Instant> {
-        self.blocks
-            .values()
-            .filter_map(|block| self.sent_at(block))
-            .map(|sent| sent + OVERDUE)
-            .filter(|at| *at > now)
-            .min()
+        self.unacknowledged().map(|sent| sent + OVERDUE).filter(|at| *at > now).min()
     }
 
-    fn sent_at(&self, block: &Sent) -> Option<Instant> {
-        let Purpose::Block { number, sent } = block.purpose else { return None };
-        self.in_band.streams.contains_key(&number).then_some(sent)
-    }
-
-    fn block(&mut self, to: Jid, payload: Element, number: u64, now: Instant) -> Stanza {
-        let (key, id) = self.next_iq();
-        let purpose = Purpose::Block { number, sent: now };
-        self.blocks.insert(key, Sent { to: Some(to.clone()), purpose, until: now + BLOCK_PATIENCE });
-        Iq::Set { from: None, to: Some(to), id, payload }.into()
+    /// When each unacknowledged block of an open stream was sent.
+    fn unacknowledged(&self) -> impl Iterator<Item = Instant> {
+        let of_open = |(number, sent)| self.in_band.streams.contains_key(&number).then_some(sent);
+        self.sent.unacknowledged_blocks().filter_map(of_open)
     }
 
     /// The stream to the server is gone, and everything inside it.
@@ -430,7 +413,7 @@ impl Agent {
     }
 
     fn send_close(&mut self, peer: jid::FullJid, sid: String, now: Instant) {
-        self.ask(Some(peer.into()), None, Some(xml::Close { sid }.into()), Purpose::Close, now);
+        self.ask(Some(peer.into()), Payload::Set(xml::Close { sid }.into()), Purpose::Close, now);
     }
 }
 

@@ -8,14 +8,16 @@ use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuer
 use tokio_xmpp::parsers::iq::{Iq, IqHeader, IqPayload};
 use tokio_xmpp::parsers::ping::Ping;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
-use tokio_xmpp::parsers::version::{VersionQuery, VersionResult};
+use tokio_xmpp::parsers::version::VersionQuery;
 use tokio_xmpp::parsers::{ns, roster as roster_xml};
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::{Refusal, Wait};
 
 use super::super::convert;
 use super::super::payload;
-use super::{ANSWER_WITHIN, Agent, Asked, MOST_ASKED, MOST_ASKED_BY_ONE, Purpose, address};
+use super::asked::Asked;
+use super::profile::version;
+use super::{Agent, Purpose, address};
 
 /// What an IQ is answered with: the payload of a result, or an error.
 type Reply = Result<Option<Element>, Box<StanzaError>>;
@@ -55,7 +57,7 @@ impl Agent {
         }
     }
 
-    /// Hands an answer to whoever waits for it; one that nobody waits for is dropped.
+    /// Hands an answer on by what was asked; an answer that belongs to nothing is dropped.
     pub(super) fn answered(
         &mut self,
         from: Option<&Jid>,
@@ -63,7 +65,7 @@ impl Agent {
         answer: Result<Option<Element>, Refusal>,
         now: Instant,
     ) {
-        match self.matched(from, id) {
+        match self.sent.answered(from, id, &self.account) {
             Some(Purpose::Request { token, expected }) => {
                 let outcome = Self::outcome(expected, answer);
                 self.tell(SessionEvent::Answered { token, outcome });
@@ -73,8 +75,8 @@ impl Agent {
                 let info = answer.ok().flatten().and_then(|element| DiscoInfoResult::try_from(element).ok());
                 self.features(&device, hash, info.as_ref(), now);
             }
-            Some(Purpose::Facility { search, question }) => {
-                self.facility(search, question, answer.ok().flatten(), now);
+            Some(Purpose::Service { search, question }) => {
+                self.service_answered(search, question, answer.ok().flatten(), now);
             }
             Some(Purpose::Activate { who, reply }) => Self::activated(who, reply, Some(answer.map(drop))),
             Some(Purpose::Open { number }) => self.opened(number, Some(answer.map(drop)), now),
@@ -85,7 +87,7 @@ impl Agent {
                     tracing::warn!(what, condition = ?refusal.condition, text = refusal.text, "the server refused");
                 }
             }
-            None => tracing::debug!(id, "an answer that nobody waits for"),
+            None => tracing::debug!(id, "an answer to nothing that was asked"),
         }
     }
 
@@ -94,12 +96,12 @@ impl Agent {
             Ok(payload) => Iq::Result { from: None, to, id, payload },
             Err(error) => Iq::Error { from: None, to, id, error: *error, payload: None },
         };
-        self.out.push_back(iq.into());
+        self.output.send(iq);
     }
 
     /// Strangers cannot tell from our answers that there is an xbtd, or anybody, here.
     fn may_ask(&self, from: Option<&Jid>) -> bool {
-        self.is_account_or_server(from) || from.is_some_and(|from| self.is_friend(from))
+        self.account.is_account_or_server(from) || from.is_some_and(|from| self.is_friend(from))
     }
 
     fn get(&self, from: Option<&Jid>, payload: Element) -> Reply {
@@ -116,7 +118,10 @@ impl Agent {
                 Err(_) => Err(bad_request()),
             },
             (ns::DISCO_INFO, "query") => match DiscoInfoQuery::try_from(payload) {
-                Ok(query) => self.disco_info(query.node),
+                Ok(query) => match self.profile.disco_info(query.node) {
+                    Some(info) => Ok(Some(info.into())),
+                    None => Err(error(ErrorType::Cancel, DefinedCondition::ItemNotFound)),
+                },
                 Err(_) => Err(bad_request()),
             },
             (ns::DISCO_ITEMS, "query") => match DiscoItemsQuery::try_from(payload) {
@@ -127,19 +132,9 @@ impl Agent {
         }
     }
 
-    /// The same answer with and without the node that our presence names (XEP-0115, section 6.2).
-    fn disco_info(&self, node: Option<String>) -> Reply {
-        let ours = self.caps.as_ref().map(|(_, ours)| ours);
-        if node.is_some() && node.as_ref() != ours {
-            return Err(error(ErrorType::Cancel, DefinedCondition::ItemNotFound));
-        }
-        Ok(Some(DiscoInfoResult { node, ..self.info.clone() }.into()))
-    }
-
-    /// Only the server sets anything here: the roster (RFC 6121, section 2.1.6: anybody else's push is ignored).
+    /// Only the server sets anything here: the roster (RFC 6121, section 2.1.6: any other push is ignored).
     fn set(&mut self, from: Option<&Jid>, payload: Element, now: Instant) -> Reply {
-        let is_account = from.is_none_or(|from| from.try_as_full().is_err() && from.to_bare() == self.account);
-        if payload.ns() != ns::ROSTER || !is_account {
+        if payload.ns() != ns::ROSTER || !self.account.is_account(from) {
             return Err(unavailable());
         }
         match roster_xml::Roster::try_from(payload) {
@@ -158,7 +153,7 @@ impl Agent {
             self.reply(from, id, Err(unavailable()));
             return;
         };
-        if !self.rates.admit(&device.bare, now) {
+        if !self.limiter.admit(&device.bare, now) {
             let busy = Refusal::wait(Wait::Busy, "too many requests in a short time; ask again later");
             self.refuse(from, id, busy);
             return;
@@ -172,15 +167,13 @@ impl Agent {
                 return;
             }
         };
-        let by_one = self.asked.values().filter(|asked| asked.from.to_bare() == from.to_bare()).count();
-        if self.asked.len() >= MOST_ASKED || by_one >= MOST_ASKED_BY_ONE {
-            let busy = Refusal::wait(Wait::Busy, "too many requests at once; ask again");
-            self.refuse(from, id, busy);
-            return;
+        match self.asked.add(from, id, now) {
+            Ok(token) => self.tell(SessionEvent::Requested { token, from: device, request }),
+            Err(asked) => {
+                let busy = Refusal::wait(Wait::Busy, "too many requests at once; ask again");
+                self.refuse(asked.from, asked.id, busy);
+            }
         }
-        let token = Self::next_token();
-        self.asked.insert(token, Asked { from, id, until: now + ANSWER_WITHIN });
-        self.tell(SessionEvent::Requested { token, from: device, request });
     }
 
     /// The rules did not answer in time: a fault of ours, and worth another try.
@@ -199,9 +192,4 @@ impl Agent {
     fn refuse(&mut self, to: Jid, id: String, refusal: Refusal) {
         self.reply(Some(to), id, Err(Box::new(convert::refusal_out(refusal))));
     }
-}
-
-/// XEP-0092, without the operating system, which is nobody's business.
-fn version() -> VersionResult {
-    VersionResult { name: "xbtd".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), os: None }
 }

@@ -40,7 +40,7 @@ impl Agent {
         let Some(from) = message.from.filter(|_| is_chat && (encrypted || body.is_some())) else { return };
         let sender = address::bare(&from);
         // Like requests, so that a flood of messages does not become a flood of errors.
-        if !self.rates.admit(&sender, now) {
+        if !self.limiter.admit(&sender, now) {
             return;
         }
         let known = self.is_friend(&from);
@@ -54,11 +54,14 @@ impl Agent {
 
     /// Strangers hear the same as from a server without this resource.
     fn bounce(&mut self, to: Jid, id: Option<tokio_xmpp::parsers::message::Id>, known: bool) {
-        let text =
-            if known { format!("xbt only transfers files; please write to {}", self.account) } else { String::new() };
+        let text = if known {
+            format!("xbt only transfers files; please write to {}", self.account.bare())
+        } else {
+            String::new()
+        };
         let error = convert::error_out(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, &text);
         let mut message = Message::error(to).with_payload(error);
         message.id = id;
-        self.out.push_back(message.into());
+        self.output.send(message);
     }
 }

@@ -58,16 +58,16 @@ impl Agent {
         let roster = answer.ok().flatten().and_then(|element| xml::Roster::try_from(element).ok());
         let Some(roster) = roster else {
             // Without it everybody would be a stranger.
-            self.broken = Some("the server does not send the roster".to_owned());
+            self.output.break_stream("the server does not send the roster");
             return;
         };
         tracing::debug!(contacts = roster.items.len(), "the roster is here");
         let items: Vec<RosterItem> = roster.items.iter().filter_map(item).collect();
         self.roster = Roster(items.iter().map(|item| (item.jid.clone(), item.clone())).collect());
         self.tell(SessionEvent::Roster(items));
-        self.announce();
+        self.output.send(self.profile.presence());
         self.ask_features(now);
-        self.seek_facilities(true, now);
+        self.search_services(true, now);
     }
 
     /// A push that was checked to come from our server: one item (RFC 6121, section 2.1.6).

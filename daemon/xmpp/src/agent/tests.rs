@@ -1,16 +1,22 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::Duration;
+
+use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
+use xbt_core::ids::BareJid;
 use xbt_core::session::{Facilities, SessionCommand, Subscription};
-use xbt_core::signal::{Answer, Request};
+use xbt_core::signal::{Answer, Request, Token};
 
 use super::super::convert::tests::offer;
+use super::asked::{ANSWER_WITHIN, MOST_OF_ONE};
+use super::sent::PATIENCE;
 use super::*;
 
 mod activate;
-mod facilities;
 mod hostile;
 mod in_band;
+mod server_services;
 
 const ROSTER: &str = "<query xmlns='jabber:iq:roster'><item jid='bob@b' subscription='both' name='Bob'><group>G</group>\
                       </item><item jid='mallory@m' subscription='none' ask='subscribe'/></query>";
@@ -309,13 +315,13 @@ fn requests_of_others_are_bounded_and_answered_late_rather_than_never() {
     for n in 0..40 {
         bench.feed(&format!("<iq type='set' id='{n}' from='bob@b/{}'>{cancel}</iq>", n % 3));
     }
-    assert_eq!(bench.events().len(), MOST_ASKED_BY_ONE);
+    assert_eq!(bench.events().len(), MOST_OF_ONE);
     let refused = bench.iqs();
-    assert_eq!(refused.len(), 40 - MOST_ASKED_BY_ONE);
+    assert_eq!(refused.len(), 40 - MOST_OF_ONE);
     assert!(refused.iter().all(|iq| *condition(iq) == DefinedCondition::ResourceConstraint));
     bench.pass(ANSWER_WITHIN);
     let late = bench.iqs();
-    assert_eq!(late.len(), MOST_ASKED_BY_ONE);
+    assert_eq!(late.len(), MOST_OF_ONE);
     assert!(late.iter().all(|iq| *condition(iq) == DefinedCondition::InternalServerError));
     bench.feed(&format!("<iq type='set' id='x' from='bob@b'>{cancel}</iq>"));
     assert_eq!(condition(&bench.iqs()[0]), &DefinedCondition::ServiceUnavailable, "only devices have requests");

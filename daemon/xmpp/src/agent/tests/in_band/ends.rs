@@ -1,7 +1,7 @@
 //! How in-band bytestreams end, and what is left of them.
 
 use super::*;
-use crate::agent::in_band::BLOCK_PATIENCE;
+use crate::agent::sent::BLOCK_PATIENCE;
 
 #[test]
 fn the_end_waits_until_everything_was_taken() {

@@ -6,7 +6,7 @@ use xbt_core::session::StunServer;
 use xbt_core::signal::Proxy;
 
 use super::*;
-use crate::agent::facilities::SEARCH;
+use crate::agent::server_services::SEARCH;
 
 impl Bench {
     /// Answers the question about this element with that payload.

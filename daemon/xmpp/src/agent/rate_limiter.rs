@@ -19,9 +19,9 @@ const KEPT: usize = 1_024;
 
 /// When each contact's allowance is whole again.
 #[derive(Debug, Default)]
-pub(super) struct Rates(HashMap<BareJid, Instant>);
+pub(super) struct RateLimiter(HashMap<BareJid, Instant>);
 
-impl Rates {
+impl RateLimiter {
     /// Whether a request may come in; it is counted if so.
     pub(super) fn admit(&mut self, contact: &BareJid, now: Instant) -> bool {
         if self.0.len() >= KEPT {
@@ -42,22 +42,22 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_to_the_rate_and_others_are_not_touched() {
-        let (mut rates, start) = (Rates::default(), Instant::now());
+        let (mut limiter, start) = (RateLimiter::default(), Instant::now());
         let [bob, eve] = ["bob@b", "eve@e"].map(BareJid::from_normalised);
-        let admitted = (0..10_000).filter(|_| rates.admit(&eve, start)).count();
+        let admitted = (0..10_000).filter(|_| limiter.admit(&eve, start)).count();
         assert_eq!(admitted, 1_000);
         let later = start + Duration::from_secs(10);
-        assert!(rates.admit(&bob, start));
-        assert_eq!((0..10_000).filter(|_| rates.admit(&eve, later)).count(), 500);
+        assert!(limiter.admit(&bob, start));
+        assert_eq!((0..10_000).filter(|_| limiter.admit(&eve, later)).count(), 500);
     }
 
     #[test]
     fn who_has_used_up_nothing_is_forgotten() {
-        let (mut rates, start) = (Rates::default(), Instant::now());
+        let (mut limiter, start) = (RateLimiter::default(), Instant::now());
         for number in 0..10 * KEPT as u64 {
             let who = BareJid::from_normalised(format!("{number}@b"));
-            assert!(rates.admit(&who, start + Duration::from_secs(number)));
+            assert!(limiter.admit(&who, start + Duration::from_secs(number)));
         }
-        assert!(rates.0.len() <= KEPT);
+        assert!(limiter.0.len() <= KEPT);
     }
 }

@@ -13,32 +13,18 @@ use xbt_core::signal::{MAX_PROXIES, Proxy};
 
 use super::super::convert::MAX_SERVICE;
 use super::super::payload::{address, bytestreams, services};
-use super::{Agent, Purpose};
+use super::sent::ServiceQuestion as Question;
+use super::{Agent, Payload, Purpose};
 
-/// How long the search may take; what is known then is told.
+/// How long the search may take; what is known then is reported.
 pub(super) const SEARCH: Duration = Duration::from_secs(20);
 
 /// Most services of the server that are looked at, and questions to them at once.
 const MOST_ITEMS: usize = 32;
 const MOST_QUESTIONS: usize = 8;
 
-/// Most STUN servers that are told.
+/// Most STUN servers that are reported.
 const MOST_STUN: usize = 4;
-
-/// A question of the search.
-#[derive(Clone, Debug)]
-pub(super) enum Question {
-    /// To the server: which services are there?
-    Services,
-    /// To a service: what are you?
-    Kind(Jid),
-    /// To a proxy: where do you listen?
-    StreamHosts,
-    /// To the server: which STUN servers are there?
-    Stun,
-    /// To the server: from where do you see us? Older servers know another name for that.
-    Address { older: bool },
-}
 
 /// A search under way.
 #[derive(Debug)]
@@ -51,20 +37,20 @@ pub(super) struct Search {
     /// Questions under way, and those of them to services.
     questions: usize,
     to_services: usize,
-    /// Whether it is told also if there is nothing new.
+    /// Whether to report the outcome also if nothing is new.
     fresh: bool,
     found: Facilities,
 }
 
-/// What was told last, and the search under way.
+/// What was reported last, and the search under way.
 #[derive(Debug, Default)]
-pub(super) struct Finder {
+pub(super) struct ServerServices {
     search: Option<Search>,
     searches: u64,
-    told: Facilities,
+    reported: Facilities,
 }
 
-impl Finder {
+impl ServerServices {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.search.as_ref().map(|search| search.until)
     }
@@ -76,14 +62,14 @@ impl Finder {
 }
 
 impl Agent {
-    /// Begins a search. `fresh`: after a new login, so that the outcome is told in any case.
-    pub(super) fn seek_facilities(&mut self, fresh: bool, now: Instant) {
-        if self.finder.search.is_some() {
+    /// Begins a search. `fresh`: after a new login, so that the outcome is reported in any case.
+    pub(super) fn search_services(&mut self, fresh: bool, now: Instant) {
+        if self.services.search.is_some() {
             return;
         }
-        self.finder.searches += 1;
-        self.finder.search = Some(Search {
-            number: self.finder.searches,
+        self.services.searches += 1;
+        self.services.search = Some(Search {
+            number: self.services.searches,
             until: now + SEARCH,
             items: VecDeque::new(),
             questions: 0,
@@ -91,24 +77,24 @@ impl Agent {
             fresh,
             found: Facilities::default(),
         });
-        let server = Jid::from(tokio_xmpp::jid::BareJid::from_parts(None, self.account.domain()));
+        let server = self.account.server();
         let items = DiscoItemsQuery { node: None, rsm: None };
-        self.seek(Some(server.clone()), items.into(), Question::Services, now);
+        self.ask_service(Some(server.clone()), items.into(), Question::Services, now);
         let stun = services::Services { type_: Some("stun".to_owned()), services: Vec::new() };
-        self.seek(Some(server), stun.into(), Question::Stun, now);
-        self.seek(None, address::Address::default().into(), Question::Address { older: false }, now);
+        self.ask_service(Some(server), stun.into(), Question::Stun, now);
+        self.ask_service(None, address::Address::default().into(), Question::Address { older: false }, now);
     }
 
-    fn seek(&mut self, to: Option<Jid>, query: Element, question: Question, now: Instant) {
-        let Some(search) = &mut self.finder.search else { return };
+    fn ask_service(&mut self, to: Option<Jid>, query: Element, question: Question, now: Instant) {
+        let Some(search) = &mut self.services.search else { return };
         search.questions += 1;
         let search = search.number;
-        self.ask(to, Some(query), None, Purpose::Facility { search, question }, now);
+        self.ask(to, Payload::Get(query), Purpose::Service { search, question }, now);
     }
 
     /// An answer, or none.
-    pub(super) fn facility(&mut self, number: u64, question: Question, answer: Option<Element>, now: Instant) {
-        let Some(search) = self.finder.search.as_mut().filter(|search| search.number == number) else { return };
+    pub(super) fn service_answered(&mut self, number: u64, question: Question, answer: Option<Element>, now: Instant) {
+        let Some(search) = self.services.search.as_mut().filter(|search| search.number == number) else { return };
         search.questions -= 1;
         match question {
             Question::Services => {
@@ -126,7 +112,7 @@ impl Agent {
                 };
                 if info.is_some_and(is_proxy) {
                     let query = bytestreams::Query::default();
-                    self.seek(Some(jid), query.into(), Question::StreamHosts, now);
+                    self.ask_service(Some(jid), query.into(), Question::StreamHosts, now);
                 }
             }
             Question::StreamHosts => {
@@ -143,38 +129,38 @@ impl Agent {
                 search.found.stun = stun.take(MOST_STUN).collect();
             }
             Question::Address { older: false } if answer.is_none() => {
-                self.seek(None, address::Ip::default().into(), Question::Address { older: true }, now);
+                self.ask_service(None, address::Ip::default().into(), Question::Address { older: true }, now);
             }
             Question::Address { older } => search.found.external = answer.and_then(|answer| external(answer, older)),
         }
-        self.go_on_seeking(now);
+        self.search_on(now);
     }
 
-    /// Asks the next services, and tells the outcome when there is nothing left to ask.
-    fn go_on_seeking(&mut self, now: Instant) {
-        while let Some(search) = self.finder.search.as_mut().filter(|search| search.to_services < MOST_QUESTIONS) {
+    /// Asks the next services, and reports the outcome when there is nothing left to ask.
+    fn search_on(&mut self, now: Instant) {
+        while let Some(search) = self.services.search.as_mut().filter(|search| search.to_services < MOST_QUESTIONS) {
             let Some(jid) = search.items.pop_front() else { break };
             search.to_services += 1;
             let query = DiscoInfoQuery { node: None };
-            self.seek(Some(jid.clone()), query.into(), Question::Kind(jid), now);
+            self.ask_service(Some(jid.clone()), query.into(), Question::Kind(jid), now);
         }
-        if let Some(search) = self.finder.search.take_if(|search| search.questions == 0) {
-            self.tell_facilities(search);
+        if let Some(search) = self.services.search.take_if(|search| search.questions == 0) {
+            self.report_services(search);
         }
     }
 
-    /// Time is up: what was found is told.
+    /// Time is up: what was found is reported.
     pub(super) fn expire_search(&mut self, now: Instant) {
-        if let Some(search) = self.finder.search.take_if(|search| search.until <= now) {
-            self.tell_facilities(search);
+        if let Some(search) = self.services.search.take_if(|search| search.until <= now) {
+            self.report_services(search);
         }
     }
 
-    fn tell_facilities(&mut self, search: Search) {
+    fn report_services(&mut self, search: Search) {
         let Search { fresh, found, .. } = search;
         tracing::debug!(?found, "what the server does for links");
-        if fresh || found != self.finder.told {
-            self.finder.told = found.clone();
+        if fresh || found != self.services.reported {
+            self.services.reported = found.clone();
             self.tell(SessionEvent::Facilities(found));
         }
     }
@@ -200,7 +186,7 @@ fn stun(service: services::Service) -> Option<StunServer> {
     if service.type_.as_deref() != Some("stun") || !over_udp {
         return None;
     }
-    // RFC 8489, section 8.1: the port of STUN where none is told.
+    // RFC 8489, section 8.1: the default port of STUN.
     let (host, port) = place(service.host, service.port.as_deref().or(Some("3478")))?;
     Some(StunServer { host, port })
 }
