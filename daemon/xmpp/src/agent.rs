@@ -16,11 +16,11 @@ use xbt_core::ids::FullJid;
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::{Condition, Outcome, Refusal};
 
+use super::call::RelayError;
 use super::caps;
 use super::convert::{self, Expected};
-use super::guard::Discarded;
 use super::jid as address;
-use super::relay::RelayError;
+use super::stream::Discarded;
 
 mod account;
 mod activate;
@@ -229,7 +229,7 @@ impl Agent {
         self.output.send(iq);
     }
 
-    /// Whether somebody may know that we are here: the account itself, or a contact where at least one sees the other.
+    /// Whether a sender may know that we are here: the account itself, or a contact where at least one sees the other.
     fn is_friend(&self, jid: &Jid) -> bool {
         self.account.is_ours(jid) || self.roster.is_contact(&address::bare(jid))
     }

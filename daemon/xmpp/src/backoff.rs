@@ -8,7 +8,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST_AT_FIRST: Duration = Duration::from_secs(8);
 /// How long a loss is young.
 const YOUNG: Duration = Duration::from_secs(120);
-/// Longest pause after that, and the pause after what will hardly pass by itself.
+/// Longest pause after that, and the pause after a failure that is unlikely to pass soon.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// Longest pause after a refusal that may pass.
 const LONGEST_REFUSED: Duration = Duration::from_secs(300);

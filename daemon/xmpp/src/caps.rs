@@ -18,7 +18,7 @@ const MOST: usize = 1024;
 /// Names a set of features: a hash function and its value.
 pub(super) type Hash = (String, Vec<u8>);
 
-/// What others are told that we are.
+/// Our answer to a question for features.
 pub(super) fn ours() -> DiscoInfoResult {
     let features = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::CAPS, ns::PING, ns::VERSION, payload::NS];
     DiscoInfoResult {
@@ -59,7 +59,7 @@ pub(super) fn hash_of(caps: &Caps) -> Option<Hash> {
 /// Whether the features are really those that the hash names (XEP-0115, section 5.4).
 pub(super) fn verified(hash: &Hash, info: &DiscoInfoResult) -> bool {
     // `<` separates the values in what is hashed: with one inside a value, two different answers have one hash, and
-    // somebody could make all of us believe that a program does not know xbt (XEP-0115, section 8).
+    // an attacker could make every xbt believe that a program does not know xbt (XEP-0115, section 8).
     let parts = |identity: &Identity| {
         let Identity { category, type_, lang, name } = identity;
         format!("{category}{type_}{}{}", lang.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())

@@ -43,7 +43,7 @@ impl Invalid {
         Self::Malformed(format!("{what}: {why}"))
     }
 
-    /// How the sender is told.
+    /// The error for the sender.
     pub(super) fn into_refusal(self) -> Refusal {
         match self {
             Self::Malformed(text) => Refusal::new(Condition::BadRequest, text),

@@ -6,15 +6,13 @@ use tokio_rustls::rustls;
 use tokio_xmpp::parsers::{sasl, stream_error};
 use tokio_xmpp::xmlstream::{ReadError, RecvFeaturesError};
 
-use super::sm::BadCount;
-
 /// A login that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Failure {
     /// A person should do something about it.
     #[error("{0}")]
     Refused(Refused),
-    /// It may pass by itself.
+    /// Likely to pass; worth another try soon.
     #[error("{0}")]
     Passing(String),
     /// It may pass, but hardly soon: tried again at the longest interval.
@@ -208,12 +206,6 @@ impl Lost {
             _ => None,
         };
         Self { reason, resumable: false, elsewhere }
-    }
-}
-
-impl From<BadCount> for Lost {
-    fn from(error: BadCount) -> Self {
-        Self::for_good(format!("stream management failed: {error}"))
     }
 }
 

@@ -6,15 +6,15 @@ use xbt_core::session::Facilities;
 use xbt_core::signal::{Answer, Refusal, Request};
 
 use super::payload::in_band;
-use super::{agent, convert, guard};
+use super::{agent, convert, stream};
 
 /// Deepest element that the filter lets through.
-pub const MAX_DEPTH: usize = guard::MAX_DEPTH;
+pub const MAX_DEPTH: usize = stream::MAX_DEPTH;
 
 /// What the filter lets through when the bytes arrive in chunks of `chunk` (at least 1), and how many stanzas it
 /// discards.
 pub fn filter(bytes: &[u8], chunk: usize) -> (Vec<u8>, usize) {
-    let (mut filter, mut out) = (guard::Filter::new(), Vec::new());
+    let (mut filter, mut out) = (stream::Filter::new(), Vec::new());
     bytes.chunks(chunk.max(1)).for_each(|part| filter.feed(part, &mut out));
     let discarded = std::iter::from_fn(|| filter.take_discarded()).count();
     (out, discarded)
@@ -33,7 +33,7 @@ pub fn depth(element: &Element) -> usize {
 /// Reads a request.
 ///
 /// # Errors
-/// How the sender is told that it is none.
+/// The error for the sender if it is none.
 pub fn request(element: Element) -> Result<Request, Refusal> {
     convert::request_in(element).map_err(convert::Invalid::into_refusal)
 }

@@ -23,22 +23,31 @@ pub enum InvalidJid {
 }
 
 /// Parses and normalises the address of a contact or account (RFC 7622): `local@domain`, no resource.
+///
+/// # Errors
+/// If the text is none, with the likely reason.
 pub fn parse_bare(text: &str) -> Result<BareJid, InvalidJid> {
     let text = text.trim();
-    let parsed =
-        jid::Jid::new(text).map_err(|error| InvalidJid::Malformed { text: shown(text), reason: error.to_string() })?;
+    let jid = parse_bare_or_server(text)?;
+    if jid.as_str().contains('@') { Ok(jid) } else { Err(InvalidJid::NoLocalPart(shown(text))) }
+}
+
+/// Like [`parse_bare`], but the address of a server, which has no part before an @, will do too.
+///
+/// # Errors
+/// If the text is neither, or has spaces around it.
+pub fn parse_bare_or_server(text: &str) -> Result<BareJid, InvalidJid> {
+    let malformed = |reason: String| InvalidJid::Malformed { text: shown(text), reason };
+    let parsed = jid::Jid::new(text).map_err(|error| malformed(error.to_string()))?;
     if parsed.resource().is_some() {
         return Err(InvalidJid::HasResource(shown(text)));
-    }
-    if parsed.node().is_none() {
-        return Err(InvalidJid::NoLocalPart(shown(text)));
     }
     // Normalising can make a part longer than it may be, or give what is normalised to something else again.
     let normal = parsed.to_string();
     match jid::Jid::new(&normal) {
         Ok(again) if again.as_str() == normal => Ok(BareJid::from_normalised(normal)),
-        Ok(_) => Err(InvalidJid::Malformed { text: shown(text), reason: "it has no normal form".to_owned() }),
-        Err(error) => Err(InvalidJid::Malformed { text: shown(text), reason: error.to_string() }),
+        Ok(_) => Err(malformed("it has no normal form".to_owned())),
+        Err(error) => Err(malformed(error.to_string())),
     }
 }
 

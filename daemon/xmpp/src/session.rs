@@ -1,367 +1,67 @@
-//! The life of a session: log in, serve, lose the connection, wait, again.
+//! The session as the program holds it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_rustls::rustls::ClientConfig;
-use tokio_xmpp::jid::BareJid;
-use tokio_xmpp::parsers::presence::Presence;
-use xbt_core::session::{Connection, SessionCommand, SessionEvent};
-use xbt_core::signal::Outcome;
+use tokio::task::JoinHandle;
+use xbt_core::fault::Fault;
+use xbt_core::session::SessionEvent;
 
-use super::agent::Agent;
-use super::backoff::{self, Backoff, Refusals};
-use super::clock::Clock;
-use super::failure::{Failure, Lost, Refused};
-use super::relay::Order;
-use super::sm::Management;
-use super::wire::{Begin, Incoming, Wire};
-use super::{GOODBYE, SessionConfig, connect, jid as address, tls};
+use crate::failure::{Failure, Refused};
+use crate::task::{self, GOODBYE};
+use crate::{SessionConfig, SessionHandle, login};
 
-/// Events that may wait for their receiver before nothing more is taken in.
-const MOST_EVENTS: usize = 4096;
+/// Commands that may wait for the session.
+const COMMANDS: usize = 256;
 
-/// Between two attempts that did not wait because the network had changed: it changes in several steps.
-const CALM: Duration = Duration::from_secs(1);
-
-/// The program does not want the session any more.
+/// One account, logged in and kept logged in by a task of its own. Ends when it is closed or dropped, or when the
+/// receiver of the events is gone.
 #[derive(Debug)]
-struct Stopped;
-
-/// Where the session meets the program.
-struct Ends {
-    events: mpsc::Sender<SessionEvent>,
-    orders: mpsc::Receiver<Order>,
-    /// Whether there may be more orders.
-    open: bool,
-    /// Rung when the computer has other addresses.
-    network: Arc<Notify>,
-    /// Resolves when the session is to end, also when its owner is gone.
-    stop: oneshot::Receiver<()>,
-}
-
-/// Runs until stopped.
-pub(super) async fn run(
-    config: SessionConfig,
-    events: mpsc::Sender<SessionEvent>,
-    (orders, network): (mpsc::Receiver<Order>, Arc<Notify>),
-    stop: oneshot::Receiver<()>,
-) {
-    let ends = Ends { events, orders, open: true, network, stop };
-    let Stopped = match address::from_bare(&config.jid) {
-        Ok(account) if account.node().is_some() => Session::new(account, ends).live(&config).await,
-        Ok(_) | Err(_) => {
-            let reason = format!("“{}” is not the address of an account", config.jid);
-            let hint = "correct `jid` in [account]".to_owned();
-            let refused = Refused { code: "bad-jid", reason, hint, is_final: true };
-            hopeless(ends, VecDeque::new(), refused).await
-        }
-    };
-    tracing::debug!("the session has ended");
-}
-
-/// After a refusal for good: nothing is tried again, every request is lost.
-async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: Refused) -> Stopped {
-    let Refused { code, reason, hint, .. } = refused;
-    tracing::error!(code, hint, "{reason}");
-    waiting.push_back(SessionEvent::Connection(Connection::Refused { code, reason, hint, retry_in: None }));
-    loop {
-        let room = waiting.len() < MOST_EVENTS;
-        tokio::select! {
-            _ = &mut ends.stop => return Stopped,
-            permit = ends.events.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
-                (Ok(permit), Some(event)) => permit.send(event),
-                (Ok(_), None) => {}
-                (Err(_), _) => return Stopped,
-            },
-            order = ends.orders.recv(), if ends.open && room => match order {
-                Some(Order::Command(SessionCommand::Request { token, .. })) => {
-                    waiting.push_back(SessionEvent::Answered { token, outcome: Outcome::Lost });
-                }
-                Some(_) => {}
-                None => ends.open = false,
-            },
-        }
-    }
-}
-
-/// Why there is no connection.
-enum Offline {
-    Lost(String),
-    Refused(Refused),
-}
-
-struct Session {
-    account: BareJid,
-    agent: Agent,
-    ends: Ends,
-    /// What a lost stream needs to go on.
-    previous: Option<Management>,
-    tls: Option<Arc<ClientConfig>>,
-    /// When a pause was last cut short.
-    hurried: Option<Instant>,
+pub struct Session {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl Session {
-    fn new(account: BareJid, ends: Ends) -> Self {
-        Self { agent: Agent::new(account.clone()), account, ends, previous: None, tls: None, hurried: None }
+    /// Begins to log in. What happens comes through `events`.
+    ///
+    /// Every [`SessionCommand::Request`] gets exactly one [`SessionEvent::Answered`]: lost after 20 s, at once while
+    /// there is no connection, and when the stream is reset. A session that ends answers nothing more. The session
+    /// keeps events that the receiver has not taken, so sender and receiver may be one task; after 4096 of them it
+    /// takes neither stanzas nor commands.
+    ///
+    /// Must be called inside a tokio runtime.
+    pub fn start(config: SessionConfig, events: mpsc::Sender<SessionEvent>) -> (Self, SessionHandle) {
+        let (stop, stopped) = oneshot::channel();
+        let (calls, inbox) = mpsc::channel(COMMANDS);
+        let network = Arc::new(Notify::new());
+        let task = tokio::spawn(task::run(config, events, (inbox, network.clone()), stopped));
+        (Self { stop, task }, SessionHandle::new(calls, network))
     }
 
-    async fn live(mut self, config: &SessionConfig) -> Stopped {
-        let mut backoff = Backoff::default();
-        let mut refusals = Refusals::default();
-        let mut refused = false;
-        // Where a see-other-host sends us, and whether we have followed one since the last good login.
-        let mut elsewhere: Option<String> = None;
-        let mut followed = false;
-        loop {
-            // A refusal stays in sight while it is tried again.
-            if !refused {
-                self.tell(Connection::Connecting);
-            }
-            let attempt = match self.log_in(config, elsewhere.take()).await {
-                Err(Stopped) => return Stopped,
-                // What was begun in the old network is begun again.
-                Ok(None) => continue,
-                Ok(Some(attempt)) => attempt,
-            };
-            refused = matches!(&attempt, Err(Failure::Refused(_)));
-            let (offline, pause) = match attempt {
-                Ok((wire, begin)) => {
-                    refusals = Refusals::default();
-                    let since = Instant::now();
-                    self.begun(begin, since);
-                    let lost = match self.serve(wire).await {
-                        Ok(lost) => lost,
-                        Err(Stopped) => return Stopped,
-                    };
-                    // A server that sends us elsewhere as soon as we are there gets no second chance.
-                    elsewhere = lost.elsewhere.filter(|_| !std::mem::replace(&mut followed, true));
-                    followed &= elsewhere.is_some();
-                    backoff.lost(since, Instant::now());
-                    (Offline::Lost(lost.reason), backoff.next(Instant::now(), random()))
-                }
-                Err(Failure::Refused(refused)) if refused.is_final => return self.refused(refused).await,
-                Err(Failure::Refused(refused)) => (Offline::Refused(refused), refusals.next(random())),
-                Err(Failure::Elsewhere(host)) if !followed => {
-                    tracing::info!(host, "the server sends us to another one");
-                    (elsewhere, followed) = (Some(host), true);
-                    continue;
-                }
-                Err(failure @ (Failure::Passing(_) | Failure::Elsewhere(_))) => {
-                    followed = false;
-                    (Offline::Lost(failure.to_string()), backoff.next(Instant::now(), random()))
-                }
-                Err(Failure::Stubborn(reason)) => {
-                    (Offline::Lost(reason), backoff::jittered(backoff::LONGEST, random()))
-                }
-            };
-            match self.pause(offline, pause).await {
-                Ok(Some(())) => {}
-                // The failures were those of another network, or of another time.
-                Ok(None) => (backoff, refusals) = Default::default(),
-                Err(Stopped) => return Stopped,
-            }
-        }
-    }
-
-    fn tell(&mut self, connection: Connection) {
-        self.agent.tell(SessionEvent::Connection(connection));
-    }
-
-    async fn refused(mut self, refused: Refused) -> Stopped {
-        self.agent.abandon();
-        let waiting = std::iter::from_fn(|| self.agent.take_event()).collect();
-        hopeless(self.ends, waiting, refused).await
-    }
-
-    /// `None`: cut short, the network or the clock has changed.
-    async fn pause(&mut self, offline: Offline, pause: Duration) -> Result<Option<()>, Stopped> {
-        let retry_in = u64::try_from(pause.as_millis()).ok();
-        self.tell(match offline {
-            Offline::Lost(reason) => {
-                tracing::info!(retry_in = ?pause, "offline: {reason}");
-                Connection::Offline { reason, retry_in }
-            }
-            Offline::Refused(Refused { code, reason, hint, .. }) => {
-                tracing::warn!(code, hint, retry_in = ?pause, "{reason}");
-                Connection::Refused { code, reason, hint, retry_in }
-            }
-        });
-        self.offline(tokio::time::sleep(pause)).await
-    }
-
-    /// One attempt, while orders are still taken. `None`: broken off, the network has changed.
-    async fn log_in(
-        &mut self,
-        config: &SessionConfig,
-        preferred: Option<String>,
-    ) -> Result<Option<Result<(Wire, Begin), Failure>>, Stopped> {
-        let account = self.account.clone();
-        let tls = self.tls.clone();
-        let mut previous = self.previous.take();
-        let attempt = async {
-            let tls = match tls {
-                Some(tls) => tls,
-                None => trust(config).await?,
-            };
-            let fresh = connect::log_in(config, &account, &tls, preferred.as_deref()).await?;
-            let begun = connect::in_time("binding", Wire::begin(fresh, &config.resource, previous.take())).await?;
-            Ok((tls, begun))
-        };
-        let result = self.offline(attempt).await?;
-        // Still there if the attempt failed before the server was asked.
-        self.previous = previous;
-        Ok(result.map(|result| {
-            result.map(|(tls, begun)| {
-                self.tls = Some(tls);
-                begun
-            })
-        }))
-    }
-
-    fn begun(&mut self, begin: Begin, now: Instant) {
-        let resumed = matches!(begin, Begin::Resumed);
-        if let Begin::Bound(device) = begin {
-            self.agent.reset(device, random(), now);
-        } else {
-            self.agent.resumed(now);
-        }
-        if let Some(device) = self.agent.device() {
-            tracing::debug!(%device, resumed, "online");
-            self.tell(Connection::Online { device, resumed });
-        }
-    }
-
-    /// Serves a stream until it is lost.
-    async fn serve(&mut self, mut wire: Wire) -> Result<Lost, Stopped> {
-        let lost = match self.exchange(&mut wire).await {
-            Ok(lost) => lost,
-            Err(Stopped) => {
-                wire.push(Presence::unavailable().into());
-                if tokio::time::timeout(GOODBYE, wire.close()).await.is_err() {
-                    tracing::debug!("no time for a proper goodbye");
-                }
-                return Err(Stopped);
-            }
-        };
-        self.previous = wire.into_management().filter(|previous| lost.resumable && previous.resume().is_some());
-        if self.previous.is_none() {
-            self.agent.abandon();
-        }
-        Ok(lost)
-    }
-
-    async fn exchange(&mut self, wire: &mut Wire) -> Result<Lost, Stopped> {
-        let bell = self.agent.bell();
-        loop {
-            let now = Instant::now();
-            self.agent.tend_in_band(now);
-            while let Some(stanza) = self.agent.take_stanza() {
-                wire.push(stanza);
-            }
-            while let Some(block) = self.agent.take_block(now) {
-                wire.push_later(block);
-            }
-            if let Some(reason) = self.agent.take_broken() {
-                return Ok(Lost::for_good(reason));
-            }
-            let room = self.agent.events_waiting() < MOST_EVENTS;
-            let deadline = [self.agent.deadline(), self.agent.block_overdue(now)].into_iter().flatten().min();
-            tokio::select! {
-                _ = &mut self.ends.stop => return Err(Stopped),
-                permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
-                    deliver(permit, &mut self.agent)?;
-                }
-                order = self.ends.orders.recv(), if self.ends.open && room && wire.has_room() => match order {
-                    Some(order) => self.agent.do_order(order, Instant::now()),
-                    None => self.ends.open = false,
-                },
-                () = self.ends.network.notified() => {
-                    if let Err(lost) = wire.check() {
-                        return Ok(lost);
-                    }
-                }
-                () = bell.notified() => {}
-                incoming = wire.next(), if room => match incoming {
-                    Ok(Incoming::Stanza(stanza)) => self.agent.stanza(*stanza, Instant::now()),
-                    Ok(Incoming::BadIq(header)) => self.agent.bad_iq(header, Instant::now()),
-                    Ok(Incoming::Discarded(discarded)) => self.agent.discarded(&discarded),
-                    Err(lost) => return Ok(lost),
-                },
-                now = due(deadline), if deadline.is_some() => self.agent.expire(now),
-            }
-        }
-    }
-
-    /// Does some work while there is no stream; orders are answered, events delivered. `None`: the work was left because
-    /// the network has changed, or somebody has set the clock, which happens once in [`CALM`] at most.
-    async fn offline<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, Stopped> {
-        tokio::pin!(work);
-        let clock = Clock::watch();
-        let mut hurry = None;
-        loop {
-            let room = self.agent.events_waiting() < MOST_EVENTS;
-            let deadline = self.agent.deadline();
-            tokio::select! {
-                _ = &mut self.ends.stop => return Err(Stopped),
-                done = &mut work => return Ok(Some(done)),
-                now = due(hurry), if hurry.is_some() => {
-                    self.hurried = Some(now);
-                    return Ok(None);
-                }
-                permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
-                    deliver(permit, &mut self.agent)?;
-                }
-                order = self.ends.orders.recv(), if self.ends.open && room => match order {
-                    Some(order) => self.agent.do_order_offline(order),
-                    None => self.ends.open = false,
-                },
-                () = clock.set() => {
-                    let now = Instant::now();
-                    hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
-                }
-                () = self.ends.network.notified() => {
-                    let now = Instant::now();
-                    hurry.get_or_insert(self.hurried.map_or(now, |last| now.max(last + CALM)));
-                }
-                now = due(deadline), if deadline.is_some() => self.agent.expire(now),
-            }
+    /// Tells the contacts and the server that we go, within two seconds.
+    pub async fn close(self) {
+        let Self { stop, mut task } = self;
+        drop(stop);
+        if tokio::time::timeout(GOODBYE, &mut task).await.is_err() {
+            task.abort();
         }
     }
 }
 
-type Permit<'a> = Result<mpsc::Permit<'a, SessionEvent>, mpsc::error::SendError<()>>;
-
-fn deliver(permit: Permit<'_>, agent: &mut Agent) -> Result<(), Stopped> {
-    let permit = permit.map_err(|_| Stopped)?;
-    if let Some(event) = agent.take_event() {
-        permit.send(event);
-    }
-    Ok(())
-}
-
-/// Whom we trust; read once for a session.
-async fn trust(config: &SessionConfig) -> Result<Arc<ClientConfig>, Failure> {
-    let ca_file = config.ca_file.clone();
-    match tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref())).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::passing("the certificates could not be read")),
-    }
-}
-
-/// Waits for a deadline, if there is one.
-async fn due(deadline: Option<Instant>) -> Instant {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-    Instant::now()
-}
-
-/// For what need not be unpredictable: without a source of randomness, pauses are merely not spread.
-fn random() -> u32 {
-    getrandom::u32().unwrap_or_default()
+/// Makes the account of `config`, with its password, where the server lets anybody do that (XEP-0077). Within a minute
+/// or so; nothing is tried twice.
+///
+/// # Errors
+/// Why there is no account now, with a code: `account-exists`, `registration-closed`, `registration-form`,
+/// `registration-refused`, or as for a login.
+pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
+    login::register(config).await.map_err(|failure| match failure {
+        Failure::Refused(Refused { code, reason, hint, .. }) => Fault::new(code, reason, hint),
+        other @ (Failure::Passing(_) | Failure::Stubborn(_) | Failure::Elsewhere(_)) => {
+            let hint =
+                "check what stands behind the @ and your network; if the server has another name, give it as `server`";
+            Fault::new("server-unreachable", other.to_string(), hint)
+        }
+    })
 }

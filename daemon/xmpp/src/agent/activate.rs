@@ -6,10 +6,10 @@ use tokio_xmpp::jid::Jid;
 use xbt_core::ids::FullJid;
 use xbt_core::signal::{Condition, MAX_STREAM_ID, Proxy, Refusal};
 
-use super::super::payload::bytestreams;
-use super::super::relay::{RelayError, Reply};
 use super::in_band::said;
 use super::{Agent, Payload, Purpose, address};
+use crate::call::{RelayError, Reply};
+use crate::payload::bytestreams;
 
 impl Agent {
     pub(super) fn activate(&mut self, proxy: &Proxy, sid: String, target: &FullJid, reply: Reply<()>, now: Instant) {

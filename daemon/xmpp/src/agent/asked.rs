@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio_xmpp::jid::Jid;
 use xbt_core::signal::Token;
 
-/// How long the rules may take for an answer to somebody else's request; below what others wait.
+/// How long the rules may take for an answer to a request of another device; less than that device waits.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Most requests that wait, of all contacts and of one.
 const MOST: usize = 256;
 pub(super) const MOST_OF_ONE: usize = 32;
 
-/// The first token of a request of somebody else: far from the ones that the rules hand out. Counted over all
+/// The first token of such a request: far from the ones that the rules hand out. Counted over all
 /// sessions of the process, so that an answer can never meet a later session's request.
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1 << 63);
 

@@ -10,32 +10,32 @@ use xbt_core::ids::{BareJid, FullJid};
 use xbt_core::session::{SessionCommand, SessionEvent};
 use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
 
-use super::super::convert::{self, Expected, MAX_MESSAGE};
-use super::super::payload::{Fallback, NS, Store};
-use super::super::relay::{Order, RelayError};
 use super::{Agent, Payload, Purpose, address};
+use crate::call::{RelayError, SessionCall};
+use crate::convert::{self, Expected, MAX_MESSAGE};
+use crate::payload::{Fallback, NS, Store};
 
 impl Agent {
-    /// Carries out an order on a stream that is up.
-    pub(crate) fn do_order(&mut self, order: Order, now: Instant) {
-        match order {
-            Order::Command(command) => self.do_command(command, now),
-            Order::Activate { proxy, stream_id, target, reply } => {
+    /// Carries out a call on a stream that is up.
+    pub(crate) fn take_call(&mut self, call: SessionCall, now: Instant) {
+        match call {
+            SessionCall::Command(command) => self.do_command(command, now),
+            SessionCall::Activate { proxy, stream_id, target, reply } => {
                 self.activate(&proxy, stream_id, &target, reply, now)
             }
-            Order::OpenInBand { device, stream_id, reply } => self.open_in_band(&device, stream_id, reply, now),
-            Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
+            SessionCall::OpenInBand { device, stream_id, reply } => self.open_in_band(&device, stream_id, reply, now),
+            SessionCall::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
         }
     }
 
     /// There is no stream.
-    pub(crate) fn do_order_offline(&mut self, order: Order) {
-        match order {
-            Order::Command(command) => self.do_command_offline(command),
-            Order::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
-            Order::OpenInBand { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
+    pub(crate) fn take_call_offline(&mut self, call: SessionCall) {
+        match call {
+            SessionCall::Command(command) => self.do_command_offline(command),
+            SessionCall::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
+            SessionCall::OpenInBand { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
             // The stream may be resumed, and the device's request with it.
-            Order::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
+            SessionCall::ExpectInBand { device, stream_id, reply } => self.expect_in_band(&device, stream_id, reply),
         }
     }
 
@@ -93,7 +93,7 @@ impl Agent {
         self.reply(Some(asked.from), asked.id, answer);
     }
 
-    /// A chat message to somebody whose programs do not know us: the sentence for the person, the offer for programs
+    /// A chat message to a contact whose programs do not know us: the sentence for the person, the offer for programs
     /// that do, marked as what the sentence stands for (XEP-0428), to be kept while the person is offline (XEP-0334).
     fn courtesy(&mut self, to: &BareJid, text: &str, offer: Offer) {
         let Ok(jid) = address::from_bare(to) else {

@@ -1,6 +1,6 @@
 //! Who is online with what: presence (RFC 6121, section 4) and the features behind it (XEP-0115).
 //!
-//! A device is told about when its features are known, not before: "online without xbt" would be wrong for the
+//! A device is reported once its features are known, not before: "online without xbt" would be wrong for the
 //! moment that the question takes, and people would get a chat message instead of a file.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -13,8 +13,8 @@ use tokio_xmpp::parsers::presence::{Presence, Type};
 use xbt_core::ids::{BareJid, FullJid};
 use xbt_core::session::SessionEvent;
 
-use super::super::caps;
 use super::{Agent, Payload, Purpose, address};
+use crate::caps;
 
 /// Most resources of one contact, and of all.
 const MOST_OF_ONE: usize = 64;
@@ -45,7 +45,7 @@ struct Device {
     known: bool,
     /// About the features that it names now.
     question: Question,
-    /// What was last told about it, if anything.
+    /// What was last reported about it, if anything.
     told: Option<bool>,
 }
 
@@ -102,7 +102,7 @@ impl Devices {
         }
     }
 
-    /// The device will not be asked, or its answer does not count any more. Returns the hash that somebody else has to
+    /// The device will not be asked, or its answer does not count any more. Returns the hash that another device has to
     /// be asked about now.
     fn withdraw(&mut self, device: &FullJid) -> Option<caps::Hash> {
         let entry = self.get_mut(device)?;
@@ -228,7 +228,7 @@ impl Agent {
             (Some(_), Some(hash)) => match self.known.get(hash) {
                 Some(xbt) => self.learnt(device, xbt),
                 None if self.devices.asking.contains(hash) => {
-                    // Told when the other's answer is here; what was told before stands until then.
+                    // Reported once the other's answer is here; the last report stands until then.
                     self.unlearn(device);
                 }
                 None => {
@@ -321,13 +321,13 @@ impl Agent {
         if entry.told.is_some() {
             self.tell(SessionEvent::Unavailable { device: device.clone() });
         }
-        // Its answer may never come; somebody else with the same hash is asked.
+        // Its answer may never come: ask another device with the same hash.
         if let Some(hash) = hash {
             self.ask_next(&hash);
         }
     }
 
-    /// All resources of somebody are offline, or no longer our business.
+    /// All resources of a contact are offline, or no longer our business.
     pub(super) fn forget(&mut self, contact: &BareJid) {
         if let Ok(contact) = address::from_bare(contact) {
             self.in_band_gone(&contact.into());

@@ -15,10 +15,10 @@ use tokio_xmpp::jid::{self, Jid};
 use xbt_core::ids::FullJid;
 use xbt_core::signal::{Condition, MAX_STREAM_ID, Refusal};
 
-use super::super::in_band::{End, InBandStream, Pipe};
-use super::super::payload::in_band as xml;
-use super::super::relay::{RelayError, Reply};
 use super::{Agent, Payload, Purpose, address};
+use crate::call::{RelayError, Reply};
+use crate::in_band_stream::{End, InBandStream, Pipe};
+use crate::payload::in_band as xml;
 
 mod incoming;
 
@@ -37,7 +37,7 @@ const MOST_UNACKED_OF_ONE: usize = 2;
 const MOST_UNACKED: usize = 3;
 
 /// A block that is under way for longer does not count among those of all for a contact that has none under way: several
-/// contacts together could else hold all of them for ever. It is more than a server with the usual limits takes. With
+/// contacts together could otherwise hold all of them indefinitely. It is more than a server with the usual limits takes. With
 /// [`MOST`] streams there are at most `MOST_UNACKED + MOST - 1` blocks under way so.
 const OVERDUE: Duration = Duration::from_secs(3);
 
@@ -53,7 +53,7 @@ const MOST_BLOCK: usize = 16_384;
 const MOST_OWED: usize = 64;
 
 /// A stream may be opened before it is expected, since the answer that makes it so takes its own way through the
-/// program: such ones are kept for this time, so many of all contacts and of one.
+/// program. Such streams are kept for this long; limits for all contacts and for one.
 pub(super) const EARLY: Duration = Duration::from_secs(3);
 const MOST_EARLY: usize = 8;
 const MOST_EARLY_OF_ONE: usize = 2;
@@ -175,7 +175,7 @@ impl InBand {
         self.early.front().map(|early| early.until)
     }
 
-    /// As if so many blocks had gone both ways.
+    /// As if `seq` blocks had gone both ways.
     #[cfg(test)]
     pub(super) fn wind_on(&mut self, seq: u16) {
         for stream in self.streams.values_mut() {
@@ -190,7 +190,7 @@ impl InBand {
 }
 
 impl Drop for InBand {
-    /// A session that was replaced, or stops, leaves no stream behind that waits for ever.
+    /// A session that was replaced, or stops, leaves no stream waiting.
     fn drop(&mut self) {
         let end = || End::Failed(ErrorKind::ConnectionReset, "the XMPP session has ended".to_owned());
         self.streams.values().for_each(|stream| stream.pipe.end(end()));
@@ -213,7 +213,7 @@ impl Agent {
         };
         match outcome {
             Ok(peer) => self.ask_to_open(Opening { peer, sid, block: BLOCK, reply }, now),
-            // Whoever gave up needs no reason.
+            // The caller may have given up.
             Err(why) => drop(reply.send(Err(why))),
         }
     }
@@ -275,7 +275,7 @@ impl Agent {
         }
     }
 
-    /// Whoever is there no longer has no streams.
+    /// Ends the streams of a device, or a contact, that went offline.
     pub(super) fn in_band_gone(&mut self, who: &Jid) {
         let is_gone = |peer: &jid::FullJid| match who.try_as_full() {
             Ok(device) => device == peer,

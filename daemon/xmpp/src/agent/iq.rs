@@ -13,11 +13,11 @@ use tokio_xmpp::parsers::{ns, roster as roster_xml};
 use xbt_core::session::SessionEvent;
 use xbt_core::signal::{Refusal, Wait};
 
-use super::super::convert;
-use super::super::payload;
 use super::asked::Asked;
 use super::profile::version;
 use super::{Agent, Purpose, address};
+use crate::convert;
+use crate::payload;
 
 /// What an IQ is answered with: the payload of a result, or an error.
 type Reply = Result<Option<Element>, Box<StanzaError>>;

@@ -2,7 +2,7 @@
 //!
 //! With priority −1 a server delivers no chat of a person's to us (RFC 6121, section 8.5.2). But some programs write to
 //! the full JID from which a courtesy message came, or to any resource that they see. Nothing here shows a chat, so
-//! whoever wrote gets an error, as for a resource that is not there (section 8.5.3.2), and the person at this end is told.
+//! the sender gets an error, as for a resource that is not there (section 8.5.3.2), and the user gets an event.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType};
 use xbt_core::limits::CHAT_TEXT;
 use xbt_core::session::SessionEvent;
 
-use super::super::convert;
 use super::{Agent, address};
+use crate::convert;
 
 /// The payloads of chats that only their recipient can read: OMEMO (XEP-0384) of both kinds, OpenPGP (XEP-0373, XEP-0027).
 const ENCRYPTED: [(&str, &str); 4] = [

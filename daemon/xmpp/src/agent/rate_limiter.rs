@@ -1,7 +1,7 @@
 //! How many requests one contact may make in a time.
 //!
 //! Most requests cost a write to the disk and a line in the log, so their number over a day must have a bound, not only
-//! the number of those that wait. Who is over it hears "ask again", which costs nothing here.
+//! the number of those that wait. A contact over the limit hears "ask again", which costs nothing here.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use xbt_core::ids::BareJid;
 /// In the long run a contact may make one request in this time: 50 in a second.
 const EACH: Duration = Duration::from_millis(20);
 
-/// So many may come at once, and again when there was as much quiet as they stand for (20 s).
+/// Burst: this many at once, and again after 20 s of quiet.
 const AT_ONCE: u32 = 1_000;
 
-/// From so many contacts on, those who have used up nothing are forgotten.
+/// Beyond this many contacts, forget those whose allowance is whole.
 const KEPT: usize = 1_024;
 
 /// When each contact's allowance is whole again.

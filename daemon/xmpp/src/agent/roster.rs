@@ -9,9 +9,9 @@ use xbt_core::ids::BareJid;
 use xbt_core::session::{RosterItem, SessionEvent, Subscription};
 use xbt_core::signal::Refusal;
 
-use super::super::convert::cut;
-use super::super::jid::listed;
 use super::Agent;
+use crate::convert::cut;
+use crate::jid::listed;
 
 /// Bytes of the longest name of a contact or group; groups of one contact that are kept.
 const MAX_NAME: usize = 1023;
@@ -35,7 +35,7 @@ impl Roster {
     }
 }
 
-/// None for an address that is none once it is normalised: nobody could be reached there.
+/// None if normalising does not yield an address: nothing could be sent there.
 fn item(item: &xml::Item) -> Option<RosterItem> {
     let subscription = match item.subscription {
         xml::Subscription::None | xml::Subscription::Remove => Subscription::None,

@@ -11,9 +11,9 @@ use xbt_core::ids::FullJid;
 use xbt_core::signal::Token;
 
 use super::account::Account;
+use crate::call::Reply;
 use crate::caps;
 use crate::convert::Expected;
-use crate::relay::Reply;
 
 /// How long an answer to a request of ours may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -124,7 +124,7 @@ impl SentIqs {
         (number, format!("{}-{number}", self.prefix))
     }
 
-    /// An id for a message, which nobody answers.
+    /// An id for a message. No answer is expected.
     pub(super) fn message_id(&mut self) -> String {
         let number = self.next;
         self.next += 1;

@@ -11,10 +11,10 @@ use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuer
 use xbt_core::session::{Facilities, SessionEvent, StunServer};
 use xbt_core::signal::{MAX_PROXIES, Proxy};
 
-use super::super::convert::MAX_SERVICE;
-use super::super::payload::{address, bytestreams, services};
 use super::sent::ServiceQuestion as Question;
 use super::{Agent, Payload, Purpose};
+use crate::convert::MAX_SERVICE;
+use crate::payload::{address, bytestreams, services};
 
 /// How long the search may take; what is known then is reported.
 pub(super) const SEARCH: Duration = Duration::from_secs(20);

@@ -8,10 +8,10 @@ use xbt_core::ids::BareJid;
 use xbt_core::session::{Facilities, SessionCommand, Subscription};
 use xbt_core::signal::{Answer, Request, Token};
 
-use super::super::convert::tests::offer;
 use super::asked::{ANSWER_WITHIN, MOST_OF_ONE};
 use super::sent::PATIENCE;
 use super::*;
+use crate::convert::tests::offer;
 
 mod activate;
 mod hostile;

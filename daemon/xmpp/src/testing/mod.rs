@@ -15,7 +15,7 @@ use crate::{Session, SessionConfig, SessionHandle};
 /// Bound on every wait: far above what anything takes, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// A session with what it has told.
+/// A session, and the events it has sent so far.
 pub struct Client {
     pub session: Session,
     pub handle: SessionHandle,

@@ -6,9 +6,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_xmpp::parsers::sasl::{Auth, Mechanism};
 
-use super::super::tls;
 use super::SOON;
 use super::prosody::{PASSWORD, Prosody};
+use crate::login;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -22,7 +22,7 @@ impl Raw {
     /// Logs in by direct TLS and PLAIN, binds the resource, sends no presence.
     pub(super) async fn log_in(prosody: &Prosody, account: &str, resource: &str) -> Self {
         let tcp = TcpStream::connect(("127.0.0.1", prosody.direct)).await.unwrap();
-        let config = tls::client_config(Some(&prosody.ca())).unwrap();
+        let config = login::client_config(Some(&prosody.ca())).unwrap();
         let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), tcp).await.unwrap();
         let mut raw = Self { stream, got: String::new() };
         raw.send(HEADER).await;

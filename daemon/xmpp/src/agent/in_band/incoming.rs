@@ -8,11 +8,11 @@ use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType};
 use xbt_core::signal::MAX_STREAM_ID;
 
-use super::super::super::in_band::End;
-use super::super::super::payload::in_band as xml;
-use super::super::Agent;
-use super::super::iq::{bad_request, error, unavailable};
 use super::{EARLY, Early, MOST_BLOCK, MOST_EARLY, MOST_EARLY_OF_ONE, MOST_OWED};
+use crate::agent::Agent;
+use crate::agent::iq::{bad_request, error, unavailable};
+use crate::in_band_stream::End;
+use crate::payload::in_band as xml;
 
 impl Agent {
     /// An IQ set of this namespace.
@@ -27,7 +27,7 @@ impl Agent {
             "data" => self.data_came(peer, id, payload, now),
             "close" => {
                 let close = xml::Close::try_from(payload).ok();
-                // Whoever gave up waiting for us to expect it wants it no more.
+                // The device gave up before we expected its stream.
                 self.in_band.early.retain(|e| e.peer != peer || close.as_ref().is_none_or(|c| c.sid != e.open.sid));
                 match close.and_then(|close| self.in_band.find(&peer, &close.sid)) {
                     Some(number) => {

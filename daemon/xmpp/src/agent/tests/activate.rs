@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::relay::{Order, RelayError};
+use crate::call::{RelayError, SessionCall};
 
 #[test]
 fn a_proxy_is_believed_if_it_is_the_one_that_was_asked() {
@@ -12,7 +12,7 @@ fn a_proxy_is_believed_if_it_is_the_one_that_was_asked() {
         let (reply, outcome) = oneshot::channel();
         let proxy = xbt_core::signal::Proxy { jid: "proxy.a".into(), host: "p".into(), port: 1 };
         let target = device("bob@b/1");
-        bench.agent.do_order(Order::Activate { proxy, stream_id: "s".into(), target, reply }, bench.now);
+        bench.agent.take_call(SessionCall::Activate { proxy, stream_id: "s".into(), target, reply }, bench.now);
         (bench.iqs().remove(0), outcome)
     };
     let (asked, mut outcome) = activate(&mut bench);

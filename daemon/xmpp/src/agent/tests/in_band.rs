@@ -11,7 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
 use crate::agent::in_band::{EARLY, MOST};
-use crate::relay::{Order, RelayError};
+use crate::call::{RelayError, SessionCall};
 use crate::{InBandStream, payload};
 
 type Outcome = oneshot::Receiver<Result<InBandStream, RelayError>>;
@@ -22,15 +22,15 @@ const HELLO: &str = "SGVsbG8sIHlvdSE=";
 impl Bench {
     fn expect(&mut self, device_: &str, sid: &str) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let order = Order::ExpectInBand { device: device(device_), stream_id: sid.to_owned(), reply };
-        self.agent.do_order(order, self.now);
+        let order = SessionCall::ExpectInBand { device: device(device_), stream_id: sid.to_owned(), reply };
+        self.agent.take_call(order, self.now);
         outcome
     }
 
     fn open(&mut self, device_: &str, sid: &str) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let order = Order::OpenInBand { device: device(device_), stream_id: sid.to_owned(), reply };
-        self.agent.do_order(order, self.now);
+        let order = SessionCall::OpenInBand { device: device(device_), stream_id: sid.to_owned(), reply };
+        self.agent.take_call(order, self.now);
         outcome
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-use super::failure::Lost;
+use crate::failure::Lost;
 
 /// How long the server may take to say anything. A stream that is busy with in-band data is answered on behind it, some
 /// two seconds late under the usual limits.
@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The local end of a connection, and the question under way.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     local: Option<IpAddr>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Probe {
-    pub(super) fn new(local: Option<IpAddr>) -> Self {
+    pub(crate) fn new(local: Option<IpAddr>) -> Self {
         Self { local, alarm: None }
     }
 
@@ -30,7 +30,7 @@ impl Probe {
     ///
     /// # Errors
     /// The connection is dead for sure: it uses an address that this computer no longer has.
-    pub(super) fn begin(&mut self) -> Result<(), Lost> {
+    pub(crate) fn begin(&mut self) -> Result<(), Lost> {
         if self.local.is_some_and(is_gone) {
             let error = io::Error::new(io::ErrorKind::AddrNotAvailable, "this computer has another address now");
             return Err(Lost::from_io(&error));
@@ -40,19 +40,19 @@ impl Probe {
     }
 
     /// Something came from the server, or it took what it had held up.
-    pub(super) fn heard(&mut self) {
+    pub(crate) fn heard(&mut self) {
         self.alarm = None;
     }
 
     /// To be called when nothing has come, and only then: what waits to be read is a sign of life. Where nothing is read
     /// because too much waits to be written, also what is taken is one.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
         let rang = self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
         if rang { Err(Lost::from_io(&io::ErrorKind::TimedOut.into())) } else { Ok(()) }
     }
 }
 
-/// Whether no interface has the address; not if nobody knows.
+/// Whether no interface has the address; false if that cannot be found out.
 fn is_gone(local: IpAddr) -> bool {
     let local = local.to_canonical();
     if_addrs::get_if_addrs().is_ok_and(|interfaces| !interfaces.iter().any(|interface| interface.ip() == local))

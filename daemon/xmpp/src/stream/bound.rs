@@ -1,6 +1,6 @@
 //! A bound stream: resource binding, stream management with resumption, and one loop that reads and writes at once.
 //!
-//! Built on the library's XML stream and not on its `StanzaStream`, which retries for ever without telling why, asks
+//! Built on the library's XML stream and not on its `StanzaStream`, which retries indefinitely without saying why, asks
 //! again and again for a resumption that the server has refused, reconnects without a pause after a conflict, and
 //! panics where the server is in the wrong. Here every loss has a reason, and the caller decides what follows.
 
@@ -25,15 +25,14 @@ use tokio_xmpp::xmlstream::{
     FallibleStreamElement, RawStanzaHeader, ReadError, StreamElementError, XmppStream, XmppStreamElement,
 };
 
-use super::connect::Fresh;
-use super::failure::{Failure, Lost};
 use super::guard::Discarded;
 use super::probe::Probe;
 use super::sm::Management;
-use super::tls::Io;
+use super::{Fresh, Io};
+use crate::failure::{Failure, Lost};
 
 /// Stanzas that may wait to be written before nothing more is taken from the network or from the program.
-pub(super) const MOST_WAITING: usize = 256;
+pub(crate) const MOST_WAITING: usize = 256;
 
 /// How long the server may refuse to take bytes.
 const STALLED: Duration = Duration::from_secs(60);
@@ -45,7 +44,7 @@ const MOST_EARLY: usize = 64;
 const PROBE: &str = "xbt-alive";
 
 /// What came in.
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     Stanza(Box<Stanza>),
     /// An IQ that breaks its own rules (no payload, an unknown error condition, …), by its header.
     BadIq(RawStanzaHeader),
@@ -54,7 +53,7 @@ pub(super) enum Incoming {
 }
 
 /// How a stream began.
-pub(super) enum Begin {
+pub(crate) enum Begin {
     /// All state is new.
     Bound(FullJid),
     /// The previous stream goes on.
@@ -62,7 +61,7 @@ pub(super) enum Begin {
 }
 
 /// A stream that is ready for stanzas.
-pub(super) struct Wire {
+pub(crate) struct BoundStream {
     stream: XmppStream<Io>,
     waiting: VecDeque<Box<Stanza>>,
     /// What goes out when nothing else waits.
@@ -81,30 +80,30 @@ pub(super) struct Wire {
     probe: Probe,
 }
 
-impl Wire {
+impl BoundStream {
     /// Goes on with the previous stream where the server allows it, else binds a new one: on this same connection, so
     /// that a restarted server sees one login.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         fresh: Fresh,
         resource: &str,
         previous: Option<Management>,
     ) -> Result<(Self, Begin), Failure> {
-        let mut wire = Self::new(fresh.stream, fresh.local, fresh.discarded);
+        let mut stream = Self::new(fresh.stream, fresh.local, fresh.discarded);
         let managed = fresh.features.stream_management.is_some();
         let resume = previous.and_then(|previous| previous.resume().map(|resume| (previous, resume)));
         if let Some((mut previous, resume)) = resume.filter(|_| managed) {
-            wire.send_nonza(sm::Nonza::Resume(resume)).await?;
-            if let Some(h) = wire.resumption().await? {
-                wire.waiting = previous.resumed(h).map_err(|error| Failure::passing(error.to_string()))?;
-                wire.management = Some(previous);
-                return Ok((wire, Begin::Resumed));
+            stream.send_nonza(sm::Nonza::Resume(resume)).await?;
+            if let Some(h) = stream.resumption().await? {
+                stream.waiting = previous.resumed(h).map_err(|error| Failure::passing(error.to_string()))?;
+                stream.management = Some(previous);
+                return Ok((stream, Begin::Resumed));
             }
         }
-        let device = wire.bind(resource).await?;
+        let device = stream.bind(resource).await?;
         if managed {
-            wire.enable().await?;
+            stream.enable().await?;
         }
-        Ok((wire, Begin::Bound(device)))
+        Ok((stream, Begin::Bound(device)))
     }
 
     fn new(stream: XmppStream<Io>, local: Option<IpAddr>, discarded: mpsc::Receiver<Discarded>) -> Self {
@@ -203,23 +202,23 @@ impl Wire {
     }
 
     /// Whether more may be handed to [`Self::push`].
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.waiting.len() < MOST_WAITING
     }
 
     /// Queues a stanza. What answers an incoming stanza is always taken: [`Self::next`] reads nothing while there is
     /// no room, so the queue stays within twice its bound.
-    pub(super) fn push(&mut self, stanza: Stanza) {
+    pub(crate) fn push(&mut self, stanza: Stanza) {
         self.waiting.push_back(Box::new(stanza));
     }
 
     /// Queues a stanza behind all that are pushed before it is written. The caller bounds their number.
-    pub(super) fn push_later(&mut self, stanza: Stanza) {
+    pub(crate) fn push_later(&mut self, stanza: Stanza) {
         self.later.push_back(Box::new(stanza));
     }
 
     /// Asks the server for a sign of life; if none comes in time [`Self::next`] says so.
-    pub(super) fn check(&mut self) -> Result<(), Lost> {
+    pub(crate) fn check(&mut self) -> Result<(), Lost> {
         self.ask_for_life();
         self.probe.begin()
     }
@@ -230,12 +229,12 @@ impl Wire {
     }
 
     /// Writes what waits and waits for what comes. May be dropped at any time and called again.
-    pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, Lost> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// What is needed to go on over another connection.
-    pub(super) fn into_management(self) -> Option<Management> {
+    pub(crate) fn into_management(self) -> Option<Management> {
         let Self { management, waiting, later, .. } = self;
         management.map(|mut management| {
             management.put_aside(waiting.into_iter().chain(later));
@@ -244,7 +243,7 @@ impl Wire {
     }
 
     /// Writes what waits, ends the stream and waits for the server's end.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let written = poll_fn(|cx| match self.poll_write(cx) {
             Ok(()) if self.waiting.is_empty() => Poll::Ready(true),
             Ok(()) => Poll::Pending,
@@ -351,7 +350,7 @@ impl Wire {
             self.stalled = None;
             return Ok(());
         }
-        // What was full has taken something: there is somebody who makes room.
+        // What was full has taken something: the server is making room.
         if self.stalled.is_some() && self.waiting.len() + self.later.len() < before {
             self.stalled = None;
             self.probe.heard();

@@ -25,14 +25,14 @@ mod filter;
 mod tests;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) use filter::MAX_DEPTH;
-pub(super) use filter::{Discarded, Filter};
+pub(crate) use filter::MAX_DEPTH;
+pub(crate) use filter::{Discarded, Filter};
 
 /// Notices of discarded stanzas that may wait for their reader; more are only counted as one.
 const MOST_NOTICES: usize = 64;
 
 /// A byte stream whose reading side goes through a [`Filter`].
-pub(super) struct Guard<I> {
+pub(crate) struct Guard<I> {
     inner: I,
     filter: Filter,
     raw: Box<[u8]>,
@@ -44,14 +44,14 @@ pub(super) struct Guard<I> {
 
 impl<I> Guard<I> {
     /// The guarded stream, and what it discards from now on.
-    pub(super) fn new(inner: I) -> (Self, mpsc::Receiver<Discarded>) {
+    pub(crate) fn new(inner: I) -> (Self, mpsc::Receiver<Discarded>) {
         let (notices, discarded) = mpsc::channel(MOST_NOTICES);
         let raw = vec![0; 8192].into();
         (Self { inner, filter: Filter::new(), raw, clean: Vec::new(), given: 0, notices }, discarded)
     }
 
     /// Gives the stream back; what was read and not yet handed out is dropped.
-    pub(super) fn into_inner(self) -> I {
+    pub(crate) fn into_inner(self) -> I {
         self.inner
     }
 }

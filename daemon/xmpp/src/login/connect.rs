@@ -18,34 +18,23 @@ use tokio_xmpp::parsers::stream_features::StreamFeatures;
 use tokio_xmpp::parsers::{ns, starttls};
 use tokio_xmpp::xmlstream::{InitiatingStream, StreamHeader, Timeouts, XmppStream, XmppStreamElement, initiate_stream};
 
+use super::authenticate::{self, Identity};
 use super::dns::{self, Target};
-use super::failure::Failure;
-use super::guard::{Discarded, Guard};
-use super::login::{self, Identity};
-use super::prompt::Prompt;
-use super::tls::{self, Io};
-use super::{SessionConfig, Silence, Tls};
+use super::tls;
+use crate::failure::Failure;
+use crate::stream::{Discarded, Fresh, Guard, Io, Prompt};
+use crate::{SessionConfig, Silence, Tls};
 
 /// Bound on each exchange over the stream: opening it, StartTLS, login, opening it again.
-pub(super) const STEP: Duration = Duration::from_secs(15);
+pub(crate) const STEP: Duration = Duration::from_secs(15);
 
 /// How long a server may be silent.
 fn timeouts(silence: Silence) -> Timeouts {
     Timeouts { read_timeout: silence.asked_after, response_timeout: silence.given_up_after }
 }
 
-/// An authenticated stream.
-pub(super) struct Fresh {
-    pub stream: XmppStream<Io>,
-    /// Our end of the connection.
-    pub local: Option<IpAddr>,
-    pub features: StreamFeatures,
-    /// Stanzas that are not let through to it.
-    pub discarded: mpsc::Receiver<Discarded>,
-}
-
 /// Runs one step of a login within [`STEP`].
-pub(super) async fn in_time<T, E: Into<Failure>>(
+pub(crate) async fn in_time<T, E: Into<Failure>>(
     what: &str,
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Failure> {
@@ -58,8 +47,8 @@ pub(super) async fn in_time<T, E: Into<Failure>>(
 /// Tries the servers of the account in turn, best first; `preferred` (from a see-other-host) before all of them.
 ///
 /// # Errors
-/// What stopped the login: [`Failure::Refused`] ends the search at once, else the last server's failure is told.
-pub(super) async fn log_in(
+/// What stopped the login: [`Failure::Refused`] ends the search at once, else the last server's failure counts.
+pub(crate) async fn log_in(
     config: &SessionConfig,
     account: &BareJid,
     tls: &Arc<ClientConfig>,
@@ -97,8 +86,8 @@ async fn targets(
     Ok((domain, targets))
 }
 
-/// An encrypted stream of somebody who has not said who he is, to the first server of the domain that gives one.
-pub(super) async fn open_first(
+/// An encrypted stream that is not authenticated, to the first server of the domain that gives one.
+pub(crate) async fn open_first(
     config: &SessionConfig,
     account: &BareJid,
     tls: &Arc<ClientConfig>,
@@ -174,7 +163,7 @@ async fn prove(
     let user = account.node().map(|node| node.as_str()).unwrap_or_default();
     let identity = Identity { user, password: config.password.expose(), allow_plain: config.allow_plain };
     // Longer than the other steps: the exchange holds a slow key derivation, which has its own limit.
-    match tokio::time::timeout(3 * STEP, login::authenticate(stream, features, &identity, binding)).await {
+    match tokio::time::timeout(3 * STEP, authenticate::authenticate(stream, features, &identity, binding)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::passing("the server did not complete the login in time")),
     }

@@ -15,11 +15,12 @@ use tokio_xmpp::parsers::stanza_error::{DefinedCondition as Condition, StanzaErr
 use tokio_xmpp::parsers::stream_error::DefinedCondition as StreamCondition;
 use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
 
-use super::SessionConfig;
 use super::connect::{self, in_time};
-use super::failure::Failure;
-use super::jid;
-use super::tls::{self, Io};
+use super::tls;
+use crate::SessionConfig;
+use crate::failure::Failure;
+use crate::jid;
+use crate::stream::Io;
 
 /// What children of `jabber:iq:register` ask nothing of the person.
 const NO_FIELDS: [&str; 5] = ["instructions", "registered", "key", "username", "password"];
@@ -39,7 +40,7 @@ enum Wanted {
 }
 
 /// Makes the account of `config` with its password, at the first of its servers that can be reached.
-pub(super) async fn register(config: &SessionConfig) -> Result<(), Failure> {
+pub(crate) async fn register(config: &SessionConfig) -> Result<(), Failure> {
     let account = jid::from_bare(&config.jid)
         .map_err(|_| Failure::refused("bad-jid", "that is not the address of an account", "correct the address"))?;
     let ca_file = config.ca_file.clone();

@@ -9,8 +9,8 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RData;
 use tokio::net::TcpStream;
 
-use super::Tls;
-use super::failure::Failure;
+use crate::Tls;
+use crate::failure::Failure;
 
 /// Port of StartTLS where nothing else is said (RFC 6120, section 14.7).
 const PORT: u16 = 5222;
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One place where the server may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub host: String,
     pub port: u16,
     pub tls: Tls,
@@ -42,7 +42,7 @@ struct Record {
 }
 
 /// A `host:port`, `host`, `address` or `[address]:port` from the configuration or from the server.
-pub(super) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
+pub(crate) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
     let default = match tls {
         Tls::StartTls => PORT,
         Tls::Direct => DIRECT_PORT,
@@ -74,7 +74,7 @@ pub(super) fn fixed(text: &str, tls: Tls) -> Result<Target, Failure> {
 /// The places where `domain` (in ASCII) is served, best first, at most [`MOST`].
 ///
 /// [`Tls::StartTls`] also takes the records for direct TLS, which is no weaker; [`Tls::Direct`] takes only those.
-pub(super) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failure> {
+pub(crate) async fn targets(domain: &str, tls: Tls) -> Result<Vec<Target>, Failure> {
     if domain.parse::<IpAddr>().is_ok() || domain == "localhost" {
         return Ok(vec![fixed(domain, tls)?]);
     }
@@ -169,7 +169,7 @@ fn ordered(mut records: Vec<Record>, mut random: impl FnMut(u32) -> u32) -> Vec<
 }
 
 /// Reaches one of the addresses of a host: several are tried side by side, staggered, IPv6 and IPv4 in turn.
-pub(super) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
+pub(crate) async fn dial(target: &Target) -> Result<TcpStream, Failure> {
     let Target { host, port, guessed, .. } = target;
     let no_records = if *guessed { "DNS names no XMPP server for this domain, and " } else { "" };
     let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await;

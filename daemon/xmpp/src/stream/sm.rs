@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::parsers::sm;
 
+use crate::failure::Lost;
+
 /// Most stanzas that the server may leave unacknowledged: beyond that something is wrong with it.
 const MOST_UNACKED: usize = 2048;
 
 /// The counters of one logical stream, which may outlive its connections.
-pub(super) struct Management {
+pub(crate) struct Management {
     /// Names the stream for a resumption; none if the server cannot resume.
     id: Option<String>,
     /// Stanzas received, modulo 2³².
@@ -24,7 +26,7 @@ pub(super) struct Management {
 
 /// The server's counter is impossible, or it never acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadCount {
+pub(crate) enum BadCount {
     /// More than we sent, or less than before.
     #[error("the server acknowledged what was never sent")]
     Impossible,
@@ -33,27 +35,33 @@ pub(super) enum BadCount {
     TooFew,
 }
 
+impl From<BadCount> for Lost {
+    fn from(error: BadCount) -> Self {
+        Self::for_good(format!("stream management failed: {error}"))
+    }
+}
+
 impl Management {
-    pub(super) fn new(enabled: &sm::Enabled) -> Self {
+    pub(crate) fn new(enabled: &sm::Enabled) -> Self {
         let id = enabled.id.as_ref().filter(|_| enabled.resume).map(|id| id.0.clone());
         Self { id, received: 0, acked: 0, unacked: VecDeque::new(), unsent: VecDeque::new() }
     }
 
     /// How to ask for a resumption; none if that is not possible.
-    pub(super) fn resume(&self) -> Option<sm::Resume> {
+    pub(crate) fn resume(&self) -> Option<sm::Resume> {
         self.id.as_ref().map(|id| sm::Resume { h: self.received, previd: sm::StreamId(id.clone()) })
     }
 
-    pub(super) fn received(&mut self) {
+    pub(crate) fn received(&mut self) {
         self.received = self.received.wrapping_add(1);
     }
 
     /// Our answer to `<r/>`.
-    pub(super) fn ack(&self) -> sm::A {
+    pub(crate) fn ack(&self) -> sm::A {
         sm::A::new(self.received)
     }
 
-    pub(super) fn sent(&mut self, stanza: Box<Stanza>) -> Result<(), BadCount> {
+    pub(crate) fn sent(&mut self, stanza: Box<Stanza>) -> Result<(), BadCount> {
         if self.unacked.len() >= MOST_UNACKED {
             return Err(BadCount::TooFew);
         }
@@ -61,7 +69,7 @@ impl Management {
         Ok(())
     }
 
-    pub(super) fn acked(&mut self, h: u32) -> Result<(), BadCount> {
+    pub(crate) fn acked(&mut self, h: u32) -> Result<(), BadCount> {
         // Modulo 2³²: a counter that went backwards gives a number far above what waits.
         let count = usize::try_from(h.wrapping_sub(self.acked)).unwrap_or(usize::MAX);
         if count > self.unacked.len() {
@@ -73,12 +81,12 @@ impl Management {
     }
 
     /// The connection has broken before these were written.
-    pub(super) fn put_aside(&mut self, unsent: impl IntoIterator<Item = Box<Stanza>>) {
+    pub(crate) fn put_aside(&mut self, unsent: impl IntoIterator<Item = Box<Stanza>>) {
         self.unsent.extend(unsent);
     }
 
     /// After a resumption: takes out what the server has not got.
-    pub(super) fn resumed(&mut self, h: u32) -> Result<VecDeque<Box<Stanza>>, BadCount> {
+    pub(crate) fn resumed(&mut self, h: u32) -> Result<VecDeque<Box<Stanza>>, BadCount> {
         self.acked(h)?;
         let mut again = std::mem::take(&mut self.unacked);
         again.append(&mut self.unsent);

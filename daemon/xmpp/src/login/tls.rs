@@ -13,12 +13,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::failure::Failure;
-use super::guard::{Discarded, Guard};
-use super::prompt::Prompt;
-
-/// What carries the XML of a connection: encrypted, filtered, buffered.
-pub(super) type Io = Box<dyn tokio_xmpp::connect::AsyncReadAndWrite + Send + 'static>;
+use crate::failure::Failure;
+use crate::stream::{Discarded, Guard, Io, Prompt};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -26,7 +22,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The rules for the server's certificate: the system's authorities, or only those of `ca_file` (PEM).
 ///
 /// Reads files: not to be called on a thread that must not wait.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
     let roots = match ca_file {
         Some(path) => own_authorities(path)?,
         None => system_authorities()?,
@@ -76,7 +72,7 @@ fn system_authorities() -> Result<RootCertStore, Failure> {
 }
 
 /// Encrypts a connection to the server of `domain` (which is what the certificate must name, RFC 6120, section 13.7.2).
-pub(super) async fn encrypt(
+pub(crate) async fn encrypt(
     config: &Arc<ClientConfig>,
     domain: &str,
     tcp: TcpStream,

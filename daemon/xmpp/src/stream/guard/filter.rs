@@ -11,7 +11,7 @@ use super::check::check;
 
 /// Deepest element of a stanza that gets through; the stream element is 1, a stanza 2. The element tree behind the
 /// parser is recursive: a few thousand levels overflow the stack, which aborts the process.
-pub(in super::super) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Bytes of the longest tag that gets through; below the parser's own limit of 8192 for one attribute.
 pub(super) const MAX_TAG: usize = 8000;
@@ -35,7 +35,7 @@ const ANSWERABLE: [&str; 3] = ["type", "id", "from"];
 
 /// A stanza that was not let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Discarded {
+pub(crate) struct Discarded {
     /// `message`, `presence`, `iq`, or another element of the server's.
     pub name: String,
     /// Its `from` as written, where it could be read; up to [`MAX_TAG`] bytes.
@@ -106,7 +106,7 @@ impl Stanza {
 }
 
 /// The filter itself: bytes in, bytes out, in chunks of any size. A stanza comes out when its end has come in.
-pub(in super::super) struct Filter {
+pub(crate) struct Filter {
     state: State,
     /// Open elements.
     depth: usize,
@@ -125,7 +125,7 @@ pub(in super::super) struct Filter {
 }
 
 impl Filter {
-    pub(in super::super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Text,
             depth: 0,
@@ -140,7 +140,7 @@ impl Filter {
     }
 
     /// Appends to `out` what gets through.
-    pub(in super::super) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let input = self.with_line_feeds(input);
         let mut rest = &*input;
         while let Some(&byte) = rest.first() {
@@ -172,7 +172,7 @@ impl Filter {
     }
 
     /// What was discarded since the last call.
-    pub(in super::super) fn take_discarded(&mut self) -> Option<Discarded> {
+    pub(crate) fn take_discarded(&mut self) -> Option<Discarded> {
         self.discarded.pop_front()
     }
 

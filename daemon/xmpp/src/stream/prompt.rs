@@ -12,14 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A TCP stream that has its acknowledgements sent without delay.
-pub(super) struct Prompt(TcpStream);
+pub(crate) struct Prompt(TcpStream);
 
 impl Prompt {
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
         Self(tcp)
     }
 
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> TcpStream {
         self.0
     }
 

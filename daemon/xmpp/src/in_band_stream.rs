@@ -32,7 +32,7 @@ struct State {
     incoming: VecDeque<u8>,
     /// Bytes that the reader has taken since the beginning.
     taken: u64,
-    /// Nobody reads any more: what comes is thrown away.
+    /// The reader is gone: discard what comes.
     deaf: bool,
     outgoing: VecDeque<u8>,
     /// Nothing more will be written.

@@ -14,8 +14,8 @@ use sasl::common::{ChannelBinding, Credentials};
 use tokio_xmpp::parsers::{sasl as stanza, sasl_cb, stream_features::StreamFeatures};
 use tokio_xmpp::xmlstream::{InitiatingStream, ReadError, XmppStream, XmppStreamElement};
 
-use super::failure::Failure;
-use super::tls::Io;
+use crate::failure::Failure;
+use crate::stream::Io;
 
 /// Fewest and most rounds of key derivation that a server may ask for: fewer would make a stolen exchange cheap to
 /// guess from, more would only keep us busy. RFC 5802 says at least 4096; servers use 10,000 to 600,000.
@@ -25,7 +25,7 @@ const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=5_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who we are. No `Debug`: holds the password.
-pub(super) struct Identity<'a> {
+pub(crate) struct Identity<'a> {
     pub user: &'a str,
     pub password: &'a str,
     pub allow_plain: bool,
@@ -79,7 +79,7 @@ fn prepared(password: &str) -> String {
 }
 
 /// Channel binding as far as the server says that it can do it (XEP-0440). One that lists nothing may know only kinds
-/// that TLS 1.3 does not have (ejabberd 23.01), and its refusal could not be told from a wrong password.
+/// that TLS 1.3 does not have (ejabberd 23.01), and its refusal looks the same as a wrong password.
 fn usable(binding: ChannelBinding, features: &StreamFeatures) -> ChannelBinding {
     match &features.sasl_cb {
         Some(listed) if listed.types.contains(&sasl_cb::Type::TlsExporter) => binding,
@@ -88,7 +88,7 @@ fn usable(binding: ChannelBinding, features: &StreamFeatures) -> ChannelBinding 
 }
 
 /// Logs in and asks for the new stream that follows.
-pub(super) async fn authenticate(
+pub(crate) async fn authenticate(
     mut stream: XmppStream<Io>,
     features: &StreamFeatures,
     identity: &Identity<'_>,
