@@ -23,10 +23,9 @@ use crate::config::{self, AcceptFrom, Account, Config, Files, Network, Paths, Se
 use crate::driver::{Driver, DriverHandle, Rooms, Sources};
 use crate::mapped_port::MappedPort;
 use crate::rpc::{self, Backend, EventRing};
-use crate::store::Store;
 use crate::supervisor::Supervisor;
-use crate::xmpp::backoff::Refusals;
-use crate::xmpp::{Session, SessionConfig};
+use xbt_store::Store;
+use xbt_xmpp::{Refusals, Session, SessionConfig};
 
 /// Events of one room that the driver has not taken yet; the room waits beyond that.
 const EVENTS: usize = 256;

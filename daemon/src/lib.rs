@@ -13,7 +13,5 @@ mod mapped_port;
 mod ownership;
 mod process;
 pub mod rpc;
-pub mod store;
 pub mod supervisor;
 pub mod try_login;
-pub mod xmpp;

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_filter_still_silences_what_the_clamp_would_allow_and_opens_the_rest() {
         let text = logged("warn,xbt_link=debug,rustls=off", PLAIN, || {
-            tracing::info!(target: "xbtd::store", "one");
+            tracing::info!(target: "xbt_store", "one");
             tracing::warn!(target: "rustls", "two");
             tracing::debug!(target: "xbt_link", "three");
             tracing::trace!(target: "rustless", "four");

@@ -11,7 +11,7 @@ use xbt_core::fault::Fault;
 use xbt_core::session::{Connection, SessionEvent};
 
 use crate::config::{self, Config};
-use crate::xmpp::{self, Session, SessionConfig};
+use xbt_xmpp::{Session, SessionConfig};
 
 /// Events that the session may be ahead; nobody here needs more than the first few.
 const EVENTS: usize = 16;
@@ -54,7 +54,7 @@ pub async fn try_login(file: &Path) -> Result<String, Fault> {
 /// What is wrong with the configuration, or why the server does not make it.
 pub async fn register(file: &Path) -> Result<String, Fault> {
     let session = session(file).await?;
-    match timeout(2 * PATIENCE, xmpp::register(&session)).await {
+    match timeout(2 * PATIENCE, xbt_xmpp::register(&session)).await {
         Ok(result) => result.map(|()| session.jid.to_string()),
         Err(_) => Err(unreachable("the server did not complete the registration in time".to_owned())),
     }

@@ -12,7 +12,6 @@ mod manual;
 mod password;
 mod paths;
 mod read;
-mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +33,7 @@ pub use error::ConfigError;
 pub use keys::example;
 pub use password::password;
 pub use paths::{Paths, default_path};
-pub use secret::Secret;
+pub use xbt_xmpp::{Secret, Tls};
 
 /// Most bytes of a configuration file.
 const MAX_FILE: u64 = 256 * 1024;
@@ -98,16 +97,6 @@ impl fmt::Display for Server {
             false => write!(f, "{}:{}", self.host, self.port),
         }
     }
-}
-
-/// How TLS with the XMPP server starts. There is no plain text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// Asked for inside the XMPP stream (RFC 6120, section 5), and required. Where SRV records offer direct TLS as
-    /// well, that is used in the order they say (XEP-0368).
-    StartTls,
-    /// From the first byte (XEP-0368).
-    Direct,
 }
 
 /// `[files]`: where things lie; absolute paths. [`Paths`] fills in what is not given.

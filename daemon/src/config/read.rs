@@ -7,8 +7,8 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use tokio_xmpp::jid;
 use xbt_core::ids::BareJid;
+use xbt_xmpp::{InvalidJid, parse_bare_or_server};
 
 use super::document::{Document, Entry};
 use super::keys;
@@ -159,19 +159,16 @@ impl Entry<'_> {
 
     /// A bare JID, and whether it has a local part.
     fn bare_jid(&self) -> Result<(BareJid, bool), ConfigError> {
-        let jid = jid::Jid::new(self.string()?);
-        let jid = jid
-            .map_err(|error| self.not("an XMPP address", format!("write it like this: alice@example.org ({error})")))?;
-        if jid.is_full() {
-            return Err(self.not("an address without a device", "leave out the / and what follows it"));
-        }
-        // Normalising can make a part longer than it may be, or give what is normalised to something else again.
-        let again = jid::Jid::new(jid.as_str());
-        if again.as_ref() != Ok(&jid) {
-            let why = again.err().map_or_else(|| "it has no normal form".to_owned(), |error| error.to_string());
-            return Err(self.not("an XMPP address", format!("write it like this: alice@example.org ({why})")));
-        }
-        Ok((BareJid::from_normalised(jid.as_str()), jid.node().is_some()))
+        let jid = parse_bare_or_server(self.string()?).map_err(|error| match error {
+            InvalidJid::HasResource(_) => {
+                self.not("an address without a device", "leave out the / and what follows it".to_owned())
+            }
+            InvalidJid::Malformed { reason: why, .. } | InvalidJid::NoLocalPart(why) => {
+                self.not("an XMPP address", format!("write it like this: alice@example.org ({why})"))
+            }
+        })?;
+        let has_local_part = jid.as_str().contains('@');
+        Ok((jid, has_local_part))
     }
 
     /// `host`, `host:port`, `[v6]` or `[v6]:port`.

@@ -19,7 +19,7 @@ use xbt_core::settings::Settings;
 use super::folders::Look;
 use super::{Driver, Message, paths, show, views};
 use crate::rpc::{Backend, EventRing};
-use crate::xmpp::SessionHandle;
+use xbt_xmpp::SessionHandle;
 
 /// How long a change of the roster may take to come back from the server.
 const ROSTER_CHANGE: Duration = Duration::from_secs(10);

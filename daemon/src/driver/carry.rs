@@ -9,7 +9,7 @@ use xbt_core::session::{SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
 use super::{Driver, convert, destination, views};
-use crate::store::StoreError;
+use xbt_store::StoreError;
 
 impl Driver {
     pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {

@@ -11,7 +11,7 @@ use xbt_core::rate::Priority;
 use xbt_core::transfer::{Content, Facts};
 use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Prepared, Sources};
 
-use crate::store::StoreError;
+use xbt_store::StoreError;
 
 pub(super) fn key(content: ContentId) -> ContentKey {
     ContentKey(content.0)

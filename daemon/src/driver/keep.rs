@@ -12,8 +12,8 @@ use xbt_core::fault::Fault;
 use xbt_core::ids::ContentId;
 
 use super::{Driver, INBOX, Message, views};
-use crate::store::{Store, StoreError};
 use crate::supervisor;
+use xbt_store::{Store, StoreError};
 
 /// Between two attempts to write the state while the disk is full, or the like.
 const RETRY: Duration = Duration::from_secs(1);

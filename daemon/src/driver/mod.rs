@@ -49,9 +49,9 @@ use xbt_torrent::{Engine, Group};
 
 use crate::hooks::Hooks;
 use crate::rpc::EventRing;
-use crate::store::Store;
 use crate::supervisor::{self, Supervisor};
-use crate::xmpp::SessionHandle;
+use xbt_store::Store;
+use xbt_xmpp::SessionHandle;
 
 pub use backend::DriverHandle;
 use refusals::Refusals;

@@ -10,7 +10,7 @@ use xbt_core::signal::Proxy;
 use xbt_link::{BoxedStream, Failure, Opening, Reason, Relays};
 
 use super::Driver;
-use crate::xmpp::{RelayError, SessionHandle};
+use xbt_xmpp::{RelayError, SessionHandle};
 
 /// How often the session is asked whether its connection stands, while there are links.
 const LOOK: Duration = Duration::from_secs(4);
@@ -69,7 +69,7 @@ impl Relays for SessionRelays {
     }
 }
 
-fn boxed(stream: crate::xmpp::InBandStream) -> BoxedStream {
+fn boxed(stream: xbt_xmpp::InBandStream) -> BoxedStream {
     Box::new(stream)
 }
 

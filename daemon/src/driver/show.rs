@@ -10,7 +10,6 @@ use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
 
 use super::{Driver, convert, destination, safety, views};
-use crate::xmpp;
 
 /// How many ended transfers a list shows without `all`.
 const ENDED_SHOWN: usize = 20;
@@ -26,7 +25,7 @@ type Result<T> = std::result::Result<T, api::ApiError>;
 
 /// The bare JID that a person typed.
 pub(super) fn address(text: &str) -> Result<BareJid> {
-    xmpp::parse_bare(text).map_err(|error| {
+    xbt_xmpp::parse_bare(text).map_err(|error| {
         api::ApiError::new(api::codes::INVALID_JID, error.to_string(), "an address looks like bob@example.org")
     })
 }

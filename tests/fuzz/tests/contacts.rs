@@ -6,7 +6,7 @@ use xbt_fuzz::target;
 use xbt_torrent::handshake::{Handshake, LENGTH};
 use xbt_torrent::names::{MAX_COMPONENT, MAX_DEPTH, MAX_PATH, free_name, safe_component, safe_name};
 use xbt_torrent::{Prepared, fuzzing as torrent};
-use xbtd::xmpp;
+use xbt_xmpp as xmpp;
 
 const XML: &[&str] = &[
     "<a>",

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xbt_fuzz::target;
-use xbtd::xmpp;
+use xbt_xmpp as xmpp;
 
 const RELAYS: &[&str] = &[
     "sid='s' ",
@@ -24,14 +24,14 @@ const RELAYS: &[&str] = &[
 
 /// In-band bytestreams, and what a server does for links. They come through the filter, as from a server.
 fn relays_hold(bytes: &[u8]) {
-    let Some(clean) = xmpp::fuzzing::filter(bytes, usize::MAX) else { return };
+    let (clean, _) = xmpp::fuzzing::filter(bytes, usize::MAX);
     let Some(element) = xmpp::fuzzing::element(&clean) else { return };
     if let Some((text, bytes)) = xmpp::fuzzing::in_band(&element) {
         assert!(bytes.len() <= clean.len());
         let again = xmpp::fuzzing::element(text.as_bytes()).expect("what we write is well-formed");
         assert_eq!(xmpp::fuzzing::in_band(&again), Some((text, bytes)), "what was read can be written");
     }
-    let found = xmpp::fuzzing::facilities(&element);
+    let found = xmpp::fuzzing::server_services(&element);
     let places = found.proxies.iter().map(|p| (&p.host, p.port)).chain(found.stun.iter().map(|s| (&s.host, s.port)));
     for (host, port) in places {
         assert!(port != 0 && !host.is_empty() && host.len() <= 255);

@@ -12,7 +12,7 @@ use xbt_core::way::{Way, Ways};
 use xbt_link::{DialRequest, Identity, LinkConfig, LinkEvent, LinkHandle, LinkRoom};
 
 use super::*;
-use crate::xmpp::tests::{Client, prosody::Prosody};
+use xbt_xmpp::testing::{Client, prosody::Prosody};
 
 /// Long enough for a busy computer; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);

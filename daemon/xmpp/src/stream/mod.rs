@@ -1,0 +1,33 @@
+//! A stream to the server: its bytes, its stanzas, and what both sides count.
+
+mod bound;
+mod guard;
+mod probe;
+mod prompt;
+mod sm;
+
+use std::net::IpAddr;
+
+use tokio::sync::mpsc;
+use tokio_xmpp::parsers::stream_features::StreamFeatures;
+use tokio_xmpp::xmlstream::XmppStream;
+
+pub(crate) use bound::{Begin, BoundStream, Incoming};
+pub(crate) use guard::{Discarded, Guard};
+#[cfg(feature = "fuzzing")]
+pub(crate) use guard::{Filter, MAX_DEPTH};
+pub(crate) use prompt::Prompt;
+pub(crate) use sm::Management;
+
+/// What carries the XML of a connection: encrypted, filtered, buffered.
+pub(crate) type Io = Box<dyn tokio_xmpp::connect::AsyncReadAndWrite + Send + 'static>;
+
+/// An authenticated stream that is not bound to a resource yet.
+pub(crate) struct Fresh {
+    pub stream: XmppStream<Io>,
+    /// Our end of the connection.
+    pub local: Option<IpAddr>,
+    pub features: StreamFeatures,
+    /// Stanzas that are not let through to it.
+    pub discarded: mpsc::Receiver<Discarded>,
+}
