@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use xbt_api::{ApiError, codes};
 
 use crate::commands;
-use crate::out::write_error;
+use crate::out::{Color, write_error};
 
 const AFTER_HELP: &str = "\
 Begin with 'xbtctl setup', once. Then 'xbtctl contacts' shows who is there, and 'xbtctl send bob@example.org FILE' sends.
@@ -54,17 +54,6 @@ pub struct Cli {
 /// Any path, also an empty one: an empty XBT_SOCKET means the same as none.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always, except with --json
-    Always,
-    /// Never
-    Never,
 }
 
 /// All commands, in the order of the help text.

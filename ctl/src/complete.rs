@@ -10,8 +10,7 @@ use std::time::Duration;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use xbt_api::{Client, ClientError, Contact, Direction, ListQuery, State, Transfer};
 
-use crate::commands::contacts::presence;
-use crate::commands::list::state_text;
+use crate::describe::{presence, state_text};
 use crate::text::{clean, title};
 
 /// Set by the scripts, to the name of the shell.

@@ -4,9 +4,13 @@ mod ask;
 mod cli;
 mod commands;
 mod complete;
+mod context;
+mod describe;
 mod failure;
 mod format;
 mod out;
+mod paging;
+mod paths;
 #[cfg(test)]
 mod sample;
 mod spool;
@@ -22,7 +26,7 @@ use clap_complete::CompleteEnv;
 use tokio::signal::ctrl_c;
 
 use crate::cli::Cli;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Out;
 

@@ -4,12 +4,23 @@ use std::cell::RefCell;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use xbt_api::ApiError;
 
-use crate::cli::Color;
 use crate::failure::Failure;
 use crate::text::clean;
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always, except with --json
+    Always,
+    /// Never
+    Never,
+}
 
 /// Colours with a meaning.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +93,11 @@ impl Out {
         let mut stdout = self.stdout.borrow_mut();
         stdout.write_all(line.trim_end().as_bytes())?;
         stdout.write_all(b"\n")
+    }
+
+    /// A line of `key: value`.
+    pub fn field(&self, key: &str, value: &str) -> io::Result<()> {
+        self.line(&format!("{:<13} {value}", format!("{key}:")))
     }
 
     /// A JSON value on a line of its own.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::Failure;
+use crate::paths::state_home;
 
 /// A spooled file in a folder of its own; removed again unless it is kept.
 #[derive(Debug)]
@@ -68,9 +69,4 @@ impl Drop for Spool {
 
 fn failed(error: io::Error) -> Failure {
     Failure::local(format!("standard input cannot be kept for sending: {error}"))
-}
-
-fn state_home() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
 }

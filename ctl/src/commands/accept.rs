@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Context, absolute};
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paths::absolute;
 use crate::text::parse_id;
 use crate::wait::{Subscription, report};
 

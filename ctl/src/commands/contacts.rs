@@ -3,11 +3,11 @@
 use serde_json::json;
 use xbt_api::{Accept, Client, Contact, Trust, Verification};
 
-use super::Context;
 use super::limit;
-use super::show::field;
 use crate::ask;
 use crate::complete;
+use crate::context::Context;
+use crate::describe::{self, new_key, presence};
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -102,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Some(Action::Deny { jid }) => changed(context, &client.contact_deny(jid).await?, "no longer allowed"),
         Some(Action::Limit { jid, rates }) => {
             let contact = client.contact_limit(jid, rates.change()).await?;
-            let what = limit::told(contact.limits).map(|limits| format!("limited to {limits}"));
+            let what = describe::limits(contact.limits).map(|limits| format!("limited to {limits}"));
             changed(context, &contact, what.as_deref().unwrap_or("no longer limited"))
         }
         Some(Action::Verify { jid, confirm }) => verify(context, &client, jid, confirm).await,
@@ -136,12 +136,6 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a person should do about a key that came beside those known before.
-pub fn new_key(contact: &str) -> String {
-    let contact = clean(contact);
-    format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
-}
-
 /// What becomes of their offers, and by which rule.
 fn accepts(contact: &Contact) -> String {
     let Some(ruling) = &contact.ruling else {
@@ -154,15 +148,6 @@ fn accepts(contact: &Contact) -> String {
     match ruling.rule {
         Some(number) => format!("{how} (rule {number})"),
         None => how,
-    }
-}
-
-/// Whether somebody is there, and can be sent to at once.
-pub fn presence(contact: &Contact) -> (&'static str, Tone) {
-    match (contact.online, contact.xbt) {
-        (_, true) => ("online, xbt", Tone::Good),
-        (true, false) => ("online", Tone::Busy),
-        (false, false) => ("offline", Tone::Faint),
     }
 }
 
@@ -184,7 +169,7 @@ fn row(contact: &Contact) -> [Cell; 9] {
         Cell::new(devices),
         trust,
         Cell::new(accepts(contact)),
-        Cell::new(limit::told(contact.limits).unwrap_or_default()),
+        Cell::new(describe::limits(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
         Cell::new(clean(&contact.groups.join(", "))),
     ]
@@ -221,9 +206,9 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
 
 fn show_safety_numbers(context: &Context, verification: &Verification) -> Result<(), Failure> {
     let out = &context.out;
-    field(out, "contact", &clean(&verification.jid))?;
-    field(out, "trust", verification.trust.as_str())?;
-    field(out, "own key", &clean(&verification.own_fingerprint))?;
+    out.field("contact", &clean(&verification.jid))?;
+    out.field("trust", verification.trust.as_str())?;
+    out.field("own key", &clean(&verification.own_fingerprint))?;
     for device in &verification.devices {
         let (how, tone) = match (device.verified, device.blocked, device.unseen) {
             (true, _, _) => ("verified", Tone::Good),
@@ -232,9 +217,9 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
             (false, false, false) => ("not verified", Tone::Attention),
         };
         let resource = if device.resource.is_empty() { "not seen lately".to_owned() } else { clean(&device.resource) };
-        field(out, "device", &format!("{resource} ({})", out.paint(tone, how)))?;
-        field(out, "their key", &clean(&device.fingerprint))?;
-        field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
+        out.field("device", &format!("{resource} ({})", out.paint(tone, how)))?;
+        out.field("their key", &clean(&device.fingerprint))?;
+        out.field("safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
     out.flush()?;
     if verification.devices.iter().any(|device| !device.verified) {

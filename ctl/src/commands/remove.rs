@@ -3,8 +3,8 @@
 use serde_json::json;
 use xbt_api::Removed;
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::{clean, parse_id};
 

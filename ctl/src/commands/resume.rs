@@ -1,7 +1,7 @@
 //! `xbtctl resume ID…`
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::parse_id;
 

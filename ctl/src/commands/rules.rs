@@ -2,8 +2,8 @@
 
 use xbt_api::{Accept, Rule, Rules, RulesFor};
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use xbt_api::{Contact, SendRequest, Subscription, codes};
 
 use self::dialog::{Choice, Dialog};
-use super::contacts::presence;
-use super::{Context, absolute, send};
+use super::send;
+use crate::context::Context;
+use crate::describe::presence;
 use crate::failure::Failure;
+use crate::paths::absolute;
 use crate::text::{clean, files};
 
 /// Most contacts in the window: longer lists nobody reads, and a command line has its limits.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use xbt_api::{Event, EventKind, MAX_WAIT_MS, State, Transfer};
 
-use super::Context;
-use super::list::{state_text, tone};
+use crate::context::Context;
+use crate::describe::{state_text, tone};
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::text::{clean, percent, rate, size, title};
@@ -122,7 +122,7 @@ fn about(out: &Out, transfer: &Transfer, reason: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Color;
+    use crate::out::Color;
     use crate::sample;
 
     #[test]

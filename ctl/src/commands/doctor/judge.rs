@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use xbt_api::{Connection, Folder, Network, Status, Way};
 
-use super::{Finding, reach};
-use crate::commands::limit;
+use super::finding::Finding;
+use super::reach;
+use crate::describe;
 use crate::text::{duration, size};
 use crate::time::Clock;
 
@@ -35,7 +36,7 @@ pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
     }));
     findings.extend(status.new_keys.iter().map(|contact| new_key(contact)));
     findings.extend(
-        limit::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),
+        describe::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),
     );
     match &status.network {
         Some(network) => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use xbt_api::{AddressKind, Network, Way};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::text::size;
 
 /// What the addresses come to.

@@ -6,8 +6,8 @@ use xbt_api::{
     Status, Stun, Way,
 };
 
+use super::finding::{Finding, Level};
 use super::judge::{Here, findings};
-use super::{Finding, Level};
 use crate::sample;
 use crate::time::Clock;
 

@@ -12,6 +12,7 @@ use xbt_api::{ApiError, codes};
 use super::document::{self, Document};
 use super::password;
 use crate::failure::Failure;
+use crate::paths::in_path;
 
 /// The daemon gives up by itself: after a minute, or two for a new account.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -85,7 +86,7 @@ impl Trial {
         };
         match report.ok {
             true => Ok(Ok(report.jid)),
-            false => Ok(Err(super::refusal(&report.code, message, &report.hint))),
+            false => Ok(Err(refusal(&report.code, message, &report.hint))),
         }
     }
 }
@@ -106,8 +107,19 @@ pub fn find_daemon() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Where a program is, if it is installed.
-pub fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+/// What the daemon says about a login, or its configuration.
+fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
+    let hint = match code {
+        "wrong-password" => {
+            "check the address and the password; does a chat program log in with them? --register makes a new account"
+        }
+        "server-unreachable" => {
+            "check what stands behind the @ and your network; if the server has another name, give it with --server"
+        }
+        "bad-certificate" => {
+            "if the server has an authority of its own, give its certificate with --ca-file; otherwise somebody may be listening"
+        }
+        _ => hint,
+    };
+    ApiError::new(code, message, hint)
 }

@@ -8,15 +8,16 @@ mod unit;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use xbt_api::{ApiError, codes};
+use xbt_api::codes;
 
 use self::document::Document;
 use self::login::{Attempt, Trial};
 use self::password::Store;
-use super::Context;
 use crate::ask;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
+use crate::paths::{absolute, config_home};
 use crate::text::clean;
 
 /// How often a person may type the password.
@@ -73,7 +74,7 @@ pub struct Args {
 /// Asks, tries, writes, starts.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = match &args.config {
-        Some(path) => PathBuf::from(super::absolute(path)?),
+        Some(path) => PathBuf::from(absolute(path)?),
         None => config_home()?.join("xbt/xbtd.toml"),
     };
     let old = may_replace(context, &config, &args).await?;
@@ -81,7 +82,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         jid: jid(&args).await?,
         server: args.server.clone(),
         tls: args.tls.clone(),
-        ca_file: args.ca_file.as_deref().map(super::absolute).transpose()?,
+        ca_file: args.ca_file.as_deref().map(absolute).transpose()?,
         download_dir: document::own_download_dir(),
     };
     let password = log_in(context, &args, &mut document).await?;
@@ -221,17 +222,6 @@ async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
     Ok(password)
 }
 
-/// Whether there is no configuration where the daemon looks for one.
-pub fn is_missing() -> bool {
-    config_home().is_ok_and(|home| home.join("xbt/xbtd.toml").try_exists().is_ok_and(|there| !there))
-}
-
-fn config_home() -> Result<PathBuf, Failure> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    home.ok_or_else(|| Failure::usage("it is not known where your configuration is", "set HOME, or give --config"))
-}
-
 fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path>) -> Result<(), Failure> {
     let out = &context.out;
     let by_hand = elsewhere.map_or("xbtd".to_owned(), |config| format!("xbtd --config {}", config.display()));
@@ -254,21 +244,4 @@ fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path
         out.remark(&format!("  {}{padding}  {what}", out.paint(Tone::Strong, command)))?;
     }
     Ok(())
-}
-
-/// What the daemon says about a login, or its configuration.
-fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
-    let hint = match code {
-        "wrong-password" => {
-            "check the address and the password; does a chat program log in with them? --register makes a new account"
-        }
-        "server-unreachable" => {
-            "check what stands behind the @ and your network; if the server has another name, give it with --server"
-        }
-        "bad-certificate" => {
-            "if the server has an authority of its own, give its certificate with --ca-file; otherwise somebody may be listening"
-        }
-        _ => hint,
-    };
-    ApiError::new(code, message, hint)
 }

@@ -12,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use xbt_api::codes;
 
-use super::login::in_path;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paths::in_path;
 
 /// libsecret's own tool; with it no library and no D-Bus of ours is needed.
 const TOOL: &str = "secret-tool";

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use xbt_api::{Client, Connection};
 
 use crate::ask;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
 

@@ -20,8 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use xbt_api::{Client, ClientError, ListQuery, MAX_WAIT_MS};
 
 use self::model::{Deed, Input, Model, Request};
-use super::{Context, list};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paging;
 use crate::time::Clock;
 
 /// What may wait to be taken in; whoever brings more waits.
@@ -131,7 +132,7 @@ async fn look(client: Client, sender: mpsc::Sender<News>) {
 
 fn list_all(client: Client, sender: mpsc::Sender<News>) {
     tokio::spawn(async move {
-        let transfers = list::all_pages(&client, ListQuery::default()).await;
+        let transfers = paging::all_pages(&client, ListQuery::default()).await;
         let _ = sender.send(transfers.map(|transfers| Some(Input::Transfers(transfers)))).await;
     });
 }

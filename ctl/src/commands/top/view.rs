@@ -8,8 +8,8 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, T
 use xbt_api::{Connection, Transfer, Way};
 
 use super::model::{Model, Word};
-use crate::commands::limit;
-use crate::commands::list::{state_text, tone};
+use crate::describe;
+use crate::describe::{state_text, tone};
 use crate::out::Tone;
 use crate::text::{arrow, bar, clean, duration, percent, rate, size, size_of, width};
 use crate::time::Clock;
@@ -113,7 +113,7 @@ fn header(model: &Model, paint: Paint, clock: &Clock) -> Line<'static> {
     {
         line.push(Span::styled(format!("  {}", clean(&error.message)), paint.tone(Tone::Bad)));
     }
-    if let Some(limits) = limit::in_force(status, clock) {
+    if let Some(limits) = describe::in_force(status, clock) {
         line.push(Span::styled(format!("  {limits}"), paint.tone(Tone::Attention)));
     }
     let ways = model.ways();
