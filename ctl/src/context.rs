@@ -30,7 +30,7 @@ impl Context {
         let connected = Client::connect(&self.socket_path()?).await;
         connected.map_err(|error| {
             let mut failure = Failure::from(error);
-            // Whoever has never set anything up is not helped by how a daemon is started.
+            // Before the first setup, a hint on starting the daemon would mislead.
             if failure.is_unreachable() && self.socket.is_none() && !paths::is_set_up() {
                 failure.errors.iter_mut().for_each(|error| error.hint = "begin with 'xbtctl setup'".to_owned());
             }
@@ -42,13 +42,13 @@ impl Context {
     pub fn socket_path(&self) -> Result<PathBuf, Failure> {
         self.socket.clone().or_else(xbt_api::default_socket).ok_or_else(|| {
             Failure::usage(
-                "the daemon's socket is not known",
-                "give it with --socket or XBT_SOCKET: none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set",
+                "the daemon's socket path is unknown",
+                "give it with --socket or XBT_SOCKET: XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME are all unset",
             )
         })
     }
 
-    /// Remembers which transfers an interrupt leaves to themselves.
+    /// Remembers which transfers continue after an interrupt.
     pub fn waits_for(&self, ids: Vec<u64>) {
         self.waiting.replace(ids);
     }

@@ -60,7 +60,7 @@ pub fn tone(transfer: &Transfer) -> Tone {
     }
 }
 
-/// Whether somebody is there, and can be sent to at once.
+/// Whether a contact is online and can receive now.
 pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     match (contact.online, contact.xbt) {
         (_, true) => ("online, xbt", Tone::Good),
@@ -69,10 +69,10 @@ pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     }
 }
 
-/// What a person should do about a key that came beside those known before.
+/// What to do about an additional key of a contact.
 pub fn new_key(contact: &str) -> String {
     let contact = clean(contact);
-    format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
+    format!("{contact} has a new key: ask whether it is theirs, then run 'xbtctl contacts verify {contact}'")
 }
 
 /// Limits for people; nothing if there are none.
@@ -82,7 +82,7 @@ pub fn limits(limits: Limits) -> Option<String> {
     (!both.is_empty()).then(|| both.join(", "))
 }
 
-/// The limits for everything together, who set them and until when, as part of a sentence; nothing if there are none.
+/// The limits for everything together, with their origin and end, as part of a sentence.
 pub fn in_force(status: &Status, clock: &Clock) -> Option<String> {
     let told = limits(status.limits)?;
     let Some(pace) = &status.pace else { return Some(format!("limited to {told}")) };

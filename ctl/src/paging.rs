@@ -18,7 +18,7 @@ pub async fn each_page(client: &Client, mut query: ListQuery, mut take: impl FnM
     loop {
         let last = page.transfers.last().map(|transfer| transfer.id);
         match last {
-            // Each page must lead further, or a faulty daemon would keep us here for ever.
+            // Each page must make progress, or a faulty daemon could keep us in this loop.
             Some(last) if page.more && query.after_id.is_none_or(|before| before < last) => query.after_id = Some(last),
             Some(_) | None => {
                 take(page);

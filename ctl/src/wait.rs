@@ -207,7 +207,7 @@ impl Followed {
 /// How wide the terminal is that shows the bars.
 fn terminal_columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    // Some do not say; they are mostly as wide as they always were.
+    // Some terminals do not report a width.
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80).clamp(40, 200)
 }
 

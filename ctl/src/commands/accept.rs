@@ -12,7 +12,7 @@ use crate::wait::{Subscription, report};
 /// Which offers, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of offers, as 'xbtctl list' shows them
+    /// IDs of offers, as in 'xbtctl list'
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::offers())]
     ids: Vec<u64>,
 

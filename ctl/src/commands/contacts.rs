@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Put somebody on your contact list and ask to see each other
+    /// Add a contact and ask to see each other's presence
     Add {
         /// An address, such as bob@example.org
         jid: String,
@@ -42,38 +42,38 @@ enum Action {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Take a contact off your contact list
+    /// Remove a contact
     Remove {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Accept what this contact offers without asking
+    /// Accept offers of this contact automatically
     Allow {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Ask again before anything of this contact is accepted
+    /// Ask before accepting offers of this contact
     Deny {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Limit how fast all transfers with this contact together go
+    /// Limit all transfers with this contact together
     Limit {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
         #[command(flatten)]
         rates: limit::Rates,
     },
-    /// Compare the safety number with the contact, once; unknown keys are blocked from then on
+    /// Compare safety numbers with the contact; from then on unknown keys are blocked
     Verify {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
-        /// The safety number that the contact reads out: verify without being asked
+        /// The safety number that the contact read out; verifies without a question
         #[arg(long, value_name = "SAFETY-NUMBER")]
         confirm: Option<String>,
     },
@@ -151,23 +151,31 @@ fn accepts(contact: &Contact) -> String {
     }
 }
 
+/// Trust as people read it; in JSON it keeps the word of the protocol between the programs.
+fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Verified => "verified",
+        Trust::Blind => "unverified",
+    }
+}
+
 fn row(contact: &Contact) -> [Cell; 9] {
     let (presence, tone) = presence(contact);
     let devices = match contact.devices.len() {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
-    let trust = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
+    let keys = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
         (true, _) => Cell::new("NEW KEY").tone(Tone::Bad),
-        (false, Trust::Verified) => Cell::new("verified").tone(Tone::Good),
-        (false, Trust::Blind) => Cell::new("blind"),
+        (false, Trust::Verified) => Cell::new(trust(Trust::Verified)).tone(Tone::Good),
+        (false, Trust::Blind) => Cell::new(trust(Trust::Blind)),
     };
     [
         Cell::new(clean(&contact.jid)),
         Cell::new(clean(contact.name.as_deref().unwrap_or(""))),
         Cell::new(presence).tone(tone),
         Cell::new(devices),
-        trust,
+        keys,
         Cell::new(accepts(contact)),
         Cell::new(describe::limits(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
@@ -186,7 +194,7 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     show_safety_numbers(context, &verification)?;
     if !ask::is_possible() {
         let jid = clean(&verification.jid);
-        context.out.note(&format!("when both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
+        context.out.note(&format!("if both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
@@ -207,7 +215,7 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
 fn show_safety_numbers(context: &Context, verification: &Verification) -> Result<(), Failure> {
     let out = &context.out;
     out.field("contact", &clean(&verification.jid))?;
-    out.field("trust", verification.trust.as_str())?;
+    out.field("trust", trust(verification.trust))?;
     out.field("own key", &clean(&verification.own_fingerprint))?;
     for device in &verification.devices {
         let (how, tone) = match (device.verified, device.blocked, device.unseen) {
@@ -216,7 +224,8 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
             (false, false, true) => ("NEW KEY, not verified", Tone::Bad),
             (false, false, false) => ("not verified", Tone::Attention),
         };
-        let resource = if device.resource.is_empty() { "not seen lately".to_owned() } else { clean(&device.resource) };
+        let resource =
+            if device.resource.is_empty() { "not seen recently".to_owned() } else { clean(&device.resource) };
         out.field("device", &format!("{resource} ({})", out.paint(tone, how)))?;
         out.field("their key", &clean(&device.fingerprint))?;
         out.field("safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
@@ -224,9 +233,7 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
     out.flush()?;
     if verification.devices.iter().any(|device| !device.verified) {
         let jid = clean(&verification.jid);
-        out.note(&format!(
-            "{jid} sees the same number with 'xbtctl contacts verify' for you, if nobody stands between you"
-        ));
+        out.note(&format!("{jid} must see the same number in 'xbtctl contacts verify' for you"));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::text::{clean, files, size};
 pub async fn run(context: &Context, client: &Client, request: SendRequest) -> Result<(), Failure> {
     let SendRequest { contacts, paths, name, skip_special, .. } = request;
     if paths.is_empty() {
-        return Err(Failure::usage("what comes from standard input is not known before", "leave out --dry-run"));
+        return Err(Failure::usage("standard input cannot be examined in advance", "leave out --dry-run"));
     }
     let roster = client.contacts().await?;
     let whom = contacts.iter().map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
@@ -32,7 +32,7 @@ pub async fn run(context: &Context, client: &Client, request: SendRequest) -> Re
         }
         let (there, tone) = presence(contact);
         let when = match (contact.subscription, contact.xbt) {
-            (Subscription::None | Subscription::From, false) => "not before they let you see when they are online",
+            (Subscription::None | Subscription::From, false) => "once they approve your contact request",
             (_, true) => "at once",
             (_, false) => "when they are next online with xbt",
         };

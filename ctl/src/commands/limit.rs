@@ -11,11 +11,11 @@ use crate::text::{parse_id, parse_rate};
 /// New limits, here and for contacts.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Rates {
-    /// For what goes out, such as '2 MiB/s'; 0: none
+    /// Upload limit, such as '2 MiB/s'; 0 for none
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     up: Option<u64>,
 
-    /// For what comes in; 0: none
+    /// Download limit; 0 for none
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     down: Option<u64>,
 }
@@ -23,15 +23,14 @@ pub struct Rates {
 /// Which transfers, and how fast.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of transfers, as 'xbtctl list' shows them; none: everything together, until the daemon reads its
-    /// configuration again
+    /// IDs of transfers, as in 'xbtctl list'; without any, limits everything together
     #[arg(value_name = "ID", value_parser = parse_id, add = complete::open())]
     ids: Vec<u64>,
 
     #[command(flatten)]
     rates: Rates,
 
-    /// Their part in what transfers share: each step is four times the one below
+    /// Share of the limits: each step gets four times what the one below gets
     #[arg(long, value_enum)]
     priority: Option<Step>,
 }
@@ -53,7 +52,7 @@ impl Rates {
     pub fn needed(self) -> Result<LimitChange, Failure> {
         match self {
             Self { up: None, down: None } => {
-                Err(Failure::usage("no limit is given", "give --up or --down, such as --up '2 MiB/s'; 0 means none"))
+                Err(Failure::usage("no limit given", "give --up or --down, such as --up '2 MiB/s'; 0 means none"))
             }
             Self { .. } => Ok(self.change()),
         }
@@ -75,7 +74,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let priority = args.priority.map(Priority::from);
     if args.ids.is_empty() {
         if priority.is_some() {
-            return Err(Failure::usage("a priority is one of transfers", "name them: xbtctl limit ID… --priority …"));
+            return Err(Failure::usage("a priority needs a transfer", "name them: xbtctl limit ID… --priority …"));
         }
         return all(context, args.rates.needed()?).await;
     }
@@ -90,6 +89,6 @@ async fn all(context: &Context, change: LimitChange) -> Result<(), Failure> {
         return Ok(context.out.json_line(&limits)?);
     }
     let told = describe::limits(limits).unwrap_or_else(|| "no limit".to_owned());
-    let until = "until the daemon reads its configuration again";
+    let until = "until the configuration is reloaded";
     Ok(context.out.remark(&format!("everything together: {told} ({until})"))?)
 }

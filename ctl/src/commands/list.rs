@@ -26,19 +26,19 @@ const COLUMNS: [Column; 8] = [
 /// Which transfers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// All that have ended, not only the last 20
+    /// All ended transfers, not only the last 20
     #[arg(long)]
     all: bool,
 
-    /// Only what contacts send
+    /// Only incoming transfers
     #[arg(long = "in", conflicts_with = "outgoing")]
     incoming: bool,
 
-    /// Only what is sent to contacts
+    /// Only outgoing transfers
     #[arg(long = "out")]
     outgoing: bool,
 
-    /// Only transfers in this state; may be given several times
+    /// Only transfers in this state; can be repeated
     #[arg(long = "state", value_name = "STATE", value_parser = state_parser())]
     states: Vec<State>,
 }

@@ -25,15 +25,15 @@ pub struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// A further recipient; may be given several times
+    /// Another recipient; can be repeated
     #[arg(long, value_name = "CONTACT", add = complete::contacts())]
     to: Vec<String>,
 
-    /// What the content is called, instead of its path's last part
+    /// Name of the content, instead of the last part of its path
     #[arg(long)]
     name: Option<String>,
 
-    /// A word to the recipients
+    /// A message to the recipients
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
 
@@ -41,13 +41,13 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     expire: Option<u64>,
 
-    /// Let anybody who knows its magnet link ('xbtctl show') and reaches this computer read it, unencrypted, with any
-    /// BitTorrent program, until every recipient has it
+    /// Also serve it, unencrypted, to any BitTorrent program that has the magnet link ('xbtctl show'), until every recipient
+    /// has it
     #[arg(long)]
     open: bool,
 
-    /// Leave out what cannot be sent (sockets, pipes, devices, links that lead out of what is sent), instead of sending
-    /// nothing; both sides see how many things that were
+    /// Skip what cannot be sent (sockets, pipes, devices, links that leave the folder) instead of refusing the send; both
+    /// sides see how many were skipped
     #[arg(long)]
     skip_special: bool,
 
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(short, long)]
     wait: bool,
 
-    /// Only say what would be sent to whom
+    /// Only show what would be sent to whom
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
 }

@@ -18,7 +18,7 @@ const BAR: usize = 24;
 /// Which transfer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Number of a transfer, as 'xbtctl list' shows it
+    /// ID of a transfer, as in 'xbtctl list'
     #[arg(value_name = "ID", value_parser = parse_id, add = complete::any())]
     id: u64,
 }
@@ -87,16 +87,16 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
 /// What a way means, for people.
 fn explained(way: Way) -> &'static str {
     match way {
-        Way::DirectTcp6 => "straight, over IPv6",
-        Way::DirectTcp4 => "straight, over IPv4",
-        Way::MappedTcp4 => "straight, by a port that a router passes on",
-        Way::PunchedUdp => "straight, through holes punched into the routers",
-        Way::Proxy65 => "relayed, encrypted, by the proxy of an XMPP server",
-        Way::InBand => "relayed, encrypted and slowly, by the XMPP servers themselves",
+        Way::DirectTcp6 => "direct, over IPv6",
+        Way::DirectTcp4 => "direct, over IPv4",
+        Way::MappedTcp4 => "direct, through a port that a router forwards",
+        Way::PunchedUdp => "direct, through holes punched into the routers",
+        Way::Proxy65 => "relayed (encrypted) by the proxy of an XMPP server",
+        Way::InBand => "relayed (encrypted, slow) by the XMPP servers",
     }
 }
 
-/// Whether somebody else's computer carries the content.
+/// Whether a third party relays the content.
 fn is_relay(way: Way) -> bool {
     match way {
         Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp => false,
@@ -117,11 +117,11 @@ fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     let ended = details.transfer.state.has_ended();
     let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };
     for attempt in &details.attempts {
-        out.line(&format!("{heading:<13} not {}: {}", attempt.way, clean(&attempt.reason)))?;
+        out.line(&format!("{heading:<15} not {}: {}", attempt.way, clean(&attempt.reason)))?;
         heading = "";
     }
     if !ended && details.transfer.way.is_none_or(is_relay) && !details.attempts.is_empty() {
-        out.field("hint", "'xbtctl doctor' says what can be done about it at this side")?;
+        out.field("hint", "'xbtctl doctor' says what you can do about it")?;
     }
     optional(out, "device", details.device.as_deref())?;
     if let Some(fingerprint) = &details.fingerprint {

@@ -15,16 +15,16 @@ use crate::time::Clock;
 /// How to show it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print one line of your own, such as '{connection} {active} {rate_up}'
+    /// Print a custom line, such as '{connection} {active} {rate_up}'
     #[arg(long, value_name = "LINE", long_help = FORMAT_HELP, conflicts_with = "json")]
     format: Option<String>,
 }
 
 const FORMAT_HELP: &str = "\
-Print one line of your own, such as '{connection} {active} {rate_up}'
+Print a custom line, such as '{connection} {active} {rate_up}'
 
 Between braces: connection, jid, device, version; active, waiting, asking (offers to answer), paused, ended, total (numbers \
-of transfers); links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers). A brace itself is written twice.";
+(numbers of transfers); links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers). Write {{ or }} for a plain brace.";
 
 /// Shows how the daemon stands.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -45,10 +45,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 fn not_a_key(key: &str) -> Failure {
     let message = match key {
-        "" => "a brace stands alone in --format".to_owned(),
-        key => format!("there is nothing called {{{key}}} in --format"),
+        "" => "unmatched brace in --format".to_owned(),
+        key => format!("--format has no key {{{key}}}"),
     };
-    Failure::usage(message, format!("these are there: {KEYS}; a brace itself is written twice"))
+    Failure::usage(message, format!("known keys: {KEYS}; write {{{{ or }}}} for a plain brace"))
 }
 
 fn connection(out: &Out, status: &Status) -> io::Result<()> {
@@ -87,30 +87,30 @@ fn seen_from_outside(network: &Network) -> Vec<(&'static str, String)> {
     let mapping = &network.mapping;
     let mapped = match (&mapping.external, &mapping.problem) {
         (Some(external), _) => format!("{external} ({})", mapping.protocol.as_deref().unwrap_or("by hand")),
-        (None, Some(problem)) => format!("none: {problem}"),
-        (None, None) if mapping.searching => "the router is being asked".to_owned(),
+        (None, Some(problem)) => format!("none ({problem})"),
+        (None, None) if mapping.searching => "asking the router".to_owned(),
         (None, None) => "none".to_owned(),
     };
     let stun = &network.stun;
-    let outside = match (stun.addresses.is_empty(), &stun.problem) {
+    let public = match (stun.addresses.is_empty(), &stun.problem) {
         (false, _) if stun.symmetric == Some(true) => {
-            format!("{}, but no hole can be punched (symmetric NAT)", stun.addresses.join(", "))
+            format!("{} (symmetric NAT: no hole punching)", stun.addresses.join(", "))
         }
-        (false, _) => format!("{}, for hole punching", stun.addresses.join(", ")),
-        (true, Some(problem)) => format!("not known: {problem}"),
-        (true, None) => "not known".to_owned(),
+        (false, _) => stun.addresses.join(", "),
+        (true, Some(problem)) => format!("unknown ({problem})"),
+        (true, None) => "unknown".to_owned(),
     };
     let proxies = network.server.as_ref().map_or(&[] as &[String], |server| &server.proxies);
-    let relays = if proxies.is_empty() { "none at our server".to_owned() } else { proxies.join(", ") };
-    vec![("mapped", mapped), ("outside", outside), ("relays", relays)]
+    let relays = if proxies.is_empty() { "none (our server offers no proxy)".to_owned() } else { proxies.join(", ") };
+    vec![("mapped port", mapped), ("public address", public), ("relays", relays)]
 }
 
-/// The limits for everything, why they are so, and until when; nothing if there are none and none will come.
+/// The limits for everything, with their origin and end; none if there are none now and none are scheduled.
 fn limits(status: &Status, clock: &Clock) -> Option<String> {
     let told = describe::limits(status.limits);
     let Some(pace) = &status.pace else { return told };
     let why = match (pace.by, pace.schedule) {
-        (LimitsBy::Hand, _) => "set by hand until the configuration is read again".to_owned(),
+        (LimitsBy::Hand, _) => "set with 'xbtctl limit' until the configuration is reloaded".to_owned(),
         (LimitsBy::Schedule, Some(number)) => format!("schedule {number} of the configuration"),
         (LimitsBy::Schedule | LimitsBy::Configuration, _) => String::new(),
     };

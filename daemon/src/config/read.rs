@@ -88,7 +88,7 @@ impl<'d> Reader<'d> {
         let command = entry.string()?;
         if command.trim().is_empty() || command.contains('\0') {
             return Err(
-                entry.bad("is not a command", "write a shell command such as \"pass show xmpp\", or take it out")
+                entry.bad("is not a command", "write a shell command such as \"pass show xmpp\", or remove the key")
             );
         }
         Ok(Some(PasswordSource::Command(command.to_owned())))
@@ -168,7 +168,9 @@ impl Entry<'_> {
         // Normalising can make a part longer than it may be, or give what is normalised to something else again.
         let again = jid::Jid::new(jid.as_str());
         if again.as_ref() != Ok(&jid) {
-            let why = again.err().map_or_else(|| "it has no normal form".to_owned(), |error| error.to_string());
+            let why = again
+                .err()
+                .map_or_else(|| "it contains characters that are not allowed".to_owned(), |error| error.to_string());
             return Err(self.not("an XMPP address", format!("write it like this: alice@example.org ({why})")));
         }
         Ok((BareJid::from_normalised(jid.as_str()), jid.node().is_some()))
@@ -230,7 +232,7 @@ impl Entry<'_> {
                 return Err(entry.bad("names one thing twice", "take out the second one"));
             }
             if values.len() == most {
-                return Err(entry.bad("is too long", format!("at most {most} are taken")));
+                return Err(entry.bad("is too long", format!("at most {most} are allowed")));
             }
             values.push(value);
         }

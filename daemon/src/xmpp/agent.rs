@@ -340,7 +340,7 @@ impl Agent {
             (None, from) => self.is_account_or_server(from),
         };
         if !genuine {
-            tracing::debug!(?from, id, "an answer from somebody else");
+            tracing::debug!(?from, id, "an answer from the wrong sender");
             return None;
         }
         let sent = self.sent.remove(&number).or_else(|| self.blocks.remove(&number));
@@ -385,9 +385,7 @@ impl Agent {
         match answer {
             Ok(payload) => match convert::answer_in(expected, payload) {
                 Ok(answer) => Outcome::Answered(answer),
-                Err(error) => {
-                    Outcome::Refused(Refusal::new(Condition::Other, format!("the answer makes no sense: {error}")))
-                }
+                Err(error) => Outcome::Refused(Refusal::new(Condition::Other, format!("invalid answer: {error}"))),
             },
             Err(refusal) => Outcome::Refused(refusal),
         }

@@ -170,8 +170,7 @@ pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
     register::register(config).await.map_err(|failure| match failure {
         failure::Failure::Refused(failure::Refused { code, reason, hint, .. }) => Fault::new(code, reason, hint),
         other @ (failure::Failure::Passing(_) | failure::Failure::Stubborn(_) | failure::Failure::Elsewhere(_)) => {
-            let hint =
-                "check what stands behind the @ and your network; if the server has another name, give it as `server`";
+            let hint = "check the domain after the @ and your network; if the server has another name, set `server`";
             Fault::new("server-unreachable", other.to_string(), hint)
         }
     })

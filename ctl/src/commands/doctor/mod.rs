@@ -1,6 +1,6 @@
 //! `xbtctl doctor`: what works, what does not, and what to do about it.
 //!
-//! It asks the daemon what it knows; nobody else is asked. [`judge`] holds the rules about this computer and the account,
+//! It only asks the daemon for what it already knows. [`judge`] holds the rules about this computer and the account,
 //! [`reach`] those about the network; both are pure.
 
 mod finding;
@@ -37,7 +37,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
             context.out.line(&finding.line(&context.out))?;
         }
     }
-    // What is wrong was told.
+    // The findings are printed already.
     if healthy { Ok(()) } else { Err(Failure::not_done(Vec::new())) }
 }
 
@@ -52,13 +52,13 @@ async fn look(context: &Context) -> Result<Vec<Finding>, Failure> {
 }
 
 fn no_socket() -> Finding {
-    let text = "it is not known where the daemon's socket is: none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set";
-    Finding::problem("daemon", text, "name it with --socket or XBT_SOCKET")
+    let text = "the daemon's socket path is unknown: XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME are all unset";
+    Finding::problem("daemon", text, "set --socket or XBT_SOCKET")
 }
 
 fn unreachable(failure: Failure) -> Finding {
     match failure.errors.into_iter().next() {
         Some(error) => Finding::problem("daemon", error.message, error.hint),
-        None => Finding::problem("daemon", "the daemon does not answer", "systemctl --user start xbtd"),
+        None => Finding::problem("daemon", "the daemon does not respond", "systemctl --user start xbtd"),
     }
 }

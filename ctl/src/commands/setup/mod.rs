@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     jid: Option<String>,
 
-    /// Make a new account of that address at its server, if the server lets people do that
+    /// Create the account first, if the server allows it (XEP-0077)
     #[arg(long, conflicts_with = "no_login")]
     register: bool,
 
@@ -38,19 +38,19 @@ pub struct Args {
     #[arg(long)]
     password_stdin: bool,
 
-    /// The server to connect to, instead of the one that DNS names
+    /// The server to connect to, instead of the one from DNS
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
 
-    /// How the server is spoken to [default: starttls]
+    /// How to connect to the server [default: starttls]
     #[arg(long, value_name = "KIND", value_parser = ["starttls", "direct"])]
     tls: Option<String>,
 
-    /// Certificates (PEM) of an authority of your own, which alone is trusted then
+    /// Certificates (PEM) of your own authority; only these are trusted
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// Where the password is kept
+    /// Where to keep the password
     #[arg(long, value_enum, default_value_t = Store::Auto, value_name = "WHERE")]
     keep: Store,
 
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Write the configuration without trying the login
+    /// Write the configuration without testing the login
     #[arg(long)]
     no_login: bool,
 
@@ -115,13 +115,14 @@ async fn may_replace(context: &Context, config: &Path, args: &Args) -> Result<bo
     }
     let path = config.display();
     if !ask::is_possible() || args.password_stdin || context.out.json {
-        let hint = "--yes replaces it and keeps the old one beside it";
-        return Err(Failure::refused(codes::CONFIG_EXISTS, format!("there is a configuration already: {path}"), hint));
+        let hint = "--yes replaces it and keeps the old one under another name";
+        return Err(Failure::refused(codes::CONFIG_EXISTS, format!("a configuration already exists: {path}"), hint));
     }
-    let question = format!("There is a configuration already: {path}\nReplace it? The old one is kept beside it.");
+    let question =
+        format!("A configuration already exists: {path}\nReplace it? The old one is kept under another name.");
     match ask::yes(&question).await? {
         true => Ok(true),
-        false => Err(Failure::refused(codes::CONFIG_EXISTS, "nothing was changed", "edit it, or answer with y")),
+        false => Err(Failure::refused(codes::CONFIG_EXISTS, "nothing was changed", "edit the file, or answer y")),
     }
 }
 
@@ -164,7 +165,7 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
         let error = match Trial::prepare(document, &password)?.run(daemon, attempt).await? {
             Ok(jid) if new => {
                 let tick = context.out.paint(Tone::Good, "✓");
-                context.out.remark(&format!("{tick} The server has made the account {}.", clean(&jid)))?;
+                context.out.remark(&format!("{tick} The server created the account {}.", clean(&jid)))?;
                 new = false;
                 continue;
             }
@@ -184,13 +185,13 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
         }
         let _ = context.out.fail(&Failure { errors: vec![error.clone()], exit: 1 });
         if unreachable {
-            let server = ask::line("Another server to connect to, as host or host:port (nothing: give up): ").await?;
+            let server = ask::line("Another server, as host or host:port (empty: give up): ").await?;
             if server.is_empty() {
-                let hint = "nothing was written; 'xbtctl setup --no-login' writes the configuration all the same";
+                let hint = "nothing was written; 'xbtctl setup --no-login' writes the configuration without testing it";
                 return Err(Failure::refused(&error.code, "no login", hint));
             }
             document.server = Some(server);
-        } else if ask::yes("Is there no such account yet? Make it now, with this password?").await? {
+        } else if ask::yes("Does the account not exist yet? Create it now with this password?").await? {
             again(&password).await?;
             new = true;
         } else {
@@ -217,7 +218,7 @@ async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
     };
     if password.is_empty() || password.chars().any(char::is_control) {
         let hint = "give it on one line, without control characters";
-        return Err(Failure::refused("password-bad", "that cannot be a password", hint));
+        return Err(Failure::refused("password-bad", "that is not a valid password", hint));
     }
     Ok(password)
 }
@@ -228,7 +229,9 @@ fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path
     let mut steps: Vec<(&str, &str)> = match started {
         unit::Started::No if elsewhere.is_some() => vec![(&by_hand, "the daemon; it stays in the foreground")],
         unit::Started::Enabled | unit::Started::Restarted => vec![("xbtctl status", "whether you are online")],
-        unit::Started::Running => vec![("systemctl --user restart xbtd", "the daemon that runs needs a restart")],
+        unit::Started::Running => {
+            vec![("systemctl --user restart xbtd", "restarts the daemon with the new configuration")]
+        }
         unit::Started::No => vec![("systemctl --user enable --now xbtd", "starts the daemon now and at every login")],
         unit::Started::Unavailable => vec![(&by_hand, "the daemon; it stays in the foreground")],
     };

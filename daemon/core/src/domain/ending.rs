@@ -189,7 +189,7 @@ impl Domain {
         }
         if expires <= self.now.wall {
             // A receiver may have accepted while we were away, so the devices that know of it are told.
-            self.finish(id, End::Expired, Some("nobody took it in time".into()));
+            self.finish(id, End::Expired, Some("it was not accepted in time".into()));
         } else {
             self.watch_expiry(id);
         }

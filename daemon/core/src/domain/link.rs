@@ -55,7 +55,7 @@ impl Domain {
         self.look_for_better(id);
         self.introduce(id);
         if self.ended_early.contains(&link) {
-            self.link_closed(link, "it was closed at once".into());
+            self.link_closed(link, "it closed immediately".into());
         }
     }
 

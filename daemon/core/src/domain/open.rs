@@ -55,7 +55,7 @@ impl Domain {
         }
         Err(Fault::new(
             "not-reachable",
-            "the configuration allows relays only, so nobody could fetch what is open",
+            "the configuration allows relays only, so other programs could not fetch open content",
             "send it without --open, or add \"direct\" to the ways",
         ))
     }

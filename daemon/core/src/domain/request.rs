@@ -172,7 +172,7 @@ impl Domain {
             self.notice(Subject::Transfer(id), from, done);
         } else {
             let reason = match &end {
-                End::Expired => "nobody took it in time".to_owned(),
+                End::Expired => "it was not accepted in time".to_owned(),
                 End::Done | End::Declined { .. } | End::Cancelled | End::Elsewhere | End::Failed(_) => {
                     format!("cancelled by {}", from.bare)
                 }
@@ -227,7 +227,7 @@ impl Domain {
         let fault = Fault::new(
             "other-side-failed",
             format!("{} could not go on: {reason}", from.bare),
-            "ask them, and send it again once that is mended",
+            "ask them to fix that, then send it again",
         );
         self.settle(id, End::Failed(fault), Some(reason.to_owned()));
     }

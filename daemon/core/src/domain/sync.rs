@@ -228,7 +228,7 @@ impl Domain {
         }
         match state {
             SyncState::Open | SyncState::Accepted => {}
-            SyncState::Expired => self.settle(id, End::Expired, Some("nobody took it in time".into())),
+            SyncState::Expired => self.settle(id, End::Expired, Some("it was not accepted in time".into())),
             SyncState::Taken => self.settle(id, End::Elsewhere, Some("another device of yours has it".into())),
             SyncState::Cancelled => self.settle(id, End::Cancelled, Some(format!("cancelled by {}", device.bare))),
             SyncState::Failed => self.fail_remotely(id, device, "it failed there"),

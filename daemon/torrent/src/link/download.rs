@@ -196,7 +196,7 @@ impl Downloads {
                 self.forgiven = left;
                 Ok(None)
             }
-            None => Err(CloseReason::Protocol("it sends what nobody asked for")),
+            None => Err(CloseReason::Protocol("it sent data that was not requested")),
         }
     }
 

@@ -189,7 +189,7 @@ impl Link {
                     self.incoming = Some(incoming);
                     self.ask_metadata()
                 }
-                None => Err(CloseReason::Protocol("a metadata block that nobody asked for")),
+                None => Err(CloseReason::Protocol("a metadata block that was not requested")),
             },
             Message::Reject => {
                 if self.incoming.take().is_some() {

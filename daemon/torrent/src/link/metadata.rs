@@ -124,7 +124,7 @@ impl Incoming {
 
     /// Takes a block; true when it was the last. A block that does not fit is an error.
     pub(super) fn data(&mut self, block: u32, data: &[u8]) -> Result<bool, CloseReason> {
-        const BAD: CloseReason = CloseReason::Protocol("a metadata block that nobody asked for");
+        const BAD: CloseReason = CloseReason::Protocol("a metadata block that was not requested");
         let index = block as usize;
         if block >= self.next {
             return Err(BAD);
