@@ -12,6 +12,8 @@ mod out;
 mod paging;
 mod paths;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod sample;
 mod spool;
 mod table;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     // Nothing here needs more than one thread.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return out.fail(&Failure::local(format!("the program cannot start: {error}"))),
+        Err(error) => return out.fail(&Failure::local(format!("cannot start: {error}"))),
     };
     let context = Context::new(out, cli.socket);
     let result = runtime.block_on(async {
