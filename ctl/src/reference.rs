@@ -2,7 +2,7 @@
 //!
 //! `XBT_WRITE_EXAMPLE=1 cargo test -p xbtctl reference` updates the page.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fmt::Write;
 
