@@ -17,7 +17,7 @@ share = $(DESTDIR)$(PREFIX)/share
 # systemd looks for the units of a person in ~/.local/share, and not in ~/.local/lib.
 units = $(DESTDIR)$(PREFIX)/$(if $(filter $(HOME)/%,$(abspath $(PREFIX))),share,lib)/systemd/user
 
-.PHONY: help demo lab pictures test lint install install-files uninstall deb bench soak fuzz setup
+.PHONY: help demo lab pictures test lint install install-files install-docs uninstall deb bench soak fuzz setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -45,7 +45,7 @@ lint: ## format, clippy and rustdoc, with warnings as errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-install: ## release programs, user units, example configuration, manual and completions, to PREFIX
+install: ## release programs, user units, documentation and completions, to PREFIX
 	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	@$(MAKE) --no-print-directory install-files
 
@@ -53,8 +53,7 @@ install: ## release programs, user units, example configuration, manual and comp
 install-files:
 	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS)/xbtd $(PROGRAMS)/xbtctl $(bin)
-	install -Dm 644 config/xbtd.toml $(share)/doc/xbt/xbtd.toml
-	install -m 644 docs/configuration.md $(share)/doc/xbt/configuration.md
+	@$(MAKE) --no-print-directory install-docs
 	install -d $(units)
 	sed 's|^ExecStart=[^ ]*xbtd|ExecStart=$(abspath $(PREFIX))/bin/xbtd|' systemd/xbtd.service > $(units)/xbtd.service
 	install -m 644 systemd/xbtd.socket $(units)
@@ -65,6 +64,17 @@ install-files:
 	$(PROGRAMS)/xbtctl completions bash > $(share)/bash-completion/completions/xbtctl
 	$(PROGRAMS)/xbtctl completions zsh > $(share)/zsh/site-functions/_xbtctl
 	$(PROGRAMS)/xbtctl completions fish > $(share)/fish/vendor_completions.d/xbtctl.fish
+
+# Laid out as in the source, so that their links lead somewhere.
+docs = $(share)/doc/xbt
+install-docs:
+	install -d $(docs)/config $(docs)/docs/decisions $(docs)/docs/examples $(docs)/docs/pictures
+	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(docs)
+	install -m 644 config/xbtd.toml $(docs)/config
+	install -m 644 docs/*.md $(docs)/docs
+	install -m 644 docs/decisions/*.md $(docs)/docs/decisions
+	install -m 644 docs/examples/* $(docs)/docs/examples
+	install -m 644 docs/pictures/* $(docs)/docs/pictures
 
 # Notifications, entries for menus and file managers. Those of a home name the programs by their whole path: ~/.local/bin is not
 # everywhere in the PATH of a desktop. What starts with a session stands outside of PREFIX, except in a home.

@@ -30,9 +30,6 @@ date=$(LC_ALL=C date -uR -d "@${SOURCE_DATE_EPOCH:-$(stat -c %Y CHANGELOG.md)}")
 printf 'xbt (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- The xbt developers <xbt@localhost>  %s\n' "$version" "$date" |
     gzip -9n > "$root/usr/share/doc/xbt/changelog.Debian.gz"
 install -Dm 644 config/debian/lintian-overrides "$root/usr/share/lintian/overrides/xbt"
-for page in README.md docs/quickstart.md docs/commands.md docs/configuration.md docs/troubleshooting.md; do
-    install -m 644 "$page" "$root/usr/share/doc/xbt/"
-done
 
 # The newest glibc that a program asks for, so that the package refuses to install where it could not start.
 glibc=$(objdump -T "$programs/xbtd" "$programs/xbtctl" "$programs/xbt-notify" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// Longest answer that is taken, in bytes.
 const MAX_ANSWER: u64 = 8_192;
 
-/// Whether there is somebody to ask.
+/// Whether standard input is a terminal.
 pub fn is_possible() -> bool {
     io::stdin().is_terminal()
 }
@@ -44,7 +44,7 @@ pub async fn hidden(question: &str) -> Result<String, Failure> {
     Ok(answer?.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// Reads one line of standard input, whoever writes it; an input that has ended is an error.
+/// Reads one line of standard input, terminal or not; end of file is an error.
 pub async fn read_line() -> Result<String, Failure> {
     // On a thread of its own, so that Ctrl-C is noticed meanwhile.
     let answer = tokio::task::spawn_blocking(|| {
@@ -54,13 +54,13 @@ pub async fn read_line() -> Result<String, Failure> {
     });
     let answer = answer.await.map_err(io::Error::other).and_then(|result| result);
     answer.map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Failure::interrupted("standard input has ended before the answer", ""),
+        io::ErrorKind::UnexpectedEof => Failure::interrupted("standard input ended before the answer", ""),
         _ => Failure::local(format!("the answer cannot be read: {error}")),
     })
 }
 
 fn prompt(text: &str) {
-    // If nobody can read it, the answer will not come either.
+    // If this fails, reading the answer fails as well.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 

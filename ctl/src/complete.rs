@@ -1,4 +1,4 @@
-//! What the shell is told while a person types: contacts and transfers of the daemon that runs.
+//! Dynamic completion: contacts and transfers of the running daemon.
 //!
 //! The scripts of `xbtctl completions` call this program again with [`VARIABLE`] set. A daemon that does not run or
 //! is slow only means that nothing is proposed.
@@ -10,14 +10,13 @@ use std::time::Duration;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use xbt_api::{Client, ClientError, Contact, Direction, ListQuery, State, Transfer};
 
-use crate::commands::contacts::presence;
-use crate::commands::list::state_text;
+use crate::describe::{presence, state_text};
 use crate::text::{clean, title};
 
 /// Set by the scripts, to the name of the shell.
 pub const VARIABLE: &str = "XBT_COMPLETE";
 
-/// Nobody waits longer for a proposal.
+/// Longest wait for a proposal.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Bare JIDs and names of the roster.
@@ -63,7 +62,7 @@ fn transfers(wanted: fn(&Transfer) -> bool) -> ArgValueCompleter {
         let page = ask(async |client: Client| client.list(ListQuery::default()).await).unwrap_or_default();
         let current = current.to_string_lossy();
         let fitting = page.transfers.iter().filter(|transfer| wanted(transfer));
-        // Newest first: that is mostly the one that is meant.
+        // Newest first: the likeliest choice.
         let candidates = fitting.rev().enumerate().filter_map(|(place, transfer)| {
             let help = format!("{}, {}", title(transfer), state_text(transfer));
             candidate(&transfer.id.to_string(), help, &current, place)
@@ -81,7 +80,7 @@ fn contact_candidates(contacts: &[Contact], current: &str) -> Vec<CompletionCand
         let name = contact.name.as_deref().unwrap_or_default();
         let help = if name.is_empty() { there.to_owned() } else { format!("{}, {there}", clean(name)) };
         candidates.extend(candidate(&contact.jid, help, current, place));
-        // A name stands for its contact only if nobody else has it.
+        // Only an unambiguous name can replace the address.
         if contacts.iter().filter(|other| other.name.as_deref() == Some(name)).count() == 1 {
             candidates.extend(candidate(name, format!("{}, {there}", clean(&contact.jid)), current, place));
         }

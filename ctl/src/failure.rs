@@ -18,7 +18,7 @@ const INTERRUPTED: u8 = 130;
 /// What to tell the person, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// Each is told; empty when there is nobody to tell (closed pipe).
+    /// All are printed; empty after a closed pipe.
     pub errors: Vec<ApiError>,
     /// The exit code of the program.
     pub exit: u8,
@@ -79,9 +79,9 @@ impl From<ClientError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            // Whoever reads has seen enough.
+            // The reader closed the pipe on purpose.
             return Self { errors: Vec::new(), exit: 0 };
         }
-        Self::local(format!("the output cannot be written: {error}"))
+        Self::local(format!("cannot write the output: {error}"))
     }
 }

@@ -1,4 +1,4 @@
-//! `--format`: a line of the person's own, for status bars.
+//! `--format`: a custom line for status bars. A handful of keys needs no template crate.
 
 use xbt_api::Status;
 

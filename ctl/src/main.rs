@@ -4,9 +4,15 @@ mod ask;
 mod cli;
 mod commands;
 mod complete;
+mod context;
+mod describe;
 mod failure;
 mod format;
 mod out;
+mod paging;
+mod paths;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod sample;
 mod spool;
@@ -22,7 +28,7 @@ use clap_complete::CompleteEnv;
 use tokio::signal::ctrl_c;
 
 use crate::cli::Cli;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Out;
 
@@ -37,7 +43,7 @@ fn main() -> ExitCode {
     // Nothing here needs more than one thread.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return out.fail(&Failure::local(format!("the program cannot start: {error}"))),
+        Err(error) => return out.fail(&Failure::local(format!("cannot start: {error}"))),
     };
     let context = Context::new(out, cli.socket);
     let result = runtime.block_on(async {

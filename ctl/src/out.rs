@@ -4,12 +4,23 @@ use std::cell::RefCell;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use xbt_api::ApiError;
 
-use crate::cli::Color;
 use crate::failure::Failure;
 use crate::text::clean;
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always, except with --json
+    Always,
+    /// Never
+    Never,
+}
 
 /// Colours with a meaning.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +95,11 @@ impl Out {
         stdout.write_all(b"\n")
     }
 
+    /// A line of `key: value`.
+    pub fn field(&self, key: &str, value: &str) -> io::Result<()> {
+        self.line(&format!("{:<15} {value}", format!("{key}:")))
+    }
+
     /// A JSON value on a line of its own.
     pub fn json_line(&self, value: &impl Serialize) -> io::Result<()> {
         let mut stdout = self.stdout.borrow_mut();
@@ -102,7 +118,7 @@ impl Out {
         stdout.write_all(if values.is_empty() { b"]\n" } else { b"\n]\n" })
     }
 
-    /// A line for people that nobody asked for: not with `--quiet` or `--json`.
+    /// An informational line on standard output: not with `--quiet` or `--json`.
     pub fn remark(&self, line: &str) -> io::Result<()> {
         if self.quiet || self.json { Ok(()) } else { self.line(line) }
     }
@@ -110,7 +126,7 @@ impl Out {
     /// A side remark on standard error: not with `--quiet` or `--json`.
     pub fn note(&self, line: &str) {
         if !self.quiet && !self.json {
-            // If nobody can read it there is nobody to tell.
+            // A closed standard error leaves no place to report it.
             let _ = writeln!(io::stderr(), "{}", clean(line));
         }
     }
@@ -194,6 +210,6 @@ pub fn write_error(json: bool, color: bool, error: &ApiError, more: &str) {
             text += &format!("{} {}\n", paint(color, Tone::Strong, "hint:"), clean(&error.hint));
         }
     }
-    // If nobody can read it there is nobody to tell.
+    // A closed standard error leaves no place to report it.
     let _ = io::stderr().write_all(text.as_bytes());
 }

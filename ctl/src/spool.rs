@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::Failure;
+use crate::paths::state_home;
 
 /// A spooled file in a folder of its own; removed again unless it is kept.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Reads standard input to its end into `$XDG_STATE_HOME/xbt/spool/<number>/<name>`, which nobody else can read.
+    /// Reads standard input to its end into `$XDG_STATE_HOME/xbt/spool/<number>/<name>`, readable by its owner only.
     pub async fn read_stdin(name: &str) -> Result<Self, Failure> {
         let base = state_home().ok_or_else(|| Failure::local("neither XDG_STATE_HOME nor HOME is set"))?;
         let spool = Self::make(&base.join("xbt/spool"), name).map_err(failed)?;
@@ -60,17 +61,12 @@ impl Spool {
 impl Drop for Spool {
     fn drop(&mut self) {
         if !self.kept {
-            // Left-overs harm nobody.
+            // Leftovers do no harm.
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
 }
 
 fn failed(error: io::Error) -> Failure {
-    Failure::local(format!("standard input cannot be kept for sending: {error}"))
-}
-
-fn state_home() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+    Failure::local(format!("cannot store standard input for sending: {error}"))
 }

@@ -1,4 +1,7 @@
-//! Tables that fit the terminal. Where no terminal is, every column is there in full.
+//! Tables that fit the terminal; in a pipe, every column in full.
+//!
+//! Own code because columns are cut or left out in an order that we choose, which table crates do not offer, and `list` prints ten
+//! thousand rows through one buffer.
 
 use std::borrow::Cow;
 use std::io;

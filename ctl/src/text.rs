@@ -39,16 +39,15 @@ pub fn bar(done: u64, total: u64, columns: usize) -> String {
 
 /// The number of a transfer, as a person types it.
 pub fn parse_id(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "a transfer has a number, which 'xbtctl list' shows".to_owned())
+    text.parse().map_err(|_| "expected the number of a transfer, as in 'xbtctl list'".to_owned())
 }
 
 /// A rate in bytes per second, as a person types it: `2 MiB/s`, `500KB`, `0`.
 pub fn parse_rate(text: &str) -> Result<u64, String> {
-    written::parse_rate(text)
-        .ok_or_else(|| format!("a rate is {} for each second, such as '2 MiB/s'", written::EXPECTED))
+    written::parse_rate(text).ok_or_else(|| format!("a rate is {} per second, such as '2 MiB/s'", written::EXPECTED))
 }
 
-/// The size of a transfer; an ellipsis while nobody has counted it yet.
+/// The size of a transfer; an ellipsis until it is known.
 pub fn size_of(transfer: &Transfer) -> String {
     if transfer.state == State::Preparing && transfer.size == 0 { "…".to_owned() } else { size(transfer.size) }
 }
@@ -66,7 +65,8 @@ pub fn title(transfer: &Transfer) -> String {
     format!("{} {} {}", clean(&transfer.name), arrow(transfer.direction), clean(&transfer.contact))
 }
 
-/// Reads `7d`, `12h`, `30m`, `45s`, `2w` or several of them in a row (`1d12h`); in seconds.
+/// Reads `7d`, `12h`, `30m`, `45s`, `2w` or several of them in a row (`1d12h`); in seconds. Stricter than `jiff`, which also takes
+/// signs, fractions, months and years.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     const HELP: &str = "a duration is a number with a unit, such as 7d, 12h or 30m";
     let mut total: u64 = 0;

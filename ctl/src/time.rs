@@ -1,4 +1,4 @@
-//! Moments, for people: how long ago, and by the clock on their wall.
+//! Points in time, for people: local time, and a rough "3m ago" in one unit, which `jiff` does not print.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The present. `local`: moments are told by the clock on the wall, else as they are on the wire.
+    /// The present. `local`: print local time, else as received.
     pub fn new(local: bool) -> Self {
         Self { now: Timestamp::now(), zone: local.then(TimeZone::system) }
     }
@@ -76,7 +76,7 @@ impl Clock {
     }
 }
 
-/// The largest unit only: nobody wants to know the seconds of last week.
+/// The largest unit only.
 fn rough(seconds: u64) -> (u64, &'static str) {
     match seconds {
         86_400.. => (seconds / 86_400, "d"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use xbt_api::{ApiError, Client, ClientError, EventKind, State, Transfer, codes};
 
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::{duration, rate, shorten, size, title, width};
 
@@ -67,17 +67,20 @@ pub fn report(context: &Context, transfers: &[Transfer]) -> Result<(), Failure> 
         if context.out.json {
             context.out.json_line(transfer)?;
         }
-        if transfer.state == State::Done {
-            context.out.remark(&format!("{} done: {}, {}", transfer.id, title(transfer), size(transfer.size)))?;
-        } else {
-            errors.push(why_not_done(transfer));
+        match not_done(transfer.state) {
+            None => {
+                context.out.remark(&format!("{} done: {}, {}", transfer.id, title(transfer), size(transfer.size)))?
+            }
+            Some((code, what)) => errors.push(error(transfer, code, what)),
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(Failure::not_done(errors)) }
 }
 
-fn why_not_done(transfer: &Transfer) -> ApiError {
-    let (code, what) = match transfer.state {
+/// The code and words of an end other than `done`.
+fn not_done(state: State) -> Option<(&'static str, &'static str)> {
+    Some(match state {
+        State::Done => return None,
         State::Declined => (codes::DECLINED, "was declined"),
         State::Cancelled => (codes::CANCELLED, "was cancelled"),
         State::Expired => (codes::EXPIRED, "has expired"),
@@ -87,8 +90,10 @@ fn why_not_done(transfer: &Transfer) -> ApiError {
         State::Preparing | State::Queued | State::Offered | State::Connecting | State::Sending | State::Receiving => {
             (codes::CANCELLED, "was removed")
         }
-        State::Done => (codes::FAILED, "is done"),
-    };
+    })
+}
+
+fn error(transfer: &Transfer, code: &str, what: &str) -> ApiError {
     let mut message = format!("transfer {} ({}) {what}", transfer.id, title(transfer));
     let hint = format!("see 'xbtctl show {}'", transfer.id);
     match (&transfer.error, &transfer.message) {
@@ -202,7 +207,7 @@ impl Followed {
 /// How wide the terminal is that shows the bars.
 fn terminal_columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    // Some do not say; they are mostly as wide as they always were.
+    // Some terminals do not report a width.
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80).clamp(40, 200)
 }
 

@@ -83,7 +83,7 @@ async fn wrong_usage_is_exit_2_in_words_and_in_json() {
     let told = bench.run(&["lsit"]).await.err;
     assert!(told.starts_with("error: there is no command 'lsit'; did you mean 'list'?\n"), "{told}");
     let told = bench.run(&["show", "seven"]).await.err;
-    assert!(told.contains("a transfer has a number"), "{told}");
+    assert!(told.contains("expected the number of a transfer"), "{told}");
     assert_eq!(bench.run(&[]).await.code(), 2);
     assert_eq!(bench.run(&["--json"]).await.json_error()["message"], "no command is given");
 }

@@ -117,7 +117,7 @@ impl Daemon {
                 let _ = stopped.await;
             };
             if let Err(error) = rpc::serve(listener, backend, stop).await {
-                tracing::error!(%error, "the socket is not served any more");
+                tracing::error!(%error, "no longer serving the socket");
             }
         });
         tracing::info!(jid = %config.account.jid, %fingerprint, socket, "xbtd is ready");
@@ -166,7 +166,7 @@ impl Daemon {
                 Err(error) => error,
             };
             let pause = refusals.next(getrandom::u32().unwrap_or_default());
-            tracing::error!(%error, hint = error.hint, retry_in = ?pause, "no password, so no login");
+            tracing::error!(%error, hint = error.hint, retry_in = ?pause, "cannot log in without a password");
             let (code, reason, hint) = (error.code, error.message, error.hint);
             let retry_in = u64::try_from(pause.as_millis()).ok();
             let refused = Connection::Refused { code, reason, hint, retry_in };
@@ -182,7 +182,7 @@ impl Daemon {
         let config = match Config::load(&self.config_file) {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, hint = error.hint, "the configuration was not taken over");
+                tracing::error!(%error, hint = error.hint, "configuration not reloaded");
                 self.handle.wrong_config(ApiError::new(error.code, error.to_string(), error.hint)).await;
                 return false;
             }
@@ -190,7 +190,7 @@ impl Daemon {
         if needs_restart(&self.config, &config) {
             let message = "another account, port of its server, state or socket, and other addresses or ways to be reached, \
                            need a restart of the daemon";
-            tracing::warn!("the configuration was not taken over: {message}");
+            tracing::warn!("configuration not reloaded: {message}");
             let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
             self.handle.wrong_config(error).await;
             return false;
@@ -198,7 +198,7 @@ impl Daemon {
         let changed = config.account != self.config.account;
         self.config = config;
         self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
-        tracing::info!("the configuration was taken over");
+        tracing::info!("configuration reloaded");
         let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
         changed || refused
     }
@@ -277,7 +277,7 @@ fn listen(paths: &Paths, handed: Option<UnixListener>) -> Result<rpc::Listener, 
     let listener = listener.map_err(|e| Fault::new("socket-unusable", e.to_string(), e.hint()))?;
     if listener.path() != paths.socket {
         let (systemd, configured) = (listener.path().display(), paths.socket.display());
-        tracing::warn!("xbtd listens at {systemd} because systemd does; the configuration says {configured}");
+        tracing::warn!("listening on {systemd}, which systemd passed on; the configuration says {configured}");
     }
     Ok(listener)
 }

@@ -26,10 +26,10 @@ struct Args {
     /// Check the configuration and exit
     #[arg(long)]
     check_config: bool,
-    /// Log in once with the configuration, print what became of it as a line of JSON, and exit
+    /// Log in once with the configuration, print the result as one line of JSON, and exit
     #[arg(long, conflicts_with = "check_config")]
     try_login: bool,
-    /// Make the account of the configuration at its server, print what became of it as a line of JSON, and exit
+    /// Create the configured account at its server, print the result as one line of JSON, and exit
     #[arg(long, conflicts_with_all = ["check_config", "try_login"])]
     register: bool,
 }
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The line on standard output is all that is said: programs read it.
+/// Prints one line on standard output, for programs.
 fn once(attempt: impl Future<Output = Result<String, Fault>>) -> ExitCode {
     let system = |error: std::io::Error| {
         Fault::new("system", format!("the daemon cannot run: {error}"), "the system is short of something")

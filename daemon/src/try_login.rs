@@ -88,7 +88,7 @@ async fn verdict(events: &mut mpsc::Receiver<SessionEvent>) -> Result<(), Fault>
 }
 
 fn unreachable(reason: String) -> Fault {
-    let hint = "check what stands behind the @ and your network; if the server has another name, give it as `server`";
+    let hint = "check the domain after the @ and your network; if the server has another name, set `server`";
     Fault::new("server-unreachable", reason, hint)
 }
 

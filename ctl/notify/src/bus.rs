@@ -45,7 +45,7 @@ pub enum BusError {
     #[error("the session bus cannot be reached: {0}")]
     Session(#[source] zbus::Error),
     /// Another instance runs in this session.
-    #[error("xbt-notify runs already in this session")]
+    #[error("xbt-notify is already running in this session")]
     Second,
 }
 

@@ -57,11 +57,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let socket = args.socket.filter(|path| !path.as_os_str().is_empty()).or_else(xbt_api::default_socket);
     let Some(socket) = socket else {
-        return failed("the daemon's socket is not known", "give it with --socket or XBT_SOCKET");
+        return failed("the daemon's socket path is unknown", "give it with --socket or XBT_SOCKET");
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the program cannot start: {error}"), ""),
+        Err(error) => return failed(&format!("cannot start: {error}"), ""),
     };
     match runtime.block_on(run(socket)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -181,8 +181,8 @@ impl Notifier {
                 (Intent::Accept(id) | Intent::Decline(id), None) => {
                     let error = ApiError::new(
                         xbt_api::codes::DAEMON_UNREACHABLE,
-                        "the daemon does not run",
-                        "start it with 'systemctl --user start xbtd', then answer again",
+                        "the daemon is not running",
+                        "start it with 'systemctl --user start xbtd', then try again",
                     );
                     let _ = refuse.send((id, error)).await;
                     return;

@@ -87,7 +87,8 @@ pub fn offer(transfer: &Transfer, who: &str, trouble: Option<&ApiError>) -> Note
 
 /// Offers that have no notification of their own: how many, and some of them with the names of their senders.
 pub fn offers(count: usize, some: &[(&Transfer, &str)]) -> Note {
-    let title = if count == 1 { "One more offer waits".to_owned() } else { format!("{count} more offers wait") };
+    let title =
+        if count == 1 { "1 more offer is waiting".to_owned() } else { format!("{count} more offers are waiting") };
     let mut body: Vec<_> = some
         .iter()
         .map(|(transfer, who)| format!("{}: {} ({})", name(who), name(&transfer.name), size(transfer.size)))
@@ -163,9 +164,9 @@ pub fn cancelled(transfer: &Transfer, who: &str) -> Note {
 pub fn ended(well: u64, badly: u64) -> Note {
     let title = format!("{} more transfers have ended", well.saturating_add(badly));
     let how = match (well, badly) {
-        (_, 0) => "All of them went well".to_owned(),
-        (0, _) => "None of them went well".to_owned(),
-        (well, badly) => format!("{well} went well, {badly} did not"),
+        (_, 0) => "All succeeded".to_owned(),
+        (0, _) => "None succeeded".to_owned(),
+        (well, badly) => format!("{well} succeeded, {badly} did not"),
     };
     let icon = if badly == 0 { "folder" } else { "dialog-warning" };
     Note { icon, ..plain(title, vec![how, "See 'xbtctl list'".to_owned()]) }
@@ -189,7 +190,7 @@ pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
         [(one, _)] if more == 0 => one.contact.as_deref().map_or("CONTACT".to_owned(), name),
         [..] => "CONTACT".to_owned(),
     };
-    body.push("Its key is new, and somebody else may be behind it. Ask by voice, and compare:".to_owned());
+    body.push("Its key is new and may belong to someone else. Call your contact and compare:".to_owned());
     body.push(format!("xbtctl contacts verify {contact}"));
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Critical, ..plain(title, body) }
 }
@@ -197,7 +198,7 @@ pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
 /// The first key of a contact: nothing has changed, but from now on a change will be noticed.
 pub fn first_device(contact: &str, who: &str) -> Note {
     let body = vec![
-        "The key of this device is remembered. To be sure of it, compare it once:".to_owned(),
+        "The key of this device is saved. To be sure that it is theirs, compare it once:".to_owned(),
         format!("xbtctl contacts verify {}", name(contact)),
     ];
     let title = format!("First transfer with {}", name(who));

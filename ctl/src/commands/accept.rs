@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::{Context, absolute};
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paths::absolute;
 use crate::text::parse_id;
 use crate::wait::{Subscription, report};
 
 /// Which offers, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of offers, as 'xbtctl list' shows them
+    /// IDs of offers, as in 'xbtctl list'
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::offers())]
     ids: Vec<u64>,
 

@@ -1,14 +1,14 @@
 //! `xbtctl cancel ID…`
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::parse_id;
 
 /// Which transfers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of transfers, as 'xbtctl list' shows them
+    /// IDs of transfers, as in 'xbtctl list'
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::open())]
     ids: Vec<u64>,
 }

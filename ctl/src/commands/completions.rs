@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Zsh};
 
-use super::Context;
 use crate::complete::VARIABLE;
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// `@` parts words for bash, and then `bob@ex` could not be completed. It asks once, when the script is read.

@@ -3,11 +3,11 @@
 use serde_json::json;
 use xbt_api::{Accept, Client, Contact, Trust, Verification};
 
-use super::Context;
 use super::limit;
-use super::show::field;
 use crate::ask;
 use crate::complete;
+use crate::context::Context;
+use crate::describe::{self, new_key, presence};
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Put somebody on your contact list and ask to see each other
+    /// Add a contact and ask to see each other's presence
     Add {
         /// An address, such as bob@example.org
         jid: String,
@@ -42,38 +42,38 @@ enum Action {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Take a contact off your contact list
+    /// Remove a contact
     Remove {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Accept what this contact offers without asking
+    /// Accept offers of this contact automatically
     Allow {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Ask again before anything of this contact is accepted
+    /// Ask before accepting offers of this contact
     Deny {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
     },
-    /// Limit how fast all transfers with this contact together go
+    /// Limit all transfers with this contact together
     Limit {
-        /// A bare JID, or a name on the roster
+        /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
         #[command(flatten)]
         rates: limit::Rates,
     },
-    /// Compare the safety number with the contact, once; unknown keys are blocked from then on
+    /// Compare safety numbers with the contact; from then on unknown keys are blocked
     Verify {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
         jid: String,
-        /// The safety number that the contact reads out: verify without being asked
+        /// The safety number that the contact read out; verifies without a question
         #[arg(long, value_name = "SAFETY-NUMBER")]
         confirm: Option<String>,
     },
@@ -102,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Some(Action::Deny { jid }) => changed(context, &client.contact_deny(jid).await?, "no longer allowed"),
         Some(Action::Limit { jid, rates }) => {
             let contact = client.contact_limit(jid, rates.change()).await?;
-            let what = limit::told(contact.limits).map(|limits| format!("limited to {limits}"));
+            let what = describe::limits(contact.limits).map(|limits| format!("limited to {limits}"));
             changed(context, &contact, what.as_deref().unwrap_or("no longer limited"))
         }
         Some(Action::Verify { jid, confirm }) => verify(context, &client, jid, confirm).await,
@@ -136,12 +136,6 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a person should do about a key that came beside those known before.
-pub fn new_key(contact: &str) -> String {
-    let contact = clean(contact);
-    format!("{contact} has a new key: ask whether it is theirs, and see 'xbtctl contacts verify {contact}'")
-}
-
 /// What becomes of their offers, and by which rule.
 fn accepts(contact: &Contact) -> String {
     let Some(ruling) = &contact.ruling else {
@@ -157,12 +151,11 @@ fn accepts(contact: &Contact) -> String {
     }
 }
 
-/// Whether somebody is there, and can be sent to at once.
-pub fn presence(contact: &Contact) -> (&'static str, Tone) {
-    match (contact.online, contact.xbt) {
-        (_, true) => ("online, xbt", Tone::Good),
-        (true, false) => ("online", Tone::Busy),
-        (false, false) => ("offline", Tone::Faint),
+/// Trust as people read it; in JSON it keeps the word of the protocol between the programs.
+fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Verified => "verified",
+        Trust::Unverified => "unverified",
     }
 }
 
@@ -172,19 +165,19 @@ fn row(contact: &Contact) -> [Cell; 9] {
         0 => String::new(),
         count => format!("{} of {count} online", contact.devices.iter().filter(|device| device.online).count()),
     };
-    let trust = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
+    let keys = match (contact.devices.iter().any(|device| device.unseen), contact.trust) {
         (true, _) => Cell::new("NEW KEY").tone(Tone::Bad),
-        (false, Trust::Verified) => Cell::new("verified").tone(Tone::Good),
-        (false, Trust::Unverified) => Cell::new("unverified"),
+        (false, Trust::Verified) => Cell::new(trust(Trust::Verified)).tone(Tone::Good),
+        (false, Trust::Unverified) => Cell::new(trust(Trust::Unverified)),
     };
     [
         Cell::new(clean(&contact.jid)),
         Cell::new(clean(contact.name.as_deref().unwrap_or(""))),
         Cell::new(presence).tone(tone),
         Cell::new(devices),
-        trust,
+        keys,
         Cell::new(accepts(contact)),
-        Cell::new(limit::told(contact.limits).unwrap_or_default()),
+        Cell::new(describe::limits(contact.limits).unwrap_or_default()),
         Cell::new(contact.subscription.as_str()),
         Cell::new(clean(&contact.groups.join(", "))),
     ]
@@ -201,7 +194,7 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
     show_safety_numbers(context, &verification)?;
     if !ask::is_possible() {
         let jid = clean(&verification.jid);
-        context.out.note(&format!("when both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
+        context.out.note(&format!("if both sides show the same number: xbtctl contacts verify {jid} --confirm '…'"));
         return Ok(());
     }
     for device in verification.devices.into_iter().filter(|device| !device.verified) {
@@ -221,9 +214,9 @@ async fn verify(context: &Context, client: &Client, jid: String, confirm: Option
 
 fn show_safety_numbers(context: &Context, verification: &Verification) -> Result<(), Failure> {
     let out = &context.out;
-    field(out, "contact", &clean(&verification.jid))?;
-    field(out, "trust", verification.trust.as_str())?;
-    field(out, "own key", &clean(&verification.own_fingerprint))?;
+    out.field("contact", &clean(&verification.jid))?;
+    out.field("trust", trust(verification.trust))?;
+    out.field("own key", &clean(&verification.own_fingerprint))?;
     for device in &verification.devices {
         let (how, tone) = match (device.verified, device.blocked, device.unseen) {
             (true, _, _) => ("verified", Tone::Good),
@@ -231,17 +224,16 @@ fn show_safety_numbers(context: &Context, verification: &Verification) -> Result
             (false, false, true) => ("NEW KEY, not verified", Tone::Bad),
             (false, false, false) => ("not verified", Tone::Attention),
         };
-        let resource = if device.resource.is_empty() { "not seen lately".to_owned() } else { clean(&device.resource) };
-        field(out, "device", &format!("{resource} ({})", out.paint(tone, how)))?;
-        field(out, "their key", &clean(&device.fingerprint))?;
-        field(out, "safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
+        let resource =
+            if device.resource.is_empty() { "not seen recently".to_owned() } else { clean(&device.resource) };
+        out.field("device", &format!("{resource} ({})", out.paint(tone, how)))?;
+        out.field("their key", &clean(&device.fingerprint))?;
+        out.field("safety number", &out.paint(Tone::Strong, &clean(&device.safety_number)))?;
     }
     out.flush()?;
     if verification.devices.iter().any(|device| !device.verified) {
         let jid = clean(&verification.jid);
-        out.note(&format!(
-            "{jid} sees the same number with 'xbtctl contacts verify' for you, if nobody stands between you"
-        ));
+        out.note(&format!("{jid} must see the same number in 'xbtctl contacts verify' for you"));
     }
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! `xbtctl decline ID… [-m TEXT]`
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::parse_id;
 
 /// Which offers, and what to say.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of offers, as 'xbtctl list' shows them
+    /// IDs of offers, as in 'xbtctl list'
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::offers())]
     ids: Vec<u64>,
 
-    /// A word to the sender
+    /// A message to the sender
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
 }

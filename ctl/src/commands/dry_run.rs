@@ -1,23 +1,22 @@
 //! `xbtctl send --dry-run`: what would be sent to whom.
 
 use serde_json::json;
-use xbt_api::{Client, Contact, Named, Subscription, Survey, codes};
+use xbt_api::{Client, Contact, Named, SendRequest, Subscription, Survey, codes};
 
-use super::Context;
-use super::contacts::presence;
-use super::send::{Args, left_out};
+use crate::context::Context;
+use crate::describe::{left_out, presence};
 use crate::failure::Failure;
 use crate::text::{clean, files, size};
 
 /// Looks at everything that a send would meet, and says it.
-pub async fn run(context: &Context, client: &Client, args: Args, paths: Vec<String>) -> Result<(), Failure> {
+pub async fn run(context: &Context, client: &Client, request: SendRequest) -> Result<(), Failure> {
+    let SendRequest { contacts, paths, name, skip_special, .. } = request;
     if paths.is_empty() {
-        return Err(Failure::usage("what comes from standard input is not known before", "leave out --dry-run"));
+        return Err(Failure::usage("standard input cannot be examined in advance", "leave out --dry-run"));
     }
     let roster = client.contacts().await?;
-    let whom = std::iter::once(&args.contact).chain(&args.to);
-    let whom = whom.map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
-    let found = client.survey(paths, args.name, args.skip_special).await?;
+    let whom = contacts.iter().map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
+    let found = client.survey(paths, name, skip_special).await?;
     let Survey { name, files: count, size: bytes, omitted } = found;
     if !context.out.json {
         context.out.line(&format!("would send {}: {}, {}", clean(&name), files(count), size(bytes)))?;
@@ -33,7 +32,7 @@ pub async fn run(context: &Context, client: &Client, args: Args, paths: Vec<Stri
         }
         let (there, tone) = presence(contact);
         let when = match (contact.subscription, contact.xbt) {
-            (Subscription::None | Subscription::From, false) => "not before they let you see when they are online",
+            (Subscription::None | Subscription::From, false) => "once they approve your contact request",
             (_, true) => "at once",
             (_, false) => "when they are next online with xbt",
         };

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::Context;
 use crate::cli::Cli;
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// Where to.

@@ -3,19 +3,19 @@
 use serde_json::json;
 use xbt_api::Removed;
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::{clean, parse_id};
 
 /// Which transfers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Numbers of transfers that have ended, as 'xbtctl list' shows them
+    /// IDs of ended transfers, as in 'xbtctl list'
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::ended())]
     ids: Vec<u64>,
 
-    /// Also delete the files that were received, as far as they still are what was received
+    /// Also delete the received files, except what changed since
     #[arg(long)]
     delete_data: bool,
 }
@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was deleted, and what stays.
+/// What was deleted, and what was kept.
 fn print(context: &Context, removed: &Removed) -> Result<(), Failure> {
     let Removed { id, deleted, kept, stays } = removed;
     if context.out.json {

@@ -2,8 +2,8 @@
 
 use xbt_api::{Accept, Rule, Rules, RulesFor};
 
-use super::Context;
 use crate::complete;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -20,7 +20,7 @@ const COLUMNS: [Column; 5] = [
 /// About whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An address, or a name on your contact list: also say what would become of an offer of theirs
+    /// An address, or a name on your contact list: also show what happens to their offers
     #[arg(add = complete::contacts())]
     contact: Option<String>,
 }
@@ -67,26 +67,27 @@ fn for_everybody(rules: &Rules) -> [[Cell; 5]; 2] {
     ]
 }
 
-/// What would become of an offer of this contact.
+/// What would happen to an offer of this contact.
 fn verdict(contact: &RulesFor) -> String {
     let jid = clean(&contact.jid);
     if !contact.heard {
-        return format!("{jid} is not among your contacts, so what they offer is turned away unseen");
+        return format!("{jid} is not on your contact list: offers are ignored");
     }
     let by = match contact.ruling.rule {
         Some(number) => format!("rule {number}"),
-        None => "no rule, but what holds for everybody".to_owned(),
+        None => "default; no rule matches".to_owned(),
     };
     let folder = clean(&contact.folder);
-    let fate = match contact.ruling.accept {
+    match contact.ruling.accept {
         Accept::Always => {
             let limit = size(contact.ruling.max_size);
-            format!("accepted at once up to {limit}, asked about if it is larger; it goes to {folder}")
+            format!(
+                "{jid}: accepted automatically up to {limit} ({by}), into {folder}; you will be asked about larger offers"
+            )
         }
-        Accept::Ask => format!("asked about, whatever its size; it goes to {folder} if you accept it"),
-        Accept::Never => "declined at once".to_owned(),
-    };
-    format!("an offer of {jid} is {fate} (by {by})")
+        Accept::Ask => format!("{jid}: you will be asked ({by}); accepted files go to {folder}"),
+        Accept::Never => format!("{jid}: declined automatically ({by})"),
+    }
 }
 
 #[cfg(test)]
@@ -100,15 +101,14 @@ mod tests {
 
     #[test]
     fn the_verdict_says_what_happens_where_to_and_by_which_rule() {
-        assert_eq!(
-            offer(Accept::Always, Some(2), true),
-            "an offer of bob@example.org is accepted at once up to 2.0 MiB, asked about if it is larger; it goes to \
-             /p/bob@example.org (by rule 2)"
-        );
+        let always = offer(Accept::Always, Some(2), true);
         assert!(
-            offer(Accept::Ask, None, true).ends_with("if you accept it (by no rule, but what holds for everybody)")
+            always.starts_with("bob@example.org: accepted automatically up to 2.0 MiB (rule 2), into /p/bob"),
+            "{always}"
         );
-        assert!(offer(Accept::Never, Some(1), true).ends_with("is declined at once (by rule 1)"));
-        assert!(offer(Accept::Always, None, false).ends_with("turned away unseen"));
+        let ask = offer(Accept::Ask, None, true);
+        assert!(ask.starts_with("bob@example.org: you will be asked (default; no rule matches)"), "{ask}");
+        assert!(offer(Accept::Never, Some(1), true).ends_with("declined automatically (rule 1)"));
+        assert!(offer(Accept::Always, None, false).ends_with("offers are ignored"));
     }
 }

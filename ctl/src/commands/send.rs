@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use xbt_api::{SendRequest, Transfer};
 
-use super::{Context, absolute, dry_run};
+use super::dry_run;
 use crate::complete;
+use crate::context::Context;
+use crate::describe::left_out;
 use crate::failure::Failure;
+use crate::paths::absolute;
 use crate::spool::Spool;
 use crate::text::{clean, files, parse_duration, size, title};
 use crate::wait::{Subscription, report};
@@ -16,21 +19,21 @@ use crate::wait::{Subscription, report};
 pub struct Args {
     /// An address, or a name on your contact list
     #[arg(add = complete::contacts())]
-    pub contact: String,
+    contact: String,
 
     /// Files and folders, which become one content; '-' is standard input (with --name)
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// A further recipient; may be given several times
+    /// Another recipient; can be repeated
     #[arg(long, value_name = "CONTACT", add = complete::contacts())]
-    pub to: Vec<String>,
+    to: Vec<String>,
 
-    /// What the content is called, instead of its path's last part
+    /// Name of the content, instead of the last part of its path
     #[arg(long)]
-    pub name: Option<String>,
+    name: Option<String>,
 
-    /// A word to the recipients
+    /// A message to the recipients
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
 
@@ -38,21 +41,21 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     expire: Option<u64>,
 
-    /// Let anybody who knows its magnet link ('xbtctl show') and reaches this computer read it, unencrypted, with any
-    /// BitTorrent program, until every recipient has it
+    /// Also serve it, unencrypted, to any BitTorrent program that has the magnet link ('xbtctl show'), until every recipient
+    /// has it
     #[arg(long)]
     open: bool,
 
-    /// Leave out what cannot be sent (sockets, pipes, devices, links that lead out of what is sent), instead of sending
-    /// nothing; both sides see how many things that were
+    /// Skip what cannot be sent (sockets, pipes, devices, links that leave the folder) instead of refusing the send; both
+    /// sides see how many were skipped
     #[arg(long)]
-    pub skip_special: bool,
+    skip_special: bool,
 
     /// Wait until every recipient has it
     #[arg(short, long)]
     wait: bool,
 
-    /// Only say what would be sent to whom
+    /// Only show what would be sent to whom
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
 }
@@ -69,7 +72,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     // Before standard input is read, which may take long.
     let client = context.connect().await?;
     if args.dry_run {
-        return dry_run::run(context, &client, args, paths).await;
+        return dry_run::run(context, &client, request(args, paths)).await;
     }
     let mut spool = None;
     if let Some(name) = stdin_name {
@@ -78,14 +81,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         spool = Some(read);
     }
     let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
-    let mut contacts = vec![args.contact];
-    contacts.extend(args.to);
-    let (name, message, open, skip_special) = (args.name, args.message, args.open, args.skip_special);
-    if skip_special {
-        let omitted = client.survey(paths.clone(), name.clone(), true).await?.omitted;
+    let request = request(args, paths);
+    if request.skip_special {
+        let omitted = client.survey(request.paths.clone(), request.name.clone(), true).await?.omitted;
         left_out(omitted).iter().for_each(|text| context.out.note(text));
     }
-    let request = SendRequest { contacts, paths, name, message, expire_s: args.expire, open, skip_special };
     let queued = client.send(request).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
@@ -95,6 +95,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return report(context, &ended);
     }
     print(context, &queued)
+}
+
+fn request(args: Args, paths: Vec<String>) -> SendRequest {
+    let Args { contact, to, name, message, expire, open, skip_special, .. } = args;
+    let contacts = std::iter::once(contact).chain(to).collect();
+    SendRequest { contacts, paths, name, message, expire_s: expire, open, skip_special }
 }
 
 /// Prints what was queued.
@@ -111,15 +117,6 @@ pub fn print(context: &Context, queued: &[Transfer]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// How many things `--skip-special` leaves out, if any.
-pub fn left_out(omitted: u64) -> Option<String> {
-    match omitted {
-        0 => None,
-        1 => Some("left out: 1 thing that cannot be sent".to_owned()),
-        many => Some(format!("left out: {many} things that cannot be sent")),
-    }
 }
 
 /// If standard input is to be sent: under which name.

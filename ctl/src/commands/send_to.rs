@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use xbt_api::{Contact, SendRequest, Subscription, codes};
 
 use self::dialog::{Choice, Dialog};
-use super::contacts::presence;
-use super::{Context, absolute, send};
+use super::send;
+use crate::context::Context;
+use crate::describe::presence;
 use crate::failure::Failure;
+use crate::paths::absolute;
 use crate::text::{clean, files};
 
-/// Most contacts in the window: longer lists nobody reads, and a command line has its limits.
+/// Most contacts in the window; a command line has its limits.
 const MOST: usize = 500;
 
 /// What to send.
@@ -23,8 +25,7 @@ pub struct Args {
     paths: Vec<PathBuf>,
 }
 
-/// Lets the person choose a contact, and queues the send. What goes wrong is told in a window, too: whoever calls this has
-/// no terminal.
+/// Lets the person choose a contact, and queues the send. Errors appear in a window, too: the caller has no terminal.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let dialog = Dialog::find()?;
     let result = choose_and_send(context, &dialog, args).await;
@@ -41,7 +42,7 @@ async fn choose_and_send(context: &Context, dialog: &Dialog, args: Args) -> Resu
     let choices = choices(client.contacts().await?);
     if choices.is_empty() {
         let hint = "add a contact with 'xbtctl contacts add JID'";
-        return Err(Failure::refused(codes::UNKNOWN_CONTACT, "there is nobody to send to", hint));
+        return Err(Failure::refused(codes::UNKNOWN_CONTACT, "there are no contacts to send to", hint));
     }
     let what = match args.paths.as_slice() {
         [one] => one.file_name().map(|name| clean(&name.to_string_lossy())).unwrap_or_else(|| files(1)),

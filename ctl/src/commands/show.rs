@@ -4,10 +4,9 @@ use std::io;
 
 use xbt_api::{Priority, TransferDetails, Way};
 
-use super::Context;
-use super::limit;
-use super::list::{speed, tone};
 use crate::complete;
+use crate::context::Context;
+use crate::describe::{self, speed, tone};
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::text::{bar, clean, files, parse_id, percent, size, size_of, title};
@@ -19,7 +18,7 @@ const BAR: usize = 24;
 /// Which transfer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Number of a transfer, as 'xbtctl list' shows it
+    /// ID of a transfer, as in 'xbtctl list'
     #[arg(value_name = "ID", value_parser = parse_id, add = complete::any())]
     id: u64,
 }
@@ -38,13 +37,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One line of `key: value`.
-pub fn field(out: &Out, key: &str, value: &str) -> io::Result<()> {
-    out.line(&format!("{:<13} {value}", format!("{key}:")))
-}
-
 fn optional(out: &Out, key: &str, value: Option<&str>) -> io::Result<()> {
-    value.map_or(Ok(()), |value| field(out, key, &clean(value)))
+    value.map_or(Ok(()), |value| out.field(key, &clean(value)))
 }
 
 fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()> {
@@ -57,52 +51,52 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
     if let Some(why) = &transfer.why {
         state += &format!(" ({})", clean(&why.text));
     }
-    field(out, "state", &state)?;
+    out.field("state", &state)?;
     if let Some(error) = &transfer.error {
-        field(out, "error", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
+        out.field("error", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
         if !error.hint.is_empty() {
-            field(out, "hint", &clean(&error.hint))?;
+            out.field("hint", &clean(&error.hint))?;
         }
     }
-    field(out, "size", &format!("{}, {}", size_of(transfer), files(transfer.files)))?;
+    out.field("size", &format!("{}, {}", size_of(transfer), files(transfer.files)))?;
     if details.omitted > 0 {
-        field(out, "left out", &format!("{} that could not be sent", details.omitted))?;
+        out.field("left out", &format!("{} that could not be sent", details.omitted))?;
     }
     let mut moved = format!("{} ({}%)", size(transfer.done_bytes), percent(transfer));
     if out.is_terminal() && !transfer.state.has_ended() {
         moved = format!("{} {moved}", out.paint(tone(transfer), &bar(transfer.done_bytes, transfer.size, BAR)));
     }
-    field(out, "moved", &moved)?;
+    out.field("moved", &moved)?;
     if transfer.rate > 0 {
-        field(out, "rate", &speed(transfer))?;
+        out.field("rate", &speed(transfer))?;
     }
-    let limits = limit::told(details.limits);
-    limits.map_or(Ok(()), |limits| field(out, "limits", &limits))?;
+    let limits = describe::limits(details.limits);
+    limits.map_or(Ok(()), |limits| out.field("limits", &limits))?;
     if details.priority != Priority::Normal {
-        field(out, "priority", details.priority.as_str())?;
+        out.field("priority", details.priority.as_str())?;
     }
     optional(out, "message", transfer.message.as_deref())?;
     optional(out, "path", transfer.path.as_deref())?;
     optional(out, "info-hash", transfer.info_hash.as_deref())?;
     optional(out, "magnet", details.magnet.as_deref())?;
-    field(out, "created", &clock.moment(&transfer.created))?;
-    field(out, "updated", &clock.moment(&transfer.updated))?;
-    details.expires.as_deref().map_or(Ok(()), |expires| field(out, "expires", &clock.moment(expires)))
+    out.field("created", &clock.moment(&transfer.created))?;
+    out.field("updated", &clock.moment(&transfer.updated))?;
+    details.expires.as_deref().map_or(Ok(()), |expires| out.field("expires", &clock.moment(expires)))
 }
 
 /// What a way means, for people.
 fn explained(way: Way) -> &'static str {
     match way {
-        Way::DirectTcp6 => "straight, over IPv6",
-        Way::DirectTcp4 => "straight, over IPv4",
-        Way::MappedTcp4 => "straight, by a port that a router passes on",
-        Way::PunchedUdp => "straight, through holes punched into the routers",
-        Way::Proxy65 => "relayed, encrypted, by the proxy of an XMPP server",
-        Way::InBand => "relayed, encrypted and slowly, by the XMPP servers themselves",
+        Way::DirectTcp6 => "direct, over IPv6",
+        Way::DirectTcp4 => "direct, over IPv4",
+        Way::MappedTcp4 => "direct, through a port that a router forwards",
+        Way::PunchedUdp => "direct, through holes punched into the routers",
+        Way::Proxy65 => "relayed (encrypted) by the proxy of an XMPP server",
+        Way::InBand => "relayed (encrypted, slow) by the XMPP servers",
     }
 }
 
-/// Whether somebody else's computer carries the content.
+/// Whether a third party relays the content.
 fn is_relay(way: Way) -> bool {
     match way {
         Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp => false,
@@ -113,26 +107,26 @@ fn is_relay(way: Way) -> bool {
 fn connection(out: &Out, details: &TransferDetails) -> io::Result<()> {
     if let Some(way) = details.transfer.way {
         let by = details.relay.as_deref().map(|relay| format!(" ({})", clean(relay))).unwrap_or_default();
-        field(out, "way", &format!("{way}: {}{by}", explained(way)))?;
+        out.field("way", &format!("{way}: {}{by}", explained(way)))?;
     }
     match details.introduced {
         0 => {}
-        1 => field(out, "helped by", "another recipient")?,
-        many => field(out, "helped by", &format!("{many} other recipients"))?,
+        1 => out.field("helped by", "another recipient")?,
+        many => out.field("helped by", &format!("{many} other recipients"))?,
     }
     let ended = details.transfer.state.has_ended();
     let mut heading = if details.transfer.way.is_none() && !ended { "no link:" } else { "better ways:" };
     for attempt in &details.attempts {
-        out.line(&format!("{heading:<13} not {}: {}", attempt.way, clean(&attempt.reason)))?;
+        out.line(&format!("{heading:<15} not {}: {}", attempt.way, clean(&attempt.reason)))?;
         heading = "";
     }
     if !ended && details.transfer.way.is_none_or(is_relay) && !details.attempts.is_empty() {
-        field(out, "hint", "'xbtctl doctor' says what can be done about it at this side")?;
+        out.field("hint", "'xbtctl doctor' says what you can do about it")?;
     }
     optional(out, "device", details.device.as_deref())?;
     if let Some(fingerprint) = &details.fingerprint {
         let trust = if details.verified { "verified" } else { "not verified" };
-        field(out, "fingerprint", &format!("{} ({trust})", clean(fingerprint)))?;
+        out.field("fingerprint", &format!("{} ({trust})", clean(fingerprint)))?;
     }
     Ok(())
 }

@@ -4,10 +4,8 @@ use std::io;
 
 use xbt_api::{Connection, Discarded, LimitsBy, Network, Status};
 
-use super::Context;
-use super::contacts::new_key;
-use super::limit;
-use super::show::field;
+use crate::context::Context;
+use crate::describe::{self, new_key};
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
@@ -17,16 +15,16 @@ use crate::time::Clock;
 /// How to show it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print one line of your own, such as '{connection} {active} {rate_up}'
+    /// Print a custom line, such as '{connection} {active} {rate_up}'
     #[arg(long, value_name = "LINE", long_help = FORMAT_HELP, conflicts_with = "json")]
     format: Option<String>,
 }
 
 const FORMAT_HELP: &str = "\
-Print one line of your own, such as '{connection} {active} {rate_up}'
+Print a custom line, such as '{connection} {active} {rate_up}'
 
 Between braces: connection, jid, device, version; active, waiting, asking (offers to answer), paused, ended, total (numbers \
-of transfers); links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers). A brace itself is written twice.";
+(numbers of transfers); links; rate_up, rate_down; bytes_up, bytes_down (per second, plain numbers). Write {{ or }} for a plain brace.";
 
 /// Shows how the daemon stands.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -47,10 +45,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 fn not_a_key(key: &str) -> Failure {
     let message = match key {
-        "" => "a brace stands alone in --format".to_owned(),
-        key => format!("there is nothing called {{{key}}} in --format"),
+        "" => "unmatched brace in --format".to_owned(),
+        key => format!("--format has no key {{{key}}}"),
     };
-    Failure::usage(message, format!("these are there: {KEYS}; a brace itself is written twice"))
+    Failure::usage(message, format!("known keys: {KEYS}; write {{{{ or }}}} for a plain brace"))
 }
 
 fn connection(out: &Out, status: &Status) -> io::Result<()> {
@@ -64,22 +62,22 @@ fn connection(out: &Out, status: &Status) -> io::Result<()> {
     if let Some(seconds) = status.retry_in_s {
         text += &format!(", next attempt in {}", duration(seconds));
     }
-    field(out, "connection", &text)?;
+    out.field("connection", &text)?;
     if let Some(error) = &status.connection_error {
-        field(out, "reason", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
+        out.field("reason", &format!("{} [{}]", clean(&error.message), clean(&error.code)))?;
         if !error.hint.is_empty() {
-            field(out, "hint", &clean(&error.hint))?;
+            out.field("hint", &clean(&error.hint))?;
         }
     }
-    field(out, "account", &clean(&status.jid))?;
+    out.field("account", &clean(&status.jid))?;
     if let Some(device) = &status.device {
-        field(out, "device", &clean(device))?;
+        out.field("device", &clean(device))?;
     }
     if let Some(fingerprint) = &status.fingerprint {
-        field(out, "fingerprint", &clean(fingerprint))?;
+        out.field("fingerprint", &clean(fingerprint))?;
     }
     for contact in &status.new_keys {
-        field(out, "NEW KEY", &out.paint(Tone::Bad, &new_key(contact)))?;
+        out.field("NEW KEY", &out.paint(Tone::Bad, &new_key(contact)))?;
     }
     Ok(())
 }
@@ -89,30 +87,30 @@ fn seen_from_outside(network: &Network) -> Vec<(&'static str, String)> {
     let mapping = &network.mapping;
     let mapped = match (&mapping.external, &mapping.problem) {
         (Some(external), _) => format!("{external} ({})", mapping.protocol.as_deref().unwrap_or("by hand")),
-        (None, Some(problem)) => format!("none: {problem}"),
-        (None, None) if mapping.searching => "the router is being asked".to_owned(),
+        (None, Some(problem)) => format!("none ({problem})"),
+        (None, None) if mapping.searching => "asking the router".to_owned(),
         (None, None) => "none".to_owned(),
     };
     let stun = &network.stun;
-    let outside = match (stun.addresses.is_empty(), &stun.problem) {
+    let public = match (stun.addresses.is_empty(), &stun.problem) {
         (false, _) if stun.symmetric == Some(true) => {
-            format!("{}, but no hole can be punched (symmetric NAT)", stun.addresses.join(", "))
+            format!("{} (symmetric NAT: no hole punching)", stun.addresses.join(", "))
         }
-        (false, _) => format!("{}, for hole punching", stun.addresses.join(", ")),
-        (true, Some(problem)) => format!("not known: {problem}"),
-        (true, None) => "not known".to_owned(),
+        (false, _) => stun.addresses.join(", "),
+        (true, Some(problem)) => format!("unknown ({problem})"),
+        (true, None) => "unknown".to_owned(),
     };
     let proxies = network.server.as_ref().map_or(&[] as &[String], |server| &server.proxies);
-    let relays = if proxies.is_empty() { "none at our server".to_owned() } else { proxies.join(", ") };
-    vec![("mapped", mapped), ("outside", outside), ("relays", relays)]
+    let relays = if proxies.is_empty() { "none (our server offers no proxy)".to_owned() } else { proxies.join(", ") };
+    vec![("mapped port", mapped), ("public address", public), ("relays", relays)]
 }
 
-/// The limits for everything, why they are so, and until when; nothing if there are none and none will come.
+/// The limits for everything, with their origin and end; none if there are none now and none are scheduled.
 fn limits(status: &Status, clock: &Clock) -> Option<String> {
-    let told = limit::told(status.limits);
+    let told = describe::limits(status.limits);
     let Some(pace) = &status.pace else { return told };
     let why = match (pace.by, pace.schedule) {
-        (LimitsBy::Hand, _) => "set by hand until the configuration is read again".to_owned(),
+        (LimitsBy::Hand, _) => "set with 'xbtctl limit' until the configuration is reloaded".to_owned(),
         (LimitsBy::Schedule, Some(number)) => format!("schedule {number} of the configuration"),
         (LimitsBy::Schedule | LimitsBy::Configuration, _) => String::new(),
     };
@@ -130,24 +128,24 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
     let errors = [("state", &status.state_error), ("configuration", &status.config_error)];
     for (name, error) in errors.into_iter().filter_map(|(name, error)| Some((name, error.as_ref()?))) {
         let text = format!("{} [{}]", clean(&error.message), clean(&error.code));
-        field(out, name, &out.paint(Tone::Bad, &text))?;
+        out.field(name, &out.paint(Tone::Bad, &text))?;
         if !error.hint.is_empty() {
-            field(out, "hint", &clean(&error.hint))?;
+            out.field("hint", &clean(&error.hint))?;
         }
     }
     for Discarded { from, stanzas } in &status.discarded {
         let who = from.as_deref().map_or("an unknown sender".to_owned(), clean);
         let what = if *stanzas == 1 { "one stanza".to_owned() } else { format!("{stanzas} stanzas") };
-        field(out, "unreadable", &format!("{what} from {who}, skipped"))?;
+        out.field("unreadable", &format!("{what} from {who}, skipped"))?;
     }
     let list = |addresses: &[String]| match addresses {
         [] => "none".to_owned(),
         addresses => clean(&addresses.join(", ")),
     };
-    field(out, "listening", &list(&status.listen))?;
+    out.field("listening", &list(&status.listen))?;
     if let Some(network) = &status.network {
         for (name, text) in seen_from_outside(network) {
-            field(out, name, &clean(&text))?;
+            out.field(name, &clean(&text))?;
         }
     }
     let rates = format!(
@@ -157,9 +155,9 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         status.links,
         if status.links == 1 { "link" } else { "links" }
     );
-    field(out, "rates", &rates)?;
+    out.field("rates", &rates)?;
     if let Some(limits) = limits(status, &Clock::new(out.is_terminal())) {
-        field(out, "limits", &limits)?;
+        out.field("limits", &limits)?;
     }
     let open = status.open;
     if open.contents > 0 {
@@ -171,7 +169,7 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
             open.links,
             size(open.uploaded)
         );
-        field(out, "open", &text)?;
+        out.field("open", &text)?;
     }
     let counts = status.counts;
     let numbers = [
@@ -182,6 +180,6 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
         (counts.ended, "ended"),
     ];
     let numbers: Vec<String> = numbers.iter().map(|(count, what)| format!("{count} {what}")).collect();
-    field(out, "transfers", &format!("{} ({})", counts.total, numbers.join(", ")))?;
-    field(out, "version", &format!("{}, up for {}", clean(&status.version), duration(status.uptime_s)))
+    out.field("transfers", &format!("{} ({})", counts.total, numbers.join(", ")))?;
+    out.field("version", &format!("{}, up for {}", clean(&status.version), duration(status.uptime_s)))
 }

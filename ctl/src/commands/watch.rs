@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use xbt_api::{Event, EventKind, MAX_WAIT_MS, State, Transfer};
 
-use super::Context;
-use super::list::{state_text, tone};
+use crate::context::Context;
+use crate::describe::{state_text, tone};
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::text::{clean, percent, rate, size, title};
@@ -30,7 +30,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
         let news = client.events(Some(seq), Duration::from_millis(MAX_WAIT_MS)).await?;
         seq = news.seq;
         if news.lagged {
-            context.out.note("some events were missed");
+            context.out.note("some events were skipped");
         }
         for event in news.events {
             if context.out.json {
@@ -41,12 +41,12 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
                 context.out.line(&coloured(&context.out, &Clock::new(true), &event))?;
             }
         }
-        // Whoever reads wants to see it now.
+        // Readers expect each event immediately.
         context.out.flush()?;
     }
 }
 
-/// What a person at the terminal was told, so that progress does not fill the screen.
+/// What was printed last, so that progress does not flood the terminal.
 #[derive(Debug, Default)]
 struct Told {
     transfers: HashMap<u64, (State, bool, Option<String>, u64)>,
@@ -69,12 +69,12 @@ impl Told {
     }
 }
 
-/// The daemon tells about a transfer in a sentence that names all of it, with the reason in brackets at the end.
+/// The daemon describes a transfer in a sentence that ends with the reason in parentheses.
 fn reason(text: &str) -> Option<&str> {
     text.strip_suffix(')')?.split_once(" (").map(|(_, reason)| reason)
 }
 
-/// For programs, and whoever reads a log later: everything, the same every time.
+/// The stable form for programs and log files.
 fn line(event: &Event) -> String {
     let mut line = format!("{} {}", clean(&event.at), event.kind);
     if let Some(transfer) = &event.transfer {
@@ -84,7 +84,7 @@ fn line(event: &Event) -> String {
         }
         line += &format!(" {}", title(transfer));
     }
-    // What the sentence says of a transfer besides its reason stands there already.
+    // The line already has everything else that the sentence says about a transfer.
     let text = if event.transfer.is_some() { reason(&event.text) } else { Some(event.text.as_str()) };
     if let Some(text) = text.filter(|text| !text.is_empty()) {
         line += &format!(": {}", clean(text));
@@ -97,7 +97,7 @@ fn coloured(out: &Out, clock: &Clock, event: &Event) -> String {
     let time = out.paint(Tone::Faint, &clock.time_of_day(&event.at));
     let text = clean(&event.text);
     let what = match (&event.transfer, event.kind) {
-        (Some(transfer), EventKind::Removed) => format!("{} {} was taken off the list", transfer.id, title(transfer)),
+        (Some(transfer), EventKind::Removed) => format!("{} {} was removed", transfer.id, title(transfer)),
         (Some(transfer), _) => about(out, transfer, reason(&text)),
         (None, EventKind::Device | EventKind::Notice) => out.paint(Tone::Attention, &text),
         (None, EventKind::Transfer | EventKind::Removed | EventKind::Connection | EventKind::Contact) => text,
@@ -112,7 +112,7 @@ fn about(out: &Out, transfer: &Transfer, reason: Option<&str>) -> String {
         State::Sending | State::Receiving if transfer.rate > 0 => line += &format!("  {}", rate(transfer.rate)),
         _ => {}
     }
-    // Why something waits stands with its state already.
+    // The state already includes why a transfer waits.
     if let Some(reason) = reason.filter(|_| transfer.why.is_none()) {
         line += &out.paint(Tone::Faint, &format!("  {reason}"));
     }
@@ -122,7 +122,7 @@ fn about(out: &Out, transfer: &Transfer, reason: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Color;
+    use crate::out::Color;
     use crate::sample;
 
     #[test]

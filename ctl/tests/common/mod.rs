@@ -20,7 +20,7 @@ mod bench;
 pub use bench::{Bench, finish};
 pub use sample::transfer;
 
-/// What the fake daemon knows and was told.
+/// State of the fake daemon and the calls it received.
 #[derive(Default)]
 pub struct World {
     pub transfers: Vec<Transfer>,

@@ -39,7 +39,7 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 pub enum Unreachable {
     /// Nobody listens at the path.
     NotRunning,
-    /// The path belongs to somebody else.
+    /// The path belongs to another user.
     NotAllowed,
     /// It listens, but does not answer in time.
     Silent,

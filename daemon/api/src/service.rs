@@ -65,7 +65,7 @@ pub trait Xbt {
     /// Changes limits, and the priority if one is given, of transfers that have not ended. Open sends of one content
     /// share them, so the answer may have more transfers than were named.
     async fn limit(ids: Vec<u64>, limits: LimitChange, priority: Option<Priority>) -> Result<Vec<Transfer>, ApiError>;
-    /// Changes the limits for everything together, until the daemon reads its configuration again.
+    /// Changes the limits for everything together, until the configuration is reloaded.
     async fn limit_all(limits: LimitChange) -> Result<Limits, ApiError>;
     /// Takes transfers that have ended off the list; `delete_data` also deletes what was received, see [`Self::delete`].
     /// Returns the ids.

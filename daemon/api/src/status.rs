@@ -138,7 +138,7 @@ pub struct Status {
     /// What is known of the network around the daemon; none from older daemons.
     #[serde(default)]
     pub network: Option<Network>,
-    /// Where the daemon writes; none from older daemons, or if the disk does not answer.
+    /// Where the daemon writes; none from older daemons, or if the disk does not respond.
     #[serde(default)]
     pub folders: Option<Folders>,
 }

@@ -262,7 +262,7 @@ pub struct SendRequest {
     /// are to arrive under a name of their own.
     #[serde(default)]
     pub name: Option<String>,
-    /// A word to the recipients, at most [`crate::MAX_MESSAGE`] bytes.
+    /// A message to the recipients, at most [`crate::MAX_MESSAGE`] bytes.
     #[serde(default)]
     pub message: Option<String>,
     /// The offer is withdrawn after so many seconds.

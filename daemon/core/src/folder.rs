@@ -46,7 +46,7 @@ pub enum BadPattern {
     #[error("there is no word {{{0}}}")]
     UnknownWord(String),
     /// A brace is not closed, or was never opened.
-    #[error("a brace stands alone")]
+    #[error("unmatched brace")]
     LoneBrace,
 }
 

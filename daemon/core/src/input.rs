@@ -86,7 +86,7 @@ pub enum Command {
         /// How fast.
         change: RateChange,
     },
-    /// Take ended transfers off the list.
+    /// Remove ended transfers from the list.
     Remove {
         /// Which.
         ids: Vec<TransferId>,
@@ -102,7 +102,7 @@ pub enum Command {
     },
     /// Take somebody off the roster.
     ContactRemove(BareJid),
-    /// Accept what this contact offers without asking, and let it see our presence if it asked to.
+    /// Accept offers of this contact automatically, and let it see our presence if it asked to.
     ContactAllow(BareJid),
     /// Ask about offers again, and do not let it see our presence if it asked to.
     ContactDeny(BareJid),

@@ -16,7 +16,7 @@ pub struct RateLimits {
 pub struct RateChange {
     /// For what goes out; 0: none.
     pub up: Option<u64>,
-    /// For what comes in; 0: none.
+    /// Download limit; 0 for none.
     pub down: Option<u64>,
 }
 

@@ -407,15 +407,15 @@ impl Refusal {
         match self.condition {
             Condition::RemoteServerNotFound => "our server cannot reach theirs",
             Condition::RemoteServerTimeout => "their server does not answer ours",
-            Condition::RecipientUnavailable | Condition::ServiceUnavailable => "the device is not there",
+            Condition::RecipientUnavailable | Condition::ServiceUnavailable => "the device is gone",
             Condition::InternalServerError => "a server reports a fault of its own",
             Condition::ResourceConstraint => "the device is busy",
             Condition::Forbidden => "it is forbidden there",
-            Condition::ItemNotFound => "it is not known there",
+            Condition::ItemNotFound => "it is unknown there",
             Condition::Conflict => "another device has it",
             Condition::NotAcceptable => "it is not acceptable there",
             Condition::BadRequest => "the request was not understood there",
-            Condition::FeatureNotImplemented => "the program there does not know this request",
+            Condition::FeatureNotImplemented => "the program there does not support this request",
             Condition::Other => "the request was refused",
         }
     }

@@ -77,7 +77,7 @@ impl LinkError {
                 path.display()
             ),
             Self::IdentityExposed { path, .. } => {
-                format!("chmod 600 {}; if somebody may have copied it, move it away instead", path.display())
+                format!("chmod 600 {}; if someone may have copied it, move it away instead", path.display())
             }
             Self::IdentityNotWritten { path, .. } => {
                 format!("see that the folder of {} can be written and the disk is not full", path.display())

@@ -97,7 +97,7 @@ fn reason(subject: Subject, protocol: Protocol, error: &MapError) -> String {
         MapError::NoAnswer => format!("{router} does not answer to {name}: switch it on in its settings, or {by_hand}"),
         MapError::Unsupported => format!("{router} does not speak {name}: it needs another protocol, or {by_hand}"),
         MapError::NotAuthorised => {
-            format!("{router} does not let this computer map ports by {name}: allow it in its settings, or {by_hand}")
+            format!("{router} does not let this computer map ports by {name}: enable it in its settings, or {by_hand}")
         }
         MapError::NoResources => {
             format!("{router} has no room for another mapping: remove some in its settings, or {by_hand}")
@@ -109,7 +109,7 @@ fn reason(subject: Subject, protocol: Protocol, error: &MapError) -> String {
             )
         }
         MapError::NoExternalAddress => {
-            format!("{router} has no address on the internet (asked by {name}): see whether it is connected")
+            format!("{router} has no address on the internet (asked by {name}): check whether it is connected")
         }
         MapError::PrivateExternalAddress(ip) => format!(
             "{router} is itself behind another router (its own address, {ip}, is a private one), so the mapping does not \
@@ -136,7 +136,7 @@ fn by_hand(Subject { port, ipv6, .. }: Subject) -> String {
 
 fn no_gateway(subject: Subject) -> String {
     let family = if subject.ipv6.is_some() { "IPv6" } else { "IPv4" };
-    format!("this computer has no {family} router: see whether it is connected to a network")
+    format!("this computer has no {family} router: check whether it is connected to a network")
 }
 
 /// All failures about one address as one sentence; none when there are none. What is said of every protocol is said

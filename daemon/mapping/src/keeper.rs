@@ -97,7 +97,7 @@ impl Keeper {
             self.publish(mappings);
         }
         if let Some((index, _)) = forgot {
-            tracing::info!("the router has forgotten its mappings; mapping anew");
+            tracing::info!("the router lost its port mappings; mapping again");
             mappings
                 .iter_mut()
                 .enumerate()

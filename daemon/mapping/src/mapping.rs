@@ -118,7 +118,7 @@ impl Mapping {
     fn say_granted(&self, grant: &Grant) {
         if self.grant.as_ref().is_none_or(|old| old.external != grant.external || old.protocol() != grant.protocol()) {
             let (protocol, external, lifetime) = (grant.protocol(), grant.external, grant.lifetime);
-            tracing::info!(%protocol, %external, ?lifetime, router = %grant.uplink.gateway, "the router maps a port to us");
+            tracing::info!(%protocol, %external, ?lifetime, router = %grant.uplink.gateway, "the router mapped a port");
         }
     }
 }

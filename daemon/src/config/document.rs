@@ -86,7 +86,7 @@ impl<'a> Document<'a> {
         });
         let rows: Vec<_> = rows.collect();
         match rows.get(most) {
-            Some(row) => Err(row.bad("is one too many", format!("at most {most} are taken"))),
+            Some(row) => Err(row.bad("is one too many", format!("at most {most} are allowed"))),
             None => Ok(rows),
         }
     }
@@ -146,18 +146,19 @@ impl Source<'_> {
         let (at, name) = (self.at(start), shown(self.text.get(start..end)?));
         let line = self.text.get(..start)?.rsplit('\n').next()?;
         let (what, hint) = if line.trim_start().starts_with('[') {
-            (format!("{at}: the section [{name}] stands here a second time"), "put all its keys below one of them")
+            (format!("{at}: duplicate section [{name}]"), "put all its keys below one of them")
         } else {
-            (format!("{at}: the key `{name}` stands here a second time in its section"), "keep one of the two")
+            (format!("{at}: duplicate key `{name}`"), "keep one of the two")
         };
         Some(ConfigError::new("config-syntax", what, hint))
     }
 
     fn not_a_section(&self, section: &keys::Section, at: usize, value: &DeValue<'_>) -> ConfigError {
         let (at, heading) = (self.at(at), section.heading());
-        let what = format!("{at}: {heading} must be a section, but {} stands there", article(value));
+        let kind = if section.repeated { "a list of sections" } else { "a section" };
+        let what = format!("{at}: {heading} must be {kind}, not {}", article(value));
         let hint = match (section.repeated, value) {
-            (true, DeValue::Table(_)) => format!("write {heading}, with two brackets: there may be several"),
+            (true, DeValue::Table(_)) => format!("write {heading}, with double brackets: it can be repeated"),
             // Foreign enum: whatever else stands there is no section.
             (true | false, _) => format!("write {heading} on a line of its own, and the keys below it"),
         };
@@ -205,7 +206,7 @@ impl<'d> Entry<'d> {
     pub fn list(&self) -> Result<Vec<Entry<'d>>, ConfigError> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.wrong_type("a list in [brackets]"))?;
         if list.len() > MAX_LIST {
-            return Err(self.bad(&format!("holds {} values", list.len()), format!("at most {MAX_LIST} are taken")));
+            return Err(self.bad(&format!("holds {} values", list.len()), format!("at most {MAX_LIST} are allowed")));
         }
         let entry = |value| Entry { source: self.source, section: self.section, key: self.key, value };
         Ok(list.iter().map(entry).collect())
@@ -270,7 +271,9 @@ impl<'d> Entry<'d> {
         FolderPattern::parse(&path).map_err(|wrong| {
             let hint = match &wrong {
                 BadPattern::UnknownWord(word) => keys::hint_for_brace(word, WORDS.iter().map(|(word, _)| *word)),
-                BadPattern::LoneBrace => "a word stands between { and }; a brace itself is written twice".to_owned(),
+                BadPattern::LoneBrace => {
+                    "a placeholder goes between { and }; write {{ or }} for a plain brace".to_owned()
+                }
             };
             self.not("a folder", format!("{}: {hint}", shown(&wrong.to_string())))
         })
@@ -322,7 +325,7 @@ impl<'d> Entry<'d> {
     }
 
     fn wrong_type(&self, expected: &str) -> ConfigError {
-        let what = format!("{} must be {expected}, but {} stands there", self.named(), article(self.value.get_ref()));
+        let what = format!("{} must be {expected}, not {}", self.named(), article(self.value.get_ref()));
         let known = keys::section(self.section).and_then(|s| s.keys.iter().find(|key| key.name == self.key));
         let example = known.map_or("", |key| match key.given {
             keys::Given::Needed(value) | keys::Given::Optional(value) | keys::Given::Default(value) => value,

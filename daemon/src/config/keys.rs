@@ -55,120 +55,116 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "password_file",
                 Optional("\"~/.config/xbt/password\""),
-                "A file that holds nothing but the password. It must be yours and readable by nobody else (chmod 600).",
+                "A file that contains only the password and that only you can read (chmod 600).",
             ),
             key(
                 "password_command",
                 Optional("\"pass show xmpp\""),
-                "Instead of a file: a shell command whose first line of output is the password. It has 30 seconds and no\n\
-                 terminal.",
+                "Instead of a file: a shell command that prints the password on its first line, without a terminal, within\n\
+                 30 seconds.",
             ),
             key(
                 "server",
                 Optional("\"xmpp.example.org:5222\""),
-                "The server to connect to, instead of the one that DNS names for your address: host, host:port or [IPv6]:port.",
+                "The server to connect to, instead of the one from DNS: host, host:port or [IPv6]:port.",
             ),
             key(
                 "tls",
                 Default("\"starttls\""),
-                "How `server` is spoken to: \"starttls\" (port 5222) or \"direct\" (TLS from the first byte, port 5223).\n\
+                "How to connect to `server`: \"starttls\" (port 5222) or \"direct\" (TLS from the first byte, port 5223).\n\
                  Never plain text.",
             ),
             key(
                 "ca_file",
                 Optional("\"/etc/ssl/own-ca.pem\""),
-                "Certificates (PEM) of an authority of your own; only these are trusted then.",
+                "Certificates (PEM) of your own authority; only these are trusted.",
             ),
         ],
     },
     Section {
         name: "files",
         repeated: false,
-        doc: "Where things lie. Paths are absolute or start with `~/`.",
+        doc: "Files and folders. Paths are absolute or start with `~/`.",
         keys: &[
             key(
                 "download_dir",
                 Default("\"~/Downloads\""),
-                "Received files go here, unless a rule or a person says otherwise. Words in braces stand for the transfer:\n\
-                 {contact} {name} (address and name of the contact), {date} {year} {month} {day} (of acceptance), as in\n\
-                 \"~/Downloads/xbt/{contact}/{date}\". A brace itself is written twice.",
+                "The folder for received files, unless a rule or `--to` selects another. Placeholders: {contact} {name} (address\n\
+                 and name of the contact), {date} {year} {month} {day} (of acceptance), as in\n\
+                 \"~/Downloads/xbt/{contact}/{date}\". Write {{ or }} for a plain brace.",
             ),
             key(
                 "state_dir",
                 Optional("\"~/.local/state/xbt\""),
-                "The daemon's own memory: transfers, device key. Without it: $XDG_STATE_HOME/xbt.",
+                "The database of transfers and the device key. If unset: $XDG_STATE_HOME/xbt.",
             ),
             key(
                 "socket",
                 Optional("\"/run/user/1000/xbt/xbtd.sock\""),
-                "Where xbtctl reaches the daemon. Without it: $XDG_RUNTIME_DIR/xbt/xbtd.sock, or xbtd.sock in the state\n\
-                 directory where there is no runtime directory.",
+                "The socket for xbtctl. If unset: $XDG_RUNTIME_DIR/xbt/xbtd.sock, or xbtd.sock in the state directory if\n\
+                 there is no runtime directory.",
             ),
         ],
     },
     Section {
         name: "network",
         repeated: false,
-        doc: "How links to other devices are made, and how fast they may be.",
+        doc: "Links to other devices, and how fast they may be.",
         keys: &[
             key(
                 "listen",
                 Default("[\"[::]:0\", \"0.0.0.0:0\"]"),
-                "Addresses on which links are accepted. Port 0: a free port, chosen once and kept, the same for all.\n\
-                 A loopback address is told to contacts only if it stands here by itself. Empty: links are only dialled.",
+                "Addresses to listen on. Port 0: a free port, chosen once and kept, the same for all. Contacts learn a\n\
+                 loopback address only if it is listed explicitly. Empty: xbtd connects but does not listen.",
             ),
-            key("map_port", Default("true"), "Ask the router to pass the port on to us (PCP, NAT-PMP or UPnP)."),
+            key("map_port", Default("true"), "Ask the router to map the port (PCP, NAT-PMP or UPnP)."),
             key(
                 "advertise",
                 Default("[]"),
-                "Further addresses to tell contacts, such as [\"203.0.113.7:51413\"] for a port that you forwarded by hand.",
+                "Additional addresses for contacts, such as [\"203.0.113.7:51413\"] for a port that you forwarded by hand.",
             ),
             key(
                 "ways",
                 Default("[\"direct\", \"mapped\", \"punched\", \"proxy65\", \"in-band\"]"),
-                "Ways by which devices may be reached; the best one that opens is taken. \"direct\": TCP; \"mapped\": TCP to a port that\n\
-                 a router passes on; \"punched\": UDP through holes in both routers; \"proxy65\": a SOCKS5 proxy of either XMPP\n\
-                 server; \"in-band\": the XMPP servers themselves. Leave out those that must not be used:\n\
+                "Ways to reach other devices; xbtd uses the best one that works. \"direct\": TCP; \"mapped\": TCP to a port mapped\n\
+                 by a router; \"punched\": UDP hole punching; \"proxy65\": a SOCKS5 proxy of either XMPP server; \"in-band\": the XMPP\n\
+                 servers themselves. Remove those that must not be used:\n\
                  with [\"proxy65\", \"in-band\"] no contact learns an address of this computer.",
             ),
             key(
                 "in_band_max_size",
                 Default("\"4 MiB\""),
-                "Only contents up to this size may go through the XMPP server itself (\"in-band\"), the last resort: servers\n\
-                 allow a few KiB per second there.",
+                "The largest content that may go through the XMPP servers (\"in-band\"), the last resort: servers allow only a\n\
+                 few KiB per second.",
             ),
             key(
                 "upload_limit",
                 Default("\"0\""),
-                "Most bytes per second sent to all contacts together, such as \"2 MiB/s\"; \"0\": no limit.",
+                "Upload limit for all contacts together, such as \"2 MiB/s\"; \"0\": no limit.",
             ),
-            key(
-                "download_limit",
-                Default("\"0\""),
-                "Most bytes per second received from all contacts together; \"0\": no limit.",
-            ),
+            key("download_limit", Default("\"0\""), "Download limit for all contacts together; \"0\": no limit."),
         ],
     },
     Section {
         name: "accept",
         repeated: false,
-        doc: "What is accepted without asking, and what others get to see.",
+        doc: "What to accept automatically, and what others may see.",
         keys: &[
             key(
                 "from",
                 Default("[]"),
-                "Contacts (\"bob@example.org\") and groups of the contact list (\"Family\") whose offers are accepted at once.",
+                "Contacts (\"bob@example.org\") and groups of the contact list (\"Family\") whose offers are accepted automatically.",
             ),
-            key("max_size", Default("\"1 GiB\""), "Larger offers are asked about, whoever they come from."),
+            key("max_size", Default("\"1 GiB\""), "Always ask about larger offers."),
             key(
                 "strangers",
                 Default("\"ignore\""),
-                "Offers of people who are not on the contact list are ignored; no other value is known yet.",
+                "Offers from people who are not on the contact list are ignored; there is no other value yet.",
             ),
             key(
                 "subscriptions",
                 Default("\"added\""),
-                "Who may see when we are online: \"added\", the contacts that we added ourselves, or \"ask\" about others too.",
+                "Who may see when you are online: \"added\": contacts that you added; \"ask\": you are asked about others.",
             ),
             key(
                 "courtesy_message",
@@ -178,53 +174,49 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "introduce",
                 Default("true"),
-                "Let recipients of the same content help each other: those of what we send, and us with what we receive. They learn each\n\
-                 other's network addresses by it, but no names. Nobody is introduced where the sender or either recipient says false.",
+                "Let recipients of the same content help each other. They learn each other's network addresses, but no names.\n\
+                 Both recipients and the sender must allow it.",
             ),
         ],
     },
     Section {
         name: "rule",
         repeated: true,
-        doc: "What holds for some contacts instead. There may be several rules: the first that fits a contact decides, and what\n\
-              it does not say is as in [accept] and [files].",
+        doc: "Exceptions for some contacts; can be repeated. The first rule that matches a contact decides; keys that it omits\n\
+              follow [accept] and [files].",
         keys: &[
             key(
                 "contact",
                 Optional("[\"bob@example.org\", \"Family\"]"),
-                "Contacts and groups of the contact list that the rule is for. Without it: everybody.",
+                "Contacts and groups of the contact list that the rule is for. If unset: everyone.",
             ),
             key(
                 "accept",
                 Optional("\"always\""),
-                "\"always\": accept what they offer at once, up to max_size; \"ask\": ask, also where 'xbtctl contacts allow' was\n\
-                 said; \"never\": decline at once.",
+                "\"always\": accept automatically up to max_size; \"ask\": ask, even after 'xbtctl contacts allow';\n\
+                 \"never\": decline automatically.",
             ),
-            key("max_size", Optional("\"10 GiB\""), "Larger offers are asked about."),
+            key("max_size", Optional("\"10 GiB\""), "Ask about larger offers."),
             key(
                 "download_dir",
                 Optional("\"~/Pictures/{contact}\""),
-                "What they send goes here; with words in braces, as in [files].",
+                "The download folder for these contacts; with placeholders, as in [files].",
             ),
         ],
     },
     Section {
         name: "schedule",
         repeated: true,
-        doc: "Other limits at some times of the week, by the local clock. There may be several: the first whose time it is\n\
-              holds, and what it does not say is as in [network].",
+        doc: "Limits by time of the week, in local time; can be repeated. The first whose time it is applies; keys that it omits\n\
+              follow [network].",
         keys: &[
             key(
                 "days",
                 Optional("[\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"]"),
-                "Days on which it begins: \"mon\" \"tue\" \"wed\" \"thu\" \"fri\" \"sat\" \"sun\". Without it: every day.",
+                "Days on which it begins: \"mon\" \"tue\" \"wed\" \"thu\" \"fri\" \"sat\" \"sun\". If unset: every day.",
             ),
-            key("from", Optional("\"08:00\""), "When it begins. Without it: at midnight."),
-            key(
-                "to",
-                Optional("\"18:00\""),
-                "When it ends; a time that is not after `from` is one of the next day. Without it: \"24:00\".",
-            ),
+            key("from", Optional("\"08:00\""), "When it begins. If unset: midnight."),
+            key("to", Optional("\"18:00\""), "When it ends; the next day if not after `from`. If unset: \"24:00\"."),
             key("upload_limit", Optional("\"500 KiB/s\""), "As in [network]; \"0\": no limit."),
             key("download_limit", Optional("\"0\""), "As in [network]; \"0\": no limit."),
         ],
@@ -232,19 +224,19 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "hooks",
         repeated: false,
-        doc: "Commands of yours: a program and its arguments. No shell sees them; the facts are in the environment (XBT_EVENT,\n\
+        doc: "Your own commands: a program and its arguments, without a shell. Details are in the environment (XBT_EVENT,\n\
               XBT_ID, XBT_CONTACT, XBT_NAME, XBT_PATH and more: docs/configuration.md). At most four run at a time.",
         keys: &[
-            key("on_offer", Optional("[\"~/bin/xbt-offer\"]"), "Run once for each offer that no rule declines."),
+            key("on_offer", Optional("[\"~/bin/xbt-offer\"]"), "Runs once for each offer that no rule declines."),
             key(
                 "on_complete",
                 Optional("[\"~/bin/xbt-complete\", \"--quiet\"]"),
-                "Run for each transfer that is done, sent or received; again if the daemon was ended meanwhile.",
+                "Runs for each completed transfer, sent or received; again if the daemon stopped meanwhile.",
             ),
             key(
                 "timeout",
                 Default("\"30 s\""),
-                "The time that each has; then it is killed, with all that it started. At most \"1 h\".",
+                "Time limit for each; then it and everything it started is killed. At most \"1 h\".",
             ),
         ],
     },
@@ -340,7 +332,7 @@ pub(super) fn hint_for_word<'a>(wrong: &str, words: impl Iterator<Item = &'a str
 pub(super) fn hint_for_brace<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(wrong, words.clone()) {
         Some(near) => format!("did you mean {{{near}}}?"),
-        None => format!("these are there: {}", listed(words.map(|word| format!("{{{word}}}")))),
+        None => format!("choose from {}", listed(words.map(|word| format!("{{{word}}}")))),
     }
 }
 

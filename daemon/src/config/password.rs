@@ -69,7 +69,7 @@ pub(super) fn read_file(path: &Path) -> Result<Secret, ConfigError> {
         ));
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(fault("belongs to somebody else".to_owned(), "make a copy that is yours, with chmod 600"));
+        return Err(fault("belongs to another user".to_owned(), "make a copy that is yours, with chmod 600"));
     }
     if meta.mode() & 0o077 != 0 {
         let what = format!("the password file {} can be read or written by others", path.display());
@@ -129,8 +129,7 @@ async fn run(command: &str, time: Duration) -> Result<Secret, ConfigError> {
     let output = process::run(&mut shell, time).await.map_err(|error| match error {
         RunError::Start(_) | RunError::Follow(_) => fault(error.to_string(), try_it),
         RunError::TooLong(time) => {
-            let hint =
-                "it has no terminal to ask in: use one that asks in a window, or unlock what it needs beforehand";
+            let hint = "it runs without a terminal: use one that asks in a window, or unlock the password store first";
             fault(format!("gave no password within {} s", time.as_secs()), hint)
         }
     })?;

@@ -43,7 +43,7 @@ fn base_dirs() -> Result<BaseDirs, ConfigError> {
     let hint = "set the environment variable HOME to an absolute path";
     BaseDirs::new()
         .filter(|base| base.home_dir().is_absolute())
-        .ok_or_else(|| ConfigError::new("no-home", "it is not known where your home directory is", hint))
+        .ok_or_else(|| ConfigError::new("no-home", "your home directory is unknown", hint))
 }
 
 impl Paths {
@@ -78,7 +78,7 @@ impl Paths {
     /// Makes the state directory and the socket's directory, readable by nobody else (0700), where they are missing.
     ///
     /// # Errors
-    /// One cannot be made, or the state directory belongs to somebody else or can be written by others.
+    /// One cannot be made, or the state directory belongs to another user or can be written by others.
     pub fn create(&self) -> Result<(), ConfigError> {
         make_private(&self.state_dir)?;
         check_private(&self.state_dir)?;
@@ -104,7 +104,7 @@ fn check_private(dir: &Path) -> Result<(), ConfigError> {
     let meta = fs::metadata(dir)
         .map_err(|error| bad(dir, &format!("cannot be looked at: {error}"), "check its permissions"))?;
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(bad(dir, "belongs to somebody else", "name another `state_dir` in [files] of the configuration"));
+        return Err(bad(dir, "belongs to another user", "name another `state_dir` in [files] of the configuration"));
     }
     if meta.mode() & 0o022 != 0 {
         return Err(bad(dir, "can be written by others", &format!("run chmod 700 '{}'", dir.display())));

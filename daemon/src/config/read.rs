@@ -88,7 +88,7 @@ impl<'d> Reader<'d> {
         let command = entry.string()?;
         if command.trim().is_empty() || command.contains('\0') {
             return Err(
-                entry.bad("is not a command", "write a shell command such as \"pass show xmpp\", or take it out")
+                entry.bad("is not a command", "write a shell command such as \"pass show xmpp\", or remove the key")
             );
         }
         Ok(Some(PasswordSource::Command(command.to_owned())))
@@ -227,7 +227,7 @@ impl Entry<'_> {
                 return Err(entry.bad("names one thing twice", "take out the second one"));
             }
             if values.len() == most {
-                return Err(entry.bad("is too long", format!("at most {most} are taken")));
+                return Err(entry.bad("is too long", format!("at most {most} are allowed")));
             }
             values.push(value);
         }

@@ -190,15 +190,15 @@ fn a_password_in_the_file_is_refused_and_not_repeated() {
 #[test]
 fn a_wrong_type_is_told_with_what_was_expected_and_what_stands_there() {
     let code = "config-wrong-type";
-    let what = "xbtd.toml:4: `map_port` in [network] must be true or false, but a text stands there";
+    let what = "xbtd.toml:4: `map_port` in [network] must be true or false, not a text";
     refused("[network]\nmap_port = 'yes'", code, what, "write it like this: map_port = true");
-    let what = "xbtd.toml:4: `listen` in [network] must be a list in [brackets], but a text stands there";
+    let what = "xbtd.toml:4: `listen` in [network] must be a list in [brackets], not a text";
     refused("[network]\nlisten = '[::]:0'", code, what, "write it like this: listen = [\"[::]:0\", \"0.0.0.0:0\"]");
-    let what = "xbtd.toml:5: `listen` in [network] must be a text in \"quotes\", but a number stands there";
+    let what = "xbtd.toml:5: `listen` in [network] must be a text in \"quotes\", not a number";
     refused("[network]\nlisten = [\n7]", code, what, "write it like this: listen = [\"[::]:0\", \"0.0.0.0:0\"]");
-    let what = "xbtd.toml:4: `max_size` in [accept] must be a size such as \"1 GiB\", but a fraction stands there";
+    let what = "xbtd.toml:4: `max_size` in [accept] must be a size such as \"1 GiB\", not a fraction";
     refused("[accept]\nmax_size = 1.5", code, what, "write it like this: max_size = \"1 GiB\"");
-    assert_eq!(error("account = 1").message, "xbtd.toml:1: [account] must be a section, but a number stands there");
+    assert_eq!(error("account = 1").message, "xbtd.toml:1: [account] must be a section, not a number");
 }
 
 #[test]
@@ -288,14 +288,11 @@ fn a_key_or_section_that_stands_twice_is_named_with_its_second_line() {
         assert_eq!((error.code, error.message.as_str()), ("config-syntax", message));
         assert!(!error.hint.is_empty());
     };
-    let key = "the key `listen` stands here a second time in its section";
+    let key = "duplicate key `listen`";
     told("[network]\nlisten = []\nmap_port = true\nlisten = []", &format!("xbtd.toml:6: {key}"));
-    let section = "the section [network] stands here a second time";
+    let section = "duplicate section [network]";
     told("[network]\n[accept]\n  [network]\nlisten = []", &format!("xbtd.toml:5: {section}"));
-    told(
-        "[rule]\naccept = 'ask'\n[[rule]]\naccept = 'ask'",
-        "xbtd.toml:5: the section [rule] stands here a second time",
-    );
+    told("[rule]\naccept = 'ask'\n[[rule]]\naccept = 'ask'", "xbtd.toml:5: duplicate section [rule]");
 }
 
 #[test]
@@ -353,8 +350,8 @@ fn what_is_wrong_with_a_rule_or_schedule_is_told_with_its_line_and_what_to_write
     let hint = "leave `from` and `to` out for the whole day";
     let text = "[[schedule]]\nfrom = '12:00'\nto = '12:00'\nupload_limit = 1";
     below(text, "config-bad-value", "xbtd.toml:5: this [[schedule]] ends when it begins", hint);
-    let hint = "write [[schedule]], with two brackets: there may be several";
-    let what = "xbtd.toml:5: [[schedule]] must be a section, but a section stands there";
+    let hint = "write [[schedule]], with double brackets: it can be repeated";
+    let what = "xbtd.toml:5: [[schedule]] must be a list of sections, not a section";
     below("[schedule]\nupload_limit = 1", "config-wrong-type", what, hint);
     let many = "[[rule]]\naccept = 'ask'\n".repeat(1_001);
     let error = error(&format!("{MINIMAL}{many}"));

@@ -141,8 +141,9 @@ impl DriverHandle {
     async fn contact(&self, jid: BareJid) -> Result<Contact> {
         let known =
             self.look(move |driver| driver.domain.contact_of(&jid).map(|c| views::contact(&driver.domain, &c))).await?;
-        known
-            .ok_or_else(|| ApiError::new(codes::UNKNOWN_CONTACT, "the contact is gone", "'xbtctl contacts' lists them"))
+        known.ok_or_else(|| {
+            ApiError::new(codes::UNKNOWN_CONTACT, "the contact was removed", "'xbtctl contacts' lists them")
+        })
     }
 }
 

@@ -100,7 +100,7 @@ impl Driver {
         for key in leftovers.unwrap_or_default() {
             let content = ContentId(key.0);
             if let Some(fetch) = self.domain.abandoned(content) {
-                tracing::info!(%content, "partial data of an ended transfer is cleared away");
+                tracing::info!(%content, "removed partial data of an ended transfer");
                 self.torrent(fetch);
                 self.torrent(TorrentCommand::Forget(content, Data::Delete));
             }
@@ -156,7 +156,7 @@ impl Driver {
             }
             Event::Chat { from, text } => {
                 let text = views::chat(&from, &text);
-                tracing::info!(%from, "a chat message came to xbtd; its sender was sent an error");
+                tracing::info!(%from, "bounced a chat message sent to xbtd");
                 ring.push(at, EventKind::Notice, None, text);
             }
             Event::Discarded(from) => {

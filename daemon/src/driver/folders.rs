@@ -25,7 +25,7 @@ impl Default for Look {
 }
 
 impl Look {
-    /// How the folders stand; none if the disk does not answer.
+    /// How the folders stand; none if the disk does not respond.
     pub(super) async fn look(&self, download: PathBuf, state: PathBuf) -> Option<Folders> {
         let look = async {
             let turn = self.0.clone().acquire_owned().await.ok()?;

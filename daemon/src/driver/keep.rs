@@ -81,7 +81,7 @@ impl Driver {
     async fn wait_for_store(&mut self, error: &StoreError) -> bool {
         let told = ApiError::new(error.code(), error.message(), error.hint());
         if self.state_error.as_ref() != Some(&told) {
-            tracing::error!(%error, "the state cannot be written; everything waits until it can");
+            tracing::error!(%error, "cannot write the state; waiting until it can be written");
             self.notice(format!("{error}; everything waits until it can be written"));
             self.state_error = Some(told);
             self.rooms.supervisor.changed();

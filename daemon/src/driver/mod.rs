@@ -358,7 +358,7 @@ impl Driver {
                     Ok(true) => {}
                     Ok(false) => return,
                     Err(error) => {
-                        tracing::error!(%content, %error, "the metadata could not be kept");
+                        tracing::error!(%content, %error, "could not save the metadata");
                         self.handle(convert::lost_metadata(content, &event, &error)).await;
                         return;
                     }

@@ -316,7 +316,8 @@ impl Keys {
     pub(super) fn device_with(&self, number: &str) -> Result<Fingerprint> {
         safety::device_with(self.own, &self.devices, number).ok_or_else(|| {
             let message = format!("no device of {} has this safety number", self.contact);
-            let hint = "if it was read correctly, somebody may stand between you; do not send anything secret";
+            let hint =
+                "if it was read correctly, someone may be intercepting the connection; do not send anything secret";
             api::ApiError::new(api::codes::SAFETY_NUMBER_MISMATCH, message, hint)
         })
     }

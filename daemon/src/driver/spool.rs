@@ -43,7 +43,7 @@ fn delete(id: TransferId, folder: &Path) {
     match fs::remove_dir_all(folder) {
         Ok(()) => tracing::debug!(%id, "the spooled input was deleted"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%id, %error, "the spooled input could not be deleted"),
+        Err(error) => tracing::warn!(%id, %error, "could not delete the spooled input"),
     }
 }
 

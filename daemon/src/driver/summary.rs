@@ -54,7 +54,7 @@ impl Driver {
             counts.add(transfer, contact, rate);
         }
         let transfers = Some(counts.told()).filter(|told| !told.is_empty());
-        let config = self.config_error.as_ref().map(|error| format!("configuration not taken over: {}", error.message));
+        let config = self.config_error.as_ref().map(|error| format!("configuration not reloaded: {}", error.message));
         [Some(connection), transfers, config].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }

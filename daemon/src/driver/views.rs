@@ -164,7 +164,7 @@ pub(super) fn connection_sentence(connection: &Connection) -> String {
 /// A chat message that came here instead of to a chat program.
 pub(super) fn chat(from: &BareJid, text: &str) -> String {
     let what = if text.is_empty() { "(encrypted)".to_owned() } else { format!("“{}”", clean(text)) };
-    format!("{from} wrote to xbt, which has no chat: {what} (they were told that it did not arrive)")
+    format!("{from} sent a chat message to xbt, which is no chat program: {what} (returned as undelivered)")
 }
 
 /// A stanza that could not be read.

@@ -50,7 +50,7 @@ pub(super) fn message(text: Option<&str>) -> Result<(), ApiError> {
 pub(super) fn limits(limits: LimitChange, with_more: bool) -> Result<(), ApiError> {
     let rates = [limits.upload, limits.download];
     if !with_more && rates.iter().all(Option::is_none) {
-        return Err(bad("no limit is given", "give at least one; 0 means none"));
+        return Err(bad("no limit given", "give at least one; 0 means none"));
     }
     if rates.into_iter().flatten().any(|rate| rate > size::MAX) {
         return Err(bad(format!("a limit of more than {} bytes per second", size::MAX), "0 means none"));
@@ -94,7 +94,7 @@ pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     message(request.message.as_deref())?;
     match request.expire_s {
         Some(seconds) if seconds == 0 || seconds > MAX_EXPIRE_S => {
-            Err(bad("an offer cannot expire at once, nor in more than ten years", "name a time such as 7d or 12h"))
+            Err(bad("an offer must expire in the future, within ten years", "name a time such as 7d or 12h"))
         }
         Some(_) | None => Ok(()),
     }

@@ -143,7 +143,7 @@ pub fn bind(path: &Path) -> Result<Listener, RpcError> {
 pub fn adopt(socket: StdListener) -> Result<Listener, RpcError> {
     let unusable = |problem: &str| RpcError::Handed { problem: problem.to_owned() };
     if !rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false) {
-        return Err(unusable("nobody listens on it"));
+        return Err(unusable("no process listens on it"));
     }
     let address = socket.local_addr().map_err(|error| unusable(&error.to_string()))?;
     let path = address.as_pathname().ok_or_else(|| unusable("it has no path"))?.to_owned();

@@ -70,14 +70,14 @@ pub async fn serve_with<B: Backend>(
             () = &mut shutdown => return Ok(()),
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "a connection ended by a fault of the daemon");
+                    tracing::error!(%error, "a connection failed inside the daemon");
                 }
             }
             stream = accept(&socket) => {
                 if !is_same_user(&stream) {
-                    tracing::warn!("a program of another user was turned away");
+                    tracing::warn!("rejected a connection from another user");
                 } else if connections.len() >= limits.connections {
-                    tracing::warn!(limit = limits.connections, "too many connections, one was turned away");
+                    tracing::warn!(limit = limits.connections, "too many connections; rejected one");
                 } else {
                     connections.spawn(converse(stream, backend.clone(), limits));
                 }
@@ -105,7 +105,7 @@ fn is_same_user(stream: &UnixStream) -> bool {
     match stream.peer_cred() {
         Ok(peer) => peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw(),
         Err(error) => {
-            tracing::warn!(%error, "the user of a connection is unknown");
+            tracing::warn!(%error, "could not determine the user of a connection");
             false
         }
     }

@@ -244,7 +244,7 @@ impl Engine {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all).await.is_err() {
-            tracing::warn!("not every content could be stopped in time; what was saved last counts");
+            tracing::warn!("not every content stopped in time; the last saved state counts");
         }
     }
 

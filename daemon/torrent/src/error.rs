@@ -102,7 +102,7 @@ impl EngineError {
             ),
             io::ErrorKind::NotFound => Self::new(
                 codes::DESTINATION_UNWRITABLE,
-                format!("{path} is not there any more"),
+                format!("{path} no longer exists"),
                 "bring the folder back (is its disk mounted?), then resume",
             ),
             _ => Self::new(

@@ -111,7 +111,7 @@ pub enum CloseReason {
     #[error("it was closed here")]
     Detached,
     /// The content is not known, or was forgotten.
-    #[error("the content is not known here")]
+    #[error("the content is unknown here")]
     Unknown,
     /// The content is paused.
     #[error("the content is paused")]

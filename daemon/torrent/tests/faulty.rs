@@ -88,7 +88,7 @@ async fn a_source_that_floods() {
             peer.send(4, &(number % 16).to_be_bytes()).await;
         }
     });
-    assert_eq!(node.closed(link).await, CloseReason::Protocol("it sends blocks that were not requested"));
+    assert_eq!(node.closed(link).await, CloseReason::Protocol("it sent data that was not requested"));
     arrives(&honest, &mut node, &bytes).await;
 }
 

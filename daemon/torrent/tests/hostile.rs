@@ -178,7 +178,7 @@ async fn data_nobody_asked_for_is_not_kept_and_a_flood_of_it_ends_the_link() {
         }
     };
     let (reason, ()) = tokio::join!(b.closed(at_b), flood);
-    assert_eq!(reason, CloseReason::Protocol("it sends blocks that were not requested"));
+    assert_eq!(reason, CloseReason::Protocol("it sent data that was not requested"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

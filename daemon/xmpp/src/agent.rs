@@ -239,9 +239,7 @@ impl Agent {
         match answer {
             Ok(payload) => match convert::answer_in(expected, payload) {
                 Ok(answer) => Outcome::Answered(answer),
-                Err(error) => {
-                    Outcome::Refused(Refusal::new(Condition::Other, format!("the answer makes no sense: {error}")))
-                }
+                Err(error) => Outcome::Refused(Refusal::new(Condition::Other, format!("invalid answer: {error}"))),
             },
             Err(refusal) => Outcome::Refused(refusal),
         }

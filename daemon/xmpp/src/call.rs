@@ -17,7 +17,7 @@ pub enum RelayError {
     #[error("{0} did not answer in time")]
     NoAnswer(String),
     /// A proxy has not seen both ends of the bytestream; worth another try after a moment.
-    #[error("{who} does not know both ends of the bytestream yet ({text})")]
+    #[error("{who} does not have both ends of the bytestream yet ({text})")]
     NotReady {
         /// The JID of the proxy.
         who: String,

@@ -72,7 +72,7 @@ impl Failure {
             Condition::TemporaryAuthFailure => Self::passing("the server cannot check passwords right now"),
             Condition::NotAuthorized | Condition::InvalidAuthzid => Self::refused_for_good(
                 "wrong-password",
-                "the server refused the password (or does not know the account)",
+                "the server rejected the password, or the account does not exist",
                 "check the JID and the password, then reload the configuration",
             ),
             Condition::AccountDisabled => Self::refused_for_good(
@@ -109,7 +109,7 @@ fn is_end(error: &io::Error) -> bool {
 fn distrust(why: &rustls::CertificateError) -> String {
     use rustls::CertificateError as Error;
     let text = match why {
-        Error::UnknownIssuer => "nobody whom this computer trusts vouches for the server's certificate",
+        Error::UnknownIssuer => "the server's certificate is not signed by an authority this computer trusts",
         Error::NotValidForName | Error::NotValidForNameContext { .. } => "the server's certificate is for another name",
         Error::Expired | Error::ExpiredContext { .. } => "the server's certificate has expired",
         Error::NotValidYet | Error::NotValidYetContext { .. } => {
@@ -133,7 +133,7 @@ impl From<io::Error> for Failure {
             Some(rustls::Error::InvalidCertificate(why)) => Self::refused(
                 "bad-certificate",
                 distrust(why),
-                "if the server uses its own authority, set `ca_file` in [account]; otherwise somebody may be listening",
+                "if the server uses its own authority, set `ca_file` in [account]; otherwise someone may be intercepting the connection",
             ),
             Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)) => Self::Stubborn(
                 "the server does not serve this domain; check the JID and the server in the configuration".to_owned(),
@@ -158,7 +158,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::HardError(error) => error.into(),
-            ReadError::ParseError(error) => Self::passing(format!("the server's answer makes no sense: {error}")),
+            ReadError::ParseError(error) => Self::passing(format!("the server sent an invalid answer: {error}")),
             ReadError::StreamFooterReceived => Self::passing("the server closed the connection"),
             ReadError::SoftTimeout => Self::passing("the server does not answer"),
         }
@@ -196,7 +196,8 @@ impl Lost {
         use stream_error::DefinedCondition as Condition;
         let reason = match &error.condition {
             Condition::Conflict => {
-                "another program has logged in with our resource; is xbtd running twice with one state?".to_owned()
+                "another client logged in with our resource; does a second xbtd use the same state directory?"
+                    .to_owned()
             }
             Condition::SystemShutdown => "the server is shutting down".to_owned(),
             other => format!("the server ended the connection: {other}"),

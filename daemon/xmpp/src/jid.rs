@@ -15,7 +15,7 @@ pub enum InvalidJid {
         reason: String,
     },
     /// A server, not a person.
-    #[error("“{0}” has no part before an @")]
+    #[error("“{0}” has no user name before an @")]
     NoLocalPart(String),
     /// One device of a contact was given, not the contact.
     #[error("“{0}” names a resource; give it without the part after the /")]
@@ -46,7 +46,7 @@ pub fn parse_bare_or_server(text: &str) -> Result<BareJid, InvalidJid> {
     let normal = parsed.to_string();
     match jid::Jid::new(&normal) {
         Ok(again) if again.as_str() == normal => Ok(BareJid::from_normalised(normal)),
-        Ok(_) => Err(malformed("it has no normal form".to_owned())),
+        Ok(_) => Err(malformed("it contains characters that are not allowed".to_owned())),
         Err(error) => Err(malformed(error.to_string())),
     }
 }

@@ -59,8 +59,7 @@ pub async fn register(config: &SessionConfig) -> Result<(), Fault> {
     login::register(config).await.map_err(|failure| match failure {
         Failure::Refused(Refused { code, reason, hint, .. }) => Fault::new(code, reason, hint),
         other @ (Failure::Passing(_) | Failure::Stubborn(_) | Failure::Elsewhere(_)) => {
-            let hint =
-                "check what stands behind the @ and your network; if the server has another name, give it as `server`";
+            let hint = "check the domain after the @ and your network; if the server has another name, set `server`";
             Fault::new("server-unreachable", other.to_string(), hint)
         }
     })

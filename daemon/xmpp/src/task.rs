@@ -148,7 +148,7 @@ impl SessionTask {
                 Err(Failure::Refused(refused)) if refused.is_final => return self.refused(refused).await,
                 Err(Failure::Refused(refused)) => (Offline::Refused(refused), refusals.next(random())),
                 Err(Failure::Elsewhere(host)) if !followed => {
-                    tracing::info!(host, "the server sends us to another one");
+                    tracing::info!(host, "the server redirects to another host");
                     (elsewhere, followed) = (Some(host), true);
                     continue;
                 }

@@ -102,7 +102,7 @@ fn what_cannot_be_carried_is_refused_at_once_and_left_out_only_when_asked() {
     alice.ctl.reaches(out, "done");
     for (daemon, id) in [(&alice, out), (&bob, inn)] {
         assert_eq!(daemon.ctl.show(id)["omitted"], 3);
-        assert!(daemon.ctl.ok(&["show", &id.to_string()]).contains("left out:     3 that could not be sent"));
+        assert!(daemon.ctl.ok(&["show", &id.to_string()]).contains("left out:       3 that could not be sent"));
     }
     let got = bob.downloads().join("odds");
     assert!(["absolute", "outside", "socket", ".xbt-unfinished.part"].iter().all(|name| !got.join(name).exists()));

@@ -188,7 +188,7 @@ fn a_person_installs_sets_up_and_is_online_and_after_the_removal_only_what_is_th
         "xbtctl setup --jid bob@localhost --server {server} --ca-file /home/anna/ca.pem --keep file --password-stdin --yes < ~/secret"
     );
     let told = machine.ok(as_anna(&["sh", "-c", &setup]));
-    assert!(told.contains("xbtd runs and is online"), "{told}");
+    assert!(told.contains("xbtd is running and online"), "{told}");
     let units = machine.ok(as_anna(&["systemctl", "--user", "is-active", "xbtd.service", "xbtd.socket"]));
     assert_eq!(units, "active\nactive\n");
     assert_eq!(

@@ -73,13 +73,14 @@ fn the_debian_package_holds_everything_and_its_programs_run() {
         "share/bash-completion/completions/xbtctl",
         "share/zsh/vendor-completions/_xbtctl",
         "share/fish/vendor_completions.d/xbtctl.fish",
-        "share/doc/xbt/xbtd.toml",
+        "share/doc/xbt/config/xbtd.toml",
         "share/doc/xbt/copyright",
-        "share/doc/xbt/quickstart.md",
+        "share/doc/xbt/docs/quickstart.md",
     ] {
         let length = fs::metadata(laid.join("usr").join(file)).unwrap_or_else(|error| panic!("{file}: {error}")).len();
         assert!(length > 0, "{file} is empty");
     }
+    every_link_leads_somewhere(&laid.join("usr/share/doc/xbt"));
     for program in ["xbtd", "xbtctl", "xbt-notify"] {
         assert!(said(Command::new(laid.join("usr/bin").join(program)).arg("--version")).starts_with(program));
     }
@@ -87,6 +88,27 @@ fn the_debian_package_holds_everything_and_its_programs_run() {
     assert!(unit.contains("ExecStart=/usr/bin/xbtd\n"), "{unit}");
     let about = said(Command::new("dpkg-deb").arg("-f").arg(&package));
     assert!(about.contains("Package: xbt") && about.contains("libc6 (>= 2."), "{about}");
+}
+
+/// Follows the links of every page below `folder` that do not lead to the web.
+fn every_link_leads_somewhere(folder: &Path) {
+    let (mut folders, mut followed) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let page = fs::read_to_string(&path).unwrap();
+                for link in page.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
+                    let away = link.is_empty() || link.starts_with("http");
+                    assert!(away || folder.join(link).exists(), "{}: {link}", path.display());
+                    followed += 1;
+                }
+            }
+        }
+    }
+    assert!(followed > 50, "only {followed} links were found");
 }
 
 #[test]

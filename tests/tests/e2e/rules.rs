@@ -70,9 +70,9 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
     assert_eq!((&rules["rules"][0]["who"][0], &rules["rules"][0]["accept"]), (&jid("dave").into(), &"never".into()));
     assert_eq!(rules["contact"]["folder"], text(&person.join(day)), "{rules}");
     let told = bob.ctl.ok(&["rules", &jid("alice")]);
-    assert!(told.contains("accepted at once up to 2.0 MiB") && told.contains("(by rule 2)"), "{told}");
-    assert!(bob.ctl.ok(&["rules", &jid("dave")]).contains("is declined at once (by rule 1)"));
-    assert!(bob.ctl.ok(&["rules", &jid("mallory")]).contains("turned away unseen"));
+    assert!(told.contains("accepted automatically up to 2.0 MiB") && told.contains("(rule 2)"), "{told}");
+    assert!(bob.ctl.ok(&["rules", &jid("dave")]).contains("declined automatically (rule 1)"));
+    assert!(bob.ctl.ok(&["rules", &jid("mallory")]).contains("ignored"));
     assert_eq!(
         bob.ctl.refused(&["rules", "Alicf"], "unknown-contact").hint.split('?').next(),
         Some("did you mean Alice")
@@ -89,7 +89,7 @@ fn a_rule_takes_what_fits_into_a_folder_for_contact_and_day_and_asks_about_the_r
     // Another folder from the next offer on, without a restart.
     bob.set("files.download_dir", "~/Downloads/{name}");
     bob.reload();
-    wait::until("the configuration was taken over", wait::SOON, || bob.log().contains("was taken over").then_some(()));
+    wait::until("configuration reloaded", wait::SOON, || bob.log().contains("configuration reloaded").then_some(()));
     let next = alice.ctl.send(&jid("bob"), &stage.file("next.bin", 10));
     alice.ctl.reaches(next, "done");
     assert_eq!(content::names(&bob.downloads().join("Alice")), ["next.bin"]);
@@ -109,7 +109,7 @@ fn a_wrong_configuration_that_is_read_again_is_told_until_it_is_right_and_the_ol
     let status = bob.ctl.ok(&["status"]);
     assert!(status.contains("configuration") && status.contains("download_dri"), "{status}");
     let doctor = bob.ctl.run(&["doctor"]);
-    assert!(doctor.stdout.contains("not taken over"), "{doctor:?}");
+    assert!(doctor.stdout.contains("not in use"), "{doctor:?}");
     bob.unset("files.download_dri");
     bob.reload();
     wait::until("status is clean again", wait::SOON, || error(&bob).is_null().then_some(()));

@@ -122,17 +122,20 @@ fn many_offers_are_few_notifications_and_the_next_one_moves_up() {
     let mut scene = Scene::new();
     (1..=100).for_each(|id| scene.incoming(id, State::Offered));
     let titles = scene.titles();
-    assert_eq!((titles.len(), titles.last().unwrap().as_str()), (4, "97 more offers wait: Bob: thing 4 (1000 B)"));
+    assert_eq!(
+        (titles.len(), titles.last().unwrap().as_str()),
+        (4, "97 more offers are waiting: Bob: thing 4 (1000 B)")
+    );
     scene.incoming(2, State::Elsewhere);
     let titles = scene.titles();
     assert_eq!(
         (titles[2].as_str(), titles[3].as_str()),
-        ("Bob wants to send you files: thing 4", "96 more offers wait: Bob: thing 5 (1000 B)")
+        ("Bob wants to send you files: thing 4", "96 more offers are waiting: Bob: thing 5 (1000 B)")
     );
     scene.desk.closed(Key::Offers);
     assert_eq!(scene.titles().len(), 3, "who closes the summary has seen what is in it");
     scene.incoming(101, State::Offered);
-    assert_eq!(scene.titles()[3], "One more offer waits: Bob: thing 101 (1000 B)");
+    assert_eq!(scene.titles()[3], "1 more offer is waiting: Bob: thing 101 (1000 B)");
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn many_ends_at_once_are_counted_together() {
     let wanted = scene.desk.wanted(scene.now);
     assert_eq!(wanted.len(), MAX_ENDED + 1);
     let all = wanted.get(&Key::Ended).unwrap();
-    assert_eq!((all.title.as_str(), all.body[0].as_str()), ("6 more transfers have ended", "5 went well, 1 did not"));
+    assert_eq!((all.title.as_str(), all.body[0].as_str()), ("6 more transfers have ended", "5 succeeded, 1 did not"));
     scene.now += BURST;
     scene.incoming(11, State::Done);
     assert!(scene.titles().contains(&"Received from Bob: thing 11".to_owned()));

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use xbt_api::{Connection, Folder, Network, Status, Way};
 
-use super::{Finding, reach};
-use crate::commands::limit;
+use super::finding::Finding;
+use super::reach;
+use crate::describe;
 use crate::text::{duration, size};
 use crate::time::Clock;
 
@@ -20,7 +21,7 @@ const FIRST_DAY: i64 = 1_767_225_600;
 pub(super) struct Here {
     /// This computer's clock.
     pub now: Timestamp,
-    /// How moments are told.
+    /// How points in time are printed.
     pub clock: Clock,
     /// Our own version.
     pub version: &'static str,
@@ -30,12 +31,12 @@ pub(super) struct Here {
 pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
     let mut findings = vec![daemon(status, here), account(status), clock(here)];
     findings.extend(status.config_error.as_ref().map(|error| {
-        let text = format!("what was read again is not taken over: {}", error.message);
+        let text = format!("the changed configuration is not in use: {}", error.message);
         Finding::problem("configuration", text, error.hint.as_str())
     }));
     findings.extend(status.new_keys.iter().map(|contact| new_key(contact)));
     findings.extend(
-        limit::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),
+        describe::in_force(status, &here.clock).map(|told| Finding::ok("limits", format!("everything is {told}"))),
     );
     match &status.network {
         Some(network) => {
@@ -48,7 +49,7 @@ pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
             findings.extend(in_band(network));
         }
         None => {
-            let text = "this daemon is older than xbtctl and says nothing of its network";
+            let text = "this daemon is older than xbtctl and reports nothing about its network";
             findings.push(Finding::note("reach", text, "systemctl --user restart xbtd"));
         }
     }
@@ -56,8 +57,8 @@ pub(super) fn findings(status: &Status, here: &Here) -> Vec<Finding> {
         findings.push(folder("downloads", &folders.download, "`download_dir`"));
         findings.push(state(status, &folders.state));
     } else {
-        let text = "the disk does not answer";
-        findings.push(Finding::note("downloads", text, "look again; a network drive may hang"));
+        let text = "the disk does not respond";
+        findings.push(Finding::note("downloads", text, "try again; a network drive may hang"));
     }
     findings
 }
@@ -78,7 +79,7 @@ fn account(status: &Status) -> Finding {
     match status.connection {
         Connection::Online => Finding::ok("account", format!("{jid} is online")),
         Connection::Connecting => {
-            Finding::note("account", format!("{jid} is being logged in"), "look again in a few seconds")
+            Finding::note("account", format!("{jid} is logging in"), "try again in a few seconds")
         }
         Connection::Offline => {
             let again = status.retry_in_s.map(|seconds| format!(", next in {}", duration(seconds))).unwrap_or_default();
@@ -92,14 +93,14 @@ fn clock(here: &Here) -> Finding {
     let now = here.now.strftime("%Y-%m-%d %H:%M UTC");
     if here.now.as_second() < FIRST_DAY {
         let text = format!("this computer's clock says {now}: no certificate can be checked");
-        return Finding::problem("clock", text, "set it, and let it be kept right: timedatectl set-ntp true");
+        return Finding::problem("clock", text, "set it and keep it synchronised: timedatectl set-ntp true");
     }
     Finding::ok("clock", format!("it says {now}"))
 }
 
 fn new_key(contact: &str) -> Finding {
-    let text = format!("{contact} has a key beside those known before, and nobody has looked at it");
-    Finding::note("keys", text, format!("ask whether it is theirs, and see 'xbtctl contacts verify {contact}'"))
+    let text = format!("{contact} has a new key that you have not reviewed");
+    Finding::note("keys", text, format!("ask whether it is theirs, then run 'xbtctl contacts verify {contact}'"))
 }
 
 fn server_offers(server: &xbt_api::Server, ways: &[Way]) -> Vec<Finding> {
@@ -108,18 +109,18 @@ fn server_offers(server: &xbt_api::Server, ways: &[Way]) -> Vec<Finding> {
         findings.push(match server.proxies.as_slice() {
             [] => Finding::note(
                 "proxy",
-                "our XMPP server has no SOCKS5 proxy (XEP-0065) for what finds no direct way",
+                "our XMPP server offers no SOCKS5 proxy (XEP-0065) for when no direct way works",
                 "ask its operator for mod_proxy65 (Prosody and ejabberd have it); that of a contact's server serves as well",
             ),
-            proxies => Finding::ok("proxy", format!("{} relays what finds no direct way", proxies.join(", "))),
+            proxies => Finding::ok("proxy", format!("{} relays when no direct way works", proxies.join(", "))),
         });
     }
     if ways.contains(&Way::PunchedUdp) {
         findings.push(match server.stun.as_slice() {
             [] => Finding::note(
                 "stun",
-                "our XMPP server names no STUN server (XEP-0215), so no holes can be punched through routers",
-                "ask its operator to name two (Prosody: mod_external_services, ejabberd: mod_stun_disco)",
+                "our XMPP server offers no STUN (XEP-0215), so hole punching is not possible",
+                "ask its operator for STUN (Prosody: mod_external_services, ejabberd: mod_stun_disco)",
             ),
             servers => Finding::ok("stun", format!("our XMPP server names {}", servers.join(", "))),
         });
@@ -134,8 +135,8 @@ fn federation(jid: &str) -> Option<Finding> {
     let is_local = !domain.contains('.') || ["local", "localhost", "lan", "internal", "home", "arpa"].contains(&last);
     let is_address = domain.parse::<std::net::IpAddr>().is_ok();
     (is_local || is_address).then(|| {
-        let text = format!("only people on {domain} itself can be reached: other servers do not know that name");
-        Finding::note("federation", text, "for others take an account on a server with a public name")
+        let text = format!("only people on {domain} can be reached: other servers cannot find that name");
+        Finding::note("federation", text, "to reach others, use an account on a server with a public name")
     })
 }
 
@@ -146,36 +147,38 @@ fn ways(allowed: &[Way]) -> Finding {
         (_, []) => Finding::ok("ways", "the configuration allows all ways"),
         (_, missing) => {
             let text = format!("the configuration does not allow {}", missing.join(", "));
-            Finding::note("ways", text, "see `ways` in [network], if that is not meant so")
+            Finding::note("ways", text, "see `ways` in [network] if that is not intended")
         }
     }
 }
 
 fn in_band(network: &Network) -> Option<Finding> {
     let limit = size(network.in_band_max_size);
-    let text = format!("what finds no other way goes through the XMPP server itself, up to {limit}");
+    let text = format!("if no other way works, content up to {limit} goes through the XMPP server");
     network.ways.contains(&Way::InBand).then(|| Finding::ok("in-band", text))
 }
 
 fn folder(check: &'static str, folder: &Folder, key: &str) -> Finding {
     let path = &folder.path;
     if !folder.writable {
-        let what = if folder.exists { "cannot be written" } else { "is not there and cannot be made" };
+        let what = if folder.exists { "cannot be written" } else { "does not exist and cannot be created" };
         return Finding::problem(
             check,
             format!("{path} {what}"),
-            format!("see its owner and mode, or set {key} in [files]"),
+            format!("check its owner and mode, or set {key} in [files]"),
         );
     }
     let free = folder.free.map(size).unwrap_or_default();
     match folder.free {
-        Some(bytes) if bytes < TOO_LITTLE => {
-            Finding::problem(check, format!("{path} has {free} of room"), format!("make room, or set {key} in [files]"))
-        }
+        Some(bytes) if bytes < TOO_LITTLE => Finding::problem(
+            check,
+            format!("{path} has {free} free"),
+            format!("free some space, or set {key} in [files]"),
+        ),
         Some(bytes) if bytes < LITTLE => {
-            Finding::note(check, format!("{path} has {free} of room"), format!("make room, or set {key} in [files]"))
+            Finding::note(check, format!("{path} has {free} free"), format!("free some space, or set {key} in [files]"))
         }
-        Some(_) => Finding::ok(check, format!("{path} has {free} of room")),
+        Some(_) => Finding::ok(check, format!("{path} has {free} free")),
         None => Finding::ok(check, format!("{path} can be written")),
     }
 }

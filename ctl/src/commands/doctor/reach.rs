@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use xbt_api::{AddressKind, Network, Way};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::text::size;
 
 /// What the addresses come to.
@@ -63,14 +63,13 @@ impl Seen<'_> {
 
     fn ipv6(&self) -> Finding {
         match self.public(true) {
-            Some(ip) => Finding::ok(
-                "ipv6",
-                format!("{ip} is public; whether a firewall lets port {} in is not known", self.port_number()),
-            ),
+            Some(ip) => {
+                Finding::ok("ipv6", format!("{ip} is public; a firewall may still block port {}", self.port_number()))
+            }
             None => Finding::note(
                 "ipv6",
                 "this computer has no public IPv6 address",
-                "switch IPv6 on in the router if the provider has it: it needs no port mapping",
+                "enable IPv6 in the router if the provider supports it: it needs no port mapping",
             ),
         }
     }
@@ -83,7 +82,7 @@ impl Seen<'_> {
             (None, None) => Finding::note(
                 "ipv4",
                 "this computer has no IPv4 address",
-                "contacts without IPv6 are reached by a relay only",
+                "contacts without IPv6 are reached through a relay only",
             ),
         }
     }
@@ -94,11 +93,11 @@ impl Seen<'_> {
         let (network, mapping) = (self.network, &self.network.mapping);
         let port = self.port_number();
         if let [first, ..] = network.advertise.as_slice() {
-            return Some(Finding::ok(CHECK, format!("contacts are told {first}, as the configuration says")));
+            return Some(Finding::ok(CHECK, format!("{first} is advertised to contacts, as configured")));
         }
         let at = mapping.protocol.as_deref().unwrap_or("the router");
         if let Some(external) = &mapping.external {
-            return Some(Finding::ok(CHECK, format!("the router passes {external} on to this computer ({at})")));
+            return Some(Finding::ok(CHECK, format!("the router forwards {external} to this computer ({at})")));
         }
         if self.public(false).is_some() {
             return Some(Finding::ok(
@@ -117,11 +116,11 @@ impl Seen<'_> {
         Some(match &mapping.problem {
             Some(problem) => Finding::note(CHECK, problem.as_str(), by_hand),
             None if mapping.searching => {
-                Finding::note(CHECK, "the router is being asked for a port", "look again in a few seconds")
+                Finding::note(CHECK, "asking the router for a port", "try again in a few seconds")
             }
-            None if mapping.wanted => Finding::note(CHECK, "the router maps no port", by_hand),
+            None if mapping.wanted => Finding::note(CHECK, "the router mapped no port", by_hand),
             None => {
-                let text = "the router is not asked for a port (`map_port`, `ways`)";
+                let text = "port mapping is off (`map_port`, `ways`)";
                 Finding::note(CHECK, text, format!("set map_port = true in [network]; {by_hand}"))
             }
         })
@@ -144,10 +143,8 @@ impl Seen<'_> {
         if let Some(problem) = &stun.problem {
             // The finding about the server says it already.
             let told = stun.code.as_deref() == Some("stun-no-server");
-            let remedy = "let UDP out in the firewall; without it no holes can be punched";
-            return (!told).then(|| {
-                Finding::note(CHECK, format!("how the Internet sees this computer is not known: {problem}"), remedy)
-            });
+            let remedy = "allow outgoing UDP in the firewall; hole punching needs it";
+            return (!told).then(|| Finding::note(CHECK, format!("the public address is unknown: {problem}"), remedy));
         }
         let seen = stun.addresses.join(", ");
         let translated = stun.addresses.iter().filter_map(|told| told.parse::<SocketAddr>().ok());
@@ -156,17 +153,17 @@ impl Seen<'_> {
             _ if stun.addresses.is_empty() => None,
             (Some(true), _) => Some(Finding::note(
                 CHECK,
-                "the router gives every destination another port (a symmetric NAT): no hole can be punched through it",
+                "the router uses another port for every destination (symmetric NAT): hole punching is not possible",
                 "have a port mapped or forwarded (see port), or set the router to \"open\" or \"cone\" NAT if it can",
             )),
-            (_, false) => Some(Finding::ok(CHECK, format!("nobody translates addresses: the Internet sees {seen}"))),
+            (_, false) => Some(Finding::ok(CHECK, format!("no NAT: the public address is {seen}"))),
             (Some(false), true) => Some(Finding::ok(
                 CHECK,
-                format!("the router keeps ports, so holes can be punched: the Internet sees {seen}"),
+                format!("the router keeps ports, so hole punching works: the public address is {seen}"),
             )),
             (None, true) => Some(Finding::ok(
                 CHECK,
-                format!("the Internet sees {seen}; one STUN server cannot tell whether that is so for all"),
+                format!("the public address is {seen}; one STUN server is not enough to tell the kind of NAT"),
             )),
         }
     }
@@ -184,8 +181,8 @@ impl Seen<'_> {
         let by_proxy = allows(network, &[Way::Proxy65])
             && network.server.as_ref().is_some_and(|server| !server.proxies.is_empty());
         let remedy = match direct || allows(network, &[Way::MappedTcp4]) {
-            true => "open a port (see port), at your side or at theirs",
-            false => "allow more `ways` in [network], if that is not meant so",
+            true => "open a port (see port) on your side or theirs",
+            false => "allow more `ways` in [network] if that is not intended",
         };
         Some(match () {
             () if by_port => Finding::ok(CHECK, "contacts reach this computer directly"),
@@ -199,10 +196,12 @@ impl Seen<'_> {
                 "contacts behind routers reach this computer through a punched hole, unless theirs is symmetric",
                 remedy,
             ),
-            () if by_proxy => {
-                Finding::note(CHECK, "contacts behind routers reach this computer by a relay only: the proxy", remedy)
-            }
-            // Before the server has told there may be a proxy.
+            () if by_proxy => Finding::note(
+                CHECK,
+                "contacts behind routers reach this computer only through a relay (the proxy)",
+                remedy,
+            ),
+            // There may be a proxy; the server has not answered yet.
             () if network.server.is_none() => return None,
             () if allows(network, &[Way::InBand]) => {
                 let limit = size(network.in_band_max_size);
@@ -211,7 +210,7 @@ impl Seen<'_> {
                 );
                 Finding::problem(CHECK, text, remedy)
             }
-            () => Finding::problem(CHECK, "contacts behind routers do not reach this computer", remedy),
+            () => Finding::problem(CHECK, "contacts behind routers cannot reach this computer", remedy),
         })
     }
 }

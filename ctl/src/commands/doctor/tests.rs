@@ -6,8 +6,8 @@ use xbt_api::{
     Status, Stun, Way,
 };
 
+use super::finding::{Finding, Level};
 use super::judge::{Here, findings};
-use super::{Finding, Level};
 use crate::sample;
 use crate::time::Clock;
 
@@ -91,17 +91,17 @@ fn a_public_computer_with_a_good_server_is_well() {
         "ok daemon: xbtd 0.1.0 runs, up for 1h 1m",
         "ok account: alice@example.org is online",
         "ok clock: it says 2026-11-22 21:00 UTC",
-        "ok proxy: proxy.example.org relays what finds no direct way",
+        "ok proxy: proxy.example.org relays when no direct way works",
         "ok stun: our XMPP server names stun.example.org:3478",
         "ok ways: the configuration allows all ways",
-        "ok ipv6: 2001:db8::5 is public; whether a firewall lets port 51413 in is not known",
+        "ok ipv6: 2001:db8::5 is public; a firewall may still block port 51413",
         "ok ipv4: 198.51.100.5 is public",
         "ok port: TCP port 51413 needs no mapping: no router translates addresses",
-        "ok nat: nobody translates addresses: the Internet sees 198.51.100.5:51413",
+        "ok nat: no NAT: the public address is 198.51.100.5:51413",
         "ok reach: contacts reach this computer directly",
-        "ok in-band: what finds no other way goes through the XMPP server itself, up to 4.0 MiB",
-        "ok downloads: /home/a/Downloads has 50.0 GiB of room",
-        "ok state: /home/a/.local/state/xbt has 50.0 GiB of room",
+        "ok in-band: if no other way works, content up to 4.0 MiB goes through the XMPP server",
+        "ok downloads: /home/a/Downloads has 50.0 GiB free",
+        "ok state: /home/a/.local/state/xbt has 50.0 GiB free",
     ];
     assert_eq!(lines(&public()), expected);
 }
@@ -113,7 +113,7 @@ fn a_key_that_nobody_looked_at_and_limits_that_hold_now_are_told() {
     let status = Status { limits, new_keys, pace: Some(pace), ..public() };
     assert_eq!(line(&status, "limits"), "ok limits: everything is limited to 1.0 MiB/s up by schedule 1 until 23:30");
     let key = line(&status, "keys");
-    assert!(key.starts_with("note keys: bob@example.org has a key beside those known before"), "{key}");
+    assert!(key.starts_with("note keys: bob@example.org has a new key that you have not reviewed"), "{key}");
     assert!(key.ends_with("'xbtctl contacts verify bob@example.org'"), "{key}");
 }
 
@@ -121,17 +121,17 @@ fn a_key_that_nobody_looked_at_and_limits_that_hold_now_are_told() {
 fn behind_a_symmetric_router_that_maps_nothing_each_cause_is_named_with_its_remedy() {
     let network: Vec<_> = lines(&shut()).into_iter().filter(|line| !line.starts_with("ok ")).collect();
     let expected = [
-        "note proxy: our XMPP server has no SOCKS5 proxy (XEP-0065) for what finds no direct way → ask its operator for \
+        "note proxy: our XMPP server offers no SOCKS5 proxy (XEP-0065) for when no direct way works → ask its operator for \
          mod_proxy65 (Prosody and ejabberd have it); that of a contact's server serves as well",
-        "note ipv6: this computer has no public IPv6 address → switch IPv6 on in the router if the provider has it: it \
-         needs no port mapping",
+        "note ipv6: this computer has no public IPv6 address → enable IPv6 in the router if the provider supports \
+         it: it needs no port mapping",
         "note port: the router at 192.168.1.1 does not answer to UPnP, NAT-PMP or PCP: switch one of them on in its \
          settings, or forward TCP port 51413 by hand → for a port forwarded by hand: advertise = [\"203.0.113.7:51413\"] \
          in [network], and keep the port by listen = [\"[::]:51413\", \"0.0.0.0:51413\"]",
-        "note nat: the router gives every destination another port (a symmetric NAT): no hole can be punched through it → \
+        "note nat: the router uses another port for every destination (symmetric NAT): hole punching is not possible → \
          have a port mapped or forwarded (see port), or set the router to \"open\" or \"cone\" NAT if it can",
         "problem reach: contacts behind routers reach this computer only through the XMPP server itself, slowly and up to \
-         4.0 MiB → open a port (see port), at your side or at theirs",
+         4.0 MiB → open a port (see port) on your side or theirs",
     ];
     assert_eq!(network, expected);
 }
@@ -140,7 +140,9 @@ fn behind_a_symmetric_router_that_maps_nothing_each_cause_is_named_with_its_reme
 fn what_reaches_this_computer_is_told_by_the_best_that_there_is() {
     let reach = |alter: &dyn Fn(&mut Network)| line(&change(shut(), alter), "reach");
     let with_proxy = |network: &mut Network| network.server.as_mut().unwrap().proxies.push("p".into());
-    assert!(reach(&with_proxy).starts_with("note reach: contacts behind routers reach this computer by a relay only"));
+    assert!(
+        reach(&with_proxy).starts_with("note reach: contacts behind routers reach this computer only through a relay")
+    );
     let cone = |network: &mut Network| network.stun.symmetric = Some(false);
     assert!(
         reach(&cone).starts_with("note reach: contacts behind routers reach this computer through a punched hole, u")
@@ -157,9 +159,9 @@ fn what_reaches_this_computer_is_told_by_the_best_that_there_is() {
     let not_told = |network: &mut Network| network.server = None;
     assert_eq!(reach(&not_told), "", "the server may have a proxy");
     let nothing = |network: &mut Network| network.ways = vec![Way::DirectTcp4];
-    assert!(reach(&nothing).starts_with("problem reach: contacts behind routers do not reach this computer"));
+    assert!(reach(&nothing).starts_with("problem reach: contacts behind routers cannot reach this computer"));
     let only_in_band = |network: &mut Network| network.ways = vec![Way::InBand];
-    assert!(reach(&only_in_band).ends_with("→ allow more `ways` in [network], if that is not meant so"));
+    assert!(reach(&only_in_band).ends_with("→ allow more `ways` in [network] if that is not intended"));
 }
 
 #[test]
@@ -169,12 +171,12 @@ fn a_port_is_told_by_who_opens_it() {
         network.mapping =
             Mapping { protocol: Some("upnp".into()), external: Some("203.0.113.7:40000".into()), ..Mapping::default() };
     };
-    assert_eq!(port(&mapped), "ok port: the router passes 203.0.113.7:40000 on to this computer (upnp)");
+    assert_eq!(port(&mapped), "ok port: the router forwards 203.0.113.7:40000 to this computer (upnp)");
     let by_hand = |network: &mut Network| network.advertise = vec!["203.0.113.7:51413".into()];
-    assert_eq!(port(&by_hand), "ok port: contacts are told 203.0.113.7:51413, as the configuration says");
+    assert_eq!(port(&by_hand), "ok port: 203.0.113.7:51413 is advertised to contacts, as configured");
     let asking =
         |network: &mut Network| network.mapping = Mapping { wanted: true, searching: true, ..Mapping::default() };
-    assert!(port(&asking).starts_with("note port: the router is being asked for a port → look again"));
+    assert!(port(&asking).starts_with("note port: asking the router for a port → try again"));
     let off = |network: &mut Network| network.mapping = Mapping::default();
     assert!(
         port(&off).contains("(`map_port`, `ways`) → set map_port = true in [network]; for a port forwarded by hand")
@@ -207,16 +209,19 @@ fn folders_ways_names_and_clocks_that_stand_in_the_way_are_told() {
         let line = line(&status, check);
         assert!(line.starts_with(start), "{line}");
     };
-    is("downloads", "problem downloads: /mnt/Downloads is not there and cannot be made → see its owner and mode, or");
-    is("state", "problem state: /home/a/.local/state/xbt has 1.0 MiB of room → make room");
-    is("federation", "note federation: only people on nas.local itself can be reached");
+    is(
+        "downloads",
+        "problem downloads: /mnt/Downloads does not exist and cannot be created → check its owner and mode, or",
+    );
+    is("state", "problem state: /home/a/.local/state/xbt has 1.0 MiB free → free some space");
+    is("federation", "note federation: only people on nas.local can be reached");
     is("ways", "note ways: the configuration does not allow mapped-tcp4, punched-udp, proxy65, in-band → see `ways`");
     is("in-band", "");
     status.state_error = Some(ApiError::new("disk-full", "the state cannot be written", "make room"));
     assert_eq!(line(&status, "state"), "problem state: the state cannot be written → make room");
     status.config_error = Some(ApiError::new("config-unknown-key", "line 3: there is no key `limt`", "`limit`?"));
     let told =
-        "problem configuration: what was read again is not taken over: line 3: there is no key `limt` → `limit`?";
+        "problem configuration: the changed configuration is not in use: line 3: there is no key `limt` → `limit`?";
     assert_eq!(line(&status, "configuration"), told);
     let past = Here { now: Timestamp::UNIX_EPOCH, ..here() };
     let clock = findings(&public(), &past).into_iter().find(|finding| finding.check == "clock").unwrap();

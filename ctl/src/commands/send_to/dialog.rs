@@ -45,7 +45,7 @@ impl Dialog {
         };
         order.into_iter().find(|dialog| dialog.is_installed()).ok_or_else(|| {
             let hint = "install zenity or kdialog, or use 'xbtctl send CONTACT PATH'";
-            Failure::refused(codes::LOCAL_IO, "there is no program to ask with in a window", hint)
+            Failure::refused(codes::LOCAL_IO, "no dialog program is installed", hint)
         })
     }
 
@@ -101,7 +101,7 @@ impl Dialog {
             }
             Self::Kdialog => command.args(["--title", "xbt", "--error"]).arg(text),
         };
-        // It stands on standard error as well.
+        // The error goes to standard error as well.
         let _ = self.ask(command, "").await;
     }
 
@@ -110,7 +110,7 @@ impl Dialog {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Whoever closes the window before it has read everything has chosen nothing.
+            // A window closed before it has read everything means no choice.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         let output = child.wait_with_output().await.map_err(failed)?;

@@ -126,7 +126,7 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
             }
         }
     }
-    Err(io::Error::other("there are too many old ones beside it"))
+    Err(io::Error::other("there are too many old copies"))
 }
 
 #[cfg(test)]

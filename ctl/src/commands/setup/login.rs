@@ -12,8 +12,9 @@ use xbt_api::{ApiError, codes};
 use super::document::{self, Document};
 use super::password;
 use crate::failure::Failure;
+use crate::paths::in_path;
 
-/// The daemon gives up by itself: after a minute, or two for a new account.
+/// Longer than the daemon's own limits: a minute, or two for a new account.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// What is to be done with the account.
@@ -39,7 +40,7 @@ struct Report {
     hint: String,
 }
 
-/// A configuration and a password in a folder that nobody else can read, for the time of the login.
+/// A configuration and a password in a private folder, for the duration of the login.
 #[derive(Debug)]
 pub struct Trial {
     folder: PathBuf,
@@ -62,7 +63,7 @@ impl Trial {
     /// Whether it works: the account's address as the daemon writes it, or why not.
     pub async fn run(&self, daemon: &Path, attempt: Attempt) -> Result<Result<String, ApiError>, Failure> {
         let failed = |what: String| {
-            let hint = "install xbtctl and xbtd of the same version, or go on without the login: --no-login";
+            let hint = "install xbtctl and xbtd of the same version, or skip the login with --no-login";
             Failure::refused(codes::LOCAL_IO, what, hint)
         };
         let mut command = Command::new(daemon);
@@ -73,10 +74,10 @@ impl Trial {
         command.arg("--config").arg(&self.config);
         command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await;
-        let output = output.map_err(|_| failed("the server did not decide in time".to_owned()))?;
+        let output = output.map_err(|_| failed("the server did not respond in time".to_owned()))?;
         let output = output.map_err(|error| failed(format!("{} cannot be run: {error}", daemon.display())))?;
         let report: Report = serde_json::from_slice(&output.stdout)
-            .map_err(|_| failed(format!("{} does not know how to do that", daemon.display())))?;
+            .map_err(|_| failed(format!("{} does not support that", daemon.display())))?;
         // The configuration is a passing one, so its name and line would mislead.
         let prefix = self.config.display().to_string();
         let message = match report.message.strip_prefix(&prefix) {
@@ -85,14 +86,14 @@ impl Trial {
         };
         match report.ok {
             true => Ok(Ok(report.jid)),
-            false => Ok(Err(super::refusal(&report.code, message, &report.hint))),
+            false => Ok(Err(refusal(&report.code, message, &report.hint))),
         }
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // The password in it is nobody else's to read; more cannot be done here.
+        // The folder is private; nothing more can be done on failure.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -101,13 +102,24 @@ impl Drop for Trial {
 pub fn find_daemon() -> Result<PathBuf, Failure> {
     let beside = std::env::current_exe().ok().map(|path| path.with_file_name("xbtd"));
     beside.filter(|path| path.is_file()).or_else(|| in_path("xbtd")).ok_or_else(|| {
-        let hint = "install it beside xbtctl, or go on without trying the login: --no-login";
-        Failure::refused(codes::LOCAL_IO, "the daemon's program, xbtd, is not installed", hint)
+        let hint = "install it beside xbtctl, or skip the test login with --no-login";
+        Failure::refused(codes::LOCAL_IO, "xbtd is not installed", hint)
     })
 }
 
-/// Where a program is, if it is installed.
-pub fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+/// What the daemon says about a login, or its configuration.
+fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
+    let hint = match code {
+        "wrong-password" => {
+            "check the address and the password; do they work in a chat program? --register creates a new account"
+        }
+        "server-unreachable" => {
+            "check the domain after the @ and your network; if the server has another name, give it with --server"
+        }
+        "bad-certificate" => {
+            "if the server uses its own authority, give its certificate with --ca-file; otherwise someone may be intercepting the connection"
+        }
+        _ => hint,
+    };
+    ApiError::new(code, message, hint)
 }

@@ -8,15 +8,16 @@ mod unit;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use xbt_api::{ApiError, codes};
+use xbt_api::codes;
 
 use self::document::Document;
 use self::login::{Attempt, Trial};
 use self::password::Store;
-use super::Context;
 use crate::ask;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
+use crate::paths::{absolute, config_home};
 use crate::text::clean;
 
 /// How often a person may type the password.
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     jid: Option<String>,
 
-    /// Make a new account of that address at its server, if the server lets people do that
+    /// Create the account first, if the server allows it (XEP-0077)
     #[arg(long, conflicts_with = "no_login")]
     register: bool,
 
@@ -37,19 +38,19 @@ pub struct Args {
     #[arg(long)]
     password_stdin: bool,
 
-    /// The server to connect to, instead of the one that DNS names
+    /// The server to connect to, instead of the one from DNS
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
 
-    /// How the server is spoken to [default: starttls]
+    /// How to connect to the server [default: starttls]
     #[arg(long, value_name = "KIND", value_parser = ["starttls", "direct"])]
     tls: Option<String>,
 
-    /// Certificates (PEM) of an authority of your own, which alone is trusted then
+    /// Certificates (PEM) of your own authority; only these are trusted
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// Where the password is kept
+    /// Where to keep the password
     #[arg(long, value_enum, default_value_t = Store::Auto, value_name = "WHERE")]
     keep: Store,
 
@@ -57,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Write the configuration without trying the login
+    /// Write the configuration without testing the login
     #[arg(long)]
     no_login: bool,
 
@@ -73,7 +74,7 @@ pub struct Args {
 /// Asks, tries, writes, starts.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = match &args.config {
-        Some(path) => PathBuf::from(super::absolute(path)?),
+        Some(path) => PathBuf::from(absolute(path)?),
         None => config_home()?.join("xbt/xbtd.toml"),
     };
     let old = may_replace(context, &config, &args).await?;
@@ -81,7 +82,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         jid: jid(&args).await?,
         server: args.server.clone(),
         tls: args.tls.clone(),
-        ca_file: args.ca_file.as_deref().map(super::absolute).transpose()?,
+        ca_file: args.ca_file.as_deref().map(absolute).transpose()?,
         download_dir: document::own_download_dir(),
     };
     let password = log_in(context, &args, &mut document).await?;
@@ -114,13 +115,14 @@ async fn may_replace(context: &Context, config: &Path, args: &Args) -> Result<bo
     }
     let path = config.display();
     if !ask::is_possible() || args.password_stdin || context.out.json {
-        let hint = "--yes replaces it and keeps the old one beside it";
-        return Err(Failure::refused(codes::CONFIG_EXISTS, format!("there is a configuration already: {path}"), hint));
+        let hint = "--yes replaces it and keeps the old one under another name";
+        return Err(Failure::refused(codes::CONFIG_EXISTS, format!("a configuration already exists: {path}"), hint));
     }
-    let question = format!("There is a configuration already: {path}\nReplace it? The old one is kept beside it.");
+    let question =
+        format!("A configuration already exists: {path}\nReplace it? The old one is kept under another name.");
     match ask::yes(&question).await? {
         true => Ok(true),
-        false => Err(Failure::refused(codes::CONFIG_EXISTS, "nothing was changed", "edit it, or answer with y")),
+        false => Err(Failure::refused(codes::CONFIG_EXISTS, "nothing was changed", "edit the file, or answer y")),
     }
 }
 
@@ -163,7 +165,7 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
         let error = match Trial::prepare(document, &password)?.run(daemon, attempt).await? {
             Ok(jid) if new => {
                 let tick = context.out.paint(Tone::Good, "✓");
-                context.out.remark(&format!("{tick} The server has made the account {}.", clean(&jid)))?;
+                context.out.remark(&format!("{tick} The server created the account {}.", clean(&jid)))?;
                 new = false;
                 continue;
             }
@@ -183,13 +185,13 @@ async fn log_in(context: &Context, args: &Args, document: &mut Document) -> Resu
         }
         let _ = context.out.fail(&Failure { errors: vec![error.clone()], exit: 1 });
         if unreachable {
-            let server = ask::line("Another server to connect to, as host or host:port (nothing: give up): ").await?;
+            let server = ask::line("Another server, as host or host:port (empty: give up): ").await?;
             if server.is_empty() {
-                let hint = "nothing was written; 'xbtctl setup --no-login' writes the configuration all the same";
+                let hint = "nothing was written; 'xbtctl setup --no-login' writes the configuration without testing it";
                 return Err(Failure::refused(&error.code, "no login", hint));
             }
             document.server = Some(server);
-        } else if ask::yes("Is there no such account yet? Make it now, with this password?").await? {
+        } else if ask::yes("Does the account not exist yet? Create it now with this password?").await? {
             again(&password).await?;
             new = true;
         } else {
@@ -216,20 +218,9 @@ async fn ask_password(args: &Args, jid: &str) -> Result<String, Failure> {
     };
     if password.is_empty() || password.chars().any(char::is_control) {
         let hint = "give it on one line, without control characters";
-        return Err(Failure::refused("password-bad", "that cannot be a password", hint));
+        return Err(Failure::refused("password-bad", "that is not a valid password", hint));
     }
     Ok(password)
-}
-
-/// Whether there is no configuration where the daemon looks for one.
-pub fn is_missing() -> bool {
-    config_home().is_ok_and(|home| home.join("xbt/xbtd.toml").try_exists().is_ok_and(|there| !there))
-}
-
-fn config_home() -> Result<PathBuf, Failure> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    home.ok_or_else(|| Failure::usage("it is not known where your configuration is", "set HOME, or give --config"))
 }
 
 fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path>) -> Result<(), Failure> {
@@ -238,7 +229,9 @@ fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path
     let mut steps: Vec<(&str, &str)> = match started {
         unit::Started::No if elsewhere.is_some() => vec![(&by_hand, "the daemon; it stays in the foreground")],
         unit::Started::Enabled | unit::Started::Restarted => vec![("xbtctl status", "whether you are online")],
-        unit::Started::Running => vec![("systemctl --user restart xbtd", "the daemon that runs needs a restart")],
+        unit::Started::Running => {
+            vec![("systemctl --user restart xbtd", "restarts the daemon with the new configuration")]
+        }
         unit::Started::No => vec![("systemctl --user enable --now xbtd", "starts the daemon now and at every login")],
         unit::Started::Unavailable => vec![(&by_hand, "the daemon; it stays in the foreground")],
     };
@@ -254,21 +247,4 @@ fn next_steps(context: &Context, started: unit::Started, elsewhere: Option<&Path
         out.remark(&format!("  {}{padding}  {what}", out.paint(Tone::Strong, command)))?;
     }
     Ok(())
-}
-
-/// What the daemon says about a login, or its configuration.
-fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
-    let hint = match code {
-        "wrong-password" => {
-            "check the address and the password; does a chat program log in with them? --register makes a new account"
-        }
-        "server-unreachable" => {
-            "check what stands behind the @ and your network; if the server has another name, give it with --server"
-        }
-        "bad-certificate" => {
-            "if the server has an authority of its own, give its certificate with --ca-file; otherwise somebody may be listening"
-        }
-        _ => hint,
-    };
-    ApiError::new(code, message, hint)
 }

@@ -1,4 +1,4 @@
-//! Where the password is kept: in the Secret Service if there is one, else in a file that only its owner can read.
+//! Where to keep the password: in the Secret Service if there is one, else in a file that only its owner can read.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -12,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use xbt_api::codes;
 
-use super::login::in_path;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paths::in_path;
 
 /// libsecret's own tool; with it no library and no D-Bus of ours is needed.
 const TOOL: &str = "secret-tool";
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the password is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Store {
-    /// In the Secret Service where it works, else in a file
+    /// In the Secret Service if it works, otherwise in a file
     Auto,
     /// In the Secret Service (GNOME Keyring, KWallet, KeePassXC), by secret-tool
     SecretService,
@@ -89,11 +89,13 @@ pub async fn keep(context: &Context, store: Store, jid: &str, password: &str, fo
         match in_secret_service(jid, password).await {
             Ok(()) => return Ok(Place::SecretService { jid: jid.to_owned() }),
             Err(why) if store == Store::Auto => {
-                context.out.note(&format!("The Secret Service does not take the password ({why}), so a file does."));
+                context
+                    .out
+                    .note(&format!("The Secret Service did not store the password ({why}); using a file instead."));
             }
             Err(why) => {
                 let hint = "see whether your keyring runs and is unlocked, or use --keep file";
-                let what = format!("the Secret Service does not take the password: {why}");
+                let what = format!("the Secret Service did not store the password: {why}");
                 return Err(Failure::refused(codes::LOCAL_IO, what, hint));
             }
         }
@@ -127,7 +129,7 @@ async fn in_secret_service(jid: &str, password: &str) -> Result<(), String> {
     tool(&["store", &label, "service", "xbt", "account", jid], password).await?;
     let found = tool(&["lookup", "service", "xbt", "account", jid], "").await?;
     let found = found.stdout.strip_suffix(b"\n").unwrap_or(&found.stdout);
-    if found == password.as_bytes() { Ok(()) } else { Err("it does not give it back".to_owned()) }
+    if found == password.as_bytes() { Ok(()) } else { Err("it does not return what was stored".to_owned()) }
 }
 
 async fn tool(args: &[&str], input: &str) -> Result<Output, String> {

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use xbt_api::{Client, Connection};
 
 use crate::ask;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::out::Tone;
 
@@ -90,21 +90,21 @@ pub async fn tell_connection(context: &Context) -> Result<(), Failure> {
         match (status.connection, failed) {
             (Connection::Online, _) => {
                 let tick = context.out.paint(Tone::Good, "✓");
-                return Ok(context.out.remark(&format!("{tick} xbtd runs and is online."))?);
+                return Ok(context.out.remark(&format!("{tick} xbtd is running and online."))?);
             }
             (Connection::Refused | Connection::Offline, Some(error)) => {
-                context.out.note(&format!("xbtd runs, but is not online: {}", error.message));
+                context.out.note(&format!("xbtd is running but not online: {}", error.message));
                 return Ok(());
             }
             (Connection::Connecting | Connection::Refused | Connection::Offline, _) if Instant::now() < end => {
-                // Whatever happens next: mostly it is the connection.
+                // Wait for any event; the next one is usually about the connection.
                 let seq = client.events(None, Duration::ZERO).await?.seq;
                 client.events(Some(seq), Duration::from_millis(500)).await?;
             }
             (Connection::Connecting | Connection::Refused | Connection::Offline, _) => break,
         }
     }
-    context.out.note("xbtd runs; 'xbtctl status' says whether it is online");
+    context.out.note("xbtd is running; 'xbtctl status' says whether it is online");
     Ok(())
 }
 

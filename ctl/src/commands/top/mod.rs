@@ -20,11 +20,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use xbt_api::{Client, ClientError, ListQuery, MAX_WAIT_MS};
 
 use self::model::{Deed, Input, Model, Request};
-use super::{Context, list};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::paging;
 use crate::time::Clock;
 
-/// What may wait to be taken in; whoever brings more waits.
+/// Capacity of the inbox.
 const QUEUE: usize = 64;
 
 /// Between two looks at the daemon's rates.
@@ -42,7 +43,7 @@ type News = Result<Option<Input>, Failure>;
 /// Shows everything until the person leaves, or the daemon goes.
 pub async fn run(context: &Context) -> Result<(), Failure> {
     if context.out.json {
-        return Err(Failure::usage("top is for people", "for programs there is 'xbtctl watch --json'"));
+        return Err(Failure::usage("top has no JSON output", "use 'xbtctl watch --json'"));
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::usage("top needs a terminal", "use 'xbtctl list' or 'xbtctl watch' here"));
@@ -98,7 +99,7 @@ async fn follow(client: Client, sender: mpsc::Sender<News>) {
         let news = match client.events(seq, Duration::from_millis(MAX_WAIT_MS)).await {
             Ok(news) => news,
             Err(error) => {
-                // An error means that nobody looks any more.
+                // An error means that the receiver is gone.
                 let _ = sender.send(Err(error.into())).await;
                 return;
             }
@@ -131,7 +132,7 @@ async fn look(client: Client, sender: mpsc::Sender<News>) {
 
 fn list_all(client: Client, sender: mpsc::Sender<News>) {
     tokio::spawn(async move {
-        let transfers = list::all_pages(&client, ListQuery::default()).await;
+        let transfers = paging::all_pages(&client, ListQuery::default()).await;
         let _ = sender.send(transfers.map(|transfers| Some(Input::Transfers(transfers)))).await;
     });
 }
@@ -162,7 +163,7 @@ struct Screen {
 impl Screen {
     fn open(sender: mpsc::Sender<News>) -> Result<Self, Failure> {
         let terminal =
-            ratatui::try_init().map_err(|error| Failure::local(format!("the terminal cannot be used: {error}")))?;
+            ratatui::try_init().map_err(|error| Failure::local(format!("cannot use the terminal: {error}")))?;
         let closed = Arc::new(AtomicBool::new(false));
         let screen = Self { terminal, closed: Arc::clone(&closed) };
         std::thread::spawn(move || keyboard(&closed, &sender));
@@ -177,7 +178,7 @@ impl Drop for Screen {
     }
 }
 
-/// Reads keys until the screen is closed; a change of the window's size only makes it be drawn anew.
+/// Reads keys until the screen is closed; a resize only triggers a redraw.
 fn keyboard(closed: &AtomicBool, sender: &mpsc::Sender<News>) {
     while !closed.load(Ordering::Relaxed) {
         let input = match event::poll(KEY_WAIT).and_then(|ready| if ready { event::read().map(Some) } else { Ok(None) })
@@ -193,7 +194,7 @@ fn keyboard(closed: &AtomicBool, sender: &mpsc::Sender<News>) {
             Ok(Some(TerminalEvent::Key(key))) => Some(Input::Key(key.code)),
             Ok(Some(_)) => None,
             Err(error) => {
-                let gone = Failure::local(format!("the keyboard cannot be read: {error}"));
+                let gone = Failure::local(format!("cannot read the keyboard: {error}"));
                 let _ = sender.blocking_send(Err(gone));
                 return;
             }

@@ -191,7 +191,7 @@ impl Model {
         if transfer.direction == Direction::In && transfer.state == State::Offered {
             return Some(Request::Do(deed, transfer.id));
         }
-        self.word = Word::Bad(format!("{} is not an offer to you", transfer.id));
+        self.word = Word::Bad(format!("{} is not an incoming offer", transfer.id));
         None
     }
 

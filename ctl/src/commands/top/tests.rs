@@ -83,7 +83,7 @@ fn a_wide_screen_shows_all_there_is() {
     assert!(shown[0].ends_with("by 1× direct-tcp6, 1× proxy65"), "{}", shown[0]);
     assert!(shown[1].contains("↑ up 2.0 MiB/s") && shown[1].contains("most 3.0 MiB/s"), "{}", shown[1]);
     let find = |id: &str| shown.iter().position(|line| line.trim_start().starts_with(id)).unwrap();
-    // What asks for an answer stands first, what has ended last.
+    // Offers to answer come first, ended transfers last.
     assert!(find("9 ←") < find("7 →") && find("7 →") < find("10 →") && find("10 →") < find("6 →"));
     let sending = &shown[find("7 →")];
     for part in ["bob@example.org", "holiday", "1.2 GiB", "█████░░░░░  50%", "sending", "2.0 MiB/s", "5m 7s"]
@@ -148,7 +148,7 @@ fn an_offer_is_accepted_and_declined_with_a_key_and_nothing_else_is() {
     assert_eq!(key(&mut model, 'd'), Some(Request::Do(Deed::Decline, 9)));
     key(&mut model, 'j');
     assert_eq!(key(&mut model, 'a'), None);
-    assert_eq!(model.word, Word::Bad("7 is not an offer to you".into()));
+    assert_eq!(model.word, Word::Bad("7 is not an incoming offer".into()));
     assert_eq!(key(&mut model, 'p'), Some(Request::Do(Deed::Pause, 7)));
     let paused = Transfer { paused: true, ..sample::transfer(7, State::Sending) };
     model.update(Input::Event(Box::new(sample::event(EventKind::Transfer, Some(paused)))));

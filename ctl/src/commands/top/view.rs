@@ -8,8 +8,8 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, T
 use xbt_api::{Connection, Transfer, Way};
 
 use super::model::{Model, Word};
-use crate::commands::limit;
-use crate::commands::list::{state_text, tone};
+use crate::describe;
+use crate::describe::{state_text, tone};
 use crate::out::Tone;
 use crate::text::{arrow, bar, clean, duration, percent, rate, size, size_of, width};
 use crate::time::Clock;
@@ -113,7 +113,7 @@ fn header(model: &Model, paint: Paint, clock: &Clock) -> Line<'static> {
     {
         line.push(Span::styled(format!("  {}", clean(&error.message)), paint.tone(Tone::Bad)));
     }
-    if let Some(limits) = limit::in_force(status, clock) {
+    if let Some(limits) = describe::in_force(status, clock) {
         line.push(Span::styled(format!("  {limits}"), paint.tone(Tone::Attention)));
     }
     let ways = model.ways();
@@ -156,7 +156,7 @@ fn draw_transfers(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint
     let (title, empty) = (format!(" transfers {} ", rows.len()), rows.is_empty());
     let block = Block::default().borders(Borders::TOP).title(title).border_style(paint.tone(Tone::Faint));
     if empty {
-        let hint = " nothing here; send something with 'xbtctl send CONTACT PATH'";
+        let hint = " no transfers; send something with 'xbtctl send CONTACT PATH'";
         frame.render_widget(Paragraph::new(Line::styled(hint, paint.tone(Tone::Faint))).block(block), area);
         return;
     }
@@ -169,7 +169,7 @@ fn draw_transfers(frame: &mut Frame<'_>, area: Rect, model: &Model, paint: Paint
     let shown = seen.iter().map(|transfer| columns.row(transfer, paint));
     let heading =
         Row::new(columns.pick(["   ID", "", "CONTACT", "NAME", "      SIZE", "DONE", "STATE", "RATE", "LEFT", "WAY"]));
-    // As wide as what stands in it, within a share of the screen; the state gets the rest.
+    // As wide as its content, up to a share of the screen; the state gets the rest.
     let natural = |share: u16, texts: &mut dyn Iterator<Item = String>| {
         let widest = texts.map(|text| width(&text)).max().unwrap_or_default();
         Constraint::Length(u16::try_from(widest).unwrap_or(u16::MAX).min((area.width / share).max(8)))

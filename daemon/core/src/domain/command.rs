@@ -93,7 +93,7 @@ impl Domain {
                 format!("transfer {} was paused by {}", t.id, t.contact),
                 format!("only {} can resume it", t.contact),
             )),
-            None => Err(wrong_state(t, "is not paused", format!("'xbtctl show {}' says how it stands", t.id))),
+            None => Err(wrong_state(t, "is not paused", format!("see 'xbtctl show {}'", t.id))),
         })?;
         for id in &ids {
             self.release(*id);

@@ -52,7 +52,7 @@ impl Domain {
         self.look_for_better(id);
         self.introduce(id);
         if self.links.has_ended(link) {
-            self.link_closed(link, "it was closed at once".into());
+            self.link_closed(link, "it closed immediately".into());
         }
     }
 

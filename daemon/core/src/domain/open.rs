@@ -51,7 +51,7 @@ impl Domain {
         }
         Err(Fault::new(
             "not-reachable",
-            "the configuration allows relays only, so no other program could fetch what is open",
+            "the configuration allows relays only, so other programs could not fetch open content",
             "send it without --open, or add \"direct\" to the ways",
         ))
     }

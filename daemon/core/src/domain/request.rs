@@ -226,7 +226,7 @@ impl Domain {
         let fault = Fault::new(
             "other-side-failed",
             format!("{} could not go on: {reason}", from.bare),
-            "ask them, and send it again once that is mended",
+            "ask them to fix that, then send it again",
         );
         self.settle(id, End::Failed(fault), Some(reason.to_owned()));
     }

@@ -33,11 +33,7 @@ impl Domain {
             let hint = format!("name between 1 and {RECIPIENTS} contacts");
             return Err(Fault::new(
                 "bad-recipients",
-                if recipients.is_empty() {
-                    "a send needs at least one contact"
-                } else {
-                    "a send cannot go to so many contacts"
-                },
+                if recipients.is_empty() { "a send needs a contact" } else { "too many contacts for one send" },
                 hint,
             ));
         }

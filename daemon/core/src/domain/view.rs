@@ -168,7 +168,7 @@ impl Domain {
             match contact {
                 None => return Why::new("not-in-roster", format!("{jid} is not on your contact list")),
                 Some(c) if !c.subscription.sees_contact() => {
-                    let mut text = format!("{jid} has not let you see their presence yet");
+                    let mut text = format!("{jid} has not approved your contact request yet");
                     if !c.ask {
                         text += &format!("; ask them: 'xbtctl contacts add {jid}'");
                     }

@@ -98,7 +98,7 @@ impl Acceptor {
     async fn accept(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
         let local = stream.local_addr().ok().map(|address| address.ip());
         if let Err(error) = prepare(&stream) {
-            tracing::debug!(%remote, %error, "a connection was gone at once");
+            tracing::debug!(%remote, %error, "a connection closed immediately");
             return;
         }
         let deadline = Instant::now() + self.patience;

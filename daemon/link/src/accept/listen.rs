@@ -52,7 +52,7 @@ fn bind_shared(shared: &[SocketAddr], kept: Option<u16>) -> Result<Vec<TcpListen
     if let Some(port) = kept.filter(|port| *port != 0) {
         match bind_all(&with_port(shared, port)) {
             Ok(bound) => return Ok(bound),
-            Err(error) => tracing::info!(port, %error, "the port of the last start is taken; choosing a new one"),
+            Err(error) => tracing::info!(port, %error, "the previous port is in use; choosing another one"),
         }
     }
     bind_new_port(shared)
@@ -134,7 +134,7 @@ pub(crate) async fn accept(listener: TcpListener, acceptor: mpsc::Sender<(TcpStr
             // The connection was closed before we accepted it (accept(2)).
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot take connections; trying again in a second");
+                tracing::warn!(%error, "cannot accept connections; retrying in a second");
                 sleep(BACK_OFF).await;
             }
         }

@@ -45,7 +45,7 @@ impl Room {
         let network = Network { local: &self.setup.local, outside: &self.outside };
         let offers = self.setup.transports.offers(&network);
         if *self.setup.candidates.borrow() != offers {
-            tracing::info!(count = offers.len(), "our own addresses have changed");
+            tracing::info!(count = offers.len(), "our addresses have changed");
             self.setup.candidates.send_replace(offers.clone());
             self.pending.candidates(offers);
         }

@@ -181,7 +181,7 @@ fn advise(failure: Failure, target: &Target, request: &DialRequest) -> Failure {
         (_, Reason::ConnectionRefused) => {
             failure.with_advice(format!("ask {who} whether the port is forwarded to the right computer"))
         }
-        (Way::DirectTcp6, Reason::Unreachable) => failure.with_advice("this computer has no way to IPv6 addresses"),
+        (Way::DirectTcp6, Reason::Unreachable) => failure.with_advice("this computer has no IPv6 route"),
         (Way::DirectTcp6 | Way::DirectTcp4, Reason::NotDialed) => match address.map(|address| address.ip()) {
             Some(ip) if is_private(ip) => {
                 Failure { text: format!("{who} is in another local network: {ip} leads nowhere from here"), ..failure }
@@ -209,7 +209,7 @@ fn untried(way: Way, request: &DialRequest, outside: &Outside) -> String {
         Way::DirectTcp4 if !ours && !theirs => "neither side has an IPv4 address to offer".to_owned(),
         Way::DirectTcp4 => format!("{who} offers no IPv4 address"),
         // We dial theirs and they dial ours, so there is one on our side, and they did not come.
-        _ if ours => format!("{who} did not come to the port that our router maps"),
+        _ if ours => format!("{who} did not connect to the port that our router maps"),
         _ => {
             let our_side = outside.unmapped.clone().unwrap_or_else(|| "no port is mapped on our side".to_owned());
             format!("{our_side}; the router of {who} maps none either")

@@ -37,7 +37,7 @@ fn without_a_router_the_advice_says_so_once() {
     let asked = Subject { gateway: None, ..asked() };
     let failures = Protocol::ALL.into_iter().map(|protocol| failure(asked, protocol, &MapError::NoGateway)).collect();
     let advice = state(failures).advice(4711).unwrap();
-    assert_eq!(advice, "this computer has no IPv4 router: see whether it is connected to a network");
+    assert_eq!(advice, "this computer has no IPv4 router: check whether it is connected to a network");
 }
 
 #[test]

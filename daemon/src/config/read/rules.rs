@@ -91,9 +91,7 @@ impl<'d> Reader<'d> {
 fn who(entry: &Entry<'_>) -> Result<Vec<String>, ConfigError> {
     let listed = entry.list()?;
     if listed.is_empty() {
-        return Err(
-            entry.bad("names nobody", "name a contact or group, or leave it out: the rule is for everybody then")
-        );
+        return Err(entry.bad("names nobody", "name a contact or group, or remove the key to match everybody"));
     }
     let named = |entry: &Entry<'_>| {
         entry.accept_from().map(|who| match who {
@@ -126,7 +124,7 @@ fn days(entry: &Entry<'_>) -> Result<u8, ConfigError> {
     let words: Vec<(&str, u8)> = DAYS.into_iter().zip((0..7).map(|day| 1 << day)).collect();
     let days = entry.distinct(DAYS.len(), |day| day.word(&words))?;
     match days.is_empty() {
-        true => Err(entry.bad("is empty", "name at least one day, or leave it out for every day")),
+        true => Err(entry.bad("is empty", "name at least one day, or remove the key for every day")),
         false => Ok(days.into_iter().fold(0, |all, day: u8| all | day)),
     }
 }

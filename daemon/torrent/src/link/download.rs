@@ -196,7 +196,7 @@ impl Downloads {
                 self.forgiven = left;
                 Ok(None)
             }
-            None => Err(CloseReason::Protocol("it sends blocks that were not requested")),
+            None => Err(CloseReason::Protocol("it sent data that was not requested")),
         }
     }
 

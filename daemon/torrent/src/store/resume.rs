@@ -105,7 +105,7 @@ pub(crate) fn load(state_dir: &Path, key: ContentKey) -> Found {
 pub(crate) fn set_aside(state_dir: &Path, key: ContentKey) {
     let path = path(state_dir, key);
     if let Err(error) = fs::rename(&path, path.with_extension("resume.bad")) {
-        tracing::warn!(path = %path.display(), %error, "an unreadable resume file could not be kept aside");
+        tracing::warn!(path = %path.display(), %error, "could not set aside an unreadable resume file");
     }
 }
 

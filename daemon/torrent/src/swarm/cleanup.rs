@@ -27,7 +27,7 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
                 let record = resume::load_received(state_dir, key);
                 let Deleted { kept, .. } = delete_received(&record, &path);
                 if kept > 0 {
-                    tracing::warn!(path = %path.display(), kept, "what is not what was received stays");
+                    tracing::warn!(path = %path.display(), kept, "kept data that has changed since it was received");
                 }
             }
             remove(&partial);
@@ -45,6 +45,6 @@ fn remove(path: &Path) {
         Err(_) => Ok(()),
     };
     if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "data that is not wanted any more could not be removed");
+        tracing::warn!(path = %path.display(), %error, "could not remove unwanted data");
     }
 }

@@ -279,7 +279,7 @@ impl Swarm {
         match ended {
             Ok(done) => self.done(done).await,
             Err(error) => {
-                tracing::error!(key = self.key.0, %error, "a job was lost");
+                tracing::error!(key = self.key.0, %error, "a background job failed");
                 self.unreadable(EngineError::lost_job("resume it")).await;
             }
         }

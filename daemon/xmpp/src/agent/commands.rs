@@ -86,7 +86,7 @@ impl Agent {
 
     fn send_answer(&mut self, token: Token, answer: Result<Answer, Refusal>) {
         let Some(asked) = self.asked.take(token) else {
-            tracing::debug!(?token, "an answer that came too late");
+            tracing::debug!(?token, "an answer that is no longer expected");
             return;
         };
         let answer = answer.map(convert::answer_out).map_err(|refusal| Box::new(convert::refusal_out(refusal)));

@@ -87,7 +87,7 @@ impl Agent {
                     tracing::warn!(what, condition = ?refusal.condition, text = refusal.text, "the server refused");
                 }
             }
-            None => tracing::debug!(id, "an answer to nothing that was asked"),
+            None => tracing::debug!(id, "an unexpected answer"),
         }
     }
 
@@ -161,7 +161,7 @@ impl Agent {
         let request = match convert::request_in(payload) {
             Ok(request) => request,
             Err(invalid) => {
-                tracing::debug!(%device, %invalid, "a request that makes no sense");
+                tracing::debug!(%device, %invalid, "a malformed request");
                 let refusal = invalid.into_refusal();
                 self.refuse(from, id, refusal);
                 return;

@@ -142,7 +142,7 @@ impl SentIqs {
             (None, from) => account.is_account_or_server(from),
         };
         if !genuine {
-            tracing::debug!(?from, id, "an answer from somebody else");
+            tracing::debug!(?from, id, "an answer from the wrong sender");
             return None;
         }
         let sent = self.waiting.remove(&number).or_else(|| self.blocks.remove(&number));

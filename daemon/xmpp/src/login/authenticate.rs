@@ -193,7 +193,7 @@ fn impostor() -> Failure {
     Failure::refused(
         "bad-server-signature",
         "the server could not prove that it knows the password",
-        "somebody may be listening; do not log in over this network",
+        "someone may be intercepting the connection; do not log in over this network",
     )
 }
 

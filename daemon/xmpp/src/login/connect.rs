@@ -55,7 +55,7 @@ pub(crate) async fn log_in(
     preferred: Option<&str>,
 ) -> Result<Fresh, Failure> {
     let (domain, targets) = targets(config, account, preferred).await?;
-    let mut last = Failure::passing("the domain has no server");
+    let mut last = Failure::passing("the domain has no XMPP server");
     for target in targets {
         tracing::debug!(host = target.host, port = target.port, tls = ?target.tls, "connecting");
         match log_in_at(config, account, &domain, tls, &target).await {
@@ -93,7 +93,7 @@ pub(crate) async fn open_first(
     tls: &Arc<ClientConfig>,
 ) -> Result<XmppStream<Io>, Failure> {
     let (domain, targets) = targets(config, account, None).await?;
-    let mut last = Failure::passing("the domain has no server");
+    let mut last = Failure::passing("the domain has no XMPP server");
     for target in targets {
         match open(config, account, &domain, tls, &target).await {
             Ok(opened) => return Ok(opened.stream),

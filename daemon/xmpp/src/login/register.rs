@@ -179,7 +179,7 @@ fn refusal(error: &StanzaError) -> Failure {
         ),
         Condition::ResourceConstraint | Condition::PolicyViolation => Failure::refused(
             "registration-refused",
-            format!("the server lets nobody register from here at the moment{said}"),
+            format!("the server accepts no registration from here at the moment{said}"),
             "try again later, or register on the server's web page",
         ),
         _ => closed_to_us(&said),
@@ -187,7 +187,7 @@ fn refusal(error: &StanzaError) -> Failure {
 }
 
 fn closed_to_us(said: &str) -> Failure {
-    Failure::refused("registration-closed", format!("the server does not let programs make accounts{said}"), ELSEWHERE)
+    Failure::refused("registration-closed", format!("the server does not let clients create accounts{said}"), ELSEWHERE)
 }
 
 /// A server's text, for people.

@@ -144,7 +144,7 @@ impl BoundStream {
                     return Ok(None);
                 }
                 Ok(FallibleStreamElement::Err(error)) => {
-                    return Err(Failure::passing(format!("the server's answer makes no sense: {error}")));
+                    return Err(Failure::passing(format!("the server sent an invalid answer: {error}")));
                 }
                 Err(ReadError::SoftTimeout) => {}
                 Err(error) => return Err(error.into()),
@@ -175,7 +175,7 @@ impl BoundStream {
         match answer {
             Iq::Result { payload: Some(payload), .. } => BindResponse::try_from(payload)
                 .map(FullJid::from)
-                .map_err(|error| Failure::passing(format!("the server's binding makes no sense: {error}"))),
+                .map_err(|error| Failure::passing(format!("the server sent an invalid resource binding: {error}"))),
             Iq::Error { error, .. } => {
                 Err(Failure::passing(format!("the server refused our resource: {:?}", error.defined_condition)))
             }
@@ -306,7 +306,7 @@ impl BoundStream {
             }
             Ok(FallibleStreamElement::Ok(
                 XmppStreamElement::Sasl(_) | XmppStreamElement::Starttls(_) | XmppStreamElement::ComponentHandshake(_),
-            )) => Err(Lost::for_good("the server sent what has no place here")),
+            )) => Err(Lost::for_good("the server sent an unexpected element")),
             Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { name, header, error, .. })) => {
                 tracing::debug!(%name, from = header.from, %error, "a stanza that breaks the rules");
                 self.count();

@@ -45,7 +45,7 @@ impl Transport for Proxy65 {
         let (server, is_activated_by_us) = server_of(target)?;
         let is_ours = || request.ours.proxies.iter().any(|own| own.jid == server.jid);
         let is_strange = self.ways.only_relays() && !is_activated_by_us && !is_ours();
-        is_strange.then_some("is named by the contact alone and would learn our address")
+        is_strange.then_some("is named only by the contact and would learn our address")
     }
 
     fn start(&self, _request: &DialRequest) -> Start {
@@ -118,12 +118,13 @@ impl Proxy65 {
         let stream = socks::connect(proxy, &stream_id, requester, target, &may_dial, self.times.connect).await?;
         let name = name_of(proxy);
         prepare(&stream)
-            .map_err(|error| Failure::new(Reason::IoError, format!("{name} is not there any more ({error})")))?;
+            .map_err(|error| Failure::new(Reason::IoError, format!("{name} is no longer reachable ({error})")))?;
         let patience: Duration = self.times.relay;
         if ours {
             let activated = self.relays.get()?.activate(proxy.clone(), stream_id, request.device.clone());
-            let silent =
-                || Failure::new(Reason::NotActivated, format!("{name}: the other device did not come to it in time"));
+            let silent = || {
+                Failure::new(Reason::NotActivated, format!("{name}: the other device did not connect to it in time"))
+            };
             timeout(patience, activated).await.map_err(|_| silent())??;
             let stream = as_client(&self.tls, request.peer, stream, patience, &name).await?;
             Ok(Box::new(Flushed::new(stream)))

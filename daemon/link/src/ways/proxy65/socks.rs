@@ -155,7 +155,7 @@ async fn skip_address(stream: &mut (impl AsyncRead + Unpin), kind: u8) -> io::Re
         1 => 4,
         NAME => usize::from(stream.read_u8().await?),
         4 => 16,
-        _ => return Err(invalid("its reply makes no sense")),
+        _ => return Err(invalid("its reply is invalid")),
     };
     let mut rest = [0; 255 + 2];
     // At most 255 and the two bytes of the port.

@@ -34,7 +34,7 @@ pub(super) fn bind_all(tls: &Tls, addresses: &[SocketAddr], filter: &Arc<SourceF
         match open(*address).and_then(|socket| start(tls, socket, filter)) {
             Ok(socket) => sockets.push(socket),
             Err(error) => {
-                tracing::warn!(%address, %error, "no UDP socket there; no holes are punched from it");
+                tracing::warn!(%address, %error, "no UDP socket on this address; no hole punching from it");
                 failure = Some(error);
             }
         }
@@ -58,7 +58,7 @@ fn start(tls: &Tls, socket: UdpSocket, filter: &Arc<SourceFilter>) -> io::Result
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     match open_exactly(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
-            tracing::info!(%address, "the UDP port is taken; choosing another one");
+            tracing::info!(%address, "the UDP port is in use; choosing another one");
             open_exactly(SocketAddr::new(address.ip(), 0))
         }
         bound => bound,

@@ -138,7 +138,7 @@ impl Transport for Punched {
             }
             match punch.open(peer).await {
                 Some((stream, remote)) => Ok(Some(Opened { stream, remote: Some(remote) })),
-                None => Err(Failure::new(Reason::Closed, "the hole that was punched closed at once")),
+                None => Err(Failure::new(Reason::Closed, "the punched hole closed immediately")),
             }
         })
     }
@@ -153,8 +153,8 @@ impl Transport for Punched {
             _ if !reflexive_of(&request.ours).is_empty() => {
                 format!("{who} offers no address for hole punching: their XMPP server may name no STUN server")
             }
-            Some((_, why)) => format!("our address on the Internet is not known: {why}"),
-            None => "our address on the Internet is not known: no STUN server has answered".to_owned(),
+            Some((_, why)) => format!("our public address is unknown: {why}"),
+            None => "our public address is unknown: no STUN server answered".to_owned(),
         })
     }
 

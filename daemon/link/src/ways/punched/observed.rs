@@ -67,7 +67,7 @@ async fn observe_with<T>(
         let kept: Vec<Kept> = families(servers.clone()).await.into_iter().map(|group| punch.keep(group)).collect();
         let mut latest: Vec<_> = kept.iter().map(Kept::latest).collect();
         if kept.is_empty() && asked {
-            let failure = "our XMPP server names no STUN server (XEP-0215) that could be found".to_owned();
+            let failure = "our XMPP server offers no STUN".to_owned();
             let code = StunFailure::NoServer.code();
             publish(&report, Seen { failure: Some((code, failure)), ..Seen::default() });
         }

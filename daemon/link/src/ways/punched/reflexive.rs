@@ -49,7 +49,7 @@ pub(super) enum StunFailure {
     #[error("no STUN server answered within {} s", PATIENCE.as_secs())]
     Silent,
     /// What came is no address of ours.
-    #[error("the STUN server {server} answered something that makes no sense")]
+    #[error("the STUN server {server} sent an invalid answer")]
     Nonsense {
         /// Who.
         server: SocketAddr,
