@@ -25,8 +25,8 @@ pub struct Session {
 impl Session {
     /// Begins to log in. What happens comes through `events`.
     ///
-    /// Every [`SessionCommand::Request`] gets exactly one [`SessionEvent::Answered`]: lost after 20 s, at once while
-    /// there is no connection, and when the stream is reset. A session that ends answers nothing more. The session
+    /// Every [`Request`](xbt_core::session::SessionCommand::Request) gets exactly one [`SessionEvent::Answered`]: lost
+    /// after 20 s, at once while there is no connection, and when the stream is reset. A session that ends answers nothing more. The session
     /// keeps events that the receiver has not taken, so sender and receiver may be one task; after 4096 of them it
     /// takes neither stanzas nor commands.
     ///

@@ -198,7 +198,8 @@ fn a_router_whose_rules_forbid_it_is_told_as_that() {
 
 #[test]
 fn pcp_opens_a_pinhole_for_our_ipv6_address() {
-    pinhole(ALL, Protocol::Pcp);
+    // Without UPnP, which takes over where a busy machine answers PCP too late.
+    pinhole(Speaks { upnp: false, ..ALL }, Protocol::Pcp);
 }
 
 #[test]
