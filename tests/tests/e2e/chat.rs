@@ -41,7 +41,10 @@ fn a_chat_message_to_our_full_jid_comes_back_as_an_error_and_the_person_is_told(
         .map(|event| event["text"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("bob@localhost wrote") && told[0].contains("“shall we meet at chat-1?”"), "{told:?}");
+    assert!(
+        told[0].starts_with("bob@localhost sent a chat message") && told[0].contains("“shall we meet at chat-1?”"),
+        "{told:?}"
+    );
 }
 
 #[test]

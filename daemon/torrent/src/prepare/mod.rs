@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{EngineError, codes};
 use crate::event::Event;
-use crate::metainfo::{Draft, DraftFile, DraftFiles, HASH, MAX_METADATA};
+use crate::metainfo::{Draft, DraftFile, DraftFiles, HASH, MAX_METADATA, Metainfo};
 use crate::names;
 use crate::prepared::{Prepared, SourceFile};
 use crate::shared::Shared;
@@ -63,8 +63,8 @@ pub fn survey(sources: &Sources) -> Result<Survey, EngineError> {
     let how = walk::How { skip_special: sources.skip_special, may_read: true, stop: &AtomicBool::new(false) };
     let tree = walk::walk(&sources.paths, &how)?;
     let size = tree.size().ok_or_else(too_large)?;
-    piece_length(size)?;
     let name = content_name(sources, &tree)?;
+    outline(sources, &tree, &name, size)?;
     Ok(Survey { name, size, files: tree.files.len() as u64, omitted: tree.omitted })
 }
 
@@ -118,15 +118,7 @@ fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &Atomi
     let size = tree.size().ok_or_else(too_large)?;
     total.store(size, Ordering::Relaxed);
     let name = content_name(sources, &tree)?;
-    let piece_length = piece_length(size)?;
-    let placeholder = vec![0u8; size.div_ceil(u64::from(piece_length)) as usize * HASH];
-    let draft = |hashes: &[u8]| {
-        let folders = tree.folders.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
-        let (private, omitted) = (sources.private, tree.omitted);
-        Draft { name: &name, piece_length, hashes, private, files: draft_files(&tree), folders, omitted }.build()
-    };
-    // Built without hashes first: a name that receivers would refuse is found before hours of hashing.
-    let outline = draft(&placeholder)?;
+    let outline = outline(sources, &tree, &name, size)?;
     let prepared = Prepared {
         info: outline.info.clone(),
         info_hash: outline.info_hash,
@@ -140,8 +132,32 @@ fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &Atomi
     if stop.load(Ordering::Relaxed) {
         return Err(cancelled());
     }
-    let meta = draft(&hashes)?;
+    let meta = draft(sources, &tree, &name, size, &hashes)?;
     Ok(Prepared { info: meta.info.clone(), info_hash: meta.info_hash, ..prepared })
+}
+
+/// The info dictionary without hashes: what receivers would refuse is found before a send is accepted, and before hours
+/// of hashing.
+fn outline(sources: &Sources, tree: &walk::Tree, name: &str, size: u64) -> Result<Metainfo, EngineError> {
+    let text: usize = tree.folders.iter().flatten().map(|part| part.len() + PER_PART).sum();
+    if text > MAX_FOLDER_TEXT {
+        let hint = "pack it (tar, zip), or send it in parts";
+        return Err(EngineError::new(codes::TOO_LARGE, "it has more empty folders than one content can hold", hint));
+    }
+    let hashes = vec![0u8; size.div_ceil(u64::from(piece_length(size)?)) as usize * HASH];
+    draft(sources, tree, name, size, &hashes)
+}
+
+/// Bytes that the paths of empty folders may have: receivers expect no more than that beside what files need.
+const MAX_FOLDER_TEXT: usize = 4 << 20;
+
+/// Bytes that bencoding adds to a part of a path, at most.
+const PER_PART: usize = 6;
+
+fn draft(sources: &Sources, tree: &walk::Tree, name: &str, size: u64, hashes: &[u8]) -> Result<Metainfo, EngineError> {
+    let (piece_length, private, omitted) = (piece_length(size)?, sources.private, tree.omitted);
+    let folders = tree.folders.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
+    Draft { name, piece_length, hashes, private, files: draft_files(tree), folders, omitted }.build()
 }
 
 fn draft_files(tree: &walk::Tree) -> DraftFiles<'_> {
@@ -207,6 +223,26 @@ mod tests {
             assert_eq!(u64::from(piece_length(size).unwrap()), expected, "{size}");
         }
         assert_eq!(piece_length(100 << 40).unwrap_err().code, codes::TOO_LARGE);
+    }
+
+    #[test]
+    fn what_a_preparation_would_refuse_is_refused_by_the_survey() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("file"), "x").unwrap();
+        let sources = Sources { paths: vec![root.clone()], ..Sources::default() };
+        assert!(survey(&sources).is_ok());
+        let long = "l".repeat(200);
+        let deep = root.join(&long).join(&long);
+        std::fs::create_dir_all(&deep).unwrap();
+        for number in 0..11_000 {
+            std::fs::create_dir(deep.join(format!("{number:0>5}"))).unwrap();
+        }
+        let error = survey(&sources).unwrap_err();
+        assert_eq!(error.code, codes::TOO_LARGE, "{error:?}");
+        let (stop, none) = (AtomicBool::new(false), AtomicU64::new(0));
+        assert_eq!(prepare(&sources, &stop, &none, &none).unwrap_err().code, codes::TOO_LARGE);
     }
 
     #[tokio::test]

@@ -68,7 +68,10 @@ pub fn delete_received(record: &[u8], path: &Path) -> Deleted {
     for index in (0..entries.len()).rev() {
         job.delete(index);
     }
-    let deleted = job.deleted;
+    let mut deleted = job.deleted;
+    if deleted.gone == 0 && deleted.kept == 0 {
+        deleted.keep(path.display(), "is not there: it was moved or deleted, or its disk is not mounted");
+    }
     if deleted.gone > 0 {
         // At worst some of it reappears after a power cut.
         let _ = match deleted.kept {
