@@ -14,11 +14,21 @@ pub(super) struct Presence {
     since: Mono,
     /// Available resources, and whether they run xbt; at most [`DEVICES_PER_CONTACT`] of each contact.
     resources: BTreeMap<FullJid, bool>,
+    /// When what waits for a resource was last retried because it sent its presence again.
+    retried: BTreeMap<FullJid, Mono>,
 }
+
+/// Milliseconds between two retries because of a presence: a contact may repeat it as often as its server allows.
+const RETRY_PAUSE: u64 = 5_000;
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { connection: Connection::Connecting, since: Mono::default(), resources: BTreeMap::new() }
+        Self {
+            connection: Connection::Connecting,
+            since: Mono::default(),
+            resources: BTreeMap::new(),
+            retried: BTreeMap::new(),
+        }
     }
 }
 
@@ -74,6 +84,15 @@ impl Presence {
         self.of(contact).filter(|(_, xbt)| *xbt).map(|(device, _)| device.clone()).collect()
     }
 
+    /// Whether a repeated presence of an available resource may have everything retried now; counts if so.
+    pub(super) fn may_retry(&mut self, device: &FullJid, now: Mono) -> bool {
+        let soon = self.retried.get(device).is_some_and(|last| now.since(*last) < RETRY_PAUSE);
+        if !soon {
+            self.retried.insert(device.clone(), now);
+        }
+        !soon
+    }
+
     /// A resource is available.
     pub(super) fn arrived(&mut self, device: &FullJid, xbt: bool) -> Arrival {
         let full = self.of(&device.bare).count() >= DEVICES_PER_CONTACT;
@@ -85,11 +104,13 @@ impl Presence {
 
     /// A resource has gone; false if it was not there.
     pub(super) fn left(&mut self, device: &FullJid) -> bool {
+        self.retried.remove(device);
         self.resources.remove(device).is_some()
     }
 
     /// Forgets all resources; returns the contacts of which there were some, one entry for each resource.
     pub(super) fn clear(&mut self) -> Vec<BareJid> {
+        self.retried.clear();
         std::mem::take(&mut self.resources).into_keys().map(|device| device.bare).collect()
     }
 

@@ -10,7 +10,7 @@ use crate::effect::{Effect, Event, Persist};
 use crate::ids::{BareJid, FullJid, TransferId};
 use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent};
 use crate::settings::Subscriptions;
-use crate::transfer::{Outgoing, Side};
+use crate::transfer::{Outgoing, Side, Transfer};
 
 impl Domain {
     pub(super) fn session(&mut self, event: SessionEvent) {
@@ -113,7 +113,9 @@ impl Domain {
             Arrival::New => self.devices.vacated(&device),
             Arrival::Known(_) => {}
         }
-        self.push(Effect::Emit(Event::Contact(device.bare.clone())));
+        if arrival != Arrival::Known(xbt) {
+            self.push(Effect::Emit(Event::Contact(device.bare.clone())));
+        }
         if xbt && arrival != Arrival::Known(true) {
             let mut contact = self.roster.known(&device.bare);
             contact.has_xbt = true;
@@ -151,9 +153,17 @@ impl Domain {
     /// A device that was online already sends its presence again: its server may have been unreachable meanwhile, so what
     /// was put off or refused is retried.
     fn heard_again(&mut self, device: &FullJid) {
+        if !self.presence.may_retry(device, self.now.mono) {
+            return;
+        }
         self.outbox.hurry(device);
         for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
+            let unlinked = |t: &Transfer| !t.linked() && t.peer().is_some_and(|p| p.resource == device.resource);
+            if self.transfers.get(&id).is_some_and(unlinked) {
+                self.live(id).backoff.reset();
+                self.seek_soon(id);
+            }
         }
     }
 

@@ -143,6 +143,13 @@ impl BoundStream {
                 {
                     return Ok(None);
                 }
+                // Anybody can have one sent to us as soon as our resource is bound.
+                Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { name, header, error, .. })) => {
+                    tracing::debug!(%name, from = header.from, %error, "an invalid stanza");
+                    if name.to_ncname().as_str() == "iq" {
+                        self.put_aside(Incoming::BadIq(header));
+                    }
+                }
                 Ok(FallibleStreamElement::Err(error)) => {
                     return Err(Failure::passing(format!("the server sent an invalid answer: {error}")));
                 }
@@ -192,12 +199,17 @@ impl BoundStream {
                     return Ok(());
                 }
                 // Sent before the server counts, so not counted.
-                Some(XmppStreamElement::Stanza(stanza)) if self.early.len() < MOST_EARLY => {
-                    self.early.push_back(Incoming::Stanza(Box::new(stanza)));
-                }
+                Some(XmppStreamElement::Stanza(stanza)) => self.put_aside(Incoming::Stanza(Box::new(stanza))),
                 None => return Ok(()),
                 Some(_) => return Err(Failure::passing("the server answered <enable/> with something else")),
             }
+        }
+    }
+
+    /// Keeps what comes before the stream is ready. More than [`MOST_EARLY`] are lost: a flood must not stop the login.
+    fn put_aside(&mut self, incoming: Incoming) {
+        if self.early.len() < MOST_EARLY {
+            self.early.push_back(incoming);
         }
     }
 

@@ -28,7 +28,7 @@ mod tests;
 pub(crate) use filter::MAX_DEPTH;
 pub(crate) use filter::{Discarded, Filter};
 
-/// Notices of discarded stanzas that may wait for their reader; more are only counted as one.
+/// Notices of discarded stanzas that may wait for their reader; more are lost.
 const MOST_NOTICES: usize = 64;
 
 /// A byte stream whose reading side goes through a [`Filter`].

@@ -80,6 +80,22 @@ fn a_presence_that_comes_again_unchanged_brings_what_was_put_off_at_once() {
 }
 
 #[test]
+fn presences_without_end_cost_a_retry_now_and_then() {
+    let (mut world, alice, bob) = alice_and_bob(3);
+    world.faults.error = Some((Condition::Forbidden, ErrorType::Auth));
+    (0..20).for_each(|_| drop(world.send(alice, &["bob"])));
+    world.pass(5_000);
+    let (before, news) = (offers(&world, alice), world.at(alice).news.len());
+    for _ in 0..1_000 {
+        world.repeat_presence(bob);
+        world.pass(10);
+    }
+    let (sent, news) = (offers(&world, alice) - before, world.at(alice).news.len() - news);
+    assert!(sent <= 3 * 20, "{sent} offers in ten seconds");
+    assert!(news <= 3 * 20, "{news} events in ten seconds");
+}
+
+#[test]
 fn a_resumed_stream_and_another_network_bring_what_was_put_off_at_once() {
     for resumes in [true, false] {
         let (mut world, alice, _) = alice_and_bob(3);

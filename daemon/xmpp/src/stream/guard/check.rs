@@ -6,14 +6,18 @@ use xso::exports::rxml::{Error, Parse, Parser};
 /// Ends the stream that `header` began.
 const FOOTER: &[u8] = b"</stream:stream>";
 
+/// Bytes that the parser is given at once.
+const PIECE: usize = 4096;
+
 /// Parses `stanza` inside a stream that begins with `header`, which may declare prefixes that the stanza uses.
 ///
 /// # Errors
 /// Why the parser refuses it.
 pub(super) fn check(header: &[u8], stanza: &[u8]) -> Result<(), Error> {
     let mut parser = Parser::default();
-    for mut part in [header, stanza] {
-        match parser.parse_all(&mut part, false, drop) {
+    // In pieces: the parser searches all that it is given for the end of a text, again for each token.
+    for mut piece in [header, stanza].into_iter().flat_map(|part| part.chunks(PIECE)) {
+        match parser.parse_all(&mut piece, false, drop) {
             Ok(()) | Err(EndOrError::NeedMoreData) => {}
             Err(EndOrError::Error(error)) => return Err(error),
         }

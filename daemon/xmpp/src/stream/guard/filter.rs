@@ -22,7 +22,7 @@ pub(super) const MAX_STANZA: usize = 1 << 20;
 /// Most elements of one stanza: each takes some hundred bytes of memory, and the shortest has four.
 pub(super) const MAX_ELEMENTS: usize = 32_768;
 
-/// The same for the result of an IQ: the roster of 20,000 contacts comes as one stanza of some 4 MiB.
+/// The same for the result of an IQ to our own account: the roster of 20,000 contacts comes as one stanza of some 4 MiB.
 pub(super) const MAX_RESULT: usize = 8 << 20;
 /// See [`MAX_RESULT`].
 pub(super) const MAX_RESULT_ELEMENTS: usize = 131_072;
@@ -78,8 +78,16 @@ struct Stanza {
 impl Stanza {
     fn begin(start: &[u8]) -> Self {
         let is_result = name(start) == b"iq" && attribute(start, "type") == Some("result");
+        // Only our own account's, which no sender but our server can claim: `from` is absent or the bare JID of `to`.
+        let is_ours = match (attribute(start, "from"), attribute(start, "to")) {
+            (None, _) => true,
+            (Some(from), Some(to)) => {
+                to.strip_prefix(from).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            (Some(_), None) => false,
+        };
         let (most_bytes, most_elements) =
-            if is_result { (MAX_RESULT, MAX_RESULT_ELEMENTS) } else { (MAX_STANZA, MAX_ELEMENTS) };
+            if is_result && is_ours { (MAX_RESULT, MAX_RESULT_ELEMENTS) } else { (MAX_STANZA, MAX_ELEMENTS) };
         Self { start: start.to_vec(), most_bytes, most_elements, ..Self::default() }
     }
 
@@ -324,7 +332,12 @@ impl Filter {
         let name = stanza.name();
         // Without its sender and type, a message or presence says nothing.
         if name == "iq" {
-            let kept = ANSWERABLE.iter().filter_map(|key| Some(format!(" {key}='{}'", attribute(&stanza.start, key)?)));
+            // An answer that cannot be read is no success.
+            let value = |key| match attribute(&stanza.start, key)? {
+                "result" if key == "type" => Some("error"),
+                value => Some(value),
+            };
+            let kept = ANSWERABLE.iter().filter_map(|key| Some(format!(" {key}='{}'", value(key)?)));
             let shell = format!("<iq{}/>", kept.collect::<String>()).into_bytes();
             if check(&self.header, &shell).is_ok() {
                 return shell;

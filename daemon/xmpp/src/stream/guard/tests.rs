@@ -97,6 +97,26 @@ fn the_sender_of_a_discarded_iq_can_be_answered() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_read_is_no_success() {
+    let bad = "<x xmlns='urn:h' a='1\u{1}2'/>";
+    let answer = format!("<iq from='bob@b/r' id='7' type='result'>{bad}</iq>");
+    assert_eq!(shell_of(answer), "<iq type='error' id='7' from='bob@b/r'/>");
+}
+
+#[test]
+fn only_our_own_account_may_send_what_is_as_long_as_a_roster() {
+    let body = "<a/>".repeat(MAX_ELEMENTS + 1);
+    for from in ["bob@b", "alice@a.example/other", "alice@", "a"] {
+        let answer = format!("<iq from='{from}' to='alice@a.example/x' id='7' type='result'>{body}</iq>");
+        assert!(shell_of(answer).contains("type='error'"), "{from}");
+    }
+    for from in ["", "from='alice@a.example' "] {
+        let text = format!("{HEADER}<iq {from}to='alice@a.example/x' id='7' type='result'>{body}</iq>");
+        assert_eq!(filtered(text.as_bytes(), 8192).1, [], "{from}");
+    }
+}
+
+#[test]
 fn a_discarded_stanza_names_its_sender() {
     let text = format!("{HEADER}<presence type='subscribe' from='eve@e'><x xmlns='urn:h' a='&x;'/></presence>");
     let (out, discarded) = filtered(text.as_bytes(), 10);
