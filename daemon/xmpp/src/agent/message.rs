@@ -52,7 +52,7 @@ impl Agent {
         self.bounce(from, message.id, known);
     }
 
-    /// Strangers hear the same as from a server without this resource.
+    /// Strangers get the bare condition: no text that says what runs here.
     fn bounce(&mut self, to: Jid, id: Option<tokio_xmpp::parsers::message::Id>, known: bool) {
         let text = if known {
             format!("xbt only transfers files; please write to {}", self.account.bare())
