@@ -107,7 +107,11 @@ impl Prepared {
         let sources = from.list(|from| {
             let root = from.u32()?;
             let below = from.text()?;
-            let link = links && from.array::<1>()? != [0];
+            let link = match if links { from.array()? } else { [0] } {
+                [0] => false,
+                [1] => true,
+                _ => return None,
+            };
             let stamp = Stamp { size: from.u64()?, mtime_ns: from.u64()? as i64, ino: from.u64()?, dev: from.u64()? };
             (usize::try_from(root).ok()? < roots.len()).then_some(SourceFile { root, below, link, stamp })
         })?;

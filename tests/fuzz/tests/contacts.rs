@@ -112,21 +112,23 @@ fn filter_holds(bytes: &[u8]) {
     for chunk in [1, 1 + bytes.len() % 61] {
         assert!(xmpp::fuzzing::filter(&stream, chunk) == whole, "chunks of {chunk} make a difference");
     }
-    let (out, _) = whole;
+    let (out, skipped) = whole;
+    // A stream may begin anew, which no contact can bring about: only a server that means harm nests streams.
+    if bytes.windows(14).any(|window| window == b"<stream:stream") {
+        return;
+    }
     let (again, discarded) = xmpp::fuzzing::filter(&out, 4096);
     assert!(again == out && discarded == 0, "what got through gets through");
-    // A stream may begin anew, which no contact can bring about: only a server that means harm nests streams.
     // The parser of the tree is recursive: what is too deep for it is the filter's business and not compared.
+    if skipped > 0 {
+        return; // an empty stanza stands for each
+    }
     let openings = bytes.iter().filter(|byte| **byte == b'<').count();
-    if openings > 800 || bytes.windows(14).any(|window| window == b"<stream:stream") {
+    if openings > 800 {
         return;
     }
     if xmpp::fuzzing::element(bytes).is_some() {
-        let stanza = &out[STREAM.len()..];
-        let Some(element) = xmpp::fuzzing::element(stanza) else {
-            assert!(stanza.iter().all(u8::is_ascii_whitespace), "a stanza comes out whole or not at all");
-            return;
-        };
+        let element = xmpp::fuzzing::element(&out[STREAM.len()..]).expect("a stanza comes out whole");
         assert!(xmpp::fuzzing::depth(&element) < xmpp::fuzzing::MAX_DEPTH);
     }
 }
@@ -283,7 +285,9 @@ target!(names, NAMES, names_hold);
 /// What is kept of a prepared content: damage of the database must not do harm.
 fn prepared_holds(bytes: &[u8]) {
     if let Ok(prepared) = Prepared::from_bytes(bytes) {
-        assert!(prepared.to_bytes() == bytes, "one content has one form");
+        let kept = prepared.to_bytes();
+        assert!(kept == bytes || bytes.starts_with(b"xbtprep1"), "one content has one form in this version");
+        assert!(Prepared::from_bytes(&kept).is_ok_and(|again| again == prepared));
         let json = serde_json::to_string(&prepared).expect("JSON");
         assert!(serde_json::from_str::<Prepared>(&json).is_ok_and(|again| again == prepared));
     }

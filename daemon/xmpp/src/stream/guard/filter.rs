@@ -274,8 +274,11 @@ impl Filter {
             self.header.clone_from(&tag);
             out.extend_from_slice(&tag);
         } else if closes && self.depth <= 1 {
-            self.depth = 0;
-            out.extend_from_slice(&tag);
+            // Only the stream can end here.
+            if tag.starts_with(b"</stream:stream") {
+                self.depth = 0;
+                out.extend_from_slice(&tag);
+            }
         } else {
             self.tag_of_stanza(&tag, closes, is_empty, out);
         }
