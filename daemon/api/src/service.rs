@@ -71,7 +71,7 @@ pub trait Xbt {
     /// Returns the ids.
     async fn remove(ids: Vec<u64>, delete_data: bool) -> Result<Vec<u64>, ApiError>;
     /// Takes incoming transfers that have ended off the list, and deletes what was received, as far as it still is that.
-    /// What was edited, replaced or added since stays and is told. Answers when it is done; a crash in between does not
+    /// What was edited, replaced or added since stays and is named. Answers when it is done; a crash in between does not
     /// end it.
     async fn delete(ids: Vec<u64>) -> Result<Vec<Removed>, ApiError>;
     /// The roster with devices and trust.

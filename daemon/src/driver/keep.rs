@@ -54,7 +54,7 @@ impl Driver {
         Ok(true)
     }
 
-    /// Ends the daemon; whoever waits for an answer hears why.
+    /// Ends the daemon; callers that wait for an answer get the fault.
     fn give_up(&mut self, fault: Fault) {
         tracing::error!(code = fault.code, "the state cannot be written, and waiting will not help: {}", fault.message);
         for (_, caller) in self.calls.drain() {

@@ -1,6 +1,6 @@
 //! Where symbolic links lead.
 //!
-//! Invariant: from what [`inside`] accepts, no chain of such links leaves the content. `..` stands at the beginning only,
+//! Invariant: from what [`inside`] accepts, no chain of such links leaves the content. `..` occurs at the beginning only,
 //! where it goes up from the real folder that holds the link, at most to the root; from there on every step is a name,
 //! so a further link that is met on the way begins, for its part, at a real folder inside.
 
