@@ -42,7 +42,14 @@ fn taken_away(take: impl FnOnce(&Path), bring_back: impl FnOnce(&Path)) {
 
 #[test]
 fn a_destination_that_vanishes_in_mid_transfer_pauses_it_and_resume_completes_it() {
-    taken_away(|folder| fs::remove_dir_all(folder).unwrap(), |folder| fs::create_dir(folder).unwrap());
+    // The daemon is creating files in it: one that comes while the others are removed keeps the folder, so again until it is gone.
+    let remove = |folder: &Path| {
+        wait::until("the folder is gone", wait::SOON, || {
+            let _ = fs::remove_dir_all(folder);
+            (!folder.exists()).then_some(())
+        });
+    };
+    taken_away(remove, |folder| fs::create_dir(folder).unwrap());
 }
 
 #[test]
