@@ -88,6 +88,8 @@ pub enum TorrentCommand {
     Fetch {
         /// Its number.
         content: ContentId,
+        /// From whom it comes; its memory is charged to them.
+        contact: BareJid,
         /// Unique and safe as a part of the hidden partial name.
         partial_id: String,
         /// What the offer says; the metadata must match it.

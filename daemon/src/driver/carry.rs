@@ -10,6 +10,7 @@ use xbt_core::signal::Outcome;
 
 use super::{Driver, convert, destination, views};
 use xbt_store::StoreError;
+use xbt_torrent::Fetch;
 
 impl Driver {
     pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -72,9 +73,10 @@ impl Driver {
             TorrentCommand::Prepare(content) => engine.prepare(convert::key(content.id), convert::sources(content)),
             TorrentCommand::CancelPrepare(content) => engine.cancel_prepare(convert::key(content)),
             TorrentCommand::Seed(content) => self.seed(content),
-            TorrentCommand::Fetch { content, partial_id, facts, name, folder } => {
+            TorrentCommand::Fetch { content, contact, partial_id, facts, name, folder } => {
                 let info = self.blob(content).ok().flatten().map(Into::into);
-                let fetch = convert::fetch(partial_id, &facts, name, folder, info);
+                let owner = self.group(&contact);
+                let fetch = Fetch { info, ..convert::fetch(owner, partial_id, &facts, name, folder) };
                 engine.fetch(convert::key(content), fetch);
                 engine.resume(convert::key(content));
             }

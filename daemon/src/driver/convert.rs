@@ -9,7 +9,7 @@ use xbt_core::ids::{ContentId, InfoHash};
 use xbt_core::input::{Attempt, Input, TorrentEvent};
 use xbt_core::rate::Priority;
 use xbt_core::transfer::{Content, Facts};
-use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Prepared, Sources};
+use xbt_torrent::{ContentKey, EngineError, Event, Fetch, Group, Prepared, Sources};
 
 use xbt_store::StoreError;
 
@@ -47,8 +47,9 @@ pub(super) fn sources(content: Content) -> Sources {
     Sources { paths, name: content.name, private: !content.open, skip_special: content.skip_special }
 }
 
-pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: String, info: Option<Bytes>) -> Fetch {
+pub(super) fn fetch(owner: Group, partial_id: String, facts: &Facts, name: String, folder: String) -> Fetch {
     Fetch {
+        owner,
         info_hash: facts.info_hash.0,
         name,
         size: facts.size,
@@ -56,7 +57,7 @@ pub(super) fn fetch(partial_id: String, facts: &Facts, name: String, folder: Str
         metadata_size: facts.metadata_size,
         destination: folder.into(),
         partial_id,
-        info,
+        info: None,
     }
 }
 

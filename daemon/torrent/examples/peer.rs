@@ -85,6 +85,7 @@ async fn get(torrent: &str, folder: &str, lines: &mut Lines<BufReader<Stdin>>) {
 
 fn fetch(prepared: &Prepared, destination: PathBuf) -> Fetch {
     Fetch {
+        owner: xbt_torrent::Group(1),
         info_hash: prepared.info_hash,
         name: prepared.name.clone(),
         size: prepared.size,

@@ -81,6 +81,7 @@ fn get(engine: &Engine, torrent: &str, folder: &Path) -> [u8; 20] {
     let length: usize = std::str::from_utf8(&info[at..colon]).unwrap().parse().unwrap();
     let name = String::from_utf8(info[colon + 1..colon + 1 + length].to_vec()).unwrap();
     let fetch = Fetch {
+        owner: xbt_torrent::Group(1),
         info_hash,
         name,
         size: files.iter().map(|(_, size)| size).sum(),

@@ -2,7 +2,8 @@
 //!
 //! Invariant: buffers handed out and kept for reuse never exceed [`LIMIT`] bytes together, except that one buffer is
 //! always granted when none is out. A piece holds its buffer from its assignment to a link until it is verified and
-//! written. Buffers are reused, because fresh memory costs a page fault for every 4 KiB.
+//! written, or until it is revoked for another content (`claims.rs`). Buffers are reused, because fresh memory
+//! costs a page fault for every 4 KiB.
 //!
 //! They are mapped, not allocated: the C library keeps a heap for each thread that allocates and frees buffers of some
 //! MiB. With those, a content of 10 GiB took 165 MiB, and most of that stayed.
@@ -12,17 +13,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapMut;
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ContentKey;
+
+mod claims;
+
+pub(crate) use claims::Claimant;
+
+use claims::{Claims, Progress};
 
 /// Bytes of piece buffers in all contents together.
 pub(crate) const LIMIT: usize = 32 << 20;
 
 pub(crate) struct Budget {
     pool: Mutex<Pool>,
+    begun: Instant,
     freed: watch::Sender<u64>,
+    revoked: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Pool {
+    claims: Claims,
     /// Bytes of the buffers that are out.
     used: usize,
     spare: Vec<Memory>,
@@ -31,9 +44,21 @@ struct Pool {
 }
 
 impl Pool {
+    /// `None` if the limit does not leave `reserved` bytes beside it.
+    fn memory(&mut self, len: usize, reserved: usize) -> Option<Memory> {
+        let fits = |spare: &Memory| spare.len() >= len && spare.len() <= len * 2;
+        let Some(at) = self.spare.iter().position(fits) else {
+            return self.make_room(len, reserved).then(|| Memory::new(len));
+        };
+        let memory = self.spare.swap_remove(at);
+        self.spare_bytes -= memory.len();
+        // It may be a little too large for what is left.
+        (self.used == 0 || self.used + memory.len() + reserved <= LIMIT).then_some(memory)
+    }
+
     /// Makes room for `len` further bytes. Spare buffers of a size that is not in demand go first.
-    fn make_room(&mut self, len: usize) -> bool {
-        if self.used > 0 && self.used + len > LIMIT {
+    fn make_room(&mut self, len: usize, reserved: usize) -> bool {
+        if self.used > 0 && self.used + len + reserved > LIMIT {
             return false;
         }
         while self.used + self.spare_bytes + len > LIMIT
@@ -47,29 +72,67 @@ impl Pool {
 
 impl Budget {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { pool: Mutex::default(), freed: watch::Sender::new(0) })
+        Arc::new(Self {
+            pool: Mutex::default(),
+            begun: Instant::now(),
+            freed: watch::Sender::new(0),
+            revoked: watch::Sender::new(0),
+        })
     }
 
-    /// A buffer of `len` bytes with any content, or `None` when it would exceed the limit.
-    pub(crate) fn take(self: &Arc<Self>, len: usize) -> Option<Buffer> {
+    /// A buffer of `len` bytes with any content for a piece. `None`: the content waits for it from now on, until it has
+    /// one or [`Self::waits_no_more`].
+    pub(crate) fn take(self: &Arc<Self>, by: Claimant, piece: u32, len: usize) -> Option<Buffer> {
+        let now = self.now();
         let mut pool = self.lock();
-        let fits = |spare: &Memory| spare.len() >= len && spare.len() <= len * 2;
-        let reused = pool.spare.iter().position(fits).map(|at| pool.spare.swap_remove(at));
-        let memory = match reused {
-            Some(memory) => {
-                pool.spare_bytes -= memory.len();
-                if pool.used > 0 && pool.used + memory.len() > LIMIT {
-                    // A little too large for what is left.
-                    return None;
-                }
-                memory
-            }
-            None if pool.make_room(len) => Memory::new(len),
-            None => return None,
+        let reserved = pool.claims.reserved(by, now);
+        let Some(memory) = reserved.and_then(|reserved| pool.memory(len, reserved)) else {
+            pool.claims.waits(by, len, now);
+            return None;
         };
         pool.used += memory.len();
+        let (claim, progress) = pool.claims.granted(by, piece, memory.len(), now);
         drop(pool);
-        Some(Buffer { memory, len, budget: self.clone() })
+        Some(Buffer { memory, len, budget: self.clone(), claim, progress })
+    }
+
+    pub(crate) fn waits_no_more(&self, content: ContentKey) {
+        self.lock().claims.waits_no_more(content);
+    }
+
+    /// Revokes buffers of others for a content that waits; called a few times per second while it does.
+    pub(crate) fn reclaim(&self, content: ContentKey) {
+        let now = self.now();
+        let mut pool = self.lock();
+        let free = LIMIT.saturating_sub(pool.used);
+        if pool.claims.revoke_for(content, free, now) {
+            drop(pool);
+            self.revoked.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Changes whenever buffers are revoked; [`Self::to_give_back`] returns their pieces.
+    pub(crate) fn revoked(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
+    /// Pieces of the content whose buffers were revoked, each once.
+    pub(crate) fn to_give_back(&self, content: ContentKey) -> Vec<u32> {
+        self.lock().claims.revoked(content)
+    }
+
+    /// A piece of the content has verified.
+    pub(crate) fn verified(&self, content: ContentKey) {
+        self.lock().claims.verified(content);
+    }
+
+    /// The content is gone.
+    pub(crate) fn forget(&self, content: ContentKey) {
+        self.lock().claims.forget(content);
+    }
+
+    fn now(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
     }
 
     /// Changes whenever a buffer comes back.
@@ -86,8 +149,9 @@ impl Budget {
         }
     }
 
-    fn give_back(&self, memory: Memory) {
+    fn give_back(&self, memory: Memory, claim: u64) {
         let mut pool = self.lock();
+        pool.claims.ended(claim);
         pool.used -= memory.len();
         if pool.used + pool.spare_bytes + memory.len() <= LIMIT {
             pool.spare_bytes += memory.len();
@@ -127,6 +191,25 @@ pub(crate) struct Buffer {
     memory: Memory,
     len: usize,
     budget: Arc<Budget>,
+    claim: u64,
+    progress: Arc<Progress>,
+}
+
+impl Buffer {
+    /// Keeps the claim: another whole block has arrived, of `filled` bytes in all, or our own limit delays it.
+    pub(crate) fn moved(&self, filled: usize) {
+        self.progress.moved(self.budget.now(), filled);
+    }
+
+    /// Every block has arrived: the buffer is not revoked any more.
+    pub(crate) fn complete(&self) {
+        self.progress.complete();
+    }
+
+    /// It was revoked and must be dropped.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.progress.is_revoked()
+    }
 }
 
 impl Deref for Buffer {
@@ -152,7 +235,8 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.budget.give_back(std::mem::replace(&mut self.memory, Memory::Allocated(Vec::new())));
+        let memory = std::mem::replace(&mut self.memory, Memory::Allocated(Vec::new()));
+        self.budget.give_back(memory, self.claim);
     }
 }
 
@@ -160,20 +244,23 @@ impl Drop for Buffer {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::Group;
+
+    const BY: Claimant = Claimant { owner: Group(1), content: ContentKey(1) };
 
     #[test]
     fn the_limit_holds_but_one_buffer_is_always_granted() {
         let budget = Budget::new();
-        let huge = budget.take(LIMIT + 1).unwrap();
-        assert!(budget.take(1).is_none());
+        let huge = budget.take(BY, 0, LIMIT + 1).unwrap();
+        assert!(budget.take(BY, 0, 1).is_none());
         drop(huge);
-        let half: Vec<_> = (0..2).map(|_| budget.take(LIMIT / 2).unwrap()).collect();
-        assert!(budget.take(1).is_none());
+        let half: Vec<_> = (0..2).map(|_| budget.take(BY, 0, LIMIT / 2).unwrap()).collect();
+        assert!(budget.take(BY, 0, 1).is_none());
         let mut freed = budget.freed();
         drop(half);
         assert!(freed.has_changed().unwrap());
         freed.mark_unchanged();
-        assert_eq!(budget.take(100).unwrap().len(), 100);
+        assert_eq!(budget.take(BY, 0, 100).unwrap().len(), 100);
     }
 
     #[test]
@@ -181,12 +268,12 @@ mod tests {
         const MIB: usize = 1 << 20;
         let budget = Budget::new();
         let kept = || budget.lock().spare_bytes;
-        drop((0..8).map(|_| budget.take(4 * MIB).unwrap()).collect::<Vec<_>>());
+        drop((0..8).map(|_| budget.take(BY, 0, 4 * MIB).unwrap()).collect::<Vec<_>>());
         assert_eq!(kept(), LIMIT);
-        let last = budget.take(3 * MIB).unwrap();
+        let last = budget.take(BY, 0, 3 * MIB).unwrap();
         assert_eq!((last.len(), kept()), (3 * MIB, LIMIT - 4 * MIB), "one that is little larger does");
-        let small: Vec<_> = (0..28).map(|_| budget.take(MIB).unwrap()).collect();
-        assert_eq!((kept(), budget.take(1).is_none()), (0, true));
+        let small: Vec<_> = (0..28).map(|_| budget.take(BY, 0, MIB).unwrap()).collect();
+        assert_eq!((kept(), budget.take(BY, 0, 1).is_none()), (0, true));
         drop((last, small));
         assert_eq!(kept(), LIMIT);
         budget.trim();

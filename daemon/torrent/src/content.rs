@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use crate::Group;
+
 /// A content to be fetched, as it was offered.
 #[derive(Clone, Debug)]
 pub struct Fetch {
+    /// To whom its memory is charged, for example a contact: owners share it equally, and so do the contents of one owner.
+    pub owner: Group,
     /// SHA-1 of the info dictionary.
     pub info_hash: [u8; 20],
     /// The offered name; the metadata must say the same.

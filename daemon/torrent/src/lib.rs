@@ -13,7 +13,7 @@
 //!   unchecked. Metadata needs our own checks anyway (`metainfo.rs`), and nothing of it was left to use.
 //!
 //! # Memory
-//! 32 MiB of pieces being received, for all contents together (`budget.rs`); per link 256 KiB to read and twice
+//! 32 MiB of pieces being received, for all contents together, shared fairly between owners (`budget.rs`); per link 256 KiB to read and twice
 //! 256 KiB to read ahead; at most 64 links per content; metadata of at most 32 MiB per content.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]

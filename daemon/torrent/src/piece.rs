@@ -62,6 +62,21 @@ impl PieceBuf {
         self.missing == 0
     }
 
+    /// See [`Buffer::moved`].
+    pub(crate) fn moved(&self) {
+        self.buffer.moved((self.from.len() - self.missing) * BLOCK);
+    }
+
+    /// See [`Buffer::complete`].
+    pub(crate) fn complete(&self) {
+        self.buffer.complete();
+    }
+
+    /// See [`Buffer::is_revoked`].
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.buffer.is_revoked()
+    }
+
     /// Nothing was received yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.missing == self.from.len()

@@ -83,6 +83,7 @@ async fn hostile_metadata_with_the_right_hash_fails_the_fetch() {
     let info_hash: [u8; 20] =
         sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), info)).into();
     let fetch = Fetch {
+        owner: xbt_torrent::Group(1),
         info_hash,
         name: "x".into(),
         size: 5,

@@ -109,6 +109,7 @@ fn fetch_command(transfer: &Transfer) -> Option<TorrentCommand> {
     let (Side::In { folder: Some(folder), .. }, Some(facts)) = (&transfer.side, &transfer.facts) else { return None };
     Some(TorrentCommand::Fetch {
         content: transfer.content,
+        contact: transfer.contact.clone(),
         // Two daemons of one person may share the folder, so the number alone would not do.
         partial_id: format!("{}-{}", transfer.id, transfer.offer),
         facts: facts.clone(),

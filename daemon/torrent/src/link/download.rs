@@ -39,6 +39,8 @@ pub(super) struct Downloads {
     /// Unrequested bytes still accepted; cancelled requests may be answered all the same.
     forgiven: usize,
     pub(super) received: u64,
+    /// A whole block has arrived since [`Self::note_progress`].
+    progressed: bool,
     /// Payload that came, requested or not.
     pub(super) heard: u64,
     /// The block that is being received, and how much of it is in its piece.
@@ -69,6 +71,7 @@ impl Downloads {
             asked: false,
             forgiven: MAX_UNASKED,
             received: 0,
+            progressed: false,
             heard: 0,
             current: None,
             rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
@@ -100,6 +103,14 @@ impl Downloads {
             let target = ((rate as f64 * time) as usize).clamp(WINDOW_MIN, WINDOW_MAX);
             // At most doubled at once; a short stall must not shrink it to nothing.
             self.window = target.clamp(self.window / 2, self.window * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        }
+    }
+
+    /// Keeps the claims of this link's pieces to their memory if whole blocks have arrived, or if our own limit holds the
+    /// link up. Called a few times per second.
+    pub(super) fn note_progress(&mut self, held_up: bool) {
+        if std::mem::take(&mut self.progressed) || held_up {
+            self.active.iter().for_each(|active| active.piece.moved());
         }
     }
 
@@ -186,6 +197,7 @@ impl Downloads {
             return Ok(None);
         }
         active.piece.mark(number, self.tag);
+        self.progressed = true;
         self.outstanding -= block.len as usize;
         Ok(if active.piece.is_full() { self.active.remove(position).map(|active| active.piece) } else { None })
     }

@@ -271,6 +271,7 @@ impl Link {
             self.stall.held_up(now);
         }
         self.downloads.tick(now);
+        self.downloads.note_progress(owing);
         self.rate.store(self.downloads.rate(), Ordering::Relaxed);
         self.watch(now);
         let progress = self.progress();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::jobs::{self, Done, Outcome, Placed, Written};
 use super::{Phase, Role, Swarm};
 use crate::LinkTag;
+use crate::budget::Claimant;
 use crate::event::{CloseReason, Event};
 use crate::link::LinkCommand;
 use crate::piece::PieceBuf;
@@ -36,6 +37,7 @@ impl Swarm {
         let others = self.peers.iter().any(|(other, peer)| {
             *other != tag && peer.snubbed.is_none() && (peer.capacity > 0 || self.pieces.is_holder(*other))
         });
+        let Some(by) = self.claimant() else { return };
         let (Phase::Fetching, Some(view)) = (&self.phase, &self.view) else { return };
         let Some(peer) = self.peers.get_mut(&tag) else { return };
         if peer.snubbed.is_some() && others {
@@ -48,7 +50,7 @@ impl Swarm {
         {
             let piece = match self.pieces.unpark(index) {
                 Some(piece) => piece,
-                None => match self.shared.budget.take(view.meta.piece_len(index)) {
+                None => match self.shared.budget.take(by, index, view.meta.piece_len(index)) {
                     Some(buffer) => PieceBuf::new(index, buffer),
                     None => {
                         self.awaits_memory = true;
@@ -78,6 +80,32 @@ impl Swarm {
         capacity.sort_unstable_by(|a, b| b.cmp(a));
         for (_, tag) in capacity {
             self.assign_pieces(tag);
+        }
+        if !self.awaits_memory {
+            self.shared.budget.waits_no_more(self.key);
+        }
+    }
+
+    /// To whom the memory of pieces is charged.
+    fn claimant(&self) -> Option<Claimant> {
+        match &self.role {
+            Some(Role::Fetch(fetch)) => Some(Claimant { owner: fetch.owner, content: self.key }),
+            Some(Role::Seed(_)) | None => None,
+        }
+    }
+
+    /// Gives back memory that was revoked for another content.
+    pub(super) fn give_back(&mut self) {
+        for piece in self.shared.budget.to_give_back(self.key) {
+            if self.pieces.unpark(piece).is_some() {
+                continue;
+            }
+            let holder = self.pieces.holder(piece).and_then(|tag| self.peers.get_mut(&tag));
+            if let Some(peer) = holder
+                && peer.releasing.insert(piece)
+            {
+                let _ = peer.commands.send(LinkCommand::Release(piece));
+            }
         }
     }
 
@@ -115,6 +143,7 @@ impl Swarm {
         if !self.pieces.full(piece.index) {
             return;
         }
+        piece.complete();
         let shared = self.shared.clone();
         let suspects = self.suspects.get(&piece.index).cloned();
         self.jobs.spawn(async move {
@@ -193,6 +222,7 @@ impl Swarm {
     pub(super) fn count(&mut self, written: &Written) {
         if matches!(written.outcome, Outcome::Good) {
             self.pieces.verified(written.piece);
+            self.shared.budget.verified(self.key);
             self.saving.unsaved += written.len;
             self.saving.unflushed += written.len;
         }
@@ -225,6 +255,9 @@ impl Swarm {
         let now = Instant::now();
         self.peers.values_mut().for_each(|peer| peer.snubbed = peer.snubbed.filter(|until| now < *until));
         self.assign_all();
+        if self.awaits_memory {
+            self.shared.budget.reclaim(self.key);
+        }
         self.endgame();
     }
 

@@ -103,6 +103,7 @@ struct Swarm {
     /// Links could take pieces, but the budget is used up.
     awaits_memory: bool,
     freed: watch::Receiver<u64>,
+    revoked: watch::Receiver<u64>,
     /// The link asked for the metadata, and since when.
     metadata_peer: Option<(LinkTag, Instant)>,
     /// Senders of pieces that failed verification and have not passed since.
@@ -144,6 +145,7 @@ pub(crate) async fn run(
             Some((tag, report)) = inbox.recv() => swarm.on_report(tag, report).await,
             Some(ended) = swarm.jobs.join_next() => swarm.job_ended(ended).await,
             _ = swarm.freed.changed(), if swarm.awaits_memory => swarm.assign_all(),
+            _ = swarm.revoked.changed(), if swarm.pieces.under_way() => swarm.give_back(),
             _ = tick.tick(), if busy => swarm.tick().await,
         }
     }
@@ -151,7 +153,7 @@ pub(crate) async fn run(
 
 impl Swarm {
     fn new(shared: Arc<Shared>, key: ContentKey, reports: mpsc::Sender<(LinkTag, Report)>) -> Self {
-        let freed = shared.budget.freed();
+        let (freed, revoked) = (shared.budget.freed(), shared.budget.revoked());
         Self {
             key,
             shared,
@@ -169,6 +171,7 @@ impl Swarm {
             slots: Slots::default(),
             awaits_memory: false,
             freed,
+            revoked,
             metadata_peer: None,
             suspects: HashMap::new(),
             culprits: Culprits::default(),
@@ -189,6 +192,7 @@ impl Swarm {
             Phase::Metadata => self.metadata_peer.is_some(),
             Phase::Fetching => {
                 self.pieces.under_way()
+                    || self.awaits_memory
                     || self.saving.unsaved > 0
                     || self.unreported_progress().is_some()
                     || self.peers.values().any(|peer| peer.snubbed.is_some())
@@ -295,6 +299,7 @@ impl Swarm {
         }
         self.metadata_peer = None;
         self.awaits_memory = false;
+        self.shared.budget.waits_no_more(self.key);
         let mut completed = None;
         while let Some(done) = self.jobs.join_next().await {
             match done {
@@ -337,6 +342,7 @@ impl Swarm {
         }
         self.view = None;
         self.reported = None;
+        self.shared.budget.forget(self.key);
     }
 
     async fn tick(&mut self) {

@@ -123,7 +123,7 @@ impl Pieces {
         }
         self.free.insert(index);
         let parked: usize = self.parked.values().map(PieceBuf::len).sum();
-        if !piece.is_empty() && parked + piece.len() <= MAX_PARKED.max(piece.len()) {
+        if !piece.is_empty() && !piece.is_revoked() && parked + piece.len() <= MAX_PARKED.max(piece.len()) {
             self.parked.insert(index, piece);
         }
     }
@@ -147,6 +147,11 @@ impl Pieces {
 
     pub(super) fn is_holder(&self, tag: LinkTag) -> bool {
         self.held.values().any(|hold| hold.tag == tag)
+    }
+
+    /// Who fetches a piece.
+    pub(super) fn holder(&self, piece: u32) -> Option<LinkTag> {
+        self.held.get(&piece).map(|hold| hold.tag)
     }
 
     /// Links hold pieces, or unfinished ones wait for a link.
@@ -176,7 +181,8 @@ impl Random {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::budget::Budget;
+    use crate::budget::{Budget, Claimant};
+    use crate::{ContentKey, Group};
 
     #[test]
     fn the_rarest_piece_comes_first_and_every_piece_once() {
@@ -236,7 +242,8 @@ mod tests {
         let mut pieces = Pieces::new(Bitfield::empty(20), 7);
         let all = Bitfield::full(20);
         pieces.assign(5, LinkTag(1));
-        let mut begun = PieceBuf::new(5, Budget::new().take(40_000).unwrap());
+        let by = Claimant { owner: Group(1), content: ContentKey(1) };
+        let mut begun = PieceBuf::new(5, Budget::new().take(by, 5, 40_000).unwrap());
         begun.mark(0, LinkTag(1));
         pieces.release(begun);
         assert_eq!(pieces.pick(&all, false, &mut None), Some(5));

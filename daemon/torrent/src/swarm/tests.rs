@@ -14,6 +14,7 @@ use crate::{ContentKey, Event, Fetch};
 
 fn fetch() -> Fetch {
     Fetch {
+        owner: crate::Group(1),
         info_hash: [7; 20],
         name: "file".into(),
         size: 1,

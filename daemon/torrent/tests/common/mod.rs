@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use xbt_torrent::handshake::OUR_RESERVED;
 use xbt_torrent::{
-    CloseReason, ContentKey, Engine, EngineConfig, EngineError, Event, Fetch, LinkTag, Prepared, Sources,
+    CloseReason, ContentKey, Engine, EngineConfig, EngineError, Event, Fetch, Group, LinkTag, Prepared, Sources,
 };
 
 /// Long enough for a loaded machine; nothing waits this long when things work.
@@ -97,6 +97,7 @@ impl Node {
 
     pub fn offered(&self, prepared: &Prepared) -> Fetch {
         Fetch {
+            owner: Group(1),
             info_hash: prepared.info_hash,
             name: prepared.name.clone(),
             size: prepared.size,

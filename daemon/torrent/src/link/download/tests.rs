@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
-use crate::budget::Budget;
+use crate::budget::{Budget, Claimant};
+use crate::{ContentKey, Group};
+
+const BY: Claimant = Claimant { owner: Group(1), content: ContentKey(1) };
 
 fn piece(index: u32, len: usize) -> PieceBuf {
-    PieceBuf::new(index, Budget::new().take(len).unwrap())
+    PieceBuf::new(index, Budget::new().take(BY, index, len).unwrap())
 }
 
 fn start(len: usize) -> Downloads {
@@ -91,7 +94,7 @@ async fn window_at(per_second: usize, round_trip: Duration) -> usize {
         let mut out = BytesMut::new();
         while downloads.capacity().is_some() {
             downloads.answered();
-            downloads.add(PieceBuf::new(index, budget.take(BLOCK).unwrap()));
+            downloads.add(PieceBuf::new(index, budget.take(BY, index, BLOCK).unwrap()));
             index += 1;
         }
         downloads.fill(&mut out);
