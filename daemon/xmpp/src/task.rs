@@ -271,7 +271,8 @@ impl SessionTask {
                 return Ok(Lost::for_good(reason));
             }
             let room = self.agent.events_waiting() < MOST_EVENTS;
-            let deadline = [self.agent.deadline(), self.agent.block_overdue(now)].into_iter().flatten().min();
+            let answers = self.agent.deadline().map(|due| stream.busy_until().map_or(due, |busy| due.max(busy)));
+            let deadline = [answers, self.agent.block_overdue(now)].into_iter().flatten().min();
             tokio::select! {
                 _ = &mut self.ends.stop => return Err(Stopped),
                 permit = self.ends.events.reserve(), if self.agent.events_waiting() > 0 => {
@@ -293,7 +294,11 @@ impl SessionTask {
                     Ok(Incoming::Discarded(discarded)) => self.agent.discarded(&discarded),
                     Err(lost) => return Ok(lost),
                 },
-                now = due(deadline), if deadline.is_some() => self.agent.expire(now),
+                now = due(deadline), if deadline.is_some() => {
+                    if stream.busy_until().is_none_or(|busy| busy <= now) {
+                        self.agent.expire(now);
+                    }
+                }
             }
         }
     }

@@ -11,7 +11,6 @@ use futures::{SinkExt, StreamExt};
 use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::stream_features::StreamFeatures;
@@ -22,7 +21,7 @@ use super::authenticate::{self, Identity};
 use super::dns::{self, Target};
 use super::tls;
 use crate::failure::Failure;
-use crate::stream::{Discarded, Fresh, Guard, Io, Prompt};
+use crate::stream::{Fresh, Guard, Io, Notices, Prompt};
 use crate::{SessionConfig, Silence, Tls};
 
 /// Bound on each exchange over the stream: opening it, StartTLS, login, opening it again.
@@ -110,7 +109,7 @@ struct Opened {
     features: StreamFeatures,
     binding: ChannelBinding,
     local: Option<IpAddr>,
-    discarded: mpsc::Receiver<Discarded>,
+    notices: Notices,
 }
 
 async fn log_in_at(
@@ -120,14 +119,14 @@ async fn log_in_at(
     tls: &Arc<ClientConfig>,
     target: &Target,
 ) -> Result<Fresh, Failure> {
-    let Opened { stream, features, binding, local, discarded } = open(config, account, domain, tls, target).await?;
+    let Opened { stream, features, binding, local, notices } = open(config, account, domain, tls, target).await?;
     let stream = prove(config, account, stream, &features, binding).await?;
     let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
     if !features.can_bind() {
         return Err(Failure::passing("the server offers no resource binding"));
     }
-    Ok(Fresh { stream, local, features, discarded })
+    Ok(Fresh { stream, local, features, notices })
 }
 
 async fn open(
@@ -143,14 +142,14 @@ async fn open(
         Tls::Direct => tcp,
         Tls::StartTls => in_time("StartTLS", start_tls(account, tcp, config.silence)).await?,
     };
-    let (io, binding, discarded) = tls::encrypt(tls, domain, tcp).await?;
+    let (io, binding, notices) = tls::encrypt(tls, domain, tcp).await?;
     let pending = in_time(
         "opening the stream",
         initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(config.silence)),
     );
     let pending = pending.await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
-    Ok(Opened { stream, features, binding, local, discarded })
+    Ok(Opened { stream, features, binding, local, notices })
 }
 
 async fn prove(

@@ -7,14 +7,13 @@ use std::time::Duration;
 use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::failure::Failure;
-use crate::stream::{Discarded, Guard, Io, Prompt};
+use crate::stream::{Guard, Io, Notices, Prompt};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -76,7 +75,7 @@ pub(crate) async fn encrypt(
     config: &Arc<ClientConfig>,
     domain: &str,
     tcp: TcpStream,
-) -> Result<(Io, ChannelBinding, mpsc::Receiver<Discarded>), Failure> {
+) -> Result<(Io, ChannelBinding, Notices), Failure> {
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
     let handshake = TlsConnector::from(config.clone()).connect(name, Prompt::new(tcp));
@@ -84,8 +83,8 @@ pub(crate) async fn encrypt(
         .await
         .map_err(|_| Failure::passing("the server did not complete the TLS handshake in time"))??;
     let binding = binding(&stream);
-    let (guarded, discarded) = Guard::new(stream);
-    Ok((Box::new(BufStream::new(guarded)), binding, discarded))
+    let (guarded, notices) = Guard::new(stream);
+    Ok((Box::new(BufStream::new(guarded)), binding, notices))
 }
 
 /// `tls-exporter` (RFC 9266) needs TLS 1.3; the older kinds of binding are not worth their problems.

@@ -10,10 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
-use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::FullJid;
@@ -25,7 +24,7 @@ use tokio_xmpp::xmlstream::{
     FallibleStreamElement, RawStanzaHeader, ReadError, StreamElementError, XmppStream, XmppStreamElement,
 };
 
-use super::guard::Discarded;
+use super::guard::{Discarded, Notices};
 use super::probe::Probe;
 use super::sm::Management;
 use super::{Fresh, Io};
@@ -36,6 +35,9 @@ pub(crate) const MOST_WAITING: usize = 256;
 
 /// How long the server may refuse to take bytes.
 const STALLED: Duration = Duration::from_secs(60);
+
+/// After a part of a stanza, how long answers that are overdue may be behind the rest of it.
+const BEHIND: Duration = Duration::from_secs(20);
 
 /// Stanzas that may come between binding and the answer about stream management.
 const MOST_EARLY: usize = 64;
@@ -67,7 +69,9 @@ pub(crate) struct BoundStream {
     /// What goes out when nothing else waits.
     later: VecDeque<Box<Stanza>>,
     early: VecDeque<Incoming>,
-    discarded: mpsc::Receiver<Discarded>,
+    notices: Notices,
+    /// When the last part of a stanza came whose end has not come yet.
+    part: Option<Instant>,
     management: Option<Management>,
     /// The server asked for our count.
     owes_ack: bool,
@@ -88,7 +92,7 @@ impl BoundStream {
         resource: &str,
         previous: Option<Management>,
     ) -> Result<(Self, Begin), Failure> {
-        let mut stream = Self::new(fresh.stream, fresh.local, fresh.discarded);
+        let mut stream = Self::new(fresh.stream, fresh.local, fresh.notices);
         let managed = fresh.features.stream_management.is_some();
         let resume = previous.and_then(|previous| previous.resume().map(|resume| (previous, resume)));
         if let Some((mut previous, resume)) = resume.filter(|_| managed) {
@@ -106,13 +110,14 @@ impl BoundStream {
         Ok((stream, Begin::Bound(device)))
     }
 
-    fn new(stream: XmppStream<Io>, local: Option<IpAddr>, discarded: mpsc::Receiver<Discarded>) -> Self {
+    fn new(stream: XmppStream<Io>, local: Option<IpAddr>, notices: Notices) -> Self {
         Self {
             stream,
             waiting: VecDeque::new(),
             later: VecDeque::new(),
             early: VecDeque::new(),
-            discarded,
+            notices,
+            part: None,
             management: None,
             owes_ack: false,
             wants_ack: false,
@@ -235,6 +240,11 @@ impl BoundStream {
         self.probe.begin()
     }
 
+    /// Until when an overdue answer may still be behind a stanza that is arriving.
+    pub(crate) fn busy_until(&self) -> Option<Instant> {
+        self.part.map(|at| at + BEHIND)
+    }
+
     fn ask_for_life(&mut self) {
         let managed = self.management.is_some();
         (self.wants_ack, self.wants_ping) = (managed, !managed);
@@ -270,7 +280,7 @@ impl BoundStream {
         if let Some(incoming) = self.early.pop_front() {
             return Poll::Ready(Ok(incoming));
         }
-        if let Poll::Ready(Some(discarded)) = self.discarded.poll_recv(cx) {
+        if let Poll::Ready(Some(discarded)) = self.notices.poll_discarded(cx) {
             return Poll::Ready(Ok(Incoming::Discarded(discarded)));
         }
         loop {
@@ -282,7 +292,13 @@ impl BoundStream {
                 return self.poll_probe(cx);
             }
             let element = match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Pending => return self.poll_probe(cx),
+                Poll::Pending => {
+                    if self.notices.take_arriving() {
+                        self.part = Some(Instant::now());
+                        self.probe.heard();
+                    }
+                    return self.poll_probe(cx);
+                }
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(Lost::from_io(&io::ErrorKind::UnexpectedEof.into())));
                 }
@@ -305,6 +321,9 @@ impl BoundStream {
 
     fn read(&mut self, element: Result<FallibleStreamElement, ReadError>) -> Result<Option<Incoming>, Lost> {
         if element.is_ok() {
+            // Its own parts have arrived with it.
+            self.notices.take_arriving();
+            self.part = None;
             self.probe.heard();
         }
         match element {

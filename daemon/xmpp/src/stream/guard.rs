@@ -14,6 +14,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -40,14 +42,43 @@ pub(crate) struct Guard<I> {
     /// How much of `clean` has been handed out.
     given: usize,
     notices: mpsc::Sender<Discarded>,
+    arriving: Arc<AtomicBool>,
+}
+
+/// What a [`Guard`] says about the stream beside its bytes.
+pub(crate) struct Notices {
+    discarded: mpsc::Receiver<Discarded>,
+    arriving: Arc<AtomicBool>,
+}
+
+impl Notices {
+    /// The next stanza that was discarded.
+    pub(crate) fn poll_discarded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Discarded>> {
+        self.discarded.poll_recv(cx)
+    }
+
+    /// Whether a part of a stanza has arrived since the last call.
+    pub(crate) fn take_arriving(&self) -> bool {
+        self.arriving.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl<I> Guard<I> {
-    /// The guarded stream, and what it discards from now on.
-    pub(crate) fn new(inner: I) -> (Self, mpsc::Receiver<Discarded>) {
+    /// The guarded stream, and what there is to say about it.
+    pub(crate) fn new(inner: I) -> (Self, Notices) {
         let (notices, discarded) = mpsc::channel(MOST_NOTICES);
+        let arriving = Arc::new(AtomicBool::new(false));
         let raw = vec![0; 8192].into();
-        (Self { inner, filter: Filter::new(), raw, clean: Vec::new(), given: 0, notices }, discarded)
+        let guard = Self {
+            inner,
+            filter: Filter::new(),
+            raw,
+            clean: Vec::new(),
+            given: 0,
+            notices,
+            arriving: Arc::clone(&arriving),
+        };
+        (guard, Notices { discarded, arriving })
     }
 
     /// Gives the stream back; what was read and not yet handed out is dropped.
@@ -71,6 +102,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             while let Some(discarded) = this.filter.take_discarded() {
                 // The notice is for people; a flood of them needs no more than the first ones.
                 let _ = this.notices.try_send(discarded);
+            }
+            if this.clean.is_empty() && this.filter.is_within_stanza() {
+                // The parser sees nothing of a stanza before its end, and would take a long one on a slow line for
+                // silence. White space between stanzas is a sign of life (RFC 6120, section 4.6.1).
+                this.clean.push(b' ');
+                this.arriving.store(true, Ordering::Relaxed);
             }
         }
         let count = buf.remaining().min(this.clean.len() - this.given);

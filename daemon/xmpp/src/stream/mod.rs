@@ -8,12 +8,11 @@ mod sm;
 
 use std::net::IpAddr;
 
-use tokio::sync::mpsc;
 use tokio_xmpp::parsers::stream_features::StreamFeatures;
 use tokio_xmpp::xmlstream::XmppStream;
 
 pub(crate) use bound::{Begin, BoundStream, Incoming};
-pub(crate) use guard::{Discarded, Guard};
+pub(crate) use guard::{Discarded, Guard, Notices};
 #[cfg(feature = "fuzzing")]
 pub(crate) use guard::{Filter, MAX_DEPTH};
 pub(crate) use prompt::Prompt;
@@ -28,6 +27,6 @@ pub(crate) struct Fresh {
     /// Our end of the connection.
     pub local: Option<IpAddr>,
     pub features: StreamFeatures,
-    /// Stanzas that are not let through to it.
-    pub discarded: mpsc::Receiver<Discarded>,
+    /// What is not let through to it, and what is still on its way.
+    pub notices: Notices,
 }

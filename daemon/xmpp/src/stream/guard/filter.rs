@@ -184,6 +184,11 @@ impl Filter {
         self.discarded.pop_front()
     }
 
+    /// Whether the stream is in the middle of a stanza.
+    pub(crate) fn is_within_stanza(&self) -> bool {
+        self.depth > 1
+    }
+
     /// Bytes of the stanza that is being read.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {

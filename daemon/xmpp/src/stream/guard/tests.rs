@@ -267,22 +267,31 @@ proptest! {
     }
 }
 
-/// Reads a stream as the session does, up to the fence; how many stanzas came before it.
-async fn stanzas_before_the_fence(stanzas: &str) -> Result<usize, String> {
-    use futures::StreamExt;
+type Guarded = tokio_xmpp::xmlstream::XmppStream<tokio::io::BufStream<Guard<tokio::io::DuplexStream>>>;
+
+/// A stream whose server has said its features and `stanzas`, read as the session does.
+async fn begun(stanzas: &str) -> Result<(Guarded, Notices, tokio::io::DuplexStream), String> {
     use tokio::io::AsyncWriteExt;
-    use tokio_xmpp::xmlstream::{
-        FallibleStreamElement, StreamHeader, Timeouts, XmppStream, XmppStreamElement, initiate_stream,
-    };
+    use tokio_xmpp::xmlstream::{StreamHeader, Timeouts, initiate_stream};
 
     let (near, mut far) = tokio::io::duplex(1 << 20);
-    let fence = "<message id='fence' type='headline'/>";
-    let text = format!("{HEADER}<stream:features/>{stanzas}{fence}").replace("x='>'", "version='1.0' id='s'");
+    let text = format!("{HEADER}<stream:features/>{stanzas}").replace("x='>'", "version='1.0' id='s'");
     far.write_all(text.as_bytes()).await.map_err(|error| error.to_string())?;
-    let io = tokio::io::BufStream::new(Guard::new(near).0);
+    let (guard, notices) = Guard::new(near);
+    let io = tokio::io::BufStream::new(guard);
     let header = StreamHeader { to: None, from: None, id: None };
     let pending = initiate_stream(io, "jabber:client", header, Timeouts::tight()).await.map_err(|e| e.to_string())?;
-    let (_, mut stream): (_, XmppStream<_>) = pending.recv_features().await.map_err(|e| format!("{e:?}"))?;
+    let (_, stream): (_, Guarded) = pending.recv_features().await.map_err(|e| format!("{e:?}"))?;
+    Ok((stream, notices, far))
+}
+
+/// How many stanzas come before the fence behind them.
+async fn stanzas_before_the_fence(stanzas: &str) -> Result<usize, String> {
+    use futures::StreamExt;
+    use tokio_xmpp::xmlstream::{FallibleStreamElement, XmppStreamElement};
+
+    let fence = "<message id='fence' type='headline'/>";
+    let (mut stream, _notices, _far) = begun(&format!("{stanzas}{fence}")).await?;
     let mut seen = 0;
     loop {
         let element = stream.next().await.ok_or("the stream has ended")?.map_err(|error| format!("{error:?}"))?;
@@ -303,4 +312,25 @@ proptest! {
         let seen = runtime.block_on(stanzas_before_the_fence(&stanzas.concat()));
         prop_assert_eq!(seen, Ok(stanzas.len()), "{}", stanzas.concat());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stanza_that_takes_minutes_to_arrive_is_not_taken_for_silence() {
+    use futures::StreamExt;
+    use tokio::io::AsyncWriteExt;
+
+    let (mut stream, notices, mut far) = begun("").await.unwrap();
+    assert!(!notices.take_arriving());
+    let slow = tokio::spawn(async move {
+        for part in ["<message id='slow' ", "type='headline'>", "<body>one ", "two ", "three</body>", "</message>"] {
+            far.write_all(part.as_bytes()).await.unwrap();
+            // Less than the 60 s after which the stream is asked for a sign of life, more than that in all.
+            tokio::time::sleep(std::time::Duration::from_secs(40)).await;
+        }
+        far
+    });
+    let element = stream.next().await.unwrap();
+    assert!(element.is_ok(), "{element:?}");
+    assert!(notices.take_arriving());
+    drop(slow.await.unwrap());
 }
