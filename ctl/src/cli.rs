@@ -98,6 +98,11 @@ pub enum Command {
     /// Lists the rules of the configuration in the order in which they are tried. The first that matches a contact decides; what it leaves
     /// open follows the defaults, which are listed below the rules.
     Rules(commands::rules::Args),
+    /// Show how the account is logged in, and allow a login weaker than before
+    ///
+    /// xbtd remembers the strongest login of the account: how the password is proved, whether that is bound to the encrypted connection, and
+    /// which authority vouches for the server. It refuses a weaker one, because whoever intercepts the connection would offer just that.
+    Login(commands::login::Args),
     /// Print events as they happen
     Watch,
     /// Full-screen view of transfers, rates and contacts

@@ -150,6 +150,8 @@ impl Daemon {
             server: account.server.as_ref().map(ToString::to_string),
             tls: account.tls,
             ca_file: account.ca_file.clone(),
+            least_mechanism: account.least_mechanism,
+            known: self.handle.known_login().await,
             ..SessionConfig::new(account.jid.clone(), &self.resource, password)
         };
         let (session, handle) = Session::start(config, self.session_events.clone());
@@ -169,7 +171,7 @@ impl Daemon {
             tracing::error!(%error, hint = error.hint, retry_in = ?pause, "cannot log in without a password");
             let (code, reason, hint) = (error.code, error.message, error.hint);
             let retry_in = u64::try_from(pause.as_millis()).ok();
-            let refused = Connection::Refused { code, reason, hint, retry_in };
+            let refused = Connection::Refused { code, reason, hint, retry_in, weaker: None };
             // An error means that the driver has ended.
             let _ = self.session_events.send(SessionEvent::Connection(refused)).await;
             tokio::time::sleep(pause).await;
@@ -247,7 +249,7 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
 /// The part of the configuration that [`needs_restart`] compares. Every key is named, so that a new one has to choose.
 fn lasting(config: &Config) -> impl PartialEq + use<'_> {
     let Config { account, files, network, accept: _, rules: _, schedules: _, hooks: _ } = config;
-    let Account { jid, server, password: _, tls: _, ca_file: _ } = account;
+    let Account { jid, server, password: _, tls: _, ca_file: _, least_mechanism: _ } = account;
     let Files { state_dir, socket, download_dir: _ } = files;
     let Network { listen, map_port, advertise, ways, in_band_max_size: _, upload_limit: _, download_limit: _ } =
         network;

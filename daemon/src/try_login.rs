@@ -69,6 +69,7 @@ async fn session(file: &Path) -> Result<SessionConfig, Fault> {
         server: account.server.as_ref().map(ToString::to_string),
         tls: account.tls,
         ca_file: account.ca_file.clone(),
+        least_mechanism: account.least_mechanism,
         ..SessionConfig::new(account.jid.clone(), resource, password)
     })
 }

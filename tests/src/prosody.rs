@@ -119,6 +119,13 @@ impl Prosody {
         fs::write(self.config(), text).expect("the folder can be written");
     }
 
+    /// From the next start on it offers no mechanism but PLAIN.
+    pub fn offer_only_plain(&self) {
+        let mut text = fs::read_to_string(self.config()).expect("our own file");
+        text.push_str("\tdisable_sasl_mechanisms = { \"SCRAM-SHA-1\", \"SCRAM-SHA-1-PLUS\" }\n");
+        fs::write(self.config(), text).expect("the folder can be written");
+    }
+
     /// Sets an account's contact list; before the first start.
     pub fn roster(&self, user: &str, lines: &[RosterLine<'_>]) {
         let mut text = String::from("return {\n[false] = { [\"version\"] = 1; [\"pending\"] = {} };\n");

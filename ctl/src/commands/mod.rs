@@ -9,6 +9,7 @@ mod doctor;
 mod dry_run;
 pub mod limit;
 pub mod list;
+pub mod login;
 pub mod man;
 pub mod pause;
 pub mod remove;
@@ -46,6 +47,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Contacts(args) => contacts::run(context, args).await,
         Command::Rules(args) => rules::run(context, args).await,
         Command::Top => top::run(context).await,
+        Command::Login(args) => login::run(context, args).await,
         Command::Watch => watch::run(context).await,
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),

@@ -8,8 +8,8 @@ use tarpc::context::Context;
 use tokio::sync::watch;
 use xbt_api::{
     ApiError, Connection, Contact, DeviceVerification, Event, EventKind, Events, Hello, Kept, LimitChange, Limits,
-    ListPage, ListQuery, METHODS, PROTOCOL, Priority, Removed, Rules, SendRequest, State, Status, Survey, Transfer,
-    TransferDetails, Trust, Verification, Why, Xbt,
+    ListPage, ListQuery, Login, METHODS, PROTOCOL, Priority, Removed, Rules, SendRequest, State, Status, Survey,
+    Transfer, TransferDetails, Trust, Verification, Why, Xbt,
 };
 
 #[path = "../../src/sample.rs"]
@@ -264,6 +264,16 @@ impl Xbt for FakeDaemon {
     async fn rules(self, _: Context, _contact: Option<String>) -> Result<Rules, ApiError> {
         self.allowed()?;
         Ok(Rules { rules: vec![], from: vec![], max_size: 1 << 30, folder: "/home/a/Downloads".into(), contact: None })
+    }
+
+    async fn login(self, _: Context) -> Result<Login, ApiError> {
+        self.allowed()?;
+        Ok(Login { jid: "alice@example.org".into(), known: None, refused: None })
+    }
+
+    async fn login_allow_weaker(self, _: Context) -> Result<Login, ApiError> {
+        self.allowed()?;
+        Err(ApiError::new("no-weaker-login", "no login was refused", ""))
     }
 
     async fn contact_add(self, _: Context, jid: String, _name: Option<String>) -> Result<Contact, ApiError> {

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::codec::Json;
 use crate::{
-    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_RESPONSE_FRAME, MAX_WAIT_MS,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Login, MAX_RESPONSE_FRAME, MAX_WAIT_MS,
     PROTOCOL, Priority, Removed, Rules, SendRequest, Status, Survey, Transfer, TransferDetails, Verification,
     XbtClient, codes,
 };
@@ -154,6 +154,10 @@ calls! {
     remove(ids: Vec<u64>, delete_data: bool) -> Vec<u64>, DISK_TIMEOUT;
     /// The same, with what was received.
     delete(ids: Vec<u64>) -> Vec<Removed>, DISK_TIMEOUT;
+    /// How the account is logged in.
+    login() -> Login, CALL_TIMEOUT;
+    /// Allows a login as weak as the one that was refused.
+    login_allow_weaker() -> Login, CALL_TIMEOUT;
     /// The roster.
     contacts() -> Vec<Contact>, CALL_TIMEOUT;
     /// Puts somebody on the roster.

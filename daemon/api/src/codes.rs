@@ -56,6 +56,8 @@ codes! {
         NOT_CONNECTED = "not-connected";
         /// The XMPP server refused.
         SERVER_REFUSED = "server-refused";
+        /// No login was refused for being weaker than before, so there is none to allow.
+        NO_WEAKER_LOGIN = "no-weaker-login";
         /// The contact has never shown a device that runs xbt, so there is no key to compare.
         NO_DEVICE = "no-device";
         /// The safety number is not the one of this contact.

@@ -11,6 +11,7 @@ mod contact;
 mod error;
 mod event;
 mod limits;
+mod login;
 mod naming;
 mod network;
 mod rules;
@@ -26,6 +27,7 @@ pub use contact::{Accept, Contact, Device, DeviceVerification, Ruling, Subscript
 pub use error::ApiError;
 pub use event::{Event, EventKind, Events};
 pub use limits::{LimitChange, Limits, LimitsBy, Pace, Priority};
+pub use login::{Login, LoginProtection};
 pub use naming::{Named, named};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use rules::{Rule, Rules, RulesFor};

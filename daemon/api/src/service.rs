@@ -1,8 +1,8 @@
 //! The service: every method that a daemon knows.
 
 use crate::{
-    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest,
-    Status, Survey, Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Login, Priority, Removed, Rules,
+    SendRequest, Status, Survey, Transfer, TransferDetails, Verification,
 };
 
 /// The methods as they stand in a frame, in the order of [`Xbt`].
@@ -31,6 +31,8 @@ pub const METHODS: &[&str] = &[
     "ContactVerify",
     "ContactConfirm",
     "Rules",
+    "Login",
+    "LoginAllowWeaker",
     "Events",
 ];
 
@@ -92,6 +94,10 @@ pub trait Xbt {
     async fn contact_confirm(jid: String, safety_number: String) -> Result<Contact, ApiError>;
     /// The standing rules about offers, and what they make of an offer of one contact.
     async fn rules(contact: Option<String>) -> Result<Rules, ApiError>;
+    /// How the account is logged in, and what was refused as weaker than that.
+    async fn login() -> Result<Login, ApiError>;
+    /// Allows a login as weak as the one that was last refused for that, and tries it at once.
+    async fn login_allow_weaker() -> Result<Login, ApiError>;
     /// What has happened after `after_seq`, waiting up to `max_wait_ms` for something. Without `after_seq`: no events,
     /// but the number to begin with.
     async fn events(after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError>;

@@ -9,6 +9,7 @@ use crate::contact::{Contact, Device};
 use crate::fault::Fault;
 use crate::hook::Hook;
 use crate::ids::{BareJid, ContentId, Fingerprint, FullJid, InfoHash, TransferId};
+use crate::login::Login;
 use crate::rate::{Priority, RateLimits};
 use crate::session::SessionCommand;
 use crate::signal::Reach;
@@ -47,6 +48,8 @@ pub enum Persist {
     Contact(Contact),
     /// Insert or replace.
     Device(Device),
+    /// Insert or replace: what later logins of the account must not fall below.
+    Login(Login),
     /// The numbers that come next; they are never used twice.
     Counters(Counters),
 }

@@ -106,6 +106,8 @@ pub enum Command {
     ContactAllow(BareJid),
     /// Ask about offers again, and do not let it see our presence if it asked to.
     ContactDeny(BareJid),
+    /// Let a login be as weak as the one that was last refused for that.
+    AllowWeakerLogin,
     /// The person has looked at the keys of this contact.
     DevicesSeen(BareJid),
     /// The person compared this device's safety number and it was the same.

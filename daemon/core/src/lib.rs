@@ -12,6 +12,7 @@ pub mod hook;
 pub mod ids;
 pub mod input;
 pub mod limits;
+pub mod login;
 pub mod magnet;
 pub mod rate;
 pub mod rule;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BareJid, FullJid};
+use crate::login::Login;
 use crate::signal::{Answer, Offer, Outcome, Proxy, Refusal, Request, Token};
 
 /// Presence subscription between us and a contact (RFC 6121, section 2.1.2.5).
@@ -105,6 +106,8 @@ pub enum SessionEvent {
     },
     /// Services of our server are known, or have changed.
     Services(ServerServices),
+    /// The account was logged in, in another way than before.
+    LoggedIn(Login),
 }
 
 /// The services of our server that help links. Reported after a login, and again when they change.
@@ -156,6 +159,8 @@ pub enum Connection {
         hint: String,
         /// Milliseconds until the next attempt; none: not before the configuration is reloaded.
         retry_in: Option<u64>,
+        /// What the login would have been, where we refused it because earlier ones were stronger.
+        weaker: Option<Box<Login>>,
     },
 }
 
@@ -200,4 +205,6 @@ pub enum SessionCommand {
     ApproveSubscription(BareJid),
     /// Do not, or no longer.
     DenySubscription(BareJid),
+    /// From now on a login may be as this one, and no weaker; the next attempt is made at once.
+    AllowLogin(Box<Login>),
 }

@@ -79,6 +79,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 Optional("\"/etc/ssl/own-ca.pem\""),
                 "Certificates (PEM) of your own authority; only these are trusted.",
             ),
+            key(
+                "least_mechanism",
+                Default("\"SCRAM-SHA-1\""),
+                "The weakest way to prove the password that is allowed, of these, weakest first: \"PLAIN\" \"SCRAM-SHA-1\"\n\
+                 \"SCRAM-SHA-256\" \"SCRAM-SHA-512\" \"SCRAM-SHA-1-PLUS\" \"SCRAM-SHA-256-PLUS\" \"SCRAM-SHA-512-PLUS\". \"PLAIN\" shows the\n\
+                 password to the server; those with \"-PLUS\" notice somebody between you and it. Whatever is allowed here, a login\n\
+                 weaker than an earlier one is refused (xbtctl login).",
+            ),
         ],
     },
     Section {

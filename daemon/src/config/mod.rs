@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use xbt_core::folder::FolderPattern;
 use xbt_core::hook::Hooks;
 use xbt_core::ids::BareJid;
+use xbt_core::login::Mechanism;
 use xbt_core::rule::Rule;
 use xbt_core::schedule::Schedule;
 
@@ -70,6 +71,8 @@ pub struct Account {
     pub tls: Tls,
     /// A PEM file with the only authorities to be trusted; none: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Logins by anything weaker are refused.
+    pub least_mechanism: Mechanism,
 }
 
 /// Where the password comes from.

@@ -153,7 +153,14 @@ mod tests {
 
     fn account(password: Option<PasswordSource>) -> Account {
         let jid = xbt_core::ids::BareJid::from_normalised("a@example.org");
-        Account { jid, password, server: None, tls: super::super::Tls::StartTls, ca_file: None }
+        Account {
+            jid,
+            password,
+            server: None,
+            tls: super::super::Tls::StartTls,
+            ca_file: None,
+            least_mechanism: xbt_core::login::Mechanism::ScramSha1,
+        }
     }
 
     fn file(dir: &TempDir, content: &[u8], mode: u32) -> PathBuf {

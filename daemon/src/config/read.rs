@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use xbt_core::ids::BareJid;
+use xbt_core::login::Mechanism;
 use xbt_xmpp::{InvalidJid, parse_bare_or_server};
 
 use super::document::{Document, Entry};
@@ -71,6 +72,7 @@ impl<'d> Reader<'d> {
             server: server.map(|entry| entry.server(tls)).transpose()?,
             tls,
             ca_file: self.path("account", "ca_file")?,
+            least_mechanism: self.get("account", "least_mechanism")?.mechanism()?,
         })
     }
 
@@ -137,6 +139,10 @@ impl Entry<'_> {
             );
         }
         self.word(&[("starttls", Tls::StartTls), ("direct", Tls::Direct)])
+    }
+
+    fn mechanism(&self) -> Result<Mechanism, ConfigError> {
+        self.word(&Mechanism::ALL.map(|mechanism| (mechanism.as_str(), mechanism)))
     }
 
     /// Checks the one value that there is.

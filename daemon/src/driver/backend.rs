@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest, Status,
-    Survey, Transfer, TransferDetails, Verification, codes,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Login, Priority, Removed, Rules, SendRequest,
+    Status, Survey, Transfer, TransferDetails, Verification, codes,
 };
 use xbt_core::effect::Reply;
 use xbt_core::ids::{BareJid, TransferId};
@@ -59,6 +59,11 @@ impl DriverHandle {
     /// Another session takes the place of the old one.
     pub async fn session(&self, session: SessionHandle) {
         let _ = self.driver.send(Message::Session(session)).await;
+    }
+
+    /// The strongest login of the account so far.
+    pub async fn known_login(&self) -> Option<xbt_core::login::Login> {
+        self.look(|driver| driver.domain.login().cloned()).await.ok().flatten()
     }
 
     /// Runs a look at the driver's state and brings back what it saw.
@@ -300,6 +305,15 @@ impl Backend for DriverHandle {
 
     async fn rules(&self, contact: Option<String>) -> Result<Rules> {
         self.look(move |driver| driver.rules(contact.as_deref())).await?
+    }
+
+    async fn login(&self) -> Result<Login> {
+        self.look(|driver| views::login(&driver.domain)).await
+    }
+
+    async fn login_allow_weaker(&self) -> Result<Login> {
+        self.command(Command::AllowWeakerLogin).await?;
+        self.look(|driver| views::login(&driver.domain)).await
     }
 
     async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events> {

@@ -10,6 +10,7 @@ use xbt_core::effect::Gone;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, Fingerprint, TransferId};
 use xbt_core::input::Attempt;
+use xbt_core::login::Login;
 use xbt_core::rate::{Priority, RateChange, RateLimits};
 use xbt_core::rule::Accept;
 use xbt_core::session::{Connection, Subscription};
@@ -270,6 +271,20 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
         allowed: known.allowed,
         ruling: Some(ruling(&domain.ruling(&known.jid))),
         limits: limits(known.limits),
+    }
+}
+
+pub(super) fn login(domain: &Domain) -> api::Login {
+    let protection = |login: &Login| api::LoginProtection {
+        mechanism: login.mechanism.to_string(),
+        channel_binding: login.mechanism.binds(),
+        authority: login.authority.as_ref().map(|authority| authority.name.clone()),
+        authority_id: login.authority.as_ref().map(|authority| authority.id.clone()),
+    };
+    api::Login {
+        jid: domain.settings().account.to_string(),
+        known: domain.login().map(protection),
+        refused: domain.refused_login().map(protection),
     }
 }
 

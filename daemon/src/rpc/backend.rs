@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use xbt_api::{
-    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Priority, Removed, Rules, SendRequest, Status,
-    Survey, Transfer, TransferDetails, Verification,
+    ApiError, Contact, Events, LimitChange, Limits, ListPage, ListQuery, Login, Priority, Removed, Rules, SendRequest,
+    Status, Survey, Transfer, TransferDetails, Verification,
 };
 
 /// The methods of [`xbt_api::Xbt`] (which says what they mean) without `hello`, which the server answers itself.
@@ -83,6 +83,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Contact, ApiError>> + Send;
     /// The standing rules about offers.
     fn rules(&self, contact: Option<String>) -> impl Future<Output = Result<Rules, ApiError>> + Send;
+    /// How the account is logged in.
+    fn login(&self) -> impl Future<Output = Result<Login, ApiError>> + Send;
+    /// Allows a login as weak as the one that was refused.
+    fn login_allow_weaker(&self) -> impl Future<Output = Result<Login, ApiError>> + Send;
     /// What has happened; [`super::EventRing::after`] does all of it.
     fn events(
         &self,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tarpc::context::Context;
 use xbt_api::{
-    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, MAX_WAIT_MS, METHODS, PROTOCOL,
+    ApiError, Contact, Events, Hello, LimitChange, Limits, ListPage, ListQuery, Login, MAX_WAIT_MS, METHODS, PROTOCOL,
     Priority, Removed, Rules, SendRequest, Status, Survey, Transfer, TransferDetails, Verification, Xbt,
 };
 
@@ -140,6 +140,14 @@ impl<B: Backend> Xbt for Calls<B> {
     async fn rules(self, _: Context, contact: Option<String>) -> Result<Rules, ApiError> {
         contact.as_deref().map_or(Ok(()), |text| check::name("contact", text))?;
         self.0.rules(contact).await
+    }
+
+    async fn login(self, _: Context) -> Result<Login, ApiError> {
+        self.0.login().await
+    }
+
+    async fn login_allow_weaker(self, _: Context) -> Result<Login, ApiError> {
+        self.0.login_allow_weaker().await
     }
 
     async fn events(self, _: Context, after_seq: Option<u64>, max_wait_ms: u64) -> Result<Events, ApiError> {

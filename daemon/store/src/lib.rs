@@ -73,6 +73,7 @@ impl Store {
             deletions: tables.all()?,
             contacts: tables.all()?,
             devices: tables.all()?,
+            logins: tables.all()?,
             counters: tables.counters()?,
         })
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::{Counters, Persist};
 use xbt_core::ids::ContentId;
+use xbt_core::login::Login;
 use xbt_core::session::Subscription;
 use xbt_core::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
 
@@ -79,6 +80,16 @@ impl Row for Device {
     }
 }
 
+impl Row for Login {
+    const TABLE: &'static str = "settings";
+    const SELECT: &'static str =
+        "SELECT substr(key, 7), value FROM settings WHERE key GLOB 'login *' ORDER BY substr(key, 7)";
+
+    fn key(&self) -> String {
+        self.account.to_string()
+    }
+}
+
 const COUNTER: &str = "SELECT next FROM counters WHERE name = ?1";
 const BLOB: &str = "SELECT blob FROM blobs WHERE content = ?1";
 const RECEIVED: &str = "SELECT record FROM received WHERE content = ?1";
@@ -95,7 +106,8 @@ pub(super) struct Tables<'a> {
 impl Tables<'_> {
     /// Whether all tables and columns that are read are there.
     pub(super) fn check(self) -> rusqlite::Result<()> {
-        let rows = [Transfer::SELECT, Tombstone::SELECT, Content::SELECT, Contact::SELECT, Device::SELECT];
+        let rows =
+            [Transfer::SELECT, Tombstone::SELECT, Content::SELECT, Contact::SELECT, Device::SELECT, Login::SELECT];
         rows.into_iter()
             .chain([Deletion::SELECT, COUNTER, BLOB, RECEIVED, RECORD, SETTING])
             .try_for_each(|sql| self.connection.prepare_cached(sql).map(drop))
@@ -192,6 +204,7 @@ impl Tables<'_> {
             Persist::RemoveContent(id) => self.run("DELETE FROM contents WHERE id = ?1", [number(id.0)?]),
             Persist::Contact(contact) => self.put_contact(contact),
             Persist::Device(device) => self.put_device(device),
+            Persist::Login(login) => self.put_setting(&format!("login {}", login.account), &body(login)?),
             Persist::Counters(Counters { transfer, content }) => {
                 self.put_counter("transfer", *transfer)?;
                 self.put_counter("content", *content)

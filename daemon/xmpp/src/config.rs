@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use xbt_core::ids::BareJid;
+use xbt_core::login::{Login, Mechanism};
 
 use crate::Secret;
 
@@ -33,8 +34,10 @@ pub struct SessionConfig {
     pub tls: Tls,
     /// PEM file with the only authorities to be trusted; none: those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Whether the password itself may be sent to the server, inside TLS, if it offers no better mechanism.
-    pub allow_plain: bool,
+    /// The weakest SASL mechanism that may be used.
+    pub least_mechanism: Mechanism,
+    /// The strongest login so far: a weaker one is refused.
+    pub known: Option<Login>,
     /// How long the server may be silent.
     pub silence: Silence,
 }
@@ -64,7 +67,8 @@ impl SessionConfig {
             server: None,
             tls: Tls::StartTls,
             ca_file: None,
-            allow_plain: true,
+            least_mechanism: Mechanism::ScramSha1,
+            known: None,
             silence: Silence::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use tokio_rustls::rustls;
 use tokio_xmpp::parsers::{sasl, stream_error};
 use tokio_xmpp::xmlstream::{ReadError, RecvFeaturesError};
+use xbt_core::login::Login;
 
 /// A login that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,17 +37,19 @@ pub(super) struct Refused {
     /// Trying again is pointless until the configuration changes, and with a wrong password may lock the account. Only
     /// for what a server has said that proved who it is: a captive portal or a clock that is wrong at boot passes.
     pub is_final: bool,
+    /// What the login would have been, if it was refused as weaker than earlier ones.
+    pub weaker: Option<Box<Login>>,
 }
 
 impl Failure {
     /// Refused, but perhaps not next time.
     pub(super) fn refused(code: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: false })
+        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: false, weaker: None })
     }
 
     /// Refused until the configuration changes.
     pub(super) fn refused_for_good(code: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: true })
+        Self::Refused(Refused { code, reason: reason.into(), hint: hint.into(), is_final: true, weaker: None })
     }
 
     pub(super) fn passing(reason: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ use xbt_core::session::ServerServices;
 use xbt_core::signal::{Answer, Refusal, Request};
 
 use super::payload::in_band;
-use super::{agent, convert, stream};
+use super::{agent, convert, login, stream};
 
 /// Deepest element that the filter lets through.
 pub const MAX_DEPTH: usize = stream::MAX_DEPTH;
@@ -81,3 +81,25 @@ pub fn in_band(element: &Element) -> Option<(String, Vec<u8>)> {
 pub fn server_services(element: &Element) -> ServerServices {
     agent::server_services_in(element)
 }
+
+/// What is read of a SCRAM challenge in an exchange with this nonce: the server's nonce, the salt and the rounds; none
+/// if it is refused.
+pub fn scram_challenge(nonce: &str, challenge: &[u8]) -> Option<(String, Vec<u8>, u32)> {
+    let mechanism = xbt_core::login::Mechanism::ScramSha256;
+    let scram = login::Scram::begin(mechanism, login::Binding::None, "user", "pencil", nonce.to_owned())?;
+    scram.read(challenge).ok().map(login::Challenge::into_parts)
+}
+
+/// Whether a last message of SCRAM proves something that only the right server can know.
+pub fn scram_proof(last: &[u8]) -> bool {
+    static EXPECTED: std::sync::OnceLock<Option<login::Expected>> = std::sync::OnceLock::new();
+    let expected = EXPECTED.get_or_init(|| {
+        let mechanism = xbt_core::login::Mechanism::ScramSha1;
+        let scram = login::Scram::begin(mechanism, login::Binding::None, "user", "pencil", "abc".to_owned())?;
+        scram.read(b"r=abcdef,s=c2FsdA==,i=4096").ok().map(|challenge| challenge.answer().1)
+    });
+    expected.as_ref().is_some_and(|expected| expected.check(last).is_ok())
+}
+
+/// Fewest and most rounds of key derivation that are agreed to.
+pub const SCRAM_ROUNDS: std::ops::RangeInclusive<u32> = login::ROUNDS;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::presence::Presence;
+use xbt_core::login::Login;
 use xbt_core::session::{Connection, SessionCommand, SessionEvent};
 use xbt_core::signal::Outcome;
 
@@ -53,11 +53,13 @@ pub(super) async fn run(
 ) {
     let ends = Ends { events, calls, open: true, network, stop };
     let Stopped = match address::from_bare(&config.jid) {
-        Ok(account) if account.node().is_some() => SessionTask::new(account, ends).live(&config).await,
+        Ok(account) if account.node().is_some() => {
+            SessionTask::new(account, config.known.clone(), ends).live(&config).await
+        }
         Ok(_) | Err(_) => {
             let reason = format!("“{}” is not the address of an account", config.jid);
             let hint = "correct `jid` in [account]".to_owned();
-            let refused = Refused { code: "bad-jid", reason, hint, is_final: true };
+            let refused = Refused { code: "bad-jid", reason, hint, is_final: true, weaker: None };
             hopeless(ends, VecDeque::new(), refused).await
         }
     };
@@ -68,7 +70,8 @@ pub(super) async fn run(
 async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: Refused) -> Stopped {
     let Refused { code, reason, hint, .. } = refused;
     tracing::error!(code, hint, "{reason}");
-    waiting.push_back(SessionEvent::Connection(Connection::Refused { code, reason, hint, retry_in: None }));
+    let refused = Connection::Refused { code, reason, hint, retry_in: None, weaker: None };
+    waiting.push_back(SessionEvent::Connection(refused));
     loop {
         let room = waiting.len() < MOST_EVENTS;
         tokio::select! {
@@ -101,14 +104,17 @@ struct SessionTask {
     ends: Ends,
     /// What a lost stream needs to go on.
     previous: Option<Management>,
-    tls: Option<Arc<ClientConfig>>,
+    trust: Option<login::Trust>,
+    /// The strongest login so far.
+    known: Option<Login>,
     /// When a pause was last cut short.
     hurried: Option<Instant>,
 }
 
 impl SessionTask {
-    fn new(account: BareJid, ends: Ends) -> Self {
-        Self { agent: Agent::new(account.clone()), account, ends, previous: None, tls: None, hurried: None }
+    fn new(account: BareJid, known: Option<Login>, ends: Ends) -> Self {
+        let agent = Agent::new(account.clone());
+        Self { agent, account, ends, previous: None, trust: None, known, hurried: None }
     }
 
     async fn live(mut self, config: &SessionConfig) -> Stopped {
@@ -187,9 +193,9 @@ impl SessionTask {
                 tracing::info!(retry_in = ?pause, "offline: {reason}");
                 Connection::Offline { reason, retry_in }
             }
-            Offline::Refused(Refused { code, reason, hint, .. }) => {
+            Offline::Refused(Refused { code, reason, hint, weaker, is_final: _ }) => {
                 tracing::warn!(code, hint, retry_in = ?pause, "{reason}");
-                Connection::Refused { code, reason, hint, retry_in }
+                Connection::Refused { code, reason, hint, retry_in, weaker }
             }
         });
         self.offline(tokio::time::sleep(pause)).await
@@ -202,26 +208,36 @@ impl SessionTask {
         preferred: Option<String>,
     ) -> Result<Option<Result<(BoundStream, Begin), Failure>>, Stopped> {
         let account = self.account.clone();
-        let tls = self.tls.clone();
+        let (trust, known) = (self.trust.clone(), self.known.clone());
         let mut previous = self.previous.take();
         let attempt = async {
-            let tls = match tls {
-                Some(tls) => tls,
-                None => trust(config).await?,
+            let trust = match trust {
+                Some(trust) => trust,
+                None => load_trust(config).await?,
             };
-            let fresh = login::log_in(config, &account, &tls, preferred.as_deref()).await?;
+            let fresh = login::log_in(config, &account, &trust, known.as_ref(), preferred.as_deref()).await?;
+            let login = fresh.login.clone();
             let begun = login::in_time("binding", BoundStream::begin(fresh, &config.resource, previous.take())).await?;
-            Ok((tls, begun))
+            Ok((trust, login, begun))
         };
         let result = self.offline(attempt).await?;
         // Still there if the attempt failed before the server was asked.
         self.previous = previous;
         Ok(result.map(|result| {
-            result.map(|(tls, begun)| {
-                self.tls = Some(tls);
+            result.map(|(trust, login, begun)| {
+                self.trust = Some(trust);
+                self.remember(login);
                 begun
             })
         }))
+    }
+
+    /// The session has compared it with what was known, so it is no weaker.
+    fn remember(&mut self, login: Login) {
+        if self.known.as_ref() != Some(&login) {
+            self.known = Some(login.clone());
+            self.agent.tell(SessionEvent::LoggedIn(login));
+        }
     }
 
     fn begun(&mut self, begin: Begin, now: Instant) {
@@ -279,6 +295,7 @@ impl SessionTask {
                     deliver(permit, &mut self.agent)?;
                 }
                 call = self.ends.calls.recv(), if self.ends.open && room && stream.has_room() => match call {
+                    Some(SessionCall::Command(SessionCommand::AllowLogin(login))) => self.known = Some(*login),
                     Some(call) => self.agent.take_call(call, Instant::now()),
                     None => self.ends.open = false,
                 },
@@ -323,6 +340,10 @@ impl SessionTask {
                     deliver(permit, &mut self.agent)?;
                 }
                 call = self.ends.calls.recv(), if self.ends.open && room => match call {
+                    Some(SessionCall::Command(SessionCommand::AllowLogin(login))) => {
+                        self.known = Some(*login);
+                        hurry = Some(Instant::now());
+                    }
                     Some(call) => self.agent.take_call_offline(call),
                     None => self.ends.open = false,
                 },
@@ -351,9 +372,9 @@ fn deliver(permit: Permit<'_>, agent: &mut Agent) -> Result<(), Stopped> {
 }
 
 /// Whom we trust; read once for a session.
-async fn trust(config: &SessionConfig) -> Result<Arc<ClientConfig>, Failure> {
+async fn load_trust(config: &SessionConfig) -> Result<login::Trust, Failure> {
     let ca_file = config.ca_file.clone();
-    match tokio::task::spawn_blocking(move || login::client_config(ca_file.as_deref())).await {
+    match tokio::task::spawn_blocking(move || login::Trust::load(ca_file.as_deref())).await {
         Ok(result) => result,
         Err(_) => Err(Failure::passing("the certificates could not be read")),
     }

@@ -114,6 +114,46 @@ fn a_wrong_password_is_told_in_status_and_tried_once() {
 }
 
 #[test]
+fn a_login_weaker_than_before_is_refused_after_a_restart_too_until_it_is_allowed() {
+    let mut stage = Stage::new();
+    let mut alice = stage.person("alice").with("account.least_mechanism", "PLAIN").online();
+    let login: serde_json::Value = serde_json::from_str(&alice.ctl.ok(&["--json", "login"])).unwrap();
+    assert_eq!((&login["known"]["mechanism"], &login["refused"]), (&"SCRAM-SHA-1".into(), &serde_json::Value::Null));
+    alice.stop();
+    stage.prosody.stop();
+    stage.prosody.offer_only_plain();
+    stage.prosody.start();
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "weaker-login", "{status}");
+    assert!(status["retry_in_s"].is_u64(), "it is tried again: {status}");
+    assert_eq!(stage.prosody.logins("alice"), 1);
+    let told = alice.ctl.ok(&["login"]);
+    assert!(told.contains("SCRAM-SHA-1 (not bound") && told.contains("refused:        PLAIN"), "{told}");
+    alice.ctl.ok(&["login", "--allow-weaker"]);
+    alice.ctl.connection_becomes("online", wait::SOON);
+}
+
+#[test]
+fn a_server_that_wants_the_password_itself_does_not_get_it_unless_that_is_configured() {
+    let mut stage = Stage::new();
+    stage.prosody.stop();
+    stage.prosody.offer_only_plain();
+    stage.prosody.start();
+    let mut alice = stage.person("alice");
+    alice.start();
+    let status = alice.ctl.connection_becomes("refused", wait::SOON);
+    assert_eq!(status["connection_error"]["code"], "no-mechanism", "{status}");
+    assert!(
+        status["connection_error"]["hint"].as_str().is_some_and(|hint| hint.contains("least_mechanism")),
+        "{status}"
+    );
+    alice.set("account.least_mechanism", "PLAIN");
+    alice.reload();
+    alice.ctl.connection_becomes("online", wait::SOON);
+}
+
+#[test]
 fn an_unknown_host_is_told_in_status() {
     let stage = Stage::new();
     let mut alice = stage.person("alice").with("account.server", "no-such-host.invalid:5222");

@@ -23,6 +23,8 @@ pub struct Document {
     pub server: Option<String>,
     /// `starttls` or `direct`.
     pub tls: Option<String>,
+    /// A SASL mechanism.
+    pub least_mechanism: Option<String>,
     /// An absolute path.
     pub ca_file: Option<String>,
     /// If the desktop has another one than `~/Downloads`.
@@ -39,6 +41,7 @@ impl Document {
         settings.extend([
             ("server", self.server.clone()),
             ("tls", self.tls.clone()),
+            ("least_mechanism", self.least_mechanism.clone()),
             ("ca_file", self.ca_file.clone()),
             // In that value a brace begins a word, unless it is written twice.
             ("download_dir", self.download_dir.as_ref().map(|dir| dir.replace('{', "{{").replace('}', "}}"))),
@@ -136,7 +139,7 @@ mod tests {
 
     fn alice() -> Document {
         let jid = "alice@example.net".into();
-        Document { jid, server: None, tls: None, ca_file: None, download_dir: None }
+        Document { jid, server: None, tls: None, least_mechanism: None, ca_file: None, download_dir: None }
     }
 
     fn settings(text: &str) -> Vec<&str> {
@@ -164,6 +167,7 @@ mod tests {
         let document = Document {
             server: Some("[::1]:5222".into()),
             tls: Some("direct".into()),
+            least_mechanism: Some("PLAIN".into()),
             ca_file: Some("/own \"ca\".pem".into()),
             download_dir: Some("/home/a/{Téléchargements}".into()),
             ..alice()
@@ -175,6 +179,7 @@ mod tests {
             "password_command = \"secret-tool lookup service xbt account 'alice@example.net'\"",
             "server = \"[::1]:5222\"",
             "tls = \"direct\"",
+            "least_mechanism = \"PLAIN\"",
             "ca_file = \"/own \\\"ca\\\".pem\"",
             "[files]",
             "download_dir = \"/home/a/{{Téléchargements}}\"",

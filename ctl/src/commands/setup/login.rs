@@ -119,6 +119,9 @@ fn refusal(code: &str, message: &str, hint: &str) -> ApiError {
         "bad-certificate" => {
             "if the server uses its own authority, give its certificate with --ca-file; otherwise someone may be intercepting the connection"
         }
+        "no-mechanism" => {
+            "ask the server's operator for SCRAM; if you trust the server with the password itself: --least-mechanism PLAIN"
+        }
         _ => hint,
     };
     ApiError::new(code, message, hint)

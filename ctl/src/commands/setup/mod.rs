@@ -46,6 +46,10 @@ pub struct Args {
     #[arg(long, value_name = "KIND", value_parser = ["starttls", "direct"])]
     tls: Option<String>,
 
+    /// Weakest way to prove the password that is allowed, such as PLAIN [default: SCRAM-SHA-1]
+    #[arg(long, value_name = "MECHANISM")]
+    least_mechanism: Option<String>,
+
     /// Certificates (PEM) of your own authority; only these are trusted
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -82,6 +86,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         jid: jid(&args).await?,
         server: args.server.clone(),
         tls: args.tls.clone(),
+        least_mechanism: args.least_mechanism.clone(),
         ca_file: args.ca_file.as_deref().map(absolute).transpose()?,
         download_dir: document::own_download_dir(),
     };

@@ -29,6 +29,7 @@ impl Domain {
             Command::ContactRemove(jid) => self.contact_remove(jid),
             Command::ContactAllow(jid) => self.contact_allow(jid),
             Command::ContactDeny(jid) => self.contact_deny(jid),
+            Command::AllowWeakerLogin => self.allow_weaker_login(),
             Command::DevicesSeen(contact) => Ok(self.devices_seen(&contact)),
             Command::DeviceVerified { contact, fingerprint } => self.device_verified(contact, fingerprint),
         };

@@ -39,6 +39,7 @@ mod limit;
 mod link;
 mod links;
 mod live;
+mod login;
 mod numbers;
 mod open;
 mod outbox;
@@ -67,6 +68,7 @@ use crate::contact::{Contact, Device};
 use crate::effect::{Counters, Effect, Event, Persist};
 use crate::ids::{FullJid, TransferId};
 use crate::input::{Input, LinkEvent};
+use crate::login::Login;
 use crate::settings::Settings;
 use crate::signal::Signer;
 use crate::time::{Mono, Now};
@@ -109,6 +111,8 @@ pub struct Rows {
     pub contacts: Vec<Contact>,
     /// The known keys.
     pub devices: Vec<Device>,
+    /// How each account was logged in.
+    pub logins: Vec<Login>,
     /// The numbers that come next.
     pub counters: Counters,
 }
@@ -129,6 +133,8 @@ pub struct Domain {
     roster: Roster,
     devices: Devices,
     presence: Presence,
+    /// The strongest login of our account so far.
+    login: Option<Login>,
     /// Stanzas that could not be read.
     discarded: Discarded,
     reach: OwnReach,
@@ -162,6 +168,7 @@ impl Domain {
             roster: Roster::new(account.clone(), rows.contacts),
             devices: Devices::new(&account, rows.devices),
             presence: Presence::default(),
+            login: rows.logins.into_iter().find(|login| login.account == account),
             discarded: Discarded::default(),
             reach: OwnReach::default(),
             outbox: Outbox::default(),

@@ -27,6 +27,7 @@ impl Domain {
             SessionEvent::Discarded { from } => self.stanza_discarded(from),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
             SessionEvent::Services(services) => self.server_offers(services),
+            SessionEvent::LoggedIn(login) => self.logged_in(login),
         }
     }
 

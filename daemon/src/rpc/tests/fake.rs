@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
     Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
-    Events, Folder, Folders, Kept, LimitChange, ListPage, ListQuery, Mapping, Network, Priority, Removed, Rule, Rules,
-    RulesFor, Ruling, SendRequest, State, Status, Strangers, Stun, Subscription, Survey, Transfer, TransferDetails,
-    Trust, Verification, Way, Why, codes,
+    Events, Folder, Folders, Kept, LimitChange, ListPage, ListQuery, Login, LoginProtection, Mapping, Network,
+    Priority, Removed, Rule, Rules, RulesFor, Ruling, SendRequest, State, Status, Strangers, Stun, Subscription,
+    Survey, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -325,6 +325,22 @@ impl Backend for Fake {
         });
         let (from, folder) = (vec!["dave@example.org".to_owned()], "/home/a/Downloads".to_owned());
         Ok(Rules { rules: vec![rule], from, max_size: 1_073_741_824, folder, contact })
+    }
+
+    async fn login(&self) -> Result<Login, ApiError> {
+        let login = |mechanism: &str, authority: &str| LoginProtection {
+            mechanism: mechanism.into(),
+            channel_binding: mechanism.ends_with("-PLUS"),
+            authority: Some(authority.into()),
+            authority_id: Some("ab".repeat(32)),
+        };
+        let (known, refused) = (login("SCRAM-SHA-256-PLUS", "ISRG Root X1"), login("SCRAM-SHA-1", "ISRG Root X1"));
+        Ok(Login { jid: "alice@example.org".into(), known: Some(known), refused: Some(refused) })
+    }
+
+    async fn login_allow_weaker(&self) -> Result<Login, ApiError> {
+        let login = self.login().await?;
+        Ok(Login { known: login.refused, refused: None, ..login })
     }
 
     async fn events(&self, after_seq: Option<u64>, max_wait: Duration) -> Result<Events, ApiError> {

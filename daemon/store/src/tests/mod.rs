@@ -16,6 +16,7 @@ use xbt_core::contact::{Contact, Device, Trust};
 use xbt_core::effect::Counters;
 use xbt_core::fault::Fault;
 use xbt_core::ids::{BareJid, ContentId, Fingerprint, InfoHash, OfferId, TransferId};
+use xbt_core::login::{Authority, Login, Mechanism};
 use xbt_core::rate::{Priority, RateLimits};
 use xbt_core::session::Subscription;
 use xbt_core::time::Wall;
@@ -115,6 +116,11 @@ fn device(n: u8) -> Device {
     }
 }
 
+fn login(account: &str, mechanism: Mechanism) -> Login {
+    let authority = Some(Authority { id: "c0ffee".to_owned(), name: "Trust & Co.".to_owned() });
+    Login { account: jid(account), mechanism, authority }
+}
+
 fn put(id: u64) -> Persist {
     Persist::Transfer(Box::new(transfer(id)))
 }
@@ -138,6 +144,7 @@ fn one_of_each() -> Vec<Persist> {
         Persist::RemoveContent(ContentId(2)),
         Persist::Contact(contact("bob")),
         Persist::Device(device(1)),
+        Persist::Login(login("alice", Mechanism::ScramSha1)),
         Persist::Counters(Counters { transfer: 4, content: 3 }),
     ]
 }
@@ -150,6 +157,7 @@ fn their_rows() -> Rows {
         deletions: vec![deletion(2)],
         contacts: vec![contact("bob")],
         devices: vec![device(1)],
+        logins: vec![login("alice", Mechanism::ScramSha1)],
         counters: Counters { transfer: 4, content: 3 },
     }
 }

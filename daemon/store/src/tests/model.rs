@@ -14,6 +14,7 @@ struct Model {
     deletions: BTreeMap<ContentId, Deletion>,
     contacts: BTreeMap<BareJid, Contact>,
     devices: BTreeMap<Fingerprint, Device>,
+    logins: BTreeMap<BareJid, Login>,
     counters: Counters,
 }
 
@@ -33,6 +34,7 @@ impl Model {
             Persist::Deleted(id) => drop(self.deletions.remove(&id)),
             Persist::Contact(contact) => drop(self.contacts.insert(contact.jid.clone(), contact)),
             Persist::Device(device) => drop(self.devices.insert(device.fingerprint, device)),
+            Persist::Login(login) => drop(self.logins.insert(login.account.clone(), login)),
             Persist::Counters(Counters { transfer, content }) => {
                 self.counters.transfer = self.counters.transfer.max(transfer);
                 self.counters.content = self.counters.content.max(content);
@@ -48,6 +50,7 @@ impl Model {
             deletions: self.deletions.into_values().collect(),
             contacts: self.contacts.into_values().collect(),
             devices: self.devices.into_values().collect(),
+            logins: self.logins.into_values().collect(),
             counters: self.counters,
         }
     }
@@ -80,6 +83,7 @@ fn change() -> impl Strategy<Value = Persist> {
             ..contact(&jid)
         })),
         (0..4_u8, ".*").prop_map(|(n, resource)| Persist::Device(Device { resource, ..device(n) })),
+        ("[a-c]", 0..7_usize).prop_map(|(account, n)| Persist::Login(login(&account, Mechanism::ALL[n]))),
         (1..99_u64, 1..i64::MAX as u64)
             .prop_map(|(transfer, content)| Persist::Counters(Counters { transfer, content })),
     ]

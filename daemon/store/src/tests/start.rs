@@ -186,6 +186,7 @@ fn a_row_that_cannot_be_read_is_named_with_its_table() {
         ("INSERT INTO contents VALUES (7, 'null')", "contents", "\"7\""),
         ("INSERT INTO contacts VALUES ('a', 'b', 'none', 0, 0, '[]')", "contacts", "\"a b\""),
         ("INSERT INTO devices VALUES ('a', 'b', 'c', 'd', 'e', 0, '[]')", "devices", "\"a b c\""),
+        ("INSERT INTO settings VALUES ('login a', '[]')", "settings", "\"a\""),
         ("INSERT INTO tombstones VALUES (1, 'a', 'b', 'c', 'd', 'e', 0, '[]')", "tombstones", "\"a b c d\""),
         ("DELETE FROM counters WHERE name = 'content'", "counters", "\"content\""),
     ] {

@@ -49,6 +49,8 @@ impl Agent {
             SessionCommand::RemoveContact(jid) => self.remove_contact(&jid, now),
             SessionCommand::ApproveSubscription(jid) => self.send_presence(&jid, Type::Subscribed),
             SessionCommand::DenySubscription(jid) => self.send_presence(&jid, Type::Unsubscribed),
+            // The task's, which sees it first.
+            SessionCommand::AllowLogin(_) => {}
         }
     }
 
@@ -65,6 +67,7 @@ impl Agent {
             | SessionCommand::RemoveContact(jid)
             | SessionCommand::ApproveSubscription(jid)
             | SessionCommand::DenySubscription(jid) => tracing::warn!(%jid, "offline: the roster stays as it is"),
+            SessionCommand::AllowLogin(_) => {}
         }
     }
 

@@ -6,135 +6,149 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use futures::{SinkExt, StreamExt};
-use sasl::client::mechanisms::{Plain, Scram};
-use sasl::client::{Mechanism, MechanismError};
-use sasl::common::scram::{Sha1, Sha256};
-use sasl::common::{ChannelBinding, Credentials};
+use tokio_xmpp::parsers::ns;
 use tokio_xmpp::parsers::{sasl as stanza, sasl_cb, stream_features::StreamFeatures};
 use tokio_xmpp::xmlstream::{InitiatingStream, ReadError, XmppStream, XmppStreamElement};
+use xbt_core::login::{Authority, Login, Mechanism, Weaker};
+use xso::AsXml;
+use xso::text::Base64;
 
-use crate::failure::Failure;
+use super::scram::{Binding, Broken, Challenge, Expected, Scram};
+use crate::failure::{Failure, Refused};
 use crate::stream::Io;
-
-/// Fewest and most rounds of key derivation that a server may ask for: fewer would make a stolen exchange cheap to
-/// guess from, more would only keep us busy. RFC 5802 says at least 4096; servers use 10,000 to 600,000.
-const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=5_000_000;
 
 /// Longest derivation.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who we are. No `Debug`: holds the password.
+/// Who we are, and what a login has to be like. No `Debug`: holds the password.
 pub(crate) struct Identity<'a> {
+    pub account: &'a xbt_core::ids::BareJid,
     pub user: &'a str,
     pub password: &'a str,
-    pub allow_plain: bool,
+    /// Nothing weaker is used.
+    pub least: Mechanism,
+    /// The strongest login so far.
+    pub known: Option<Login>,
 }
 
-type Chosen = Box<dyn Mechanism + Send + Sync>;
+/// The element that begins a login; the library's does not know all mechanisms.
+#[derive(AsXml)]
+#[xml(namespace = ns::SASL, name = "auth")]
+struct Auth {
+    #[xml(attribute)]
+    mechanism: String,
+    #[xml(text = Base64)]
+    data: Vec<u8>,
+}
 
-/// Chooses the strongest mechanism that both sides have: SCRAM with channel binding, SCRAM, and PLAIN last if allowed.
-fn choose(
-    identity: &Identity<'_>,
-    offered: &BTreeSet<String>,
-    binding: ChannelBinding,
-) -> Result<Option<Chosen>, MechanismError> {
-    let with = |user: &str, password: &str, binding: ChannelBinding| {
-        Credentials::default().with_username(user).with_password(password).with_channel_binding(binding)
+/// What the connection gives to a login.
+pub(crate) struct Channel {
+    /// For channel binding (`tls-exporter`); none if TLS is too old for it.
+    pub exporter: Option<Vec<u8>>,
+    /// Who vouches for the server.
+    pub authority: Option<Authority>,
+}
+
+/// The strongest mechanism that both sides have, and what is said of channel binding.
+fn choose(least: Mechanism, features: &StreamFeatures, exporter: Option<&Vec<u8>>) -> Option<(Mechanism, Binding)> {
+    let offered = &features.sasl_mechanisms;
+    // XEP-0440. A server that lists nothing may know only kinds that TLS 1.3 does not have (ejabberd 23.01), and its
+    // refusal looks the same as a wrong password.
+    let usable = exporter
+        .filter(|_| features.sasl_cb.as_ref().is_some_and(|listed| listed.types.contains(&sasl_cb::Type::TlsExporter)));
+    let fits = |mechanism: &Mechanism| {
+        *mechanism >= least && offered.contains(mechanism.as_str()) && (!mechanism.binds() || usable.is_some())
     };
-    let has_plus = offered.iter().any(|name| name.ends_with("-PLUS"));
-    let can_bind = !matches!(binding, ChannelBinding::None | ChannelBinding::Unsupported);
-    // RFC 5802, section 6: "y" says that we could have bound, so that a server that does offer it notices if
-    // somebody removed the offer on the way.
-    let unbound = if can_bind && !has_plus { ChannelBinding::Unsupported } else { ChannelBinding::None };
-    let user = escaped(identity.user);
-    let password = prepared(identity.password);
-    let scram = |binding: ChannelBinding| with(&user, &password, binding);
-    let mut mechanisms: Vec<Chosen> = Vec::new();
-    if can_bind {
-        mechanisms.push(Box::new(Scram::<Sha256>::from_credentials(scram(binding.clone()))?));
-        mechanisms.push(Box::new(Scram::<Sha1>::from_credentials(scram(binding))?));
-    }
-    mechanisms.push(Box::new(Scram::<Sha256>::from_credentials(scram(unbound.clone()))?));
-    mechanisms.push(Box::new(Scram::<Sha1>::from_credentials(scram(unbound))?));
-    if identity.allow_plain {
-        mechanisms.push(Box::new(Plain::from_credentials(with(
-            identity.user,
-            identity.password,
-            ChannelBinding::None,
-        ))?));
-    }
-    Ok(mechanisms.into_iter().find(|mechanism| offered.contains(mechanism.name())))
+    let mechanism = Mechanism::ALL.into_iter().rev().find(fits)?;
+    let binding = match (usable, exporter) {
+        (Some(exporter), _) if mechanism.binds() => Binding::Exporter(exporter.clone()),
+        (_, Some(_)) if !offered.iter().any(|name| name.ends_with("-PLUS")) => Binding::NotOffered,
+        (_, Some(_) | None) => Binding::None,
+    };
+    Some((mechanism, binding))
 }
 
-/// RFC 5802, section 5.1: `,` and `=` mean something there. The mechanism does not escape them.
-fn escaped(user: &str) -> String {
-    user.replace('=', "=3D").replace(',', "=2C")
-}
-
-/// RFC 5802, section 2.2: passwords are compared after SASLprep, which the mechanism leaves out. What SASLprep
-/// forbids is sent as it is, as other clients do.
-fn prepared(password: &str) -> String {
-    stringprep::saslprep(password).map_or_else(|_| password.to_owned(), |prepared| prepared.into_owned())
-}
-
-/// Channel binding as far as the server says that it can do it (XEP-0440). One that lists nothing may know only kinds
-/// that TLS 1.3 does not have (ejabberd 23.01), and its refusal looks the same as a wrong password.
-fn usable(binding: ChannelBinding, features: &StreamFeatures) -> ChannelBinding {
-    match &features.sasl_cb {
-        Some(listed) if listed.types.contains(&sasl_cb::Type::TlsExporter) => binding,
-        Some(_) | None => ChannelBinding::None,
-    }
-}
-
-/// Logs in and asks for the new stream that follows.
+/// Logs in and asks for the new stream that follows. Also what there is to remember of it.
 pub(crate) async fn authenticate(
     mut stream: XmppStream<Io>,
     features: &StreamFeatures,
     identity: &Identity<'_>,
-    binding: ChannelBinding,
-) -> Result<InitiatingStream<Io>, Failure> {
+    channel: Channel,
+) -> Result<(InitiatingStream<Io>, Login), Failure> {
     let offered = &features.sasl_mechanisms;
-    let mut mechanism =
-        choose(identity, offered, usable(binding, features)).map_err(broken)?.ok_or_else(|| none_fits(offered))?;
-    tracing::debug!(mechanism = mechanism.name(), ?offered, "logging in");
-    let first = mechanism.initial();
-    let exchange = Exchange::new(&first);
-    let auth = stanza::Auth { mechanism: mechanism.name().parse().map_err(|_| none_fits(offered))?, data: first };
-    stream.send(&XmppStreamElement::Sasl(stanza::Nonza::Auth(auth))).await?;
-    loop {
-        match next(&mut stream).await? {
-            stanza::Nonza::Challenge(challenge) => {
-                exchange.check(&challenge.data)?;
-                let (answered, data) = respond(mechanism, challenge.data).await?;
-                mechanism = answered;
-                let response = stanza::Response { data };
-                stream.send(&XmppStreamElement::Sasl(stanza::Nonza::Response(response))).await?;
-            }
-            stanza::Nonza::Success(success) => {
-                if mechanism.name().starts_with("SCRAM") {
-                    mechanism.success(&success.data).map_err(|_| impostor())?;
-                }
-                return Ok(stream.initiate_reset());
-            }
-            stanza::Nonza::Failure(failure) => return Err(Failure::from_sasl(&failure.defined_condition)),
-            stanza::Nonza::Abort(_) | stanza::Nonza::Auth(_) | stanza::Nonza::Response(_) => {
-                return Err(Failure::passing("the server answered the login with something else"));
-            }
+    let (mechanism, binding) = choose(identity.least, features, channel.exporter.as_ref())
+        .ok_or_else(|| none_fits(offered, identity.least))?;
+    let login = Login { account: identity.account.clone(), mechanism, authority: channel.authority };
+    if let Some(Err(weaker)) = identity.known.as_ref().map(|known| known.check(&login)) {
+        return Err(too_weak(&weaker, login));
+    }
+    tracing::debug!(%mechanism, "logging in");
+    match Scram::begin(mechanism, binding, identity.user, identity.password, nonce()?) {
+        Some(scram) => prove(&mut stream, mechanism, scram).await?,
+        None => tell(&mut stream, identity).await?,
+    }
+    Ok((stream.initiate_reset(), login))
+}
+
+/// By SCRAM. Returns once the server has proved that it knows the password too.
+async fn prove(stream: &mut XmppStream<Io>, mechanism: Mechanism, scram: Scram) -> Result<(), Failure> {
+    send_auth(stream, mechanism, scram.first_message()).await?;
+    let challenge = match next(stream).await? {
+        stanza::Nonza::Challenge(challenge) => scram.read(&challenge.data).map_err(|why| unsafe_exchange(&why))?,
+        // Nobody is logged in who has proved nothing.
+        stanza::Nonza::Success(_) => return Err(impostor()),
+        other => return Err(unexpected(other)),
+    };
+    let (data, expected) = answer(challenge).await?;
+    stream.send(&XmppStreamElement::Sasl(stanza::Nonza::Response(stanza::Response { data }))).await?;
+    let last = match next(stream).await? {
+        stanza::Nonza::Success(success) => success.data,
+        // RFC 6120, section 6.3.10: some servers send their last word as a challenge before an empty success.
+        stanza::Nonza::Challenge(challenge) => {
+            expected.check(&challenge.data).map_err(|_| impostor())?;
+            let empty = stanza::Response { data: Vec::new() };
+            stream.send(&XmppStreamElement::Sasl(stanza::Nonza::Response(empty))).await?;
+            return match next(stream).await? {
+                stanza::Nonza::Success(_) => Ok(()),
+                other => Err(unexpected(other)),
+            };
         }
+        other => return Err(unexpected(other)),
+    };
+    expected.check(&last).map_err(|_| impostor())
+}
+
+/// By PLAIN (RFC 4616): the password itself, where the person allows it.
+async fn tell(stream: &mut XmppStream<Io>, identity: &Identity<'_>) -> Result<(), Failure> {
+    let data = format!("\0{}\0{}", identity.user, identity.password).into_bytes();
+    send_auth(stream, Mechanism::Plain, data).await?;
+    match next(stream).await? {
+        stanza::Nonza::Success(_) => Ok(()),
+        other => Err(unexpected(other)),
     }
 }
 
+async fn send_auth(stream: &mut XmppStream<Io>, mechanism: Mechanism, data: Vec<u8>) -> Result<(), Failure> {
+    Ok(stream.send(&Auth { mechanism: mechanism.as_str().to_owned(), data }).await?)
+}
+
 /// Deriving a key takes a while on purpose, so not on the thread that serves everything else.
-async fn respond(mut mechanism: Chosen, challenge: Vec<u8>) -> Result<(Chosen, Vec<u8>), Failure> {
-    let work = tokio::task::spawn_blocking(move || {
-        let response = mechanism.response(&challenge);
-        (mechanism, response)
-    });
+async fn answer(challenge: Challenge) -> Result<(Vec<u8>, Expected), Failure> {
+    let work = tokio::task::spawn_blocking(move || challenge.answer());
     match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok((mechanism, response))) => Ok((mechanism, response.map_err(broken)?)),
+        Ok(Ok(answered)) => Ok(answered),
         Ok(Err(_)) | Err(_) => Err(Failure::passing("the login took too long")),
     }
+}
+
+/// 144 random bits, in letters that RFC 5802 allows.
+fn nonce() -> Result<String, Failure> {
+    let mut bits = [0; 18];
+    getrandom::fill(&mut bits).map_err(|_| Failure::passing("this computer has no random numbers"))?;
+    Ok(STANDARD_NO_PAD.encode(bits))
 }
 
 async fn next(stream: &mut XmppStream<Io>) -> Result<stanza::Nonza, Failure> {
@@ -150,43 +164,26 @@ async fn next(stream: &mut XmppStream<Io>) -> Result<stanza::Nonza, Failure> {
     }
 }
 
-/// What the mechanism does not check of the server's challenge itself.
-struct Exchange {
-    nonce: Option<String>,
-}
-
-impl Exchange {
-    fn new(first: &[u8]) -> Self {
-        let nonce = std::str::from_utf8(first).ok().and_then(|text| text.split(',').find_map(|f| f.strip_prefix("r=")));
-        Self { nonce: nonce.map(str::to_owned) }
-    }
-
-    /// RFC 5802, section 5.1: the server's nonce must begin with ours, else an old exchange could be replayed to us;
-    /// and the number of rounds must be sane.
-    fn check(&self, challenge: &[u8]) -> Result<(), Failure> {
-        let Some(ours) = &self.nonce else { return Ok(()) };
-        let text = std::str::from_utf8(challenge).unwrap_or_default();
-        let field = |name: &str| text.split(',').find_map(|field| field.strip_prefix(name));
-        if !field("r=").is_some_and(|nonce| nonce.starts_with(ours.as_str()) && nonce.len() > ours.len()) {
-            return Err(impostor());
-        }
-        match field("i=").map(str::parse) {
-            Some(Ok(rounds)) if ROUNDS.contains(&rounds) => Ok(()),
-            Some(_) | None => Err(Failure::refused(
-                "login-failed",
-                "the server asks for a login that is not safe (number of SCRAM rounds)",
-                "ask the server's operator",
-            )),
-        }
+fn unexpected(nonza: stanza::Nonza) -> Failure {
+    match nonza {
+        stanza::Nonza::Failure(failure) => Failure::from_sasl(&failure.defined_condition),
+        stanza::Nonza::Abort(_)
+        | stanza::Nonza::Auth(_)
+        | stanza::Nonza::Challenge(_)
+        | stanza::Nonza::Response(_)
+        | stanza::Nonza::Success(_) => Failure::passing("the server answered the login with something else"),
     }
 }
 
-fn broken(error: MechanismError) -> Failure {
-    Failure::refused(
-        "login-failed",
-        format!("the login failed: {error}"),
-        "this looks like a fault of the server or of xbtd; please report it",
-    )
+fn unsafe_exchange(why: &Broken) -> Failure {
+    match why {
+        Broken::Nonce | Broken::Proof => impostor(),
+        Broken::Malformed | Broken::Extension | Broken::Rounds => Failure::refused(
+            "login-failed",
+            format!("the server's part of the login cannot be trusted: {why}"),
+            "ask the server's operator",
+        ),
+    }
 }
 
 fn impostor() -> Failure {
@@ -197,13 +194,33 @@ fn impostor() -> Failure {
     )
 }
 
-fn none_fits(offered: &BTreeSet<String>) -> Failure {
-    let offered = offered.iter().take(10).map(|name| name.chars().take(30).collect::<String>());
-    let list = offered.collect::<Vec<_>>().join(", ");
+fn too_weak(weaker: &Weaker, login: Login) -> Failure {
+    Failure::Refused(Refused {
+        code: "weaker-login",
+        reason: weaker.to_string(),
+        hint: "someone may be intercepting the connection; if you know why the server has changed, \
+               'xbtctl login --allow-weaker' allows it once"
+            .to_owned(),
+        is_final: false,
+        weaker: Some(Box::new(login)),
+    })
+}
+
+fn none_fits(offered: &BTreeSet<String>, least: Mechanism) -> Failure {
+    // Names of mechanisms are capitals, digits, `-` and `_` (RFC 4422, section 3.1).
+    let is_name = |name: &&String| name.len() <= 20 && name.bytes().all(|b| b.is_ascii_graphic());
+    let list = offered.iter().filter(is_name).take(10).cloned().collect::<Vec<_>>().join(", ");
+    let weaker = Mechanism::ALL.into_iter().rev().find(|m| *m < least && offered.contains(m.as_str()));
+    let hint = match weaker {
+        Some(weaker) => {
+            format!("ask the server's operator for more, or set `least_mechanism = \"{weaker}\"` in [account]")
+        }
+        None => "ask the server's operator for SCRAM".to_owned(),
+    };
     Failure::refused(
         "no-mechanism",
         format!("the server offers no way to log in that xbtd may use (it offers: {list})"),
-        "ask the server's operator for SCRAM, or allow PLAIN",
+        hint,
     )
 }
 
@@ -212,51 +229,67 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn chosen(offered: &[&str], binding: ChannelBinding, allow_plain: bool) -> Option<(String, String)> {
-        let offered = offered.iter().map(|name| (*name).to_owned()).collect();
-        let identity = Identity { user: "a=b,c", password: "secret", allow_plain };
-        choose(&identity, &offered, binding).unwrap().map(|mut mechanism| {
-            let first = String::from_utf8(mechanism.initial()).unwrap();
-            (mechanism.name().to_owned(), first)
-        })
+    const ALL: [&str; 7] = [
+        "PLAIN",
+        "SCRAM-SHA-1",
+        "SCRAM-SHA-1-PLUS",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-256-PLUS",
+        "SCRAM-SHA-512",
+        "SCRAM-SHA-512-PLUS",
+    ];
+
+    fn features(offered: &[&str], listed: bool) -> StreamFeatures {
+        let types = [sasl_cb::Type::TlsExporter].into_iter().collect();
+        StreamFeatures {
+            sasl_mechanisms: offered.iter().map(|name| (*name).to_owned()).collect(),
+            sasl_cb: listed.then_some(sasl_cb::SaslChannelBinding { types }),
+            ..StreamFeatures::default()
+        }
     }
 
-    fn exporter() -> ChannelBinding {
-        ChannelBinding::TlsExporter(vec![7; 32])
+    /// The mechanism, and the flag of channel binding.
+    fn chosen(offered: &[&str], listed: bool, exporter: bool, least: Mechanism) -> Option<(Mechanism, char)> {
+        let exporter = exporter.then(|| vec![7; 32]);
+        let (mechanism, binding) = choose(least, &features(offered, listed), exporter.as_ref())?;
+        let flag = match binding {
+            Binding::None => 'n',
+            Binding::NotOffered => 'y',
+            Binding::Exporter(_) => 'p',
+        };
+        Some((mechanism, flag))
     }
 
     #[test]
     fn the_strongest_common_mechanism_is_chosen() {
-        let all = ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
-        let name = |offered: &[&str], binding| chosen(offered, binding, true).map(|(name, _)| name);
-        assert_eq!(name(&all, exporter()).as_deref(), Some("SCRAM-SHA-256-PLUS"));
-        assert_eq!(name(&all, ChannelBinding::None).as_deref(), Some("SCRAM-SHA-256"));
-        assert_eq!(name(&all[..2], exporter()).as_deref(), Some("SCRAM-SHA-1"));
-        assert_eq!(name(&all[..3], exporter()).as_deref(), Some("SCRAM-SHA-1-PLUS"));
-        assert_eq!(name(&all[..1], exporter()).as_deref(), Some("PLAIN"));
+        let name = |offered: &[&str], exporter| chosen(offered, true, exporter, Mechanism::Plain).map(|(name, _)| name);
+        assert_eq!(name(&ALL, true), Some(Mechanism::ScramSha512Plus));
+        assert_eq!(name(&ALL, false), Some(Mechanism::ScramSha512));
+        assert_eq!(name(&ALL[..4], true), Some(Mechanism::ScramSha1Plus));
+        assert_eq!(name(&ALL[..2], true), Some(Mechanism::ScramSha1));
+        assert_eq!(name(&ALL[..1], true), Some(Mechanism::Plain));
+        assert_eq!(name(&["ANONYMOUS", "EXTERNAL"], true), None);
     }
 
     #[test]
-    fn plain_is_never_used_where_it_is_not_allowed() {
-        assert_eq!(chosen(&["PLAIN"], exporter(), false), None);
-        assert_eq!(chosen(&["ANONYMOUS", "EXTERNAL"], exporter(), true), None);
+    fn nothing_below_the_least_mechanism_is_used() {
+        assert_eq!(chosen(&ALL[..1], true, true, Mechanism::ScramSha1), None);
+        assert_eq!(chosen(&["PLAIN", "SCRAM-SHA-1"], true, true, Mechanism::ScramSha256), None);
+        assert_eq!(chosen(&ALL, true, false, Mechanism::ScramSha1Plus), None);
+        let Failure::Refused(refused) = none_fits(&features(&["PLAIN"], false).sasl_mechanisms, Mechanism::ScramSha1)
+        else {
+            unreachable!()
+        };
+        assert!(refused.hint.contains("least_mechanism = \"PLAIN\""), "{}", refused.hint);
     }
 
     #[test]
     fn a_removed_offer_of_channel_binding_can_be_noticed() {
-        let first = |offered: &[&str], binding| chosen(offered, binding, true).unwrap().1;
-        assert!(first(&["SCRAM-SHA-1"], exporter()).starts_with("y,,n=a=3Db=2Cc,r="));
-        assert!(first(&["SCRAM-SHA-1"], ChannelBinding::None).starts_with("n,,"));
-        assert!(first(&["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], exporter()).starts_with("p=tls-exporter,,"));
-    }
-
-    #[test]
-    fn a_foreign_nonce_or_a_silly_number_of_rounds_is_refused() {
-        let exchange = Exchange::new(b"n,,n=user,r=abc");
-        assert!(exchange.check(b"r=abcdef,s=c2FsdA==,i=4096").is_ok());
-        for bad in ["r=abc,s=,i=4096", "r=xbcdef,s=,i=4096", "s=,i=4096", "r=abcdef,s=,i=1", "r=abcdef,s=,i=4294967295"]
-        {
-            assert!(exchange.check(bad.as_bytes()).is_err(), "{bad}");
-        }
+        let flag = |offered: &[&str], listed, exporter| chosen(offered, listed, exporter, Mechanism::Plain).unwrap().1;
+        assert_eq!(flag(&["SCRAM-SHA-1"], true, true), 'y');
+        assert_eq!(flag(&["SCRAM-SHA-1"], false, true), 'y', "we could bind");
+        assert_eq!(flag(&["SCRAM-SHA-1"], true, false), 'n', "we could not");
+        assert_eq!(flag(&["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], true, true), 'p');
+        assert_eq!(flag(&["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], false, true), 'n', "in a way that both know");
     }
 }

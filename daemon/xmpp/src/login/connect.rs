@@ -4,25 +4,23 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::stream_features::StreamFeatures;
 use tokio_xmpp::parsers::{ns, starttls};
 use tokio_xmpp::xmlstream::{InitiatingStream, StreamHeader, Timeouts, XmppStream, XmppStreamElement, initiate_stream};
 
-use super::authenticate::{self, Identity};
+use super::authenticate::{self, Channel, Identity};
 use super::dns::{self, Target};
-use super::tls;
+use super::tls::{self, Trust};
 use crate::failure::Failure;
 use crate::stream::{Fresh, Guard, Io, Notices, Prompt};
 use crate::{SessionConfig, Silence, Tls};
+use xbt_core::login::Login;
 
 /// Bound on each exchange over the stream: opening it, StartTLS, login, opening it again.
 pub(crate) const STEP: Duration = Duration::from_secs(15);
@@ -43,21 +41,23 @@ pub(crate) async fn in_time<T, E: Into<Failure>>(
     }
 }
 
-/// Tries the servers of the account in turn, best first; `preferred` (from a see-other-host) before all of them.
+/// Tries the servers of the account in turn, best first; `preferred` (from a see-other-host) before all of them. `known`
+/// is the strongest login so far.
 ///
 /// # Errors
 /// What stopped the login: [`Failure::Refused`] ends the search at once, else the last server's failure counts.
 pub(crate) async fn log_in(
     config: &SessionConfig,
     account: &BareJid,
-    tls: &Arc<ClientConfig>,
+    trust: &Trust,
+    known: Option<&Login>,
     preferred: Option<&str>,
 ) -> Result<Fresh, Failure> {
     let (domain, targets) = targets(config, account, preferred).await?;
     let mut last = Failure::passing("the domain has no XMPP server");
     for target in targets {
         tracing::debug!(host = target.host, port = target.port, tls = ?target.tls, "connecting");
-        match log_in_at(config, account, &domain, tls, &target).await {
+        match log_in_at(config, account, &domain, (trust, known), &target).await {
             Ok(fresh) => return Ok(fresh),
             Err(failure @ (Failure::Refused(_) | Failure::Elsewhere(_))) => return Err(failure),
             Err(failure) => {
@@ -89,12 +89,12 @@ async fn targets(
 pub(crate) async fn open_first(
     config: &SessionConfig,
     account: &BareJid,
-    tls: &Arc<ClientConfig>,
+    trust: &Trust,
 ) -> Result<XmppStream<Io>, Failure> {
     let (domain, targets) = targets(config, account, None).await?;
     let mut last = Failure::passing("the domain has no XMPP server");
     for target in targets {
-        match open(config, account, &domain, tls, &target).await {
+        match open(config, account, &domain, trust, &target).await {
             Ok(opened) => return Ok(opened.stream),
             Err(failure @ Failure::Refused(_)) => return Err(failure),
             Err(failure) => last = failure,
@@ -107,7 +107,7 @@ pub(crate) async fn open_first(
 struct Opened {
     stream: XmppStream<Io>,
     features: StreamFeatures,
-    binding: ChannelBinding,
+    channel: Channel,
     local: Option<IpAddr>,
     notices: Notices,
 }
@@ -116,24 +116,29 @@ async fn log_in_at(
     config: &SessionConfig,
     account: &BareJid,
     domain: &str,
-    tls: &Arc<ClientConfig>,
+    (trust, known): (&Trust, Option<&Login>),
     target: &Target,
 ) -> Result<Fresh, Failure> {
-    let Opened { stream, features, binding, local, notices } = open(config, account, domain, tls, target).await?;
-    let stream = prove(config, account, stream, &features, binding).await?;
+    let Opened { stream, features, channel, local, notices } = open(config, account, domain, trust, target).await?;
+    let mut known = known.cloned();
+    if let Some(known) = known.as_mut().filter(|_| trust.is_chosen()) {
+        // The only authority that the person trusts is the right one.
+        known.authority.clone_from(&channel.authority);
+    }
+    let (stream, login) = prove(config, account, stream, &features, (channel, known)).await?;
     let pending = in_time("opening the stream", stream.send_header(header(account))).await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
     if !features.can_bind() {
         return Err(Failure::passing("the server offers no resource binding"));
     }
-    Ok(Fresh { stream, local, features, notices })
+    Ok(Fresh { stream, login, local, features, notices })
 }
 
 async fn open(
     config: &SessionConfig,
     account: &BareJid,
     domain: &str,
-    tls: &Arc<ClientConfig>,
+    trust: &Trust,
     target: &Target,
 ) -> Result<Opened, Failure> {
     let tcp = dns::dial(target).await?;
@@ -142,14 +147,14 @@ async fn open(
         Tls::Direct => tcp,
         Tls::StartTls => in_time("StartTLS", start_tls(account, tcp, config.silence)).await?,
     };
-    let (io, binding, notices) = tls::encrypt(tls, domain, tcp).await?;
+    let (io, channel, notices) = tls::encrypt(trust, domain, tcp).await?;
     let pending = in_time(
         "opening the stream",
         initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(config.silence)),
     );
     let pending = pending.await?;
     let (features, stream) = in_time("features", pending.recv_features()).await?;
-    Ok(Opened { stream, features, binding, local, notices })
+    Ok(Opened { stream, features, channel, local, notices })
 }
 
 async fn prove(
@@ -157,12 +162,13 @@ async fn prove(
     account: &BareJid,
     stream: XmppStream<Io>,
     features: &StreamFeatures,
-    binding: ChannelBinding,
-) -> Result<InitiatingStream<Io>, Failure> {
+    (channel, known): (Channel, Option<Login>),
+) -> Result<(InitiatingStream<Io>, Login), Failure> {
     let user = account.node().map(|node| node.as_str()).unwrap_or_default();
-    let identity = Identity { user, password: config.password.expose(), allow_plain: config.allow_plain };
+    let (account, least) = (&config.jid, config.least_mechanism);
+    let identity = Identity { account, user, password: config.password.expose(), least, known };
     // Longer than the other steps: the exchange holds a slow key derivation, which has its own limit.
-    match tokio::time::timeout(3 * STEP, authenticate::authenticate(stream, features, &identity, binding)).await {
+    match tokio::time::timeout(3 * STEP, authenticate::authenticate(stream, features, &identity, channel)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::passing("the server did not complete the login in time")),
     }
@@ -179,7 +185,7 @@ async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Resul
     let (guarded, _) = Guard::new(Prompt::new(tcp));
     let io = BufStream::new(guarded);
     let pending = initiate_stream(io, ns::JABBER_CLIENT, header(account), timeouts(silence)).await?;
-    let (features, mut stream): (_, XmppStream<_>) = pending.recv_features().await?;
+    let (features, mut stream): (_, XmppStream<_>) = pending.recv_features().await.map_err(in_plain_text)?;
     if !features.can_starttls() {
         return Err(Failure::refused(
             "no-encryption",
@@ -194,7 +200,15 @@ async fn start_tls(account: &BareJid, tcp: TcpStream, silence: Silence) -> Resul
         XmppStreamElement::Starttls(starttls::Nonza::Proceed(_)) => {
             Ok(stream.into_inner().into_inner().into_inner().into_inner())
         }
-        XmppStreamElement::StreamError(error) => Err(Failure::from_stream_error(&error.0)),
+        XmppStreamElement::StreamError(error) => Err(in_plain_text(Failure::from_stream_error(&error.0))),
         _ => Err(Failure::passing("the server refused to encrypt")),
+    }
+}
+
+/// Before TLS anybody on the way may have said it: nobody is followed elsewhere.
+fn in_plain_text(failure: impl Into<Failure>) -> Failure {
+    match failure.into() {
+        Failure::Elsewhere(_) => Failure::passing("somebody redirects us to another server before it is encrypted"),
+        other => other,
     }
 }

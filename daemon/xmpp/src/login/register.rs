@@ -16,7 +16,7 @@ use tokio_xmpp::parsers::stream_error::DefinedCondition as StreamCondition;
 use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
 
 use super::connect::{self, in_time};
-use super::tls;
+use super::tls::Trust;
 use crate::SessionConfig;
 use crate::failure::Failure;
 use crate::jid;
@@ -44,9 +44,9 @@ pub(crate) async fn register(config: &SessionConfig) -> Result<(), Failure> {
     let account = jid::from_bare(&config.jid)
         .map_err(|_| Failure::refused("bad-jid", "that is not the address of an account", "correct the address"))?;
     let ca_file = config.ca_file.clone();
-    let tls = tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref())).await;
-    let tls = tls.map_err(|_| Failure::passing("the certificates cannot be read"))??;
-    let mut stream = connect::open_first(config, &account, &tls).await?;
+    let trust = tokio::task::spawn_blocking(move || Trust::load(ca_file.as_deref())).await;
+    let trust = trust.map_err(|_| Failure::passing("the certificates cannot be read"))??;
+    let mut stream = connect::open_first(config, &account, &trust).await?;
     let query = in_time("registration", ask(&mut stream, &account)).await?;
     let wanted = judge(&query)?;
     in_time("registration", submit(&mut stream, &account, config, wanted)).await

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sasl::common::ChannelBinding;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -12,20 +11,49 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::authenticate::Channel;
+use super::authority;
 use crate::failure::Failure;
 use crate::stream::{Guard, Io, Notices, Prompt};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The rules for the server's certificate: the system's authorities, or only those of `ca_file` (PEM).
-///
-/// Reads files: not to be called on a thread that must not wait.
-pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
-    let roots = match ca_file {
-        Some(path) => own_authorities(path)?,
-        None => system_authorities()?,
-    };
+/// The rules for the server's certificate.
+#[derive(Clone)]
+pub(crate) struct Trust {
+    roots: Arc<RootCertStore>,
+    config: Arc<ClientConfig>,
+    /// The person named one authority, and no other is trusted.
+    chosen: bool,
+}
+
+impl Trust {
+    /// The system's authorities, or only those of `ca_file` (PEM).
+    ///
+    /// Reads files: not to be called on a thread that must not wait.
+    pub(crate) fn load(ca_file: Option<&Path>) -> Result<Self, Failure> {
+        let roots = match ca_file {
+            Some(path) => own_authorities(path)?,
+            None => system_authorities()?,
+        };
+        let chosen = ca_file.is_some() && roots.len() == 1;
+        let roots = Arc::new(roots);
+        Ok(Self { config: client_config(roots.clone())?, roots, chosen })
+    }
+
+    /// Whether the person named the one authority that is trusted.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.chosen
+    }
+
+    #[cfg(test)]
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+}
+
+fn client_config(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -72,32 +100,33 @@ fn system_authorities() -> Result<RootCertStore, Failure> {
 
 /// Encrypts a connection to the server of `domain` (which is what the certificate must name, RFC 6120, section 13.7.2).
 pub(crate) async fn encrypt(
-    config: &Arc<ClientConfig>,
+    trust: &Trust,
     domain: &str,
     tcp: TcpStream,
-) -> Result<(Io, ChannelBinding, Notices), Failure> {
+) -> Result<(Io, Channel, Notices), Failure> {
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
-    let handshake = TlsConnector::from(config.clone()).connect(name, Prompt::new(tcp));
+    let handshake = TlsConnector::from(trust.config.clone()).connect(name, Prompt::new(tcp));
     let stream = tokio::time::timeout(HANDSHAKE, handshake)
         .await
         .map_err(|_| Failure::passing("the server did not complete the TLS handshake in time"))??;
-    let binding = binding(&stream);
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let channel = Channel { exporter: exporter(&stream), authority: authority::of(&trust.roots, chain) };
     let (guarded, notices) = Guard::new(stream);
-    Ok((Box::new(BufStream::new(guarded)), binding, notices))
+    Ok((Box::new(BufStream::new(guarded)), channel, notices))
 }
 
 /// `tls-exporter` (RFC 9266) needs TLS 1.3; the older kinds of binding are not worth their problems.
-fn binding(stream: &TlsStream<Prompt>) -> ChannelBinding {
+fn exporter(stream: &TlsStream<Prompt>) -> Option<Vec<u8>> {
     let connection = stream.get_ref().1;
     if connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
-        return ChannelBinding::None;
+        return None;
     }
     match connection.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", None) {
-        Ok(material) => ChannelBinding::TlsExporter(material),
+        Ok(material) => Some(material),
         Err(error) => {
             tracing::debug!(%error, "no channel binding");
-            ChannelBinding::None
+            None
         }
     }
 }

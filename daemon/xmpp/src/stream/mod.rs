@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use tokio_xmpp::parsers::stream_features::StreamFeatures;
 use tokio_xmpp::xmlstream::XmppStream;
+use xbt_core::login::Login;
 
 pub(crate) use bound::{Begin, BoundStream, Incoming};
 pub(crate) use guard::{Discarded, Guard, Notices};
@@ -24,6 +25,8 @@ pub(crate) type Io = Box<dyn tokio_xmpp::connect::AsyncReadAndWrite + Send + 'st
 /// An authenticated stream that is not bound to a resource yet.
 pub(crate) struct Fresh {
     pub stream: XmppStream<Io>,
+    /// How we proved who we are.
+    pub login: Login,
     /// Our end of the connection.
     pub local: Option<IpAddr>,
     pub features: StreamFeatures,

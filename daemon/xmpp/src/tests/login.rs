@@ -6,6 +6,7 @@ use xbt_core::session::{Connection, SessionEvent};
 use xbt_core::signal::{Answer, Outcome, Request};
 
 use super::Client;
+use super::feigned::Feigned;
 use super::prosody::{PASSWORD, Prosody};
 use super::proxy::Proxy;
 use crate::Silence;
@@ -183,27 +184,50 @@ async fn feigned_server(listener: &tokio::net::TcpListener, last: &str) -> Strin
     all
 }
 
+fn elsewhere(port: u16) -> String {
+    format!(
+        "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:{port}\
+         </see-other-host></stream:error></stream:stream>"
+    )
+}
+
 #[tokio::test]
 async fn a_server_that_sends_us_elsewhere_is_followed_once() {
     let prosody = Prosody::start(&["alice"], &[]);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut config = prosody.config("alice", "xbt-1");
-    config.server = Some(listener.local_addr().unwrap().to_string());
-    let elsewhere = |port: u16| {
-        format!(
-            "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:{port}\
-             </see-other-host></stream:error></stream:stream>"
-        )
-    };
-    let own = listener.local_addr().unwrap().port();
-    let mut client = Client::start(config);
+    let feigned = Feigned::start().await;
+    let both = tempfile::NamedTempFile::new().unwrap();
+    let config = feigned.config();
+    let pem = [prosody.ca(), config.ca_file.clone().unwrap()].map(|path| std::fs::read_to_string(path).unwrap());
+    std::fs::write(both.path(), pem.concat()).unwrap();
+    let mut client = Client::start(crate::SessionConfig { ca_file: Some(both.path().to_owned()), ..config });
     // To itself, twice: the second time it is a failure like any other.
-    feigned_server(&listener, &elsewhere(own)).await;
-    feigned_server(&listener, &elsewhere(own)).await;
+    feigned.accept(&elsewhere(feigned.port())).await;
+    feigned.accept(&elsewhere(feigned.port())).await;
     client.until_offline().await;
-    feigned_server(&listener, &elsewhere(prosody.starttls)).await;
+    feigned.accept(&elsewhere(prosody.direct)).await;
     client.until_online(false).await;
     client.session.close().await;
+}
+
+#[tokio::test]
+async fn nobody_is_followed_elsewhere_before_the_connection_is_encrypted() {
+    let (first, other) = (bound().await, bound().await);
+    let jid = super::super::parse_bare("alice@localhost").unwrap();
+    let mut config = super::super::SessionConfig::new(jid, "xbt-1", Secret::new(PASSWORD));
+    config.server = Some(first.local_addr().unwrap().to_string());
+    let mut client = Client::start(config);
+    feigned_server(&first, &elsewhere(other.local_addr().unwrap().port())).await;
+    client.until_offline().await;
+    // The next attempt is made where the first one was.
+    tokio::select! {
+        _ = feigned_server(&first, "</stream:stream>") => {}
+        _ = other.accept() => panic!("it was followed"),
+    }
+    client.session.close().await;
+}
+
+async fn bound() -> tokio::net::TcpListener {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod downgrade;
+mod feigned;
 mod hostile;
 mod login;
 mod protocol;

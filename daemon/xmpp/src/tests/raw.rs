@@ -22,7 +22,7 @@ impl Raw {
     /// Logs in by direct TLS and PLAIN, binds the resource, sends no presence.
     pub(super) async fn log_in(prosody: &Prosody, account: &str, resource: &str) -> Self {
         let tcp = TcpStream::connect(("127.0.0.1", prosody.direct)).await.unwrap();
-        let config = login::client_config(Some(&prosody.ca())).unwrap();
+        let config = login::Trust::load(Some(&prosody.ca())).unwrap().config();
         let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), tcp).await.unwrap();
         let mut raw = Self { stream, got: String::new() };
         raw.send(HEADER).await;

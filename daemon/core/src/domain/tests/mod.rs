@@ -12,6 +12,7 @@ mod hostile;
 mod introduce;
 mod limits;
 mod link;
+mod login;
 mod open;
 mod pause;
 mod put_off;

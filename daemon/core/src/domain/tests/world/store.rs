@@ -6,6 +6,7 @@ use crate::contact::{Contact, Device};
 use crate::domain::Rows;
 use crate::effect::{Counters, Persist};
 use crate::ids::{BareJid, ContentId, Fingerprint, OfferId, TransferId};
+use crate::login::Login;
 use crate::transfer::{Content, Deletion, Direction, Tombstone, Transfer};
 
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub struct Store {
     pub deletions: BTreeMap<ContentId, Deletion>,
     pub contacts: BTreeMap<BareJid, Contact>,
     pub devices: BTreeMap<(BareJid, Fingerprint), Device>,
+    pub login: Option<Login>,
     pub counters: Counters,
 }
 
@@ -35,6 +37,7 @@ impl Store {
             Persist::Deleted(id) => drop(self.deletions.remove(&id)),
             Persist::Contact(row) => drop(self.contacts.insert(row.jid.clone(), row)),
             Persist::Device(row) => drop(self.devices.insert((row.contact.clone(), row.fingerprint), row)),
+            Persist::Login(row) => self.login = Some(row),
             Persist::Counters(next) => {
                 assert!(next.transfer >= self.counters.transfer && next.content >= self.counters.content);
                 self.counters = next;
@@ -60,6 +63,7 @@ impl Store {
             deletions: self.deletions.values().cloned().collect(),
             contacts: self.contacts.values().cloned().collect(),
             devices: self.devices.values().cloned().collect(),
+            logins: self.login.iter().cloned().collect(),
             counters: self.counters,
         }
     }

@@ -157,7 +157,8 @@ impl World {
             | SessionCommand::AddContact { .. }
             | SessionCommand::RemoveContact(_)
             | SessionCommand::ApproveSubscription(_)
-            | SessionCommand::DenySubscription(_) => {}
+            | SessionCommand::DenySubscription(_)
+            | SessionCommand::AllowLogin(_) => {}
         }
     }
 
