@@ -99,11 +99,7 @@ fn system_authorities() -> Result<RootCertStore, Failure> {
 }
 
 /// Encrypts a connection to the server of `domain` (which is what the certificate must name, RFC 6120, section 13.7.2).
-pub(crate) async fn encrypt(
-    trust: &Trust,
-    domain: &str,
-    tcp: TcpStream,
-) -> Result<(Io, Channel, Notices), Failure> {
+pub(crate) async fn encrypt(trust: &Trust, domain: &str, tcp: TcpStream) -> Result<(Io, Channel, Notices), Failure> {
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| Failure::passing(format!("“{domain}” is not a name that a certificate can have")))?;
     let handshake = TlsConnector::from(trust.config.clone()).connect(name, Prompt::new(tcp));
