@@ -67,7 +67,8 @@ pub const MAX_PATHS: usize = 1_000;
 /// Most ids in one call.
 pub const MAX_IDS: usize = 1_000;
 
-/// Longest word from person to person (`message`), in bytes: an offer must stay far below a stanza's 64 KiB.
+/// Longest word from person to person (`message`), in bytes as XML (`&` has five): an offer stays below the 10,000 bytes
+/// that every XMPP server takes.
 pub const MAX_MESSAGE: usize = 4_096;
 
 /// Longest name, JID or safety number in a call, in bytes (RFC 7622 allows a JID 3,071).

@@ -13,8 +13,9 @@ use crate::way::Way;
 /// Maximum number of candidates in one `connect`; the rest is ignored.
 pub const MAX_CANDIDATES: usize = 16;
 
-/// Maximum number of items in one page of a `sync`, which keeps a page well below 64 KiB.
-pub const MAX_SYNC_ITEMS: usize = 200;
+/// Maximum number of items in one page of a `sync`. Each has some 85 bytes, and servers need not take stanzas of more
+/// than 10,000 (RFC 6120, section 13.12).
+pub const MAX_SYNC_ITEMS: usize = 80;
 
 /// Offers a content. Carries no address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,11 +36,22 @@ pub(super) fn name(what: &str, text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Bytes of a text inside XML. XMPP servers need not take stanzas of more than 10,000 bytes (RFC 6120, section 13.12).
+fn escaped(text: &str) -> usize {
+    let bytes = |c: char| match c {
+        '&' => "&amp;".len(),
+        '<' | '>' => "&lt;".len(),
+        other => other.len_utf8(),
+    };
+    text.chars().map(bytes).sum()
+}
+
 /// A word from person to person.
 pub(super) fn message(text: Option<&str>) -> Result<(), ApiError> {
     match text {
-        Some(text) if text.len() > MAX_MESSAGE => {
-            Err(bad(format!("the message is longer than {MAX_MESSAGE} bytes"), "send a longer text as a file"))
+        Some(text) if escaped(text) > MAX_MESSAGE => {
+            let most = format!("the message is longer than {MAX_MESSAGE} bytes (<, > and & take four or five each)");
+            Err(bad(most, "send a longer text as a file"))
         }
         Some(_) | None => Ok(()),
     }
@@ -107,4 +118,18 @@ pub(super) fn list(mut query: ListQuery) -> Result<ListQuery, ApiError> {
     }
     query.limit = Some(query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE));
     Ok(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_counts_as_it_is_written_in_a_stanza() {
+        assert!(message(Some(&"x".repeat(MAX_MESSAGE))).is_ok());
+        assert!(message(Some(&"x".repeat(MAX_MESSAGE + 1))).is_err());
+        assert!(message(Some(&"&".repeat(MAX_MESSAGE / 5))).is_ok());
+        assert!(message(Some(&"&".repeat(MAX_MESSAGE / 5 + 1))).is_err());
+        assert!(message(Some(&"<ä".repeat(MAX_MESSAGE / 6))).is_ok());
+    }
 }

@@ -178,11 +178,13 @@ pub(super) struct Lost {
     pub resumable: bool,
     /// The server sends us to another one.
     pub elsewhere: Option<String>,
+    /// Something that we sent violates a policy of the server (RFC 6120, section 4.9.3.14).
+    pub policy: bool,
 }
 
 impl Lost {
     pub(super) fn for_good(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), resumable: false, elsewhere: None }
+        Self { reason: reason.into(), resumable: false, elsewhere: None, policy: false }
     }
 
     pub(super) fn from_io(error: &io::Error) -> Self {
@@ -192,7 +194,7 @@ impl Lost {
             io::ErrorKind::InvalidData => (format!("the server sent what cannot be read: {error}"), false),
             _ => (format!("the connection broke: {error}"), true),
         };
-        Self { reason, resumable, elsewhere: None }
+        Self { reason, resumable, elsewhere: None, policy: false }
     }
 
     pub(super) fn from_stream_error(error: &stream_error::StreamError) -> Self {
@@ -209,7 +211,8 @@ impl Lost {
             Condition::SeeOtherHost(host) => Some(host.trim().to_owned()),
             _ => None,
         };
-        Self { reason, resumable: false, elsewhere }
+        let policy = matches!(error.condition, Condition::PolicyViolation);
+        Self { reason, resumable: false, elsewhere, policy }
     }
 }
 

@@ -16,7 +16,7 @@ use super::backoff::{self, Backoff, Refusals};
 use super::call::SessionCall;
 use super::clock::Clock;
 use super::failure::{Failure, Lost, Refused};
-use super::stream::{Begin, BoundStream, Incoming, Management};
+use super::stream::{Begin, BoundStream, Incoming, Management, StanzaLimit};
 use super::{SessionConfig, jid as address, login};
 
 /// How long a goodbye may take.
@@ -107,6 +107,7 @@ struct SessionTask {
     trust: Option<login::Trust>,
     /// The strongest login so far.
     known: Option<Login>,
+    limit: StanzaLimit,
     /// When a pause was last cut short.
     hurried: Option<Instant>,
 }
@@ -114,7 +115,8 @@ struct SessionTask {
 impl SessionTask {
     fn new(account: BareJid, known: Option<Login>, ends: Ends) -> Self {
         let agent = Agent::new(account.clone());
-        Self { agent, account, ends, previous: None, trust: None, known, hurried: None }
+        let limit = StanzaLimit::default();
+        Self { agent, account, ends, previous: None, trust: None, known, limit, hurried: None }
     }
 
     async fn live(mut self, config: &SessionConfig) -> Stopped {
@@ -140,6 +142,7 @@ impl SessionTask {
                 Ok((stream, begin)) => {
                     refusals = Refusals::default();
                     let since = Instant::now();
+                    self.limit.announce(stream.most_bytes());
                     self.begun(begin, since);
                     let lost = match self.serve(stream).await {
                         Ok(lost) => lost,
@@ -265,6 +268,9 @@ impl SessionTask {
                 return Err(Stopped);
             }
         };
+        if lost.policy && self.limit.learn(stream.longest_unacked()) {
+            tracing::warn!(most = self.limit.most(), "the server takes no longer stanzas");
+        }
         self.previous = stream.into_management().filter(|previous| lost.resumable && previous.resume().is_some());
         if self.previous.is_none() {
             self.agent.abandon();
@@ -278,10 +284,16 @@ impl SessionTask {
             let now = Instant::now();
             self.agent.tend_in_band(now);
             while let Some(stanza) = self.agent.take_stanza() {
-                stream.push(stanza);
+                match self.limit.forbids(&stanza) {
+                    false => stream.push(stanza),
+                    true => self.agent.too_long(stanza, now),
+                }
             }
             while let Some(block) = self.agent.take_block(now) {
-                stream.push_later(block);
+                match self.limit.forbids(&block) {
+                    false => stream.push_later(block),
+                    true => self.agent.too_long(block, now),
+                }
             }
             if let Some(reason) = self.agent.take_broken() {
                 return Ok(Lost::for_good(reason));

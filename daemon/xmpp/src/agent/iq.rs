@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::Jid;
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuery, DiscoItemsResult};
@@ -11,7 +12,7 @@ use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError
 use tokio_xmpp::parsers::version::VersionQuery;
 use tokio_xmpp::parsers::{ns, roster as roster_xml};
 use xbt_core::session::SessionEvent;
-use xbt_core::signal::{Refusal, Wait};
+use xbt_core::signal::{Condition, Refusal, Wait};
 
 use super::asked::Asked;
 use super::profile::version;
@@ -184,6 +185,23 @@ impl Agent {
     }
 
     /// A request that is not even a proper IQ.
+    /// The server would not take this stanza of ours: for us it is refused, for the other side our answer is.
+    pub(crate) fn too_long(&mut self, stanza: Stanza, now: Instant) {
+        const WHY: &str = "the message is longer than the XMPP server takes; make it shorter";
+        tracing::warn!("a stanza was not sent: {WHY}");
+        match stanza {
+            Stanza::Iq(Iq::Get { to, id, .. } | Iq::Set { to, id, .. }) => {
+                let refusal = Refusal::new(Condition::NotAcceptable, WHY);
+                self.answered(to.as_ref(), &id, Err(refusal), now);
+            }
+            Stanza::Iq(Iq::Result { to, id, .. }) => {
+                let error = convert::error_out(ErrorType::Cancel, DefinedCondition::NotAcceptable, WHY);
+                self.reply(to, id, Err(Box::new(error)));
+            }
+            Stanza::Iq(Iq::Error { .. }) | Stanza::Presence(_) | Stanza::Message(_) => {}
+        }
+    }
+
     pub(super) fn refuse_bad(&mut self, from: Option<Jid>, id: String) {
         let error = if self.may_ask(from.as_ref()) { bad_request() } else { unavailable() };
         self.reply(from, id, Err(error));

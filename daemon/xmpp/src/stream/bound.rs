@@ -82,6 +82,7 @@ pub(crate) struct BoundStream {
     /// Runs while bytes cannot be written.
     stalled: Option<Pin<Box<Sleep>>>,
     probe: Probe,
+    most_bytes: Option<u32>,
 }
 
 impl BoundStream {
@@ -93,6 +94,7 @@ impl BoundStream {
         previous: Option<Management>,
     ) -> Result<(Self, Begin), Failure> {
         let mut stream = Self::new(fresh.stream, fresh.local, fresh.notices);
+        stream.most_bytes = fresh.features.limits.and_then(|limits| limits.max_bytes).map(Into::into);
         let managed = fresh.features.stream_management.is_some();
         let resume = previous.and_then(|previous| previous.resume().map(|resume| (previous, resume)));
         if let Some((mut previous, resume)) = resume.filter(|_| managed) {
@@ -124,6 +126,7 @@ impl BoundStream {
             wants_ping: false,
             stalled: None,
             probe: Probe::new(local),
+            most_bytes: None,
         }
     }
 
@@ -253,6 +256,16 @@ impl BoundStream {
     /// Writes what waits and waits for what comes. May be dropped at any time and called again.
     pub(crate) async fn next(&mut self) -> Result<Incoming, Lost> {
         poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Bytes of the longest stanza that the server has not acknowledged; 0 if it acknowledges none.
+    pub(crate) fn longest_unacked(&self) -> usize {
+        self.management.as_ref().map_or(0, Management::longest_unacked)
+    }
+
+    /// Bytes that a stanza may have, if the server says so (XEP-0478).
+    pub(crate) fn most_bytes(&self) -> Option<u32> {
+        self.most_bytes
     }
 
     /// What is needed to go on over another connection.

@@ -5,6 +5,7 @@ mod guard;
 mod probe;
 mod prompt;
 mod sm;
+mod stanza_limit;
 
 use std::net::IpAddr;
 
@@ -18,6 +19,7 @@ pub(crate) use guard::{Discarded, Guard, Notices};
 pub(crate) use guard::{Filter, MAX_DEPTH};
 pub(crate) use prompt::Prompt;
 pub(crate) use sm::Management;
+pub(crate) use stanza_limit::StanzaLimit;
 
 /// What carries the XML of a connection: encrypted, filtered, buffered.
 pub(crate) type Io = Box<dyn tokio_xmpp::connect::AsyncReadAndWrite + Send + 'static>;

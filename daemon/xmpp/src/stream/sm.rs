@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::parsers::sm;
 
+use super::stanza_limit;
 use crate::failure::Lost;
 
 /// Most stanzas that the server may leave unacknowledged: beyond that something is wrong with it.
@@ -78,6 +79,11 @@ impl Management {
         self.unacked.drain(..count);
         self.acked = h;
         Ok(())
+    }
+
+    /// Bytes of the longest stanza that is not acknowledged.
+    pub(crate) fn longest_unacked(&self) -> usize {
+        self.unacked.iter().map(|stanza| stanza_limit::length(stanza)).max().unwrap_or_default()
     }
 
     /// The connection has broken before these were written.

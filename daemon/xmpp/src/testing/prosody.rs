@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::{Secret, SessionConfig, Tls, parse_bare};
 
+/// Prosody's own limit for a stanza of a client.
+const MOST_BYTES: usize = 256 * 1024;
+
 pub const PASSWORD: &str = "s3cret, = ü";
 
 /// Killed when dropped.
@@ -23,26 +26,33 @@ pub struct Prosody {
     pub proxy65: u16,
     /// Whether it lets 10 kB/s through, as Prosody does by default.
     limited: bool,
+    /// Bytes that a stanza of a client may have.
+    most_bytes: usize,
 }
 
 impl Prosody {
     /// Runs with these accounts; those in `friends` have each other in their rosters with subscription both.
     pub fn start(accounts: &[&str], friends: &[&str]) -> Self {
-        Self::start_with(accounts, friends, false)
+        Self::start_with(accounts, friends, false, MOST_BYTES)
     }
 
     /// With Prosody's default limits.
     pub fn start_limited(accounts: &[&str], friends: &[&str]) -> Self {
-        Self::start_with(accounts, friends, true)
+        Self::start_with(accounts, friends, true, MOST_BYTES)
     }
 
-    fn start_with(accounts: &[&str], friends: &[&str], limited: bool) -> Self {
+    /// Takes no stanza with more bytes than this.
+    pub fn start_narrow(accounts: &[&str], friends: &[&str], most_bytes: usize) -> Self {
+        Self::start_with(accounts, friends, false, most_bytes)
+    }
+
+    fn start_with(accounts: &[&str], friends: &[&str], limited: bool, most_bytes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Held until all are chosen, so that they differ.
         let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [starttls, direct, proxy65] = listeners.each_ref().map(|one| one.local_addr().unwrap().port());
         drop(listeners);
-        let mut prosody = Self { dir, child: None, starttls, direct, proxy65, limited };
+        let mut prosody = Self { dir, child: None, starttls, direct, proxy65, limited, most_bytes };
         prosody.write_files(friends);
         for account in accounts {
             prosody.register(account);
@@ -83,6 +93,7 @@ impl Prosody {
             http_ports = {{ }}
             https_ports = {{ }}
             c2s_require_encryption = true
+            c2s_stanza_size_limit = {}
             authentication = "internal_hashed"
             groups_file = "{dir}/groups.txt"
             log = {{ info = "{dir}/log" }}
@@ -103,6 +114,7 @@ impl Prosody {
             "#,
             self.starttls,
             self.direct,
+            self.most_bytes,
             if self.limited { r#""limits""# } else { "" },
             self.proxy65
         );

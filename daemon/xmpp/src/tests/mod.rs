@@ -6,6 +6,7 @@ mod downgrade;
 mod feigned;
 mod hostile;
 mod login;
+mod narrow;
 mod protocol;
 mod proxy;
 mod raw;
