@@ -17,6 +17,8 @@ use crate::wait;
 pub struct ChatClient {
     stream: StreamOwned<ClientConnection, TcpStream>,
     received: String,
+    /// The beginning of a character whose rest has not come yet.
+    cut: Vec<u8>,
 }
 
 impl ChatClient {
@@ -38,7 +40,7 @@ impl ChatClient {
         tcp.set_read_timeout(Some(wait::SOON)).expect("not zero");
         tls.complete_io(&mut tcp).expect("Prosody speaks TLS");
         tcp.set_read_timeout(Some(Duration::from_millis(20))).expect("not zero");
-        let mut client = Self { stream: StreamOwned::new(tls, tcp), received: String::new() };
+        let mut client = Self { stream: StreamOwned::new(tls, tcp), received: String::new(), cut: Vec::new() };
         client.open();
         client.wait_for("</stream:features>");
         let plain = base64(format!("\0{user}\0{password}").as_bytes());
@@ -79,7 +81,7 @@ impl ChatClient {
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => panic!("the server closed the stream; received: {}", self.received),
-                Ok(read) => self.received.push_str(&String::from_utf8_lossy(&buffer[..read])),
+                Ok(read) => self.take(&buffer[..read]),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
                 Err(error) => panic!("the stream broke: {error}"),
             }
@@ -90,6 +92,18 @@ impl ChatClient {
     /// Everything that has been received since the login.
     pub fn received(&self) -> &str {
         &self.received
+    }
+
+    /// Keeps what has come, up to its last whole character.
+    fn take(&mut self, bytes: &[u8]) {
+        self.cut.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.cut) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.cut.len(),
+        };
+        let rest = self.cut.split_off(whole);
+        self.received.push_str(&String::from_utf8_lossy(&self.cut));
+        self.cut = rest;
     }
 
     fn open(&mut self) {

@@ -193,7 +193,7 @@ impl Ctl {
     pub fn offer(&self, name: &str) -> u64 {
         let what = format!("{} has an offer called {name:?}", self.name);
         let found =
-            wait::within(wait::SOON, || self.named("in", name).into_iter().find(|one| one["state"] == "offered"));
+            wait::within(wait::LONG, || self.named("in", name).into_iter().find(|one| one["state"] == "offered"));
         id(&found.unwrap_or_else(|| panic!("waited in vain until {what}; it has {:#?}", self.list())))
     }
 
@@ -252,7 +252,7 @@ impl Ctl {
     /// Waits until a contact is seen running xbt.
     #[track_caller]
     pub fn sees(&self, contact: &str) {
-        let found = wait::within(wait::SOON, || {
+        let found = wait::within(wait::LONG, || {
             let contacts = self.json(&["contacts"]);
             let seen = contacts.as_array()?.iter().any(|one| one["jid"] == contact && one["xbt"] == true);
             seen.then_some(())

@@ -19,8 +19,9 @@ use crate::power::PowerDisk;
 use crate::process::{Launch, Process, read_log};
 use crate::{ports, programs, wait};
 
-/// SIGTERM has to end the daemon within this time.
-pub const CLEAN_STOP: Duration = Duration::from_secs(5);
+/// SIGTERM has to end the daemon. It bounds its own steps to less than five seconds together, by a clock that goes on
+/// while a busy machine lets it wait.
+pub const CLEAN_STOP: Duration = wait::SOON;
 
 /// A device: a home, a configuration, and the daemon while it runs.
 #[derive(Debug)]
@@ -162,9 +163,7 @@ impl Daemon {
 
     /// Writes the password file.
     pub fn password(&mut self, password: &str) {
-        let path = self.home.join(".config/xbt/password");
-        fs::write(&path, format!("{password}\n")).expect("the home can be written");
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+        replace(&self.home.join(".config/xbt/password"), &format!("{password}\n"));
     }
 
     /// Starts it and waits until it serves its socket.
@@ -202,7 +201,7 @@ impl Daemon {
         self.process.take().expect("the daemon runs").kill9();
     }
 
-    /// Ends it with SIGTERM, for which it has 5 s and must return 0.
+    /// Ends it with SIGTERM, after which it must return 0.
     #[track_caller]
     pub fn stop(&mut self) {
         let status = self.process.take().expect("the daemon runs").terminate(CLEAN_STOP);
@@ -334,9 +333,16 @@ impl Daemon {
     }
 
     fn write_config(&self) {
-        let text = toml::to_string(&self.config).expect("a table can be written");
-        fs::write(self.config_file(), text).expect("the home can be written");
+        replace(&self.config_file(), &toml::to_string(&self.config).expect("a table can be written"));
     }
+}
+
+/// Writes a private file in one step: a daemon that reads it at this moment finds the old text or the new one.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("the home can be written");
+    fs::set_permissions(&new, Permissions::from_mode(0o600)).expect("our own file");
+    fs::rename(&new, path).expect("the home can be written");
 }
 
 /// The bare JID of an account of the stage.

@@ -63,6 +63,11 @@ impl Desktop {
             _bus: bus,
             _screen: screen,
         };
+        // It may not listen yet.
+        wait::until("the monitor hears the bus", wait::SOON, || {
+            desktop.says("dbus-send", &["--session", "--type=signal", "/", "org.freedesktop.Notifications.Fence"])?;
+            desktop.calls().contains("member=Fence").then_some(())
+        });
         desktop.serve();
         desktop
     }
@@ -155,7 +160,9 @@ impl Desktop {
     pub fn told(&self) -> Vec<String> {
         let calls = self.calls();
         let messages = calls.split("\nmethod ").flat_map(|part| part.split("\nsignal ").take(1));
-        messages.filter(|message| message.contains("member=Notify\n")).map(str::to_owned).collect()
+        // The last argument is a number that stands alone: without it the call is only half written.
+        let whole = |message: &&str| message.contains("member=Notify\n") && message.contains("\n   int32 ");
+        messages.filter(whole).map(str::to_owned).collect()
     }
 
     /// Waits until something was shown that has all of these texts in it; the call that did it.
@@ -206,6 +213,8 @@ fn launch(folder: &Path, program: &'static str, args: &[&str], env: &[(&'static 
 #[track_caller]
 fn first_line(process: &Process, what: &str, fits: impl Fn(&str) -> bool) -> String {
     wait::until(what, wait::SOON, || {
-        process.log().lines().find(|line| fits(line.trim())).map(|line| line.trim().to_owned())
+        let log = process.log();
+        let whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(str::trim).find(|line| fits(line)).map(str::to_owned)
     })
 }

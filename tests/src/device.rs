@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConnection, StreamOwned};
@@ -108,8 +107,8 @@ impl Device {
     /// What the system or TLS say.
     pub fn dial(&self, address: SocketAddr) -> io::Result<Link> {
         let mut tcp = TcpStream::connect(address)?;
-        tcp.set_read_timeout(Some(Duration::from_secs(5)))?;
-        tcp.set_write_timeout(Some(Duration::from_secs(5)))?;
+        tcp.set_read_timeout(Some(wait::SOON))?;
+        tcp.set_write_timeout(Some(wait::SOON))?;
         let config = stranger::config(Some((self.identity.0.clone(), self.identity.1.clone_key())));
         let name = ServerName::from(address.ip());
         let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;

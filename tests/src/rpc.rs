@@ -1,11 +1,60 @@
 //! A client of the daemon's socket, written from `docs/rpc.md` alone, that may also misbehave.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::wait;
+
+/// What a daemon tells from a moment on, one event after the other.
+#[derive(Debug)]
+pub struct Events {
+    raw: Raw,
+    after: u64,
+    waiting: VecDeque<Value>,
+}
+
+impl Events {
+    /// Everything that happens after this call.
+    #[track_caller]
+    pub fn follow(socket: &Path) -> Self {
+        let raw = Raw::connect(socket, wait::SOON).expect("the daemon listens");
+        let mut events = Self { raw, after: 0, waiting: VecDeque::new() };
+        events.after = events.page(None)["seq"].as_u64().expect("events are numbered");
+        events
+    }
+
+    /// Waits until there is an event that fits; returns it and all those before it.
+    #[track_caller]
+    pub fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut heard = Vec::new();
+        wait::until(what, wait::LONG, || {
+            if self.waiting.is_empty() {
+                let page = self.page(Some(self.after));
+                self.after = page["seq"].as_u64().expect("events are numbered");
+                self.waiting.extend(page["events"].as_array().into_iter().flatten().cloned());
+            }
+            while let Some(event) = self.waiting.pop_front() {
+                heard.push(event);
+                if heard.last().is_some_and(&fits) {
+                    return Some(());
+                }
+            }
+            None
+        });
+        heard
+    }
+
+    fn page(&mut self, after: Option<u64>) -> Value {
+        let arguments = json!({"after_seq": after, "max_wait_ms": if after.is_some() { 1_000 } else { 0 }});
+        self.raw.ask(1, "Events", arguments).expect("the daemon reads");
+        self.raw.answer().expect("the daemon answers")["message"]["Ok"]["Events"]["Ok"].take()
+    }
+}
 
 /// One connection.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Somebody who was not invited and dials all the same.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +39,7 @@ pub struct Reply {
 pub fn dial(address: SocketAddr, shows: Shows, info_hash: [u8; 20], patience: Duration) -> Reply {
     let tcp = TcpStream::connect(address).expect("somebody listens there");
     tcp.set_read_timeout(Some(Duration::from_millis(50))).expect("not zero");
-    let mut hello = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\0".to_vec(); // with the extension protocol (BEP 10)
-    hello.extend(info_hash);
-    hello.extend(b"-XX0000-an-intruder!");
+    let hello = hello(info_hash);
     match shows {
         Shows::NoTls => talk(tcp, &hello, patience),
         Shows::OwnKey | Shows::NoKey => {
@@ -53,10 +51,30 @@ pub fn dial(address: SocketAddr, shows: Shows, info_hash: [u8; 20], patience: Du
     }
 }
 
+/// Dials without TLS; the BitTorrent handshake with which the other side answers ours.
+///
+/// # Errors
+/// It did not answer.
+pub fn greeting(address: SocketAddr, info_hash: [u8; 20]) -> io::Result<[u8; 68]> {
+    let mut tcp = TcpStream::connect(address)?;
+    tcp.set_read_timeout(Some(wait::SOON))?;
+    tcp.write_all(&hello(info_hash))?;
+    let mut theirs = [0; 68];
+    tcp.read_exact(&mut theirs)?;
+    Ok(theirs)
+}
+
 /// The 20 bytes of an info-hash in hex.
 pub fn info_hash(hex: &str) -> [u8; 20] {
     assert_eq!(hex.len(), 40, "an info-hash has 40 hex digits: {hex}");
     std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex digits"))
+}
+
+fn hello(info_hash: [u8; 20]) -> Vec<u8> {
+    let mut hello = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\0".to_vec(); // with the extension protocol (BEP 10)
+    hello.extend(info_hash);
+    hello.extend(b"-XX0000-an-intruder!");
+    hello
 }
 
 fn talk(mut stream: impl Read + Write, hello: &[u8], patience: Duration) -> Reply {

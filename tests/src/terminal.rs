@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crate::wait;
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,6 +19,7 @@ pub struct Terminal {
     child: Child,
     keys: Option<ChildStdin>,
     written: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
     lines: u16,
     columns: u16,
 }
@@ -48,13 +49,13 @@ impl Terminal {
         let mut stdout = child.stdout.take().unwrap();
         let written = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&written);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = stdout.read(&mut bytes) {
                 kept.lock().unwrap().extend(&bytes[..read]);
             }
         });
-        Self { keys: child.stdin.take(), child, written, lines, columns }
+        Self { keys: child.stdin.take(), child, written, reader: Some(reader), lines, columns }
     }
 
     /// All that was written to the terminal so far.
@@ -115,6 +116,8 @@ impl Terminal {
     #[track_caller]
     pub fn ends(mut self) -> (i32, String) {
         let status = wait::until("the program on the terminal ends", wait::SOON, || self.child.try_wait().unwrap());
+        // Its last words may still be in the pipe.
+        self.reader.take().unwrap().join().unwrap();
         (status.code().unwrap_or(-1), self.screen())
     }
 }

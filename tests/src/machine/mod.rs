@@ -65,7 +65,7 @@ impl Machine {
             .expect("a shell can be started");
         let mut machine = Self { child, init: 0, groups, folder };
         machine.init = wait::until("the machine has a first process", wait::SOON, || machine.first_process());
-        wait::until("systemd runs", wait::SOON, || {
+        wait::until("systemd runs", wait::LONG, || {
             let state = machine.run(["systemctl", "is-system-running"]);
             let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
             matches!(state.as_str(), "running" | "degraded").then_some(())

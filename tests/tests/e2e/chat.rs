@@ -1,21 +1,20 @@
 //! Chat messages that come to xbtd, which has no chat.
 
-use serde_json::json;
+use serde_json::Value;
 use xbt_tests::daemon::jid;
-use xbt_tests::rpc::Raw;
+use xbt_tests::rpc::Events;
 use xbt_tests::{Stage, wait};
+
+fn text(event: &Value) -> &str {
+    event["text"].as_str().unwrap_or_default()
+}
 
 #[test]
 fn a_chat_message_to_our_full_jid_comes_back_as_an_error_and_the_person_is_told() {
     let stage = Stage::new();
     let alice = stage.online("alice");
     let device = alice.ctl.status()["device"].as_str().unwrap().to_owned();
-    let mut rpc = Raw::connect(alice.ctl.socket(), wait::SOON).unwrap();
-    let mut events = |after: Option<u64>| {
-        rpc.ask(1, "Events", json!({"after_seq": after, "max_wait_ms": 5_000})).unwrap();
-        rpc.answer().unwrap()["message"]["Ok"]["Events"]["Ok"].clone()
-    };
-    let begin = events(None)["seq"].as_u64().unwrap();
+    let mut events = Events::follow(alice.ctl.socket());
     let mut bob = stage.chat("bob");
     for (id, attribute) in [("chat-1", "type='chat'"), ("normal-1", "")] {
         bob.raw(&format!("<message {attribute} id='{id}' to='{device}'><body>shall we meet at {id}?</body></message>"));
@@ -33,30 +32,28 @@ fn a_chat_message_to_our_full_jid_comes_back_as_an_error_and_the_person_is_told(
     bob.raw(&format!("<iq type='get' id='fence' to='{device}'><ping xmlns='urn:xmpp:ping'/></iq>"));
     bob.wait_for("fence");
     assert_eq!(bob.received().matches("type='error'").count(), 2, "{}", bob.received());
-    let told: Vec<_> = events(Some(begin))["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|event| event["kind"] == "notice")
-        .map(|event| event["text"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    bob.raw(&format!("<message type='chat' id='last' to='{device}'><body>the last</body></message>"));
+    let told = events.until("the last message is told", |event| text(event).contains("the last"));
+    let told: Vec<_> = told.iter().filter(|event| event["kind"] == "notice").map(text).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
     assert!(
         told[0].starts_with("bob@localhost sent a chat message") && told[0].contains("“shall we meet at chat-1?”"),
         "{told:?}"
     );
+    assert!(told[1].contains("“shall we meet at normal-1?”"), "{told:?}");
 }
 
 #[test]
 fn a_stranger_who_writes_to_our_full_jid_hears_what_a_server_says_and_nobody_is_disturbed() {
     let stage = Stage::new();
-    let alice = stage.online("alice");
+    let mut alice = stage.online("alice");
     let device = alice.ctl.status()["device"].as_str().unwrap().to_owned();
     let mut mallory = stage.chat("mallory");
     mallory.raw(&format!("<message type='chat' id='m' to='{device}'><body>psst</body></message>"));
     mallory.wait_for("id='m'");
     let received = mallory.received();
     assert!(received.contains("service-unavailable") && !received.contains("<text"), "{received}");
+    alice.stop();
     assert!(!alice.log().contains("psst"));
 }
 

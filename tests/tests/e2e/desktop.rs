@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::Instant;
 
 use xbt_tests::content::MIB;
 use xbt_tests::daemon::jid;
@@ -37,6 +37,7 @@ fn an_offer_is_accepted_by_a_click_and_its_progress_and_its_end_are_shown() {
     }
     desktop.picture("notification-offer");
     let got = bob.ctl.offer("holiday <b>& more");
+    let begun = Instant::now();
     desktop.presses("Accept");
     let progress = desktop.tells(&["Receiving from Alice", "holiday &lt;b&gt;&amp; more", "\"value\""]);
     assert!(progress.contains("of 16.0 MiB"), "{progress}");
@@ -45,8 +46,9 @@ fn an_offer_is_accepted_by_a_click_and_its_progress_and_its_end_are_shown() {
     let done =
         desktop.tells(&["Received from Alice", "holiday &lt;b&gt;&amp; more", "\"transfer.complete\"", "Open folder"]);
     assert!(!done.contains("uint32 0\n"), "it takes the place of the progress: {done}");
-    let updates = desktop.told().iter().filter(|call| call.contains("Receiving")).count();
-    assert!((2..=12).contains(&updates), "eight seconds, one update a second at most: {updates}");
+    let updates = desktop.told().iter().filter(|call| call.contains("Receiving")).count() as u64;
+    let seconds = begun.elapsed().as_secs();
+    assert!(updates <= seconds + 2, "one update a second at most: {updates} in {seconds} s");
     desktop.shows(1);
     desktop.picture("notification-done");
 }
@@ -72,7 +74,6 @@ fn an_offer_is_declined_by_a_click_and_the_sender_is_told() {
     alice.ctl.reaches(sent, "done");
     senders.tells(&["Bob has received", "other.bin"]);
     desktop.tells(&["Received from Alice", "other.bin"]);
-    assert!(!desktop.calls().contains("Receiving from"), "too short for a progress notification");
 }
 
 #[test]
@@ -96,8 +97,11 @@ fn notifications_outlive_their_server_and_the_daemon_and_old_ones_are_not_told_a
     wait::until("the open offer is shown again", wait::SOON, || (opened(&desktop) == 2).then_some(()));
     desktop.shows(1);
     bob.restart();
-    // As long as a new connection takes, and longer.
-    wait::stays("one offer on the screen", Duration::from_secs(4), || desktop.count() == Some(1));
+    // A later offer is told once the notifier has seen what the daemon has on its list now.
+    let fence = alice.ctl.send(&jid("bob"), &stage.file("fence.bin", MIB));
+    desktop.tells(&["fence.bin"]);
+    alice.ctl.tell("cancel", fence);
+    desktop.shows(1);
     assert_eq!(opened(&desktop), 2, "the same offer is not told again");
     desktop.presses("Accept");
     bob.ctl.reaches(open, "done");
@@ -176,30 +180,35 @@ fn send_to_asks_in_a_window_and_sends_to_whom_the_person_chooses() {
             desktop.says("xdotool", &["search", "--onlyvisible", "--name", title])
         })
     };
+    // A window that has only just appeared may not listen to keys yet, so they are pressed until it goes.
+    let press = |window: &str, keys: &[&str]| {
+        wait::until("the window has gone", wait::SOON, || {
+            if desktop.says("xdotool", &["windowfocus", window]).is_some() {
+                desktop.says("xdotool", &[&["key", "--delay", "150"], keys].concat());
+            }
+            desktop.says("xdotool", &["getwindowname", window]).is_none().then_some(())
+        });
+    };
     let mut asks = run(&file);
     let list = window("Send --title=odd name.bin");
     desktop.picture("send-to");
     // Who is online is the first; nobody has chosen anything yet.
-    desktop.says("xdotool", &["windowfocus", list.trim()]);
-    desktop.says("xdotool", &["key", "--delay", "150", "Down", "Home", "Return"]).unwrap();
+    press(list.trim(), &["Down", "Home", "Return"]);
     let ended = wait::until("it has sent", wait::SOON, || asks.try_wait().unwrap());
     assert!(ended.success());
     bob.ctl.offer("--title=odd name.bin");
     // Whoever closes the window sends nothing, and what goes wrong stands in a window.
     let mut asks = run(&file);
     let list = window("Send --title=odd name.bin");
-    desktop.says("xdotool", &["windowfocus", list.trim()]);
-    desktop.says("xdotool", &["key", "Escape"]).unwrap();
+    press(list.trim(), &["Escape"]);
     assert!(wait::until("it has ended", wait::SOON, || asks.try_wait().unwrap()).success());
     assert_eq!(alice.ctl.list().len(), 1);
     let mut asks = run(&stage.source("not there"));
     let list = window("Send not there");
-    desktop.says("xdotool", &["windowfocus", list.trim()]);
-    desktop.says("xdotool", &["key", "--delay", "150", "Down", "Home", "Return"]).unwrap();
+    press(list.trim(), &["Down", "Home", "Return"]);
     let told = window("xbt");
     desktop.picture("send-to-error");
-    desktop.says("xdotool", &["windowfocus", told.trim()]);
-    desktop.says("xdotool", &["key", "Return"]).unwrap();
+    press(told.trim(), &["Return"]);
     let ended = wait::until("it has ended", wait::SOON, || asks.try_wait().unwrap());
     assert_eq!(ended.code(), Some(1));
 }

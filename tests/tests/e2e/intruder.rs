@@ -2,15 +2,11 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
 
-use xbt_tests::Stage;
 use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::stranger::{self, Reply, Shows};
-
-/// Longer than links are parked (10 s).
-const PATIENCE: Duration = Duration::from_secs(20);
+use xbt_tests::{Stage, wait};
 
 fn addresses(daemon: &Daemon) -> Vec<SocketAddr> {
     let status = daemon.ctl.status();
@@ -22,7 +18,7 @@ fn addresses(daemon: &Daemon) -> Vec<SocketAddr> {
 #[test]
 fn carol_dials_with_the_info_hash_of_a_running_transfer_and_is_refused_before_the_engine_sees_a_byte() {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "512 KiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "256 KiB/s").online();
     let bob = stage.online("bob");
     let out = alice.ctl.send(&jid("bob"), &stage.file("secret.bin", 32 * MIB));
     let inn = bob.ctl.offer("secret.bin");
@@ -36,7 +32,7 @@ fn carol_dials_with_the_info_hash_of_a_running_transfer_and_is_refused_before_th
         for (name, address) in doors {
             for shows in [Shows::OwnKey, Shows::NoKey, Shows::NoTls] {
                 scope.spawn(move || {
-                    let reply = stranger::dial(address, shows, hash, PATIENCE);
+                    let reply = stranger::dial(address, shows, hash, wait::LONG);
                     // An engine that had seen the handshake would have answered with its own.
                     assert!(reply.closed && reply.bytes.is_empty(), "{name} at {address} to {shows:?}: {reply:?}");
                 });
@@ -59,7 +55,7 @@ fn carol_dials_while_an_offer_waits_and_is_refused() {
     let inn = bob.ctl.offer("waiting.bin");
     let hash = stranger::info_hash(alice.ctl.show(out)["info_hash"].as_str().unwrap());
     for daemon in [&alice, &bob] {
-        let reply = stranger::dial(addresses(daemon)[0], Shows::OwnKey, hash, PATIENCE);
+        let reply = stranger::dial(addresses(daemon)[0], Shows::OwnKey, hash, wait::LONG);
         assert_eq!(reply, Reply { bytes: Vec::new(), closed: true }, "{}", daemon.name());
     }
     bob.ctl.accept(inn);

@@ -7,11 +7,13 @@ use xbt_tests::ctl::done_bytes;
 use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::{Stage, wait};
 
-/// How long a transfer takes for so many more bytes, once it has settled after a change.
+/// How long a transfer takes at least for so many more bytes, once it has settled after a change.
 fn takes(at: &Daemon, transfer: u64, bytes: u64) -> Duration {
     // What was in the buffers at the old rate does not count.
-    let settled = at.ctl.has_moved(transfer, done_bytes(&at.ctl.show(transfer)) + 2 * MIB);
+    at.ctl.has_moved(transfer, done_bytes(&at.ctl.show(transfer)) + 2 * MIB);
+    // Before the look, which takes time itself: what moves meanwhile must not make the rest look fast.
     let start = Instant::now();
+    let settled = done_bytes(&at.ctl.show(transfer));
     at.ctl.has_moved(transfer, settled + bytes);
     start.elapsed()
 }
@@ -38,10 +40,9 @@ fn a_limit_slows_a_running_transfer_down_and_zero_lets_it_go_fast_again() {
     assert!(slow > Duration::from_secs(2), "4 MiB at 1 MiB/s took only {slow:?}");
     let shown = bob.ctl.show(got);
     assert_eq!((&shown["limits"]["download"], &shown["priority"]), (&MIB.into(), &"high".into()), "{shown}");
+    // At this rate the rest would take most of a day.
+    bob.ctl.ok(&["limit", &id, "--down", "1 KiB/s"]);
     bob.ctl.ok(&["limit", &id, "--down", "0"]);
-    let fast = takes(&bob, got, 16 * MIB);
-    // Two seconds, or sixteen with the limit.
-    assert!(fast < Duration::from_secs(11), "16 MiB without a limit took {fast:?}");
     bob.ctl.reaches(got, "done");
     bob.ctl.refused(&["limit", &id, "--down", "1"], "wrong-state");
 }
@@ -71,10 +72,11 @@ fn limits_for_everything_hold_until_the_configuration_is_read_again() {
     assert_eq!((&limits["upload"], &limits["download"]), (&MIB.into(), &0.into()));
     let slow = takes(&bob, got, 4 * MIB);
     assert!(slow > Duration::from_secs(2), "4 MiB at 1 MiB/s took only {slow:?}");
+    // At this rate the rest would take most of a day.
+    alice.ctl.ok(&["limit", "--up", "1 KiB/s"]);
     alice.reload();
     wait::until("the configuration counts again", wait::SOON, || {
         (alice.ctl.status()["limits"]["upload"] == 8 * MIB).then_some(())
     });
-    let fast = takes(&bob, got, 16 * MIB);
-    assert!(fast < Duration::from_secs(11), "16 MiB at 8 MiB/s took {fast:?}");
+    bob.ctl.reaches(got, "done");
 }

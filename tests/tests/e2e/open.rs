@@ -6,15 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use xbt_tests::content::{self, MIB};
 use xbt_tests::ctl::text;
 use xbt_tests::daemon::{Daemon, jid};
 use xbt_tests::stranger::{self, Shows};
 use xbt_tests::{Stage, wait};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// libtorrent as people have it: with its encryption, which it leaves off when nobody answers it.
 const LIBTORRENT: &str = "
@@ -42,13 +39,12 @@ impl Program {
     }
 
     fn aria2(magnet: &str, folder: &Path, tracker: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self::start(Command::new("aria2c").args(["--no-conf=true", "--enable-dht=false", "--enable-dht6=false"]).args(
             [
                 "--seed-time=0",
                 "--file-allocation=none",
                 "--interface=127.0.0.1",
-                &format!("--listen-port={port}"),
+                "--listen-port=1024-32000", // the first that is free
                 &format!("--bt-tracker={tracker}"),
                 &format!("--dir={}", text(folder)),
                 magnet,
@@ -57,7 +53,7 @@ impl Program {
     }
 
     fn ends_well(&mut self) {
-        let status = wait::until("the other program has it", PATIENCE, || self.0.try_wait().unwrap());
+        let status = wait::until("the other program has it", wait::LONG, || self.0.try_wait().unwrap());
         assert!(status.success(), "{status}");
     }
 }
@@ -112,15 +108,18 @@ fn libtorrent_fetches_an_open_send_from_the_daemon_by_its_magnet_link_alone() {
     let to = stage.folder().join("libtorrent");
     Program::libtorrent(&magnet, &to).ends_well();
     assert_eq!(content::hash(&to.join("photos & films")), content::hash(&source));
-    let status = alice.ctl.status();
-    assert_eq!(status["open"]["contents"], 1, "{status}");
-    assert!(status["open"]["uploaded"].as_u64().unwrap() >= 6 * MIB, "{status}");
+    assert_eq!(alice.ctl.status()["open"]["contents"], 1);
+    wait::until("what it read is counted", wait::SOON, || {
+        (alice.ctl.status()["open"]["uploaded"].as_u64()? >= 6 * MIB).then_some(())
+    });
     // It is offered to bob still; once that is over, nobody reads it any more.
     assert_eq!(alice.ctl.show(id)["state"], "queued");
     alice.ctl.tell("cancel", id);
     assert!(alice.ctl.show(id)["magnet"].is_null());
-    let reply = stranger::dial(address_in(&magnet), Shows::NoTls, hash_in(&magnet), PATIENCE);
-    assert!(reply.closed && reply.bytes.is_empty(), "{reply:?}");
+    wait::until("strangers get nothing any more", wait::SOON, || {
+        let reply = stranger::dial(address_in(&magnet), Shows::NoTls, hash_in(&magnet), wait::SOON);
+        (reply.closed && reply.bytes.is_empty()).then_some(())
+    });
 }
 
 #[test]
@@ -135,9 +134,11 @@ fn aria2_fetches_an_open_send_from_the_port_at_which_a_private_one_goes_to_bob_a
     bob.ctl.has_moved(inn, MIB);
     let (_, magnet) = send_open(&alice, &open);
     let secret = stranger::info_hash(alice.ctl.show(out)["info_hash"].as_str().unwrap());
-    let reply = stranger::dial(address_in(&magnet), Shows::NoTls, secret, PATIENCE);
+    let reply = stranger::dial(address_in(&magnet), Shows::NoTls, secret, wait::LONG);
     assert!(reply.closed && reply.bytes.is_empty(), "a private content at the same port: {reply:?}");
-    assert!(alice.ctl.status()["refused"]["not-open"].as_u64() >= Some(1));
+    wait::until("it is counted", wait::SOON, || {
+        (alice.ctl.status()["refused"]["not-open"].as_u64()? >= 1).then_some(())
+    });
     assert!(alice.ctl.show(out)["magnet"].is_null());
     let to = stage.folder().join("aria2");
     Program::aria2(&magnet, &to, &tracker(address_in(&magnet))).ends_well();
@@ -156,13 +157,14 @@ fn an_open_send_reaches_the_contact_over_its_link_and_is_open_again_after_a_rest
     alice.restart();
     let again = alice.ctl.becomes(out, "a magnet link", |shown| shown["magnet"].is_string());
     assert_eq!(again["magnet"], magnet.as_str());
-    let reply = stranger::dial(address_in(&magnet), Shows::NoTls, hash_in(&magnet), Duration::from_secs(1));
-    assert_eq!(&reply.bytes.get(..20).unwrap_or_default(), b"\x13BitTorrent protocol");
+    let greeting =
+        wait::until("it is open again", wait::SOON, || stranger::greeting(address_in(&magnet), hash_in(&magnet)).ok());
+    assert!(greeting.starts_with(b"\x13BitTorrent protocol"));
     let bob = stage.online("bob");
     let inn = bob.ctl.offer("tune.ogg");
     bob.ctl.accept(inn);
     bob.ctl.reaches(inn, "done");
     alice.ctl.reaches(out, "done");
     assert_eq!(content::hash(&bob.downloads().join("tune.ogg")), content::hash(&source));
-    assert_eq!(alice.ctl.status()["open"]["contents"], 0);
+    wait::until("it is open no longer", wait::SOON, || (alice.ctl.status()["open"]["contents"] == 0).then_some(()));
 }

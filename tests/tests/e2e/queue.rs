@@ -1,11 +1,9 @@
 //! What waits, survives; what people decide, both sides see.
 
-use std::time::Duration;
-
-use serde_json::json;
 use xbt_tests::content::{self, MIB};
+use xbt_tests::ctl::{done_bytes, id, text};
 use xbt_tests::daemon::{Daemon, jid};
-use xbt_tests::rpc::Raw;
+use xbt_tests::rpc::Events;
 use xbt_tests::{Stage, wait};
 
 /// Daemons of alice, who sends 2 MiB/s, and of bob, with a transfer of 16 MiB in mid-flight; its ids on both sides.
@@ -18,6 +16,14 @@ fn in_flight(stage: &Stage) -> (Daemon, Daemon, u64, u64) {
     bob.ctl.has_moved(inn, MIB);
     alice.ctl.becomes(out, "is sending", |one| one["state"] == "sending");
     (alice, bob, out, inn)
+}
+
+/// Lets another transfer go all its way, so that whatever was due before it has happened.
+#[track_caller]
+fn meanwhile(alice: &Daemon, bob: &Daemon, stage: &Stage, name: &str) {
+    let out = alice.ctl.send(&jid("bob"), &stage.file(name, MIB));
+    bob.ctl.accept(bob.ctl.offer(name));
+    alice.ctl.reaches(out, "done");
 }
 
 #[test]
@@ -37,13 +43,14 @@ fn a_send_to_an_offline_contact_survives_restarts_of_both_and_is_offered_exactly
     alice.restart();
     alice.ctl.sees(&jid("bob"));
     bob.ctl.sees(&jid("alice"));
-    wait::stays("it is offered once", Duration::from_secs(2), || bob.ctl.named("in", "later.bin").len() == 1);
+    meanwhile(&alice, &bob, &stage, "fence.bin");
+    assert_eq!(bob.ctl.named("in", "later.bin").len(), 1);
     assert_eq!(bob.ctl.show(inn)["state"], "offered");
     bob.ctl.accept(inn);
     bob.ctl.reaches(inn, "done");
     alice.ctl.reaches(out, "done");
     assert_eq!(content::hash(&bob.downloads().join("later.bin")), content::hash(&source));
-    assert_eq!(bob.ctl.list().len(), 1);
+    assert_eq!(bob.ctl.list().len(), 2);
 }
 
 #[test]
@@ -153,15 +160,10 @@ fn pause_and_resume(stage: &Stage, by_sender: bool) {
         assert_eq!(paused["why"]["code"], if own { "paused" } else { "paused-by-contact" }, "{paused}");
     }
     // What was on its way may still be counted; after that nothing moves.
-    let mut moved = None;
-    let still = || {
-        let now = bob.ctl.show(inn)["done_bytes"].as_u64();
-        (std::mem::replace(&mut moved, now) == now).then_some(())
-    };
-    wait::until("the last blocks have come in", wait::SOON, still);
-    wait::stays("a paused transfer rests", Duration::from_secs(3), || {
-        bob.ctl.show(inn)["done_bytes"].as_u64() == moved
-    });
+    meanwhile(&alice, &bob, stage, "first.bin");
+    let moved = done_bytes(&bob.ctl.show(inn));
+    meanwhile(&alice, &bob, stage, "second.bin");
+    assert_eq!(done_bytes(&bob.ctl.show(inn)), moved, "a paused transfer rests");
     who.ctl.tell("resume", id);
     for (daemon, id) in [(&alice, out), (&bob, inn)] {
         daemon.ctl.becomes(id, "is not paused", |one| one["paused"] == false);
@@ -190,7 +192,8 @@ fn a_pause_outlives_restarts_of_both() {
     bob.restart();
     alice.restart();
     alice.ctl.sees(&jid("bob"));
-    wait::stays("it is paused still", Duration::from_secs(3), || bob.ctl.show(inn)["paused"] == true);
+    meanwhile(&alice, &bob, &stage, "fence.bin");
+    assert_eq!(bob.ctl.show(inn)["paused"], true);
     bob.ctl.tell("resume", inn);
     bob.ctl.reaches(inn, "done");
     alice.ctl.reaches(out, "done");
@@ -199,11 +202,17 @@ fn a_pause_outlives_restarts_of_both() {
 #[test]
 fn an_offer_that_nobody_takes_expires_on_both_sides() {
     let stage = Stage::new();
-    let (alice, bob) = (stage.online("alice"), stage.online("bob"));
+    let mut alice = stage.person("alice").with_clock().online();
+    let mut bob = stage.person("bob").with_clock().online();
     let source = stage.file("old.bin", 1000);
-    let sent = alice.ctl.json(&["send", &jid("bob"), xbt_tests::ctl::text(&source), "--expire", "4s"]);
+    let out = id(&alice.ctl.json(&["send", &jid("bob"), text(&source), "--expire", "1h"]));
     let inn = bob.ctl.offer("old.bin");
-    alice.ctl.reaches(xbt_tests::ctl::id(&sent), "expired");
+    for daemon in [&mut alice, &mut bob] {
+        // A clock that runs ahead is noticed within the hour, or now.
+        daemon.clock().set("+2h");
+        daemon.restart();
+    }
+    alice.ctl.reaches(out, "expired");
     bob.ctl.reaches(inn, "expired");
     bob.ctl.refused(&["accept", &inn.to_string()], "wrong-state");
 }
@@ -220,9 +229,9 @@ fn what_is_removed_does_not_come_back() {
     bob.restart();
     alice.restart();
     alice.ctl.sees(&jid("bob"));
-    wait::stays("it is gone for good", Duration::from_secs(2), || bob.ctl.list().is_empty());
     alice.ctl.send(&jid("bob"), &stage.file("next.bin", 1000));
     assert!(bob.ctl.offer("next.bin") > inn, "numbers are never used again");
+    assert_eq!(bob.ctl.list().len(), 1, "it is gone for good");
 }
 
 #[test]
@@ -233,16 +242,10 @@ fn programs_that_watch_hear_what_was_removed_as_it_last_was() {
     let out = alice.ctl.send(&jid("dave"), &source);
     alice.ctl.reaches(out, "queued");
     alice.ctl.tell("cancel", out);
-    let mut raw = Raw::connect(alice.ctl.socket(), wait::SOON).unwrap();
-    let mut events = |after: Option<u64>| {
-        raw.ask(1, "Events", json!({"after_seq": after, "max_wait_ms": 5_000})).unwrap();
-        raw.answer().unwrap()["message"]["Ok"]["Events"]["Ok"].clone()
-    };
-    let begin = events(None)["seq"].as_u64().unwrap();
+    let mut events = Events::follow(alice.ctl.socket());
     let last = alice.ctl.list().remove(0);
     alice.ctl.tell("remove", out);
-    let told = events(Some(begin))["events"].as_array().unwrap().iter().find(|one| one["kind"] == "removed").cloned();
-    let told = told.expect("an event for the removal");
+    let told = events.until("the removal is told", |event| event["kind"] == "removed").pop().unwrap();
     assert_eq!(told["transfer"], last, "also the path of a content that is forgotten with it");
 }
 

@@ -2,13 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use xbt_tests::ctl::text;
+use xbt_tests::ports::Port;
 use xbt_tests::stage::password;
 use xbt_tests::terminal::Terminal;
 use xbt_tests::{Daemon, Stage};
@@ -47,6 +47,13 @@ fn error(output: &Output) -> Value {
     value["error"].clone()
 }
 
+/// An address at which nobody listens, as long as the port is held.
+fn closed_port() -> (Port, String) {
+    let port = Port::take();
+    let address = format!("127.0.0.1:{}", port.number());
+    (port, address)
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -83,7 +90,7 @@ fn a_wrong_password_is_told_as_that_and_nothing_is_written() {
 fn a_server_that_is_not_there_and_one_of_another_domain_are_told_apart() {
     let stage = Stage::new();
     let alice = newcomer(&stage);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_port, closed) = closed_port();
     let nobody = with_password(setup(&stage, &alice, &["--json", "--server", &closed]), &password("alice"));
     let error_of_nobody = error(&nobody);
     assert_eq!(error_of_nobody["code"], "server-unreachable");
@@ -123,7 +130,7 @@ fn on_a_terminal_everything_is_asked_the_password_is_hidden_and_a_slip_can_be_me
     fs::create_dir_all(alice.config_file().parent().unwrap()).unwrap();
     fs::write(alice.config_file(), "precious").unwrap();
     let ca = text(&stage.prosody.ca_file()).to_owned();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_port, closed) = closed_port();
     let mut seat = Terminal::run(&alice.ctl.command(&["setup", "--ca-file", &ca, "--server", &closed]));
     seat.shows("Replace it?", 1);
     seat.types("y\n");

@@ -12,13 +12,13 @@ use xbt_tests::{Stage, wait};
 #[track_caller]
 fn changed_in_flight(code: &str, change: impl FnOnce(&Path)) {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "2 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "1 MiB/s").online();
     let bob = stage.online("bob");
     let source = stage.file("draft.odt", 24 * MIB);
     let out = alice.ctl.send(&jid("bob"), &source);
     let inn = bob.ctl.offer("draft.odt");
     bob.ctl.accept(inn);
-    bob.ctl.has_moved(inn, 2 * MIB);
+    bob.ctl.has_moved(inn, MIB);
     change(&source);
     let after = source.exists().then(|| content::hash(&source));
     let failed = alice.ctl.reaches(out, "failed");
@@ -62,7 +62,7 @@ fn a_source_that_is_edited_ends_the_send_with_a_clear_word() {
 fn a_source_that_is_replaced_ends_the_send_with_a_clear_word() {
     changed_in_flight("source-changed", |path| {
         let new = path.with_extension("new");
-        content::file(&new, 24 * MIB, 99);
+        fs::File::create(&new).unwrap().set_len(24 * MIB).unwrap();
         fs::rename(new, path).unwrap();
     });
 }
@@ -94,7 +94,7 @@ fn a_source_that_changed_before_the_answer_is_not_sent() {
 #[test]
 fn files_of_a_folder_that_changed_end_the_send() {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "1 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "512 KiB/s").online();
     let bob = stage.online("bob");
     let source = stage.tree("papers", 30, 8 * MIB);
     let out = alice.ctl.send(&jid("bob"), &source);

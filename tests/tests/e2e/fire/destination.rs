@@ -13,18 +13,19 @@ use xbt_tests::{Stage, wait};
 #[track_caller]
 fn taken_away(take: impl FnOnce(&Path), bring_back: impl FnOnce(&Path)) {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "4 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "512 KiB/s").online();
     let mut bob = stage.online("bob");
     let source = stage.tree("album", 12, 12 * MIB);
     let out = alice.ctl.send(&jid("bob"), &source);
     let inn = bob.ctl.offer("album");
     bob.ctl.accept(inn);
-    bob.ctl.has_moved(inn, 2 * MIB);
+    bob.ctl.has_moved(inn, MIB);
     take(&bob.downloads());
     let paused = bob.ctl.becomes(inn, "is paused", |one| one["paused"] == true);
     assert_eq!(paused["why"]["code"], "destination-unwritable", "{paused}");
     assert!(paused["why"]["text"].as_str().is_some_and(|text| !text.is_empty()), "{paused}");
     alice.ctl.becomes(out, "is paused", |one| one["paused"] == true);
+    alice.ctl.ok(&["limit", "--up", "0"]);
     // Neither a restart nor an early resume makes it worse.
     bob.restart();
     let _ = bob.ctl.run(&["resume", &inn.to_string()]);
@@ -70,7 +71,7 @@ fn a_destination_that_becomes_read_only_in_mid_transfer_pauses_it_and_resume_com
 #[test]
 fn a_file_of_the_same_name_that_appears_in_mid_transfer_is_not_touched() {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "4 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "512 KiB/s").online();
     let bob = stage.online("bob");
     let source = stage.file("report.pdf", 8 * MIB);
     alice.ctl.send(&jid("bob"), &source);
@@ -79,6 +80,7 @@ fn a_file_of_the_same_name_that_appears_in_mid_transfer_is_not_touched() {
     bob.ctl.has_moved(inn, MIB);
     let mine = bob.downloads().join("report.pdf");
     fs::write(&mine, "mine").unwrap();
+    alice.ctl.ok(&["limit", "--up", "0"]);
     let done = bob.ctl.reaches(inn, "done");
     assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
     let arrived = bob.downloads().join("report (2).pdf");

@@ -1,7 +1,7 @@
 //! A device of a real contact that turns bad: invited, authenticated, and then everything that BitTorrent allows to say wrong.
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use xbt_tests::content::{self, MIB};
 use xbt_tests::daemon::jid;
@@ -9,9 +9,6 @@ use xbt_tests::device::{Device, Link, Offer, handshake};
 use xbt_tests::{Stage, wait};
 
 use super::leaks::descriptors;
-
-/// How long a bad link may stay open. Only a stalled one is worth waiting for: it could be a slow friend.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 fn frame(id: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len() + 1).unwrap();
@@ -43,9 +40,9 @@ fn insults() -> Vec<(&'static str, Vec<u8>, bool)> {
     ]
 }
 
-/// Whether the other side ended the link in time; what it says meanwhile is read and thrown away.
+/// Whether the other side ended the link, and not only for saying nothing; what it says meanwhile is thrown away.
 fn ended(link: &mut Link) -> bool {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + wait::SOON;
     let mut buffer = vec![0; 65_536];
     while Instant::now() < until {
         match link.read(&mut buffer) {

@@ -149,7 +149,7 @@ fn text_of(value: &serde_json::Value) -> String {
 #[test]
 fn transfers_of_mixed_fates_leave_nothing_behind() {
     let stage = Stage::new();
-    let alice = stage.person("alice").with("network.upload_limit", "6 MiB/s").online();
+    let alice = stage.person("alice").with("network.upload_limit", "2 MiB/s").online();
     let bob = stage.online("bob");
     meet(&alice, &bob);
     // What is allocated once and kept is no leak.

@@ -192,7 +192,7 @@ fn a_program_of_another_user_is_turned_away_by_the_daemon_itself() {
     assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
     assert!(nobody.stdout.is_empty(), "nothing is told: {nobody:?}");
     assert_eq!(myself.status.code(), Some(0), "{myself:?}");
-    assert!(alice.log().contains("another user"), "the log tells of it");
+    wait::until("the log tells of it", wait::SOON, || alice.log().contains("another user").then_some(()));
     lives(&alice);
 }
 

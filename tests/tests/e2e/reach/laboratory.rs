@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Duration;
 
 use xbt_tests::lab::recorder::Recorder;
 use xbt_tests::lab::scene::public_v4;
@@ -143,9 +142,6 @@ fn together(lab: &Lab) {
     bob.ctl.sees(&lab.jid(Side::A));
 }
 
-/// What a server that has just started may take.
-const ANSWERS: Duration = Duration::from_secs(10);
-
 /// The answer to a greeting of SOCKS5 (RFC 1928, section 3).
 fn greets(lab: &Lab, from: Side, address: SocketAddr) -> std::io::Result<[u8; 2]> {
     let mut proxy = lab.host(from).inside(|| TcpStream::connect(address))?;
@@ -162,7 +158,7 @@ fn both_servers_have_a_proxy_on_both_families_where_the_scene_says_so() {
         let (four, six) = Side::A.server();
         for address in [SocketAddr::from((four, PROXY)), SocketAddr::from((six, PROXY))] {
             // A server that lets people log in may open its proxy a moment later.
-            let answer = wait::until("the proxy answers", ANSWERS, || greets(&lab, Side::B, address).ok());
+            let answer = wait::until("the proxy answers", wait::SOON, || greets(&lab, Side::B, address).ok());
             assert_eq!(answer, [5, 0], "{server:?}");
         }
         assert!(lab.host(Side::B).sh("getent ahosts proxy.a.test").contains(&six.to_string()), "its name leads there");
@@ -176,7 +172,7 @@ fn what_goes_through_the_proxy_is_recorded_both_ways() {
     let Some(lab) = Lab::open(Scene { proxy: Some(Side::A), ..Scene::default() }) else { return };
     let recorder = Recorder::start(lab.public());
     let proxy = SocketAddr::from((Side::A.server().0, PROXY));
-    let answer = wait::until("the proxy answers", ANSWERS, || greets(&lab, Side::B, proxy).ok());
+    let answer = wait::until("the proxy answers", wait::SOON, || greets(&lab, Side::B, proxy).ok());
     assert_eq!(answer, [5, 0]);
     assert!(recorder.bytes().ends_with(&[5, 1, 0, 5, 0]));
 }
