@@ -263,6 +263,8 @@ impl Room {
             Ok((stream, theirs)) => match self.requests.granting(parked.info.peer, theirs.info_hash) {
                 Some(id) => self.answer(id, parked.info, stream, theirs),
                 None => {
+                    let peer = parked.info.peer;
+                    tracing::debug!(%peer, "asked for a content that is not granted, or not yet");
                     let until = parked.until.min(Instant::now() + self.setup.times.early);
                     self.parking.put_back(Parked { state: State::Early(stream, theirs), until, ..parked });
                 }

@@ -56,7 +56,7 @@ async fn giving_up_an_introduced_device_leaves_the_transfers_own_want_alone() {
 
 #[tokio::test]
 async fn an_introduced_device_that_asks_for_another_content_is_refused() {
-    let (small, mut large) = pair(&[V4]);
+    let (small, mut large) = pair_with(&[V4], short());
     // The one with the smaller key chooses what to ask for; it was granted one content and wants another.
     large.handle.dial(introduced(1, &small, Vec::new()));
     small.dial(1, &large, LETTER, vec![host(large.address())]);
@@ -65,7 +65,7 @@ async fn an_introduced_device_that_asks_for_another_content_is_refused() {
 
 #[tokio::test]
 async fn only_the_key_that_the_sender_named_gets_the_link_that_the_engine_is_given() {
-    let (mut small, mut large) = pair(&[V4]);
+    let (mut small, mut large) = pair_with(&[V4], Times { parked: short().parked, ..times() });
     let carol = Device::start(new_identity(), config(&[V4]));
     large.handle.dial(introduced(1, &small, Vec::new()));
     carol.dial(3, &large, HOLIDAY, vec![host(large.address())]);
@@ -77,7 +77,7 @@ async fn only_the_key_that_the_sender_named_gets_the_link_that_the_engine_is_giv
 
 #[tokio::test]
 async fn whoever_answers_at_the_address_with_another_key_than_the_named_one_gets_no_link() {
-    let (mut small, large) = pair(&[V4]);
+    let (mut small, large) = pair_with(&[V4], short());
     let carol = Device::start(new_identity(), config(&[V4]));
     carol.dial(3, &small, HOLIDAY, Vec::new());
     small.handle.dial(introduced(7, &large, vec![host(carol.address())]));

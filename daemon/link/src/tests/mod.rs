@@ -6,6 +6,7 @@ mod address;
 mod identity;
 mod introduced;
 mod listening;
+mod log;
 mod order;
 mod parking;
 mod plain;
@@ -31,7 +32,10 @@ use super::*;
 use crate::times::Times;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the log says of a link that has passed TLS: each of its two ends does.
+const AUTHENTICATED: &str = "an authenticated link";
 
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
@@ -39,8 +43,21 @@ const V6: &str = "[::1]:0";
 const HOLIDAY: InfoHash = InfoHash([1; 20]);
 const LETTER: InfoHash = InfoHash([2; 20]);
 
-/// As in life, but shorter where a test waits for what does not come.
+/// As long as a busy computer needs for what must come.
 fn times() -> Times {
+    Times {
+        request: PATIENCE,
+        parked: PATIENCE,
+        early: PATIENCE,
+        answer: PATIENCE,
+        tls: PATIENCE,
+        connect: PATIENCE,
+        ..Times::default()
+    }
+}
+
+/// Shorter than in life, for tests that wait for what does not come.
+fn short() -> Times {
     Times {
         request: Duration::from_secs(5),
         parked: Duration::from_secs(3),
@@ -188,8 +205,12 @@ impl Device {
 
 /// Two devices on the same kind of address; the first one chooses.
 fn pair(listen: &[&str]) -> (Device, Device) {
+    pair_with(listen, times())
+}
+
+fn pair_with(listen: &[&str], times: Times) -> (Device, Device) {
     let (small, large) = two_identities();
-    (Device::start(small, config(listen)), Device::start(large, config(listen)))
+    (Device::start_with(small, config(listen), times), Device::start_with(large, config(listen), times))
 }
 
 /// Sends a word through each direction and sees that it comes out at the other end.

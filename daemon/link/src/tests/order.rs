@@ -2,6 +2,7 @@
 
 use xbt_core::signal::Proxy;
 
+use super::log::Log;
 use super::*;
 use crate::times::Times;
 use crate::ways::relays::{Opening, Relays};
@@ -51,11 +52,12 @@ async fn ipv4_is_taken_where_ipv6_leads_nowhere() {
 #[tokio::test]
 async fn a_link_that_comes_before_it_is_wanted_is_parked_and_then_taken() {
     for chooser_is_late in [true, false] {
+        let (log, _reading) = Log::read();
         let (small, large) = pair(&[V4]);
         let (mut early, mut late) = if chooser_is_late { (large, small) } else { (small, large) };
         early.dial(1, &late, HOLIDAY, vec![host(late.address())]);
-        // The link gets there, and nothing comes of it.
-        assert!(timeout(Duration::from_millis(400), early.events.recv()).await.is_err());
+        log.says(AUTHENTICATED, 2).await;
+        assert!(early.events.try_recv().is_err(), "nothing comes of it yet");
         late.dial(2, &early, HOLIDAY, Vec::new());
         linked(&mut early, &mut late).await;
     }
@@ -63,11 +65,13 @@ async fn a_link_that_comes_before_it_is_wanted_is_parked_and_then_taken() {
 
 #[tokio::test]
 async fn a_known_device_that_asks_for_its_next_content_too_early_waits_until_it_is_granted() {
+    let (log, _reading) = Log::read();
     let (mut small, mut large) = pair(&[V4]);
     // The larger one listens to the smaller one because of one content, and is asked for another.
     large.dial(1, &small, HOLIDAY, Vec::new());
     small.dial(2, &large, LETTER, vec![host(large.address())]);
-    assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
+    log.says("asked for a content that is not granted, or not yet", 1).await;
+    assert!(small.events.try_recv().is_err());
     large.dial(3, &small, LETTER, Vec::new());
     let (_, other) = linked(&mut small, &mut large).await;
     assert_eq!(other.transfer, TransferId(3));
@@ -116,12 +120,14 @@ async fn after_a_link_has_ended_the_same_transfer_gets_a_new_one() {
 
 #[tokio::test]
 async fn a_device_that_begins_to_listen_later_is_still_found() {
+    let (log, _reading) = Log::read();
     let (small, large) = two_identities();
     let (_reserved, address) = reserved();
     let mut small = Device::start(small, config(&[V4]));
     let peer = large.fingerprint();
     small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, vec![host(address)]));
-    assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
+    log.says("no link", 1).await;
+    assert!(small.events.try_recv().is_err(), "it goes on trying");
     let mut large = Device::start(large, config(&[&address.to_string()]));
     large.dial(2, &small, HOLIDAY, Vec::new());
     linked(&mut small, &mut large).await;
@@ -131,7 +137,7 @@ async fn a_device_that_begins_to_listen_later_is_still_found() {
 async fn a_lost_link_is_dialled_again_although_another_candidate_still_hangs() {
     let (small, large) = two_identities();
     let mut small = Device::start_with(small, config(&[V4, V6]), Times { tls: PATIENCE * 10, ..times() });
-    let mut large = Device::start(large, config(&[V4]));
+    let mut large = Device::start_with(large, config(&[V4]), Times { early: short().early, ..times() });
     let hangs = tokio::net::TcpListener::bind(V6).await.unwrap();
     // Known, so the first link is refused in the end because its content is not granted.
     large.dial(1, &small, HOLIDAY, Vec::new());

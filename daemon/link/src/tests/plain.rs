@@ -71,7 +71,7 @@ async fn plain_bittorrent_for_anything_else_is_closed_without_a_byte_and_counted
 
 #[tokio::test]
 async fn who_begins_plain_bittorrent_and_does_not_end_its_handshake_is_closed_in_time() {
-    let mut device = Device::start(new_identity(), config(&[V4]));
+    let mut device = Device::start_with(new_identity(), config(&[V4]), short());
     device.handle.open(TUNE);
     let stream = says(&device, &hello(TUNE)[..60]).await;
     assert_eq!(device.rejected().await, ("too-slow", None));

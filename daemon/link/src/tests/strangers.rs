@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::log::Log;
 use super::*;
 use crate::handshake::Handshake;
 use crate::identity::tls::ALPN;
@@ -97,7 +98,7 @@ async fn carol_with_the_right_info_hash_is_refused_and_nothing_she_says_is_read(
     // Carol is the one who would speak, were she wanted.
     let (carol, large) = two_identities();
     let bob = new_identity();
-    let mut large = Device::start(large, config(&[V4]));
+    let mut large = Device::start_with(large, config(&[V4]), short());
     let candidates = Vec::new();
     large.handle.dial(request_for(TransferId(1), bob.fingerprint(), HOLIDAY, candidates));
     let mut stream = connect(client(Some(&carol), &version::TLS13, ALPN), large.address()).await.unwrap();
@@ -145,7 +146,7 @@ async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to(
             assert!(acceptor.accept(stream).await.is_err(), "the forged key was believed");
         }
     });
-    let mut device = Device::start(new_identity(), config(&[V4]));
+    let mut device = Device::start_with(new_identity(), config(&[V4]), short());
     let peer = victim.fingerprint();
     device.handle.dial(request_for(TransferId(1), peer, HOLIDAY, candidates));
     assert_eq!(device.failed().await.1[0].failure.reason.code(), "bad-tls");
@@ -153,7 +154,7 @@ async fn who_answers_with_a_wanted_certificate_without_its_key_is_not_talked_to(
 
 #[tokio::test]
 async fn strangers_hold_four_links_of_one_address_at_most() {
-    let mut device = Device::start(new_identity(), config(&[V4]));
+    let mut device = Device::start_with(new_identity(), config(&[V4]), short());
     let carol = new_identity();
     let mut streams = Vec::new();
     for _ in 0..5 {
@@ -185,7 +186,7 @@ async fn who_speaks_no_tls_13_or_no_xbt_or_shows_no_key_is_refused() {
 
 #[tokio::test]
 async fn what_is_not_tls_is_refused_and_what_is_silent_is_not_waited_for() {
-    let mut device = Device::start(new_identity(), config(&[V6]));
+    let mut device = Device::start_with(new_identity(), config(&[V6]), short());
     let mut garbage = TcpStream::connect(device.address()).await.unwrap();
     garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(device.rejected().await, ("bad-tls", None));
@@ -219,7 +220,7 @@ async fn our_own_key_coming_back_is_refused() {
 
 #[tokio::test]
 async fn a_thousand_half_open_connections_do_not_stop_a_good_link() {
-    let (mut small, mut large) = pair(&[V4]);
+    let (mut small, mut large) = pair_with(&[V4], Times { tls: short().tls, ..times() });
     let address = large.address();
     let mut half_open = Vec::new();
     for _ in 0..500 {
@@ -242,7 +243,7 @@ async fn a_thousand_half_open_connections_do_not_stop_a_good_link() {
 
 #[tokio::test]
 async fn a_flood_from_one_address_does_not_touch_who_comes_from_another() {
-    let mut device = Device::start(new_identity(), config(&[V4, V6]));
+    let mut device = Device::start_with(new_identity(), config(&[V4, V6]), short());
     let candidates = device.handle.candidates();
     let slow = TcpStream::connect(candidates[0].address).await.unwrap();
     let mut flood = Vec::new();
@@ -259,20 +260,23 @@ async fn a_flood_from_one_address_does_not_touch_who_comes_from_another() {
 
 #[tokio::test]
 async fn unwant_closes_the_links_that_waited() {
+    let (log, _reading) = Log::read();
     let (small, large) = two_identities();
-    let large = Device::start_with(large, config(&[V4]), Times { parked: PATIENCE * 10, ..times() });
+    let large = Device::start(large, config(&[V4]));
     let (transfer, peer) = (TransferId(1), small.fingerprint());
     large.handle.dial(request_for(transfer, peer, HOLIDAY, Vec::new()));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
-    // Half a handshake, so that it is certainly being listened to.
+    // Half a handshake.
     stream.write_all(&[0x13; 30]).await.unwrap();
-    assert!(timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err());
+    log.says("a link is requested", 1).await;
+    log.says(AUTHENTICATED, 1).await;
     large.handle.cancel(transfer.into());
     is_closed_without_a_byte(&mut stream).await;
 }
 
 #[tokio::test]
 async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
+    let (log, _reading) = Log::read();
     let (small, large) = two_identities();
     let mut large = Device::start(large, config(&[V4]));
     let mut stream = connect(client(Some(&small), &version::TLS13, ALPN), large.address()).await.unwrap();
@@ -281,13 +285,15 @@ async fn a_link_that_was_given_up_before_it_was_wanted_is_not_handed_over() {
     drop(stream);
     let mut good = Device::start(small, config(&[V4]));
     good.dial(2, &large, HOLIDAY, vec![host(large.address())]);
-    assert!(timeout(Duration::from_millis(300), good.events.recv()).await.is_err());
+    log.says(AUTHENTICATED, 3).await;
+    assert!(good.events.try_recv().is_err());
     large.dial(1, &good, HOLIDAY, Vec::new());
     linked(&mut good, &mut large).await;
 }
 
 #[tokio::test]
 async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
+    let (log, _reading) = Log::read();
     let (small, large) = two_identities();
     let mut small = Device::start(small, config(&[V4]));
     let mut dead = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
@@ -295,9 +301,11 @@ async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
     dead.write_all(&Handshake::ours(HOLIDAY, [0; 20]).to_bytes()).await.unwrap();
     dead.shutdown().await.unwrap();
     drop(dead);
+    log.says(AUTHENTICATED, 1).await;
     let peer = large.fingerprint();
     small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
-    assert!(timeout(Duration::from_millis(300), small.events.recv()).await.is_err());
+    log.says("a link was lost before it was used", 1).await;
+    assert!(small.events.try_recv().is_err());
     let mut good = connect(client(Some(&large), &version::TLS13, ALPN), small.address()).await.unwrap();
     let mut asked = [0; 68];
     timeout(PATIENCE, good.read_exact(&mut asked)).await.unwrap().unwrap();
@@ -308,7 +316,7 @@ async fn a_parked_link_that_its_other_end_had_closed_is_no_grant() {
 #[tokio::test]
 async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
     let (small, large) = two_identities();
-    let patient = Times { better_way: Duration::from_secs(1), ..times() };
+    let patient = Times { better_way: PATIENCE, ..times() };
     let mut small = Device::start_with(small, config(&[V4, V6]), patient);
     let peer = large.fingerprint();
     small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
@@ -326,7 +334,7 @@ async fn the_one_who_chooses_waits_a_little_for_a_better_way() {
 #[tokio::test]
 async fn a_link_that_does_not_answer_gives_way_to_the_next() {
     let (small, large) = two_identities();
-    let mut small = Device::start(small, config(&[V4]));
+    let mut small = Device::start_with(small, config(&[V4]), Times { answer: short().answer, ..times() });
     let peer = large.fingerprint();
     small.handle.dial(request_for(TransferId(1), peer, HOLIDAY, Vec::new()));
     let mut asked = [0; 68];

@@ -83,7 +83,8 @@ async fn a_key_that_is_not_expected_is_refused_even_from_an_expected_address() {
     let (small, large) = pair(&[V4]);
     let carol = Device::start(&new_identity(), &[V4]);
     let _expected = large.expect(&small);
-    let short = Duration::from_secs(1);
+    // It goes on trying until then, and says at the end how it was refused.
+    let short = Duration::from_secs(5);
     let Failure { reason, text } =
         carol.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("not expected");
     assert_eq!((reason, text.contains("does not expect")), (Reason::Closed, true), "{text}");
@@ -99,7 +100,9 @@ async fn strangers_get_no_answer_and_a_withdrawn_expectation_makes_strangers() {
     let Failure { reason, .. } =
         small.punch.connect(large.fingerprint, &large.punch.local(), short).await.expect_err("no answer");
     assert_eq!(reason, Reason::NoAnswer);
-    assert!(large.punch.strangers().counts().1 > 0);
+    let dropped = || large.punch.strangers().counts().1;
+    until("strangers are counted", || dropped() > 0).await;
+    let before = dropped();
 
     // Neither QUIC of another version, nor a short packet, nor anything else is answered.
     let socket = tokio::net::UdpSocket::bind(V4).await.unwrap();
@@ -108,8 +111,8 @@ async fn strangers_get_no_answer_and_a_withdrawn_expectation_makes_strangers() {
     for packet in [version, vec![0x41; 200], vec![0; 100], b"x".to_vec()] {
         socket.send_to(&packet, large.punch.local()[0]).await.unwrap();
     }
-    let mut bytes = [0; 2000];
-    let answer = timeout(Duration::from_millis(300), socket.recv_from(&mut bytes)).await;
+    until("all of them have come", || dropped() >= before + 4).await;
+    let answer = socket.try_recv_from(&mut [0; 2000]);
     assert!(answer.is_err(), "{answer:?}");
 }
 
@@ -200,7 +203,7 @@ async fn a_dropped_device_gives_its_port_back_and_says_farewell() {
     let (_ours, mut theirs) = converse(&small, &mut large).await;
     let address = small.punch.local()[0];
     drop((small, _ours));
-    assert!(timeout(Duration::from_secs(5), theirs.read_u8()).await.expect("at once").is_err());
+    assert!(timeout(PATIENCE, theirs.read_u8()).await.expect("a farewell").is_err());
     until("the port is free", || std::net::UdpSocket::bind(address).is_ok()).await;
 }
 
@@ -237,8 +240,6 @@ async fn a_connection_on_which_nothing_comes_any_more_is_soon_not_opened_links_o
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     drop(passing);
-    let cut = std::time::Instant::now();
     until("no connection", || !small.punch.is_connected(large.fingerprint)).await;
-    assert!(cut.elapsed() < Duration::from_secs(7), "{:?}", cut.elapsed());
     assert!(small.punch.open(large.fingerprint).await.is_none());
 }

@@ -24,7 +24,7 @@ use crate::identity::key::Identity;
 use crate::stream::BoxedStream;
 
 /// Long enough for a busy computer; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
