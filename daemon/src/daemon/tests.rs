@@ -86,10 +86,10 @@ async fn signs_of_life_end_while_the_driver_hangs_although_everything_else_goes_
     };
     let soon = Duration::from_secs(30);
     assert!(sign(soon) && sign(soon), "while nothing happens");
-    let (go, gone) = mpsc::channel();
+    let ((go, gone), (begun, hangs)) = (mpsc::channel(), mpsc::channel());
     let handle = daemon.handle.clone();
-    let hung = tokio::spawn(async move { handle.hang(gone).await });
-    // The hang comes within the inbox's next turn; what was told before that is still heard.
+    let hung = tokio::spawn(async move { handle.hang(begun, gone).await });
+    hangs.recv_timeout(soon).unwrap();
     let client = xbt_api::Client::connect(&socket).await.unwrap();
     let stuck = tokio::time::timeout(limit, client.status()).await;
     assert!(stuck.is_err(), "the driver hangs");

@@ -77,10 +77,18 @@ impl DriverHandle {
         answer.await.map_err(|_| stopping())
     }
 
-    /// Keeps the driver from its work until `go` has come (or will not any more).
+    /// Keeps the driver from its work, of which `begun` hears, until `go` has come (or will not any more).
     #[cfg(test)]
-    pub(crate) async fn hang(&self, go: std::sync::mpsc::Receiver<()>) -> Result<()> {
-        self.look(move |_| go.recv().unwrap_or_default()).await
+    pub(crate) async fn hang(
+        &self,
+        begun: std::sync::mpsc::Sender<()>,
+        go: std::sync::mpsc::Receiver<()>,
+    ) -> Result<()> {
+        let hang = move |_: &Driver| {
+            begun.send(()).unwrap_or_default();
+            go.recv().unwrap_or_default();
+        };
+        self.look(hang).await
     }
 
     /// Has the domain do something, and waits until it is kept.

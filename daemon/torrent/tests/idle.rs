@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often threads of this process were woken.
 fn wakes() -> u64 {
@@ -39,9 +39,9 @@ async fn attached_links_on_which_nothing_moves_wake_nobody() {
         }
     };
     tokio::time::timeout(PATIENCE, settled).await.expect("it becomes quiet");
-    let before = wakes();
+    let (before, begun) = (wakes(), Instant::now());
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let woken = wakes() - before;
-    assert!(woken < 8, "{woken} times in 4 s");
+    let (woken, seconds) = (wakes() - before, begun.elapsed().as_secs());
+    assert!(woken < 2 * seconds, "{woken} times in {seconds} s");
     assert!(c.events.try_recv().is_err());
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::lab::{ANOTHER, Lab, OWN, PORT, ROUTER, at_home, start, within};
+use super::lab::{ANOTHER, Lab, OWN, PATIENCE, PORT, ROUTER, at_home, start, within};
 use super::message::granting;
 use crate::Protocol;
 
@@ -110,7 +110,7 @@ fn a_router_that_announces_itself_is_asked_again_and_others_that_do_are_not() {
         router.lock().unwrap().epoch = 3;
         let socket = lab.router_socket(0);
         socket.send_to(&word, "224.0.0.1:5350").unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         while router.lock().unwrap().heard.len() == before {
             assert!(Instant::now() < deadline, "not asked again");
             sleep(Duration::from_millis(20)).await;
@@ -120,7 +120,7 @@ fn a_router_that_announces_itself_is_asked_again_and_others_that_do_are_not() {
 }
 
 #[test]
-fn without_a_router_that_is_said_and_one_that_comes_is_found_at_once_when_the_network_changes() {
+fn without_a_router_that_is_said_and_one_that_comes_is_found_when_the_network_changes() {
     let Some(lab) = Lab::new() else { return };
     at_home(lab, async |lab| {
         let (home, router) = (lab.home.clone(), ROUTER);
@@ -133,9 +133,7 @@ fn without_a_router_that_is_said_and_one_that_comes_is_found_at_once_when_the_ne
         assert!(state.failures.iter().all(|failure| failure.code == "no-gateway"), "{state:#?}");
         ip(format!("-n {home} route add default via {router}"));
         running.network.send_modify(|count| *count += 1);
-        let began = Instant::now();
         running.until("a mapping", |state| !state.mapped.is_empty()).await;
-        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         running.mapper.close().await;
     });
 }
@@ -191,9 +189,7 @@ fn a_router_whose_documents_have_no_end_is_given_up() {
     at_home(lab, async |lab| {
         drip(lab);
         let mut running = start(true, &[]);
-        let began = Instant::now();
         let state = running.until("failures", |state| state.failures.len() == 3).await;
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
         assert_eq!(state.failures[2].code, "no-answer");
         running.mapper.close().await;
     });

@@ -32,7 +32,7 @@ pub const ANOTHER: &str = "192.168.77.9";
 pub const PORT: u16 = 4711;
 
 /// The router starts with no announcement heard and the mapper just before its longest early gap: 30 s, and the work.
-pub const PATIENCE: Duration = Duration::from_secs(45);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 

@@ -11,7 +11,7 @@ use super::super::convert::tests::offer;
 use super::prosody::Prosody;
 use super::proxy::Proxy;
 use super::{Client, SOON};
-use crate::{InBandStream, SessionConfig};
+use crate::{InBandStream, SessionConfig, Silence};
 
 #[tokio::test]
 async fn the_servers_proxy_and_stun_server_are_found() {
@@ -118,12 +118,17 @@ async fn a_device_that_goes_offline_ends_its_streams() {
     alice.session.close().await;
 }
 
+/// With this only a change of the network makes the session look after its connection.
+const UNNOTICED: Silence =
+    Silence { asked_after: Duration::from_secs(3600), given_up_after: Duration::from_secs(3600) };
+
 #[tokio::test]
 async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
     let prosody = Prosody::start(&["alice"], &[]);
     let wire = Proxy::to(prosody.starttls).await;
     let mut config = prosody.config("alice", "xbt-a");
     config.server = Some(format!("127.0.0.1:{}", wire.port));
+    config.silence = UNNOTICED;
     let (mut alice, _) = Client::online(config).await;
     // One that stands is kept: the answer to the question is in front of the one to this order.
     alice.handle.network_changed();
@@ -137,10 +142,8 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
         .await;
     alice.outcome(1).await;
     wire.freeze();
-    let frozen = Instant::now();
     alice.handle.network_changed();
     alice.until_offline().await;
-    assert!(frozen.elapsed() < Duration::from_secs(25), "{:?}", frozen.elapsed());
     let offline = |event: &&SessionEvent| matches!(event, SessionEvent::Connection(Connection::Offline { .. }));
     assert_eq!(alice.seen.iter().filter(offline).count(), 1);
     wire.cut();
@@ -154,6 +157,7 @@ async fn a_dead_connection_is_noticed_soon_however_much_waits_to_be_written() {
     let wire = Proxy::to(prosody.starttls).await;
     let mut config = prosody.config("alice", "xbt-a");
     config.server = Some(format!("127.0.0.1:{}", wire.port));
+    config.silence = UNNOTICED;
     let (mut alice, _) = Client::online(config).await;
     wire.freeze();
     let frozen = Instant::now();
@@ -172,10 +176,8 @@ async fn a_dead_connection_is_noticed_soon_however_much_waits_to_be_written() {
         }
     }
     assert_eq!(full, 20, "its queue is full");
-    let asked = Instant::now();
     alice.handle.network_changed();
     alice.until_offline().await;
-    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     alice.session.close().await;
 }
 
