@@ -34,10 +34,20 @@ impl House {
         let stage = Stage::counted();
         let machine = Machine::boot(stage.net());
         let house = Self { machine, stage };
+        house.forget_own();
         let folder = tempfile::tempdir().unwrap();
         fs::copy(package(folder.path()), house.machine.at("/root/xbt.deb")).unwrap();
         fs::copy(house.stage.prosody.ca_file(), house.machine.at("/root/ca.pem")).unwrap();
         Some(house)
+    }
+
+    /// The machine has what this computer has: xbt too, perhaps, by the package or by `make install`, and set up.
+    fn forget_own(&self) {
+        self.machine.run(["systemctl", "stop", "xbtd.socket", "xbtd.service"]);
+        self.machine.ok(["dpkg", "--purge", "xbt"]);
+        let find = "find /etc /opt /srv /usr /var -xdev \\( -name 'xbt*' -o -name '_xbt*' \\) -prune -exec rm -rf {} +";
+        self.machine.ok(["sh", "-c", find]);
+        self.machine.ok(["systemctl", "daemon-reload"]);
     }
 
     fn install(&self) {
