@@ -6,7 +6,7 @@ use common::*;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use xbt_torrent::{ContentKey, Engine, Event, Fetch, Group, Prepared, Usage};
+use xbt_torrent::{ContentKey, Data, Engine, Event, Fetch, Group, Prepared, Usage};
 
 const OWNER: Group = Group(1);
 
@@ -84,8 +84,14 @@ async fn metadata_of_one_owner_waits_for_room_and_that_of_others_does_not() {
         join_keys(&a, key, &b, key);
     }
     for _ in 0..6 {
-        b.completed().await;
+        let completed = |event: &Event| match event {
+            Event::Completed { key, .. } => Some(*key),
+            _ => None,
+        };
+        let key = b.wait("completed", completed).await;
         let held = b.engine.usage(Group(66)).metadata;
         assert!(held <= 20 << 20, "{held}");
+        b.engine.forget(key, Data::Keep);
+        b.past.clear();
     }
 }

@@ -130,7 +130,7 @@ fn a_record_lists_its_files_with_their_paths_as_far_as_asked() {
     let files = |most| list_received(&record, "got", most).unwrap();
     let (listing, more) = files(10);
     let expected =
-        [("a/b/three", 5), ("a/two", 3), ("one", 3), ("link", 0)].map(|(path, size)| (path.to_owned(), size));
+        [("a/b/three", 9), ("a/two", 5), ("one", 3), ("link", 0)].map(|(path, size)| (path.to_owned(), size));
     assert_eq!((listing.files, more), (expected.to_vec(), false));
     let (listing, more) = files(2);
     assert_eq!((listing.files.len(), more), (2, true));
