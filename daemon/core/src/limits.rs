@@ -33,8 +33,11 @@ pub const QUOTA_TIME: i64 = 86_400_000;
 /// Milliseconds after which what was accepted automatically expires if it never got a link: a week.
 pub const UNLINKED_TIME: i64 = 7 * 86_400_000;
 
-/// Milliseconds between two notices about chat messages of one contact.
+/// Milliseconds within which further notices about chat messages of one contact are told together.
 pub const NOTICE_APART: u64 = 60_000;
+
+/// Notices about chat messages of one contact that are told at once; those that follow within [`NOTICE_APART`] are told together.
+pub const NOTICES_AT_ONCE: usize = 4;
 
 /// Senders of chat messages whose notices are counted at once; further senders get none.
 pub const NOTICE_SENDERS: usize = 256;

@@ -1,7 +1,7 @@
 //! The ledger: what each contact uses of what everybody shares, and what follows from that.
 //!
-//! Most of it is counted from the state when it is asked for. Its own state are the notices of each contact: one at once,
-//! and one for all that follow within [`NOTICE_APART`].
+//! Most of it is counted from the state when it is asked for. Its own state is the notices of each contact: some at once, and
+//! one for all that follow within [`NOTICE_APART`].
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::view::bytes;
 use crate::effect::{Effect, Event};
 use crate::fault::Fault;
 use crate::ids::{BareJid, TransferId};
-use crate::limits::{NOTICE_APART, NOTICE_SENDERS, QUOTA_TIME, UNLINKED_TIME};
+use crate::limits::{NOTICE_APART, NOTICE_SENDERS, NOTICES_AT_ONCE, QUOTA_TIME, UNLINKED_TIME};
 use crate::time::{Mono, Wall};
 use crate::transfer::{Accepted, End, Incoming, Side, Transfer};
 
@@ -45,22 +45,27 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Held {
     until: Mono,
+    /// How many were told since `until` was set.
+    told: usize,
+    /// How many were not.
     count: u64,
 }
 
 impl Ledger {
-    /// Whether a notice is told at once; otherwise it is counted. `Some`: when to look again.
-    fn notice(&mut self, from: &BareJid, now: Mono) -> Option<Mono> {
-        if let Some(held) = self.notices.get_mut(from) {
+    /// Whether a notice is told at once; otherwise it is counted.
+    fn notice(&mut self, from: &BareJid, now: Mono) -> bool {
+        if !self.notices.contains_key(from) && self.notices.len() >= NOTICE_SENDERS {
+            return false;
+        }
+        let fresh = Held { until: now.after(NOTICE_APART), told: 0, count: 0 };
+        let held = self.notices.entry(from.clone()).or_insert(fresh);
+        let told = held.told < NOTICES_AT_ONCE;
+        if told {
+            held.told += 1;
+        } else {
             held.count = held.count.saturating_add(1);
-            return None;
         }
-        if self.notices.len() >= NOTICE_SENDERS {
-            return None;
-        }
-        let until = now.after(NOTICE_APART);
-        self.notices.insert(from.clone(), Held { until, count: 0 });
-        Some(until)
+        told
     }
 
     /// Time has passed: how many were held back, if any.
@@ -70,7 +75,7 @@ impl Ledger {
             self.notices.remove(from);
             return None;
         }
-        held.until = now.after(NOTICE_APART);
+        (held.until, held.told) = (now.after(NOTICE_APART), NOTICES_AT_ONCE);
         Some((std::mem::take(&mut held.count), held.until))
     }
 }
@@ -183,8 +188,8 @@ impl Domain {
 
     /// Somebody wrote to this device.
     pub(super) fn chat(&mut self, from: BareJid, text: String) {
-        if let Some(until) = self.ledger.notice(&from, self.now.mono) {
-            self.timers.set(until, Timer::Notices(from.clone()));
+        if self.ledger.notice(&from, self.now.mono) {
+            self.timers.set(self.now.mono.after(NOTICE_APART), Timer::Notices(from.clone()));
             self.push(Effect::Emit(Event::Chat { from, text }));
         }
     }

@@ -66,7 +66,7 @@ fn a_contact_at_every_limit_at_once_takes_nothing_from_the_others() {
     held.push(holds(&mut bad, &paths));
     wait::until("metadata is held", wait::LONG, || (uses(&alice, "bob", "metadata") >= 14 * MIB).then_some(()));
     let padded = Bait::of_padding("padded", 4_088, 31 << 20);
-    bad.bait(&to, 4, &padded);
+    (1_000..1_020).for_each(|number| bad.bait(&to, number, &padded));
     // Disk, offers, hooks and notices.
     for number in 5..300 {
         bad.bait(&to, number, &Bait::of_large_pieces(&format!("bare {number}"), 8));
@@ -84,6 +84,7 @@ fn a_contact_at_every_limit_at_once_takes_nothing_from_the_others() {
     assert_eq!(content::hash(&alice.downloads().join("honest.bin")), content::hash(&stage.source("honest.bin")));
     is_small(&alice);
     assert!(uses(&alice, "bob", "transfers") > 3, "the contact is still there");
+    assert!(alice.ctl.list().iter().all(|one| one["name"] != "padded"), "nothing needs so much metadata");
     assert_eq!(alice.ctl.status()["connection"], "online");
     drop(bad);
 }
