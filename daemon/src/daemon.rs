@@ -296,6 +296,7 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         fingerprint,
         accept_from: accept_from.collect(),
         accept_max_size: config.accept.max_size,
+        accept_quota: config.accept.quota,
         rules: config.rules.clone(),
         folder: config.files.download_dir.clone(),
         subscriptions: match config.accept.subscriptions {

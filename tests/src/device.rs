@@ -11,6 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{ChatClient, Stage, certs, stranger, wait};
 
+mod bait;
+
+pub use bait::{Accepted, Bait};
+
 /// How the SubjectPublicKeyInfo of every Ed25519 key begins (RFC 8410, section 4); 32 bytes of key follow.
 const ED25519: [u8; 12] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00];
 
@@ -27,6 +31,8 @@ pub struct Device {
     silent: TcpListener,
     answered: usize,
     asked: u64,
+    /// Who has accepted contents of ours.
+    accepted: Vec<Accepted>,
 }
 
 /// What somebody offers us.
@@ -63,7 +69,8 @@ impl Device {
         let fingerprint = fingerprint(&identity.0);
         let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
         let chat = stage.chat(user);
-        let mut device = Self { chat, identity, fingerprint, introduce: false, silent, answered: 0, asked: 0 };
+        let mut device =
+            Self { chat, identity, fingerprint, introduce: false, silent, answered: 0, asked: 0, accepted: Vec::new() };
         device.chat.raw(
             "<presence><priority>-1</priority>\
              <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x-xbt:0:test' ver='bm90aGluZyBnb29k'/></presence>",
@@ -132,7 +139,7 @@ impl Device {
                      <feature var='http://jabber.org/protocol/disco#info'/><feature var='urn:x-xbt:0'/></query>"
                 )
             } else {
-                String::new()
+                self.connect_answer(stanza).unwrap_or_default()
             };
             self.chat.raw(&format!("<iq type='result' id='{id}' to='{from}'>{inside}</iq>"));
             if let Some(part) = stanza.split("<offer ").nth(1) {

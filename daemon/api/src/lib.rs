@@ -33,7 +33,7 @@ pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Serve
 pub use rules::{Rule, Rules, RulesFor};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
 pub use socket::default_socket;
-pub use status::{Connection, Counts, Discarded, Hello, Open, Status};
+pub use status::{Connection, Counts, Discarded, Hello, LedgerEntry, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, Kept, ListPage, ListQuery, Removed, SendRequest, State, Survey,
     Transfer, TransferDetails, Way, Why,
@@ -57,6 +57,9 @@ pub const MAX_WAIT_MS: u64 = 60_000;
 
 /// Most transfers in one page of `list`; also what a page holds when the caller does not say.
 pub const MAX_PAGE: u32 = 1_000;
+
+/// Contacts in [`Status::ledger`].
+pub const MAX_LEDGER: usize = 64;
 
 /// Most recipients of one `send`.
 pub const MAX_RECIPIENTS: usize = 100;

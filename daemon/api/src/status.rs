@@ -73,6 +73,35 @@ pub struct Discarded {
     pub stanzas: u64,
 }
 
+/// What one contact uses of what everybody shares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// Its bare JID.
+    pub contact: String,
+    /// Offers that wait for an answer.
+    pub offers: u64,
+    /// Transfers from it that were accepted and have not ended.
+    pub transfers: u64,
+    /// Links.
+    pub links: u64,
+    /// Requests to its devices that wait or are under way.
+    pub requests: u64,
+    /// Bytes of the disk that are reserved for what is missing.
+    pub reserved: u64,
+    /// Files of what is being received.
+    pub files: u64,
+    /// Bytes accepted automatically that count against `quota`.
+    pub automatic: u64,
+    /// Bytes of memory of pieces being received.
+    pub pieces: u64,
+    /// Bytes of metadata in memory.
+    pub metadata: u64,
+    /// Commands (`[hooks]`) that run or wait.
+    pub hooks: u64,
+    /// Notices that are held back, to be told together.
+    pub notices: u64,
+}
+
 /// How the daemon stands. Rates are bytes per second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -135,6 +164,9 @@ pub struct Status {
     /// Stanzas that could not be read and were skipped since the daemon started, by sender.
     #[serde(default)]
     pub discarded: Vec<Discarded>,
+    /// What contacts use, at most [`crate::MAX_LEDGER`] of them.
+    #[serde(default)]
+    pub ledger: Vec<LedgerEntry>,
     /// What is known of the network around the daemon; none from older daemons.
     #[serde(default)]
     pub network: Option<Network>,

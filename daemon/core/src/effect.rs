@@ -244,6 +244,13 @@ pub enum Event {
         /// What; empty if it was encrypted.
         text: String,
     },
+    /// Somebody wrote further chat messages to this device soon after one that was told.
+    MoreChat {
+        /// Who.
+        from: BareJid,
+        /// How many.
+        messages: u64,
+    },
     /// For the first time, a stanza of this sender could not be read.
     Discarded(Option<BareJid>),
     /// The limits for everything together have changed.

@@ -15,8 +15,8 @@ pub const OPEN_PER_CONTACT: usize = 1_024;
 /// Transfers from one contact that came to nothing and are listed all the same; the oldest go first.
 pub const VAIN_PER_CONTACT: usize = 256;
 
-/// Bytes of metadata that a file may need: its path, raw and with room, and what is carried beside its bytes.
-pub const METADATA_PER_FILE: u64 = 8 << 10;
+/// Bytes of metadata that a file may need on average: its path, and what is carried beside its bytes.
+pub const METADATA_PER_FILE: u64 = 1 << 10;
 
 /// Bytes of metadata that empty folders may need.
 pub const METADATA_FOR_FOLDERS: u64 = 4 << 20;
@@ -26,6 +26,21 @@ pub const REQUESTS_PER_DEVICE: usize = 8;
 
 /// Recipients of one send.
 pub const RECIPIENTS: usize = 256;
+
+/// Milliseconds within which what was accepted automatically counts against the quota of its contact: a day.
+pub const QUOTA_TIME: i64 = 86_400_000;
+
+/// Milliseconds after which what was accepted automatically expires if it never got a link: a week.
+pub const UNLINKED_TIME: i64 = 7 * 86_400_000;
+
+/// Milliseconds within which further notices about chat messages of one contact are told together.
+pub const NOTICE_APART: u64 = 60_000;
+
+/// Notices about chat messages of one contact that are told at once; those that follow within [`NOTICE_APART`] are told together.
+pub const NOTICES_AT_ONCE: usize = 4;
+
+/// Senders of chat messages whose notices are counted at once; further senders get none.
+pub const NOTICE_SENDERS: usize = 256;
 
 /// Tombstones that are kept; the oldest go first.
 pub const TOMBSTONES: usize = 20_000;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub accept_from: Vec<String>,
     /// Only up to this size in bytes.
     pub accept_max_size: u64,
+    /// Bytes accepted automatically from one contact within a day; 0: no limit.
+    pub accept_quota: u64,
     /// What holds for some contacts instead; the first that fits decides.
     pub rules: Vec<Rule>,
     /// Where accepted offers go when neither the person nor a rule names a folder.

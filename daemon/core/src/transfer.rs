@@ -101,6 +101,23 @@ pub enum Side {
         folder: Option<String>,
         /// Where it lies, once done.
         path: Option<String>,
+        /// Who accepted it.
+        #[serde(default)]
+        accepted: Accepted,
+    },
+}
+
+/// Who accepted an offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accepted {
+    /// The person, or nobody yet.
+    #[default]
+    ByPerson,
+    /// A standing rule. `linked`: there has been a link; until then no space is reserved for it, and it expires.
+    ByRule {
+        /// See above.
+        linked: bool,
     },
 }
 
@@ -205,6 +222,13 @@ impl Facts {
     /// Bytes that a standing rule looks at: the files, or the metadata where that is more.
     pub fn cost(&self) -> u64 {
         self.size.max(u64::from(self.metadata_size))
+    }
+
+    /// Bytes that it takes on the disk, with its metadata and a block for each file.
+    pub fn disk(&self) -> u64 {
+        const BLOCK: u64 = 4 << 10;
+        let files = self.files.saturating_mul(BLOCK);
+        self.size.saturating_add(u64::from(self.metadata_size)).saturating_add(files)
     }
 }
 

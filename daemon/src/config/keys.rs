@@ -165,6 +165,11 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("max_size", Default("\"1 GiB\""), "Always ask about larger offers."),
             key(
+                "quota",
+                Default("\"10 GiB\""),
+                "How much one contact may fill automatically within a day; you are asked about the rest. \"0\": no limit.",
+            ),
+            key(
                 "strangers",
                 Default("\"ignore\""),
                 "Offers from people who are not on the contact list are ignored; there is no other value yet.",

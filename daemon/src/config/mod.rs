@@ -154,6 +154,8 @@ pub struct Accept {
     pub from: Vec<AcceptFrom>,
     /// Only up to this many bytes.
     pub max_size: u64,
+    /// Bytes of one contact within a day; 0: no limit.
+    pub quota: u64,
     /// Who may see our presence.
     pub subscriptions: Subscriptions,
     /// Whether a contact who has never run xbt gets a chat message.

@@ -123,6 +123,7 @@ impl<'d> Reader<'d> {
         Ok(Accept {
             from: key("from")?.list()?.iter().map(Entry::accept_from).collect::<Result<_, _>>()?,
             max_size: key("max_size")?.size()?,
+            quota: key("quota")?.size()?,
             subscriptions: key("subscriptions")?
                 .word(&[("added", Subscriptions::Added), ("ask", Subscriptions::Ask)])?,
             courtesy_message: key("courtesy_message")?.bool()?,

@@ -128,6 +128,7 @@ fn every_key_is_read() {
     let accept = Accept {
         from: vec![bob, AcceptFrom::Group("Family".to_owned())],
         max_size: 1_500_000,
+        quota: 10 << 30,
         subscriptions: Subscriptions::Ask,
         courtesy_message: false,
         introduce: false,

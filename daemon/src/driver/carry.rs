@@ -1,5 +1,7 @@
 //! Carrying effects out: first what must be kept (`keep`), then the rest in the order given.
 
+use std::time::Instant;
+
 use tokio::task::block_in_place;
 use xbt_api::EventKind;
 use xbt_core::effect::{Data, Effect, Event, LinkCommand, TorrentCommand};
@@ -10,7 +12,6 @@ use xbt_core::signal::Outcome;
 
 use super::{Driver, convert, destination, views};
 use xbt_store::StoreError;
-use xbt_torrent::Fetch;
 
 impl Driver {
     pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -74,10 +75,8 @@ impl Driver {
             TorrentCommand::CancelPrepare(content) => engine.cancel_prepare(convert::key(content)),
             TorrentCommand::Seed(content) => self.seed(content),
             TorrentCommand::Fetch { content, contact, partial_id, facts, name, folder } => {
-                let info = self.blob(content).ok().flatten().map(Into::into);
                 let owner = self.group(&contact);
-                let fetch = Fetch { info, ..convert::fetch(owner, partial_id, &facts, name, folder) };
-                engine.fetch(convert::key(content), fetch);
+                engine.fetch(convert::key(content), convert::fetch(owner, partial_id, &facts, name, folder));
                 engine.resume(convert::key(content));
             }
             TorrentCommand::Pause(content) => engine.pause(convert::key(content)),
@@ -114,15 +113,12 @@ impl Driver {
     }
 
     fn seed(&mut self, content: ContentId) {
-        let prepared = match self.blob(content) {
-            Ok(Some(blob)) => convert::prepared(&blob),
-            Ok(None) => Err(convert::no_metadata()),
-            Err(error) => Err(convert::store_fault(&error)),
+        let fault = match self.blob(content) {
+            Ok(Some(blob)) => return self.rooms.engine.seed_stored(convert::key(content), blob),
+            Ok(None) => convert::no_metadata(),
+            Err(error) => convert::store_fault(&error),
         };
-        match prepared {
-            Ok(prepared) => self.rooms.engine.seed(convert::key(content), prepared),
-            Err(fault) => self.again.push_back(Input::Torrent(TorrentEvent::Failed { content, fault })),
-        }
+        self.again.push_back(Input::Torrent(TorrentEvent::Failed { content, fault }));
     }
 
     fn emit(&mut self, event: Event) {
@@ -161,6 +157,11 @@ impl Driver {
                 tracing::info!(%from, "bounced a chat message sent to xbtd");
                 ring.push(at, EventKind::Notice, None, text);
             }
+            Event::MoreChat { from, messages } => {
+                let text = format!("{from} wrote {messages} more chat messages to xbtd, which only moves files");
+                tracing::info!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
             Event::Discarded(from) => {
                 let text = views::discarded(from.as_ref());
                 tracing::warn!("{text}");
@@ -190,11 +191,15 @@ impl Driver {
         }
     }
 
-    /// The log tells each step of a transfer once.
+    /// The log tells each step of a transfer once, as far as its contact has not caused too many lines.
     fn tell_log(&mut self, id: TransferId) {
         let Some(transfer) = self.domain.transfer(id) else { return };
         let told = self.told.insert(id, transfer.steps).unwrap_or(0);
         for step in transfer.steps_since(told) {
+            let Some(left_out) = self.log_lines.admit(&transfer.contact, Instant::now()) else { continue };
+            if left_out > 0 {
+                tracing::warn!(contact = %transfer.contact, left_out, "a contact causes many lines; some were left out");
+            }
             tracing::info!("{}", views::step(transfer, step));
         }
     }

@@ -87,9 +87,9 @@ pub(super) fn prepared(blob: &[u8]) -> Result<Prepared, Fault> {
 /// What an event brings that must be in the store before the domain hears of it.
 pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
     match event {
-        Event::Prepared { key, prepared } => Some((content(*key), prepared.to_bytes().into())),
-        Event::Metadata { key, info } => Some((content(*key), info.clone())),
-        Event::PrepareProgress { .. }
+        Event::Prepared { key, stored, .. } => Some((content(*key), stored.clone())),
+        Event::Metadata { .. }
+        | Event::PrepareProgress { .. }
         | Event::PrepareFailed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
@@ -101,22 +101,9 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
     }
 }
 
-/// The domain hears of a preparation that could not be kept as of one that failed. Received metadata that could not
-/// be kept is no loss: it comes again.
-pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreError) -> Input {
-    match event {
-        Event::Prepared { .. } => Input::Torrent(TorrentEvent::PrepareFailed { content, fault: store_fault(error) }),
-        Event::Metadata { .. }
-        | Event::PrepareProgress { .. }
-        | Event::PrepareFailed { .. }
-        | Event::Progress { .. }
-        | Event::PeerProgress { .. }
-        | Event::PeerDone { .. }
-        | Event::LinkStalled { .. }
-        | Event::Completed { .. }
-        | Event::Failed { .. }
-        | Event::LinkClosed { .. } => Input::Tick,
-    }
+/// The domain hears of a preparation that could not be kept as of one that failed.
+pub(super) fn not_kept(content: ContentId, error: &StoreError) -> Input {
+    Input::Torrent(TorrentEvent::PrepareFailed { content, fault: store_fault(error) })
 }
 
 /// What the domain hears of an event.
@@ -125,7 +112,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         Event::PrepareProgress { key, bytes, total } => {
             TorrentEvent::PrepareProgress { content: content(key), bytes, total }
         }
-        Event::Prepared { key, prepared } => TorrentEvent::Prepared {
+        Event::Prepared { key, prepared, .. } => TorrentEvent::Prepared {
             content: content(key),
             facts: Facts {
                 info_hash: InfoHash(prepared.info_hash),
@@ -138,7 +125,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         Event::PrepareFailed { key, error } => {
             TorrentEvent::PrepareFailed { content: content(key), fault: fault(error) }
         }
-        // Kept in the store; there is nothing in it to decide.
+        // The engine keeps it; there is nothing to decide.
         Event::Metadata { .. } => return None,
         Event::Progress { key, verified } => TorrentEvent::Progress { content: content(key), verified },
         Event::PeerProgress { tag, has, uploaded, downloaded, .. } => {

@@ -12,6 +12,7 @@ mod destination;
 mod folders;
 mod hook;
 mod keep;
+mod log_lines;
 mod looks;
 mod network;
 mod open;
@@ -124,6 +125,7 @@ pub struct Driver {
     again: VecDeque<Input>,
     /// Steps of each transfer that the log has told.
     told: HashMap<TransferId, u64>,
+    log_lines: log_lines::LogLines,
     /// Numbers the groups of links, see [`Driver::group`].
     groups: RandomState,
     /// Other programs that read open contents.
@@ -170,6 +172,7 @@ impl Driver {
             next_link: 0,
             again: VecDeque::new(),
             told,
+            log_lines: log_lines::LogLines::default(),
             groups: RandomState::new(),
             readers: open::Readers::default(),
             looks: looks::Looks::default(),
@@ -359,7 +362,7 @@ impl Driver {
                     Ok(false) => return,
                     Err(error) => {
                         tracing::error!(%content, %error, "could not save the metadata");
-                        self.handle(convert::lost_metadata(content, &event, &error)).await;
+                        self.handle(convert::not_kept(content, &error)).await;
                         return;
                     }
                 }

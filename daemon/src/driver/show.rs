@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use tokio::task::block_in_place;
 use xbt_api as api;
 use xbt_core::contact::{Device, Trust};
-use xbt_core::domain::ContactView;
+use xbt_core::domain::{ContactView, Usage};
 use xbt_core::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use xbt_core::session::Connection;
 use xbt_core::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
+use xbt_torrent::{ContentKey, Engine};
 
 use super::{Driver, convert, destination, safety, views};
 
@@ -77,7 +79,7 @@ impl Driver {
             let device = contact.devices.iter().find(|d| d.device.fingerprint == peer.fingerprint)?;
             Some(device.device.trust == Trust::Verified)
         });
-        let listing = Listing { direction: transfer.direction(), blob: self.blob(transfer.content).ok().flatten() };
+        let listing = self.listing(transfer);
         let details = api::TransferDetails {
             transfer: self.view(transfer),
             file_list: Vec::new(),
@@ -98,6 +100,19 @@ impl Driver {
             magnet: self.domain.magnet(transfer).map(|magnet| magnet.to_string()),
         };
         Ok((details, listing))
+    }
+
+    fn listing(&self, transfer: &Transfer) -> Listing {
+        let content = transfer.content;
+        let stored = match (&transfer.side, transfer.end()) {
+            (Side::Out { .. }, _) => self.blob(content).ok().flatten().map(Listing::Sent),
+            (Side::In { .. }, None) => Some(Listing::Coming(self.rooms.engine.clone(), convert::key(content))),
+            (Side::In { .. }, Some(_)) => {
+                let record = block_in_place(|| self.rooms.store.received(content)).ok().flatten();
+                record.map(|record| Listing::Received(record, transfer.name.clone()))
+            }
+        };
+        stored.unwrap_or(Listing::Nothing)
     }
 
     pub(super) fn status(&self) -> api::Status {
@@ -147,9 +162,35 @@ impl Driver {
             state_error: self.state_error.clone(),
             config_error: self.config_error.clone(),
             discarded,
+            ledger: self.ledger(),
             network: Some(network),
             folders: None,
         }
+    }
+
+    /// Those that use most come first.
+    fn ledger(&self) -> Vec<api::LedgerEntry> {
+        let entry = |(contact, usage): (BareJid, Usage)| {
+            let memory = self.rooms.engine.usage(self.group(&contact));
+            api::LedgerEntry {
+                offers: usage.offers,
+                transfers: usage.transfers,
+                links: usage.links,
+                requests: usage.requests,
+                reserved: usage.reserved,
+                files: usage.files,
+                automatic: usage.automatic,
+                pieces: memory.pieces as u64,
+                metadata: memory.metadata as u64,
+                hooks: self.hooks.of(&contact) as u64,
+                notices: usage.notices,
+                contact: contact.to_string(),
+            }
+        };
+        let mut all: Vec<_> = self.domain.ledger().into_iter().map(entry).collect();
+        all.sort_by_key(|one| std::cmp::Reverse((one.transfers + one.offers, one.reserved)));
+        all.truncate(api::MAX_LEDGER);
+        all
     }
 
     fn open(&self) -> api::Open {
@@ -262,27 +303,40 @@ impl Driver {
 }
 
 /// What the files of a content are listed from, as far as it is here.
-pub(super) struct Listing {
-    direction: Direction,
-    blob: Option<Vec<u8>>,
+pub(super) enum Listing {
+    Nothing,
+    /// A content that was prepared, as stored.
+    Sent(Vec<u8>),
+    /// One that is being received.
+    Coming(Engine, ContentKey),
+    /// The record of what was received, and its name.
+    Received(Vec<u8>, String),
 }
 
 impl Listing {
     /// The first files, whether there are more, and how many the sender left out. Parses up to 32 MiB that others wrote:
     /// never on the driver's task.
     pub(super) fn files(self) -> (Vec<api::FileInfo>, bool, u64) {
-        let info = self.blob.and_then(|blob| match self.direction {
-            Direction::In => Some(blob.into()),
-            Direction::Out => convert::prepared(&blob).ok().map(|prepared| prepared.info),
-        });
-        let Some(xbt_torrent::Listing { files, omitted, .. }) = info.and_then(|info| xbt_torrent::list(info).ok())
-        else {
-            return (Vec::new(), false, 0);
+        let listing = match self {
+            Self::Nothing => None,
+            Self::Sent(blob) => {
+                convert::prepared(&blob).ok().and_then(|prepared| xbt_torrent::list(prepared.info).ok())
+            }
+            Self::Coming(engine, content) => engine.listing(content),
+            Self::Received(record, name) => {
+                let listed = xbt_torrent::list_received(&record, &name, FILES_SHOWN);
+                return listed.map(|(listing, more)| shown(listing, more)).unwrap_or_default();
+            }
         };
-        let more = files.len() > FILES_SHOWN;
-        let shown = files.into_iter().take(FILES_SHOWN);
-        (shown.map(|(path, size)| api::FileInfo { path, size }).collect(), more, omitted)
+        let listing = listing.unwrap_or_default();
+        let more = listing.files.len() > FILES_SHOWN;
+        shown(listing, more)
     }
+}
+
+fn shown(listing: xbt_torrent::Listing, more: bool) -> (Vec<api::FileInfo>, bool, u64) {
+    let files = listing.files.into_iter().take(FILES_SHOWN);
+    (files.map(|(path, size)| api::FileInfo { path, size }).collect(), more, listing.omitted)
 }
 
 /// What safety numbers are made of.
@@ -347,14 +401,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_listed_as_far_as_the_metadata_can_be_read() {
-        let info = b"d6:lengthi5e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae".to_vec();
-        let listed = Listing { direction: Direction::In, blob: Some(info.clone()) }.files();
-        assert_eq!(listed, (vec![api::FileInfo { path: "a".into(), size: 5 }], false, 0));
-        for (direction, blob) in
-            [(Direction::In, None), (Direction::In, Some(vec![0; 9])), (Direction::Out, Some(info))]
-        {
-            assert_eq!(Listing { direction, blob }.files(), (Vec::new(), false, 0));
+    fn what_cannot_be_read_lists_no_file() {
+        for listing in [Listing::Nothing, Listing::Sent(vec![0; 9]), Listing::Received(vec![0; 9], "a".into())] {
+            assert_eq!(listing.files(), (Vec::new(), false, 0));
         }
     }
 

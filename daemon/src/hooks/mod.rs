@@ -4,7 +4,7 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ pub(crate) use facts::{Facts, facts};
 
 /// Commands that run at once.
 const AT_ONCE: usize = 4;
+
+/// The same for one contact, so that slow commands for its offers do not hold up those for others.
+const AT_ONCE_FOR_ONE: usize = 2;
 
 /// Commands that wait for their turn, of all contacts.
 const WAITING: usize = 1_024;
@@ -83,16 +86,18 @@ pub(crate) struct Hooks {
     done: VecDeque<Job>,
     offers: VecDeque<Job>,
     running: JoinSet<()>,
-    under_way: usize,
-    sender: mpsc::Sender<Ended>,
-    ended: mpsc::Receiver<Ended>,
+    /// How many run for each contact.
+    under_way: HashMap<BareJid, usize>,
+    sender: mpsc::Sender<(BareJid, Ended)>,
+    ended: mpsc::Receiver<(BareJid, Ended)>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
         // Each of the few that run tells once.
         let (sender, ended) = mpsc::channel(AT_ONCE);
-        Self { done: VecDeque::new(), offers: VecDeque::new(), running: JoinSet::new(), under_way: 0, sender, ended }
+        let (done, offers, under_way) = Default::default();
+        Self { done, offers, running: JoinSet::new(), under_way, sender, ended }
     }
 }
 
@@ -121,23 +126,44 @@ impl Hooks {
 
     /// The next that has ended. May be dropped while it waits.
     pub(crate) async fn ended(&mut self) -> Option<Ended> {
-        let ended = self.ended.recv().await;
-        self.under_way = self.under_way.saturating_sub(1);
+        let (contact, ended) = self.ended.recv().await?;
+        if let Some(running) = self.under_way.get_mut(&contact) {
+            *running -= 1;
+            if *running == 0 {
+                self.under_way.remove(&contact);
+            }
+        }
         while self.running.try_join_next().is_some() {}
         self.start();
-        ended
+        Some(ended)
+    }
+
+    /// How many run or wait for a contact.
+    pub(crate) fn of(&self, contact: &BareJid) -> usize {
+        let waiting = self.done.iter().chain(&self.offers).filter(|job| job.contact == *contact).count();
+        waiting + self.under_way.get(contact).copied().unwrap_or(0)
+    }
+
+    /// The first that may run beside those that do.
+    fn next(&mut self) -> Option<Job> {
+        let Self { done, offers, under_way, .. } = self;
+        let may_run = |job: &Job| under_way.get(&job.contact).is_none_or(|running| *running < AT_ONCE_FOR_ONE);
+        [done, offers].into_iter().find_map(|jobs| {
+            let at = jobs.iter().position(may_run)?;
+            jobs.remove(at)
+        })
     }
 
     fn start(&mut self) {
-        while self.under_way < AT_ONCE {
-            let Some(job) = self.done.pop_front().or_else(|| self.offers.pop_front()) else { return };
-            self.under_way += 1;
+        while self.under_way.values().sum::<usize>() < AT_ONCE {
+            let Some(job) = self.next() else { return };
+            *self.under_way.entry(job.contact.clone()).or_default() += 1;
             let sender = self.sender.clone();
             self.running.spawn(async move {
-                let (transfer, hook) = (job.transfer, job.hook);
+                let (transfer, hook, contact) = (job.transfer, job.hook, job.contact.clone());
                 let outcome = run(job).await;
                 // An error means that the driver has ended.
-                let _ = sender.send(Ended { transfer, hook, outcome }).await;
+                let _ = sender.send((contact, Ended { transfer, hook, outcome })).await;
             });
         }
     }

@@ -87,7 +87,8 @@ async fn what_is_done_comes_before_what_is_offered() {
     let mut hooks = Hooks::default();
     // All places but one are taken for good, so the others run one after the other.
     for n in 1..AT_ONCE as u64 {
-        hooks.add(job(n, Hook::Offer, "sleep 600", 600)).unwrap();
+        let contact = BareJid::from_normalised(format!("{n}@example.org"));
+        hooks.add(Job { contact, ..job(n, Hook::Offer, "sleep 600", 600) }).unwrap();
     }
     for (n, hook) in [(10, Hook::Offer), (11, Hook::Offer), (12, Hook::Complete), (13, Hook::Complete)] {
         hooks.add(job(n, hook, "true", 20)).unwrap();
@@ -102,11 +103,12 @@ async fn what_is_done_comes_before_what_is_offered() {
 #[tokio::test]
 async fn a_contact_that_offers_without_end_fills_only_its_own_part_of_the_queue() {
     let mut hooks = Hooks::default();
-    let flood = (0..200).filter_map(|n| hooks.add(job(n, Hook::Offer, "sleep 600", 20)).err()).collect::<Vec<_>>();
-    assert_eq!(flood.len(), 200 - AT_ONCE - OFFERS_WAITING);
+    let flood = (0..200).filter_map(|n| hooks.add(job(n, Hook::Offer, "sleep 600", 600)).err()).collect::<Vec<_>>();
+    assert_eq!(flood.len(), 200 - AT_ONCE_FOR_ONE - OFFERS_WAITING);
     assert!(flood[0].outcome.as_ref().unwrap_err().contains("too many commands wait"));
     let other = Job { contact: BareJid::from_normalised("carol@example.org"), ..job(300, Hook::Offer, "true", 20) };
     assert!(hooks.add(other).is_ok() && hooks.add(job(301, Hook::Complete, "true", 20)).is_ok());
+    assert_eq!(hooks.ended().await.unwrap().transfer.0, 300, "it does not wait for those of the flood");
 }
 
 #[tokio::test]

@@ -142,6 +142,15 @@ impl Store {
         Ok(self.tables().record(content)?)
     }
 
+    /// The record of what was received of a content.
+    ///
+    /// # Errors
+    ///
+    /// `database-damaged`, `database-unreadable`.
+    pub fn received(&self, content: ContentId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tables().received(content)?)
+    }
+
     /// What this device chose once and keeps, such as its resource or its port.
     ///
     /// # Errors

@@ -157,6 +157,12 @@ impl Tables<'_> {
         Ok(self.maybe(self.one::<Option<Vec<u8>>>(RECORD, id))?.flatten())
     }
 
+    /// The record of what was received of a content.
+    pub(super) fn received(self, content: ContentId) -> Result<Option<Vec<u8>>, Problem> {
+        let Ok(id) = i64::try_from(content.0) else { return Ok(None) };
+        self.maybe(self.one(RECEIVED, id))
+    }
+
     /// A setting.
     pub(super) fn setting(self, key: &str) -> Result<Option<String>, Problem> {
         self.maybe(self.one(SETTING, key))

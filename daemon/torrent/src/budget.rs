@@ -15,7 +15,7 @@ use memmap2::MmapMut;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ContentKey;
+use crate::{ContentKey, Group};
 
 mod claims;
 
@@ -124,6 +124,11 @@ impl Budget {
     /// A piece of the content has verified.
     pub(crate) fn verified(&self, content: ContentKey) {
         self.lock().claims.verified(content);
+    }
+
+    /// Bytes of one owner.
+    pub(crate) fn held_by(&self, owner: Group) -> usize {
+        self.lock().claims.held_by(owner)
     }
 
     /// The content is gone.
@@ -244,7 +249,6 @@ impl Drop for Buffer {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::Group;
 
     const BY: Claimant = Claimant { owner: Group(1), content: ContentKey(1) };
 

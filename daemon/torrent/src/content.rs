@@ -25,7 +25,7 @@ pub struct Fetch {
     pub destination: PathBuf,
     /// Distinguishes this fetch's partial data from others in that folder: letters, digits, `-`, `_`, at most 200.
     pub partial_id: String,
-    /// The metadata, if known from an earlier [`crate::Event::Metadata`].
+    /// The metadata, if it is known otherwise: what came over a link before is kept by the engine.
     pub info: Option<Bytes>,
 }
 

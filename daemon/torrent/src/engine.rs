@@ -16,6 +16,7 @@ use crate::error::{EngineError, codes};
 use crate::event::{CloseReason, Event};
 use crate::limits::{LinkLimits, Pair, Priority};
 use crate::link::{Attach, Stream};
+use crate::metainfo::{self, Listing};
 use crate::prepare::{self, Sources};
 use crate::prepared::Prepared;
 use crate::registry::Registry;
@@ -36,6 +37,15 @@ pub struct EngineConfig {
     pub upload_limit: u64,
     /// Payload bytes per second received on all links together; 0: no limit.
     pub download_limit: u64,
+}
+
+/// Memory in use, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of pieces being received.
+    pub pieces: usize,
+    /// Of the metadata of contents being received.
+    pub metadata: usize,
 }
 
 /// The swarm engine. Clones are the same engine; when the last one is dropped, everything stops and what fetches
@@ -104,6 +114,23 @@ impl Engine {
     /// tries again.
     pub fn seed(&self, key: ContentKey, prepared: Prepared) {
         self.post_or_start(key, Command::Seed(Box::new(prepared)));
+    }
+
+    /// As [`Self::seed`], from what [`Prepared::to_bytes`] wrote. If it cannot be read, [`Event::Failed`] follows.
+    pub fn seed_stored(&self, key: ContentKey, stored: Vec<u8>) {
+        self.post_or_start(key, Command::SeedStored(stored));
+    }
+
+    /// What a fetch that is not complete contains, if its metadata is known. Blocks on the disk, and parses what others
+    /// wrote.
+    pub fn listing(&self, key: ContentKey) -> Option<Listing> {
+        let info = resume::load_info(&self.inner.shared.state_dir, key)?;
+        metainfo::list(info.into()).ok()
+    }
+
+    /// What the contents of an owner use at the moment.
+    pub fn usage(&self, owner: Group) -> Usage {
+        Usage { pieces: self.inner.shared.budget.held_by(owner), metadata: self.inner.shared.metadata.held_by(owner) }
     }
 
     /// Fetches a content from every link attached, going on from what is on the disk. Idempotent; after a failure

@@ -26,6 +26,8 @@ pub enum Event {
         key: ContentKey,
         /// All that is needed to seed.
         prepared: Prepared,
+        /// The same as bytes, for [`crate::Engine::seed_stored`].
+        stored: Bytes,
     },
     /// A preparation failed or was cancelled.
     PrepareFailed {
@@ -34,12 +36,10 @@ pub enum Event {
         /// Why.
         error: EngineError,
     },
-    /// The metadata of a fetch was received and is what was offered. Keep it for [`crate::Fetch::info`].
+    /// The metadata of a fetch was received and is what was offered. The engine keeps it until the content is forgotten.
     Metadata {
         /// Which content.
         key: ContentKey,
-        /// The info dictionary.
-        info: Bytes,
     },
     /// A fetch goes on.
     Progress {

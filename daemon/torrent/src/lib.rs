@@ -14,7 +14,8 @@
 //!
 //! # Memory
 //! 32 MiB of pieces being received, for all contents together, shared fairly between owners (`budget.rs`); per link 256 KiB to read and twice
-//! 256 KiB to read ahead; at most 64 links per content; metadata of at most 32 MiB per content.
+//! 256 KiB to read ahead; at most 64 links per content; metadata of contents being received, shared between owners
+//! (`metadata_budget.rs`) and only while they have links.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
@@ -33,6 +34,7 @@ mod hex;
 mod limit;
 mod limits;
 mod link;
+mod metadata_budget;
 mod metainfo;
 pub mod names;
 mod piece;
@@ -50,7 +52,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use content::{Data, Fetch};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, Usage};
 pub use error::{EngineError, codes};
 pub use event::{CloseReason, Event};
 pub use limits::Priority;
@@ -58,7 +60,7 @@ pub use metainfo::{Listing, MAX_FILES, MAX_METADATA, list};
 pub use prepare::{Sources, Survey, survey};
 pub use prepared::Prepared;
 pub use space::free_space;
-pub use store::received::{Deleted, Kept, delete_received};
+pub use store::received::{Deleted, Kept, delete_received, list_received};
 
 /// The caller's number of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]

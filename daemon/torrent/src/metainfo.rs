@@ -9,6 +9,7 @@ mod raw;
 mod target;
 
 use std::ops::{Range, RangeInclusive};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
@@ -31,6 +32,14 @@ pub(crate) const MAX_FOLDERS: usize = 100_000;
 const MAX_ALIKE: u32 = 100;
 /// The longest name in a path, in bytes, before it is cut: no file system has longer ones.
 const MAX_RAW: usize = 1024;
+/// Bytes of a dictionary that may be unaccounted for by names, files, folders and pieces: keys of other programs.
+const MAX_UNACCOUNTED: usize = 64 << 10;
+/// Bytes for each file beside its names: its numbers, and what other programs add, such as further hashes.
+const PER_FILE: usize = 256;
+/// Bytes for each folder, and for each name in a path, beside the name itself.
+const PER_NAME: usize = 8;
+/// Bytes above which dictionaries are parsed one at a time, as parsing takes several times their size.
+const LARGE: usize = 1 << 20;
 /// The largest info dictionary, in bytes.
 pub const MAX_METADATA: usize = 32 << 20;
 /// The smallest and largest piece accepted from others, in bytes.
@@ -124,7 +133,12 @@ impl Metainfo {
         if info.len() > MAX_METADATA {
             return Err(EngineError::bad_metadata("it is larger than 32 MiB"));
         }
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = (info.len() > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
         let raw: RawInfo<'_> = bencode::decode(&info).map_err(EngineError::bad_metadata)?;
+        if info.len() > accounted(&raw) + MAX_UNACCOUNTED {
+            return Err(EngineError::bad_metadata("most of it describes nothing"));
+        }
         let piece_length = u32::try_from(raw.piece_length)
             .ok()
             .filter(|length| PIECE_LENGTHS.contains(length))
@@ -194,6 +208,19 @@ impl Metainfo {
             Segment { file: index, offset: from - file.offset, len: (to - from) as usize }
         })
     }
+}
+
+/// Bytes that the name, pieces, files and folders of a dictionary account for.
+fn accounted(raw: &RawInfo<'_>) -> usize {
+    let text = |text: &[u8]| PER_NAME + text.len().min(MAX_RAW);
+    let path = |path: &RawPath<'_>| path.0.iter().map(|name| text(name)).sum::<usize>();
+    let file = |file: &RawFile<'_>| {
+        let target = file.target.map_or(0, |text| text.len().min(names::MAX_PATH));
+        PER_FILE + path(&file.path) + file.symlink_path.as_ref().map_or(0, path) + target
+    };
+    let files: usize = raw.files.iter().flat_map(|files| &files.0).map(file).sum();
+    let folders: usize = raw.folders.iter().flat_map(|folders| &folders.0).map(|one| PER_NAME + path(one)).sum();
+    text(raw.name) + raw.pieces.len() + files + folders
 }
 
 /// The files in order with their offsets, empty folders, the total, and whether there is just the one.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::event::{CloseReason, Event};
 use crate::limits::Pair;
+use crate::metadata_budget::MetadataBudget;
 use crate::{ContentKey, Group, LinkTag};
 
 /// Events that may wait for the caller.
@@ -22,6 +23,7 @@ const EVENTS: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) state_dir: PathBuf,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) metadata: Arc<MetadataBudget>,
     /// Bounds the jobs that verify and write pieces.
     pub(crate) disk: Semaphore,
     /// Bounds the preparations that run at once.
@@ -56,6 +58,7 @@ impl Shared {
         let shared = Self {
             state_dir,
             budget: Budget::new(),
+            metadata: Arc::default(),
             // One more than the cores, so that one waits for the disk while the others hash.
             disk: Semaphore::new(cores + 1),
             // More would only compete for the disk and the cores.

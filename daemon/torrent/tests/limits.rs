@@ -51,7 +51,7 @@ async fn seed_as(node: &mut Node, key: ContentKey, bytes: &[u8]) -> Prepared {
     node.engine.prepare(key, Sources { paths: vec![path], ..Sources::default() });
     let prepared = node
         .wait("prepared", |event| match event {
-            Event::Prepared { key: of, prepared } if *of == key => Some(prepared.clone()),
+            Event::Prepared { key: of, prepared, .. } if *of == key => Some(prepared.clone()),
             _ => None,
         })
         .await;

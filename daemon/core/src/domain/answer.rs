@@ -9,10 +9,26 @@ use crate::effect::{Effect, Reply, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{ContentId, TransferId};
 use crate::input::Destination;
-use crate::transfer::{End, Incoming, Side, Transfer};
+use crate::transfer::{Accepted, End, Incoming, Side, Transfer};
 
 impl Domain {
+    /// The person accepts.
     pub(super) fn accept(&mut self, ids: Vec<TransferId>, destinations: Vec<Destination>) -> Result<Reply, Fault> {
+        self.accept_as(ids, destinations, Accepted::ByPerson)
+    }
+
+    /// A standing rule accepts.
+    pub(super) fn accept_by_rule(&mut self, id: TransferId, destination: Destination) -> Result<Reply, Fault> {
+        self.within_quota(id)?;
+        self.accept_as(vec![id], vec![destination], Accepted::ByRule { linked: false })
+    }
+
+    fn accept_as(
+        &mut self,
+        ids: Vec<TransferId>,
+        destinations: Vec<Destination>,
+        accepted: Accepted,
+    ) -> Result<Reply, Fault> {
         self.checked(&ids, |t| match (&t.side, t.end()) {
             (Side::Out { .. }, _) => Err(is_a_send(t)),
             (Side::In { .. }, Some(end)) => Err(has_ended(t, end, "it cannot be accepted any more")),
@@ -26,7 +42,7 @@ impl Domain {
             self.has_room(&takes, destination)?;
         }
         for (id, destination) in &takes {
-            self.take(*id, destination);
+            self.take(*id, destination, accepted);
         }
         Ok(Reply::Transfers(takes.into_keys().collect()))
     }
@@ -41,7 +57,7 @@ impl Domain {
         let disk = |t: &Transfer| self.live.get(&t.id).and_then(|live| live.disk);
         let coming = self.transfers.iter().filter(|t| match &t.side {
             Side::In { folder: Some(folder), .. } => {
-                t.end().is_none() && (*folder == destination.folder || is_same(disk(t), destination.disk))
+                self.reserves_space(t) && (*folder == destination.folder || is_same(disk(t), destination.disk))
             }
             Side::In { .. } | Side::Out { .. } => false,
         });
@@ -59,16 +75,24 @@ impl Domain {
         Err(Fault::new("no-space", message, "make room, or choose another folder with --to"))
     }
 
-    fn take(&mut self, id: TransferId, destination: &Destination) {
+    fn take(&mut self, id: TransferId, destination: &Destination, by: Accepted) {
         let now = self.now.wall;
         let Some(transfer) = self.transfers.change(id) else { return };
-        if let Side::In { state, folder: to, .. } = &mut transfer.side {
+        if let Side::In { state, folder: to, accepted, .. } = &mut transfer.side {
             *state = Incoming::Connecting;
             *to = Some(destination.folder.clone());
+            *accepted = by;
         }
-        transfer.note(now, "connecting", Some("accepted here".into()));
+        let how = match by {
+            Accepted::ByPerson => "accepted here",
+            Accepted::ByRule { .. } => "accepted by a rule",
+        };
+        transfer.note(now, "connecting", Some(how.into()));
         self.transfers.refile(id);
         self.live(id).disk = destination.disk;
+        if by != Accepted::ByPerson {
+            self.expire_without_link(id);
+        }
         self.fetch(id);
         self.seek_link(id);
     }

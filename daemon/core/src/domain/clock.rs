@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::Domain;
-use crate::ids::{FullJid, TransferId};
+use crate::ids::{BareJid, FullJid, TransferId};
 use crate::time::Mono;
 
 /// What to check. An outdated timer does no harm: its handler looks at the state first.
@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Confirm(FullJid),
     /// Requests to this device were put off.
     Outbox(FullJid),
+    /// Notices of this contact may have been held back.
+    Notices(BareJid),
     /// Another schedule may hold.
     Schedule,
 }
@@ -65,6 +67,7 @@ impl Domain {
                 Timer::Courtesy(id) => self.courtesy_when_due(id),
                 Timer::Confirm(device) => self.confirm_when_due(&device),
                 Timer::Outbox(device) => self.outbox_when_due(&device),
+                Timer::Notices(contact) => self.notices_when_due(contact),
                 Timer::Schedule => self.schedule_when_due(),
             }
         }

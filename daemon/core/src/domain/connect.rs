@@ -344,11 +344,10 @@ impl Domain {
         self.seek_after(id, crate::limits::RETRY_MAX);
     }
 
-    fn ask_state(&mut self, id: TransferId, device: &FullJid) {
+    pub(super) fn ask_state(&mut self, id: TransferId, device: &FullJid) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let items = vec![SyncItem { id: transfer.offer, role: role(transfer), state: SyncState::Accepted }];
-        let page = self.outbox.page();
-        self.outbox.put(device, page, Ask::Sync(items));
+        self.outbox.put(device, Subject::State(transfer.offer), Ask::Sync(items));
         self.seek_again(id, None);
     }
 

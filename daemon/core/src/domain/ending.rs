@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::hook::Hook;
 use crate::ids::{ContentId, FullJid, OfferId, TransferId};
 use crate::signal::Request;
-use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
+use crate::transfer::{Accepted, Direction, End, Incoming, Outgoing, Side, Transfer};
 
 impl Domain {
     /// Ends a transfer by our own decision and notifies the other side.
@@ -177,7 +177,8 @@ impl Domain {
             Side::Out { state: Outgoing::Preparing | Outgoing::Queued | Outgoing::Offered, taken_by, .. } => {
                 taken_by.is_none()
             }
-            Side::In { state: Incoming::Offered, .. } => true,
+            Side::In { state: Incoming::Offered, .. }
+            | Side::In { state: Incoming::Connecting, accepted: Accepted::ByRule { linked: false }, .. } => true,
             Side::Out { .. } | Side::In { .. } => false,
         };
         if !waiting {

@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::effect::{Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::TransferId;
 use crate::input::Attempt;
-use crate::transfer::{Direction, Incoming, Outgoing, Side, Transfer};
+use crate::transfer::{Accepted, Direction, Incoming, Outgoing, Side, Transfer};
 use crate::way::Way;
 
 /// A lost link is sought again at once by the receiver and a little later by the sender, in milliseconds.
@@ -44,7 +44,13 @@ impl Domain {
         let Some(transfer) = self.transfers.change(id) else { return };
         match &mut transfer.side {
             Side::Out { state, .. } => *state = Outgoing::Sending,
-            Side::In { state, .. } => *state = Incoming::Receiving,
+            Side::In { state, accepted, .. } => {
+                *state = Incoming::Receiving;
+                if *accepted == (Accepted::ByRule { linked: false }) {
+                    *accepted = Accepted::ByRule { linked: true };
+                    transfer.expires = None;
+                }
+            }
         }
         transfer.paused.by_contact = false;
         let state = transfer.state_name();

@@ -13,6 +13,7 @@
 //! | `outbox` | requests to other devices | one for each device and subject; the bound on those in flight; a notice survives its transfer; a device that refuses offers is not flooded with them |
 //! | `links` | links that the engine has | a link belongs to one transfer; one that ended before it was known is closed at once |
 //! | `turns` | who has a link with a device, and who waits for one | the order in which they wait |
+//! | `ledger` | notices of each contact that were held back | one notice of a contact at a time |
 //! | `reach` | our addresses and what our server offers | which of it a contact learns: `our_reach` |
 //! | `numbers` | ids and tokens | none is used twice |
 //! | `pace`, `delete`, `discarded`, `clock` | limits by time, deletions, unreadable stanzas, timers | see there |
@@ -35,6 +36,7 @@ mod forget;
 mod hook;
 mod introduce;
 mod introduced;
+mod ledger;
 mod limit;
 mod link;
 mod links;
@@ -79,6 +81,7 @@ use contents::Contents;
 use delete::Deletions;
 use devices::Devices;
 use discarded::Discarded;
+use ledger::Ledger;
 use links::Links;
 use live::Live;
 use numbers::Numbers;
@@ -91,6 +94,7 @@ use sets::Sets;
 use transfers::Transfers;
 use turns::{Pair, Turns};
 
+pub use ledger::Usage;
 pub use live::LiveView;
 pub use pace::PaceView;
 pub use rules::Ruling;
@@ -141,6 +145,7 @@ pub struct Domain {
     outbox: Outbox,
     /// Devices with which a second `sync` is planned.
     confirming: BTreeSet<FullJid>,
+    ledger: Ledger,
     links: Links,
     /// The transfers for which each device was introduced, by who introduced it.
     introduced: Sets<Pair>,
@@ -173,6 +178,7 @@ impl Domain {
             reach: OwnReach::default(),
             outbox: Outbox::default(),
             confirming: BTreeSet::new(),
+            ledger: Ledger::default(),
             links: Links::default(),
             introduced: Sets::default(),
             deletions: Deletions::new(rows.deletions),

@@ -19,8 +19,10 @@ pub(super) enum Subject {
     Transfer(TransferId),
     /// To the receiver of the first transfer, about the one of the second.
     Introduction(TransferId, TransferId),
-    /// One page of a `sync`.
+    /// A page of the `sync` that compares all transfers, by its place.
     Sync(u32),
+    /// A `sync` about one offer.
+    State(OfferId),
     /// An offer that has no row here (any more), or whose end is reported again.
     Gone(OfferId),
 }
@@ -66,7 +68,6 @@ pub(super) struct Outbox {
     tokens: HashMap<Token, Sent>,
     /// Half the time that the last answer of a device took, in milliseconds.
     delays: HashMap<FullJid, u32>,
-    next_page: u32,
 }
 
 impl Outbox {
@@ -205,9 +206,25 @@ impl Outbox {
         }
     }
 
-    pub(super) fn page(&mut self) -> Subject {
-        self.next_page = self.next_page.wrapping_add(1);
-        Subject::Sync(self.next_page)
+    /// Queues the pages of a `sync`, in place of all those of an older one: a device that puts them off again and again
+    /// gets no more of them than there are.
+    pub(super) fn put_sync(&mut self, device: &FullJid, pages: impl Iterator<Item = Vec<SyncItem>>) {
+        let queue = self.queues.entry(device.clone()).or_default();
+        queue.drop_sync();
+        (0..).zip(pages).for_each(|(place, page)| queue.put(Subject::Sync(place), Ask::Sync(page)));
+    }
+
+    /// How many requests to the devices of a contact wait or are under way.
+    pub(super) fn requests(&self, contact: &BareJid) -> usize {
+        let first = FullJid::new(contact.clone(), "");
+        self.queues.range(first..).take_while(|(device, _)| device.bare == *contact).map(|(_, queue)| queue.len()).sum()
+    }
+
+    /// Contacts to whose devices something is queued.
+    pub(super) fn contacts(&self) -> Vec<BareJid> {
+        let mut contacts: Vec<BareJid> = self.queues.keys().map(|device| device.bare.clone()).collect();
+        contacts.dedup();
+        contacts
     }
 
     /// Why a device of the contact takes no offers now, and when the next one is tried.

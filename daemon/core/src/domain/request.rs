@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
 use crate::time::Wall;
-use crate::transfer::{Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
+use crate::transfer::{Accepted, Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 
 pub(super) type Answered = Result<Answer, Refusal>;
 
@@ -113,6 +113,7 @@ impl Domain {
                 from: Peer { resource: from.resource.clone(), fingerprint: offer.fingerprint },
                 folder: None,
                 path: None,
+                accepted: Accepted::default(),
             },
             name: offer.name,
             facts: Some(Facts {

@@ -69,7 +69,7 @@ impl Domain {
     /// The folder for an offer that the rules accept is known. Somebody may have answered meanwhile, or changed the rules.
     pub(super) fn destination_found(&mut self, id: TransferId, destination: Destination) {
         if self.accepts_by_rule(id)
-            && let Err(fault) = self.accept(vec![id], vec![destination])
+            && let Err(fault) = self.accept_by_rule(id, destination)
         {
             self.push(Effect::Emit(Event::NotAccepted { transfer: id, reason: fault.message }));
         }

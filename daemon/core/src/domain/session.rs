@@ -23,7 +23,7 @@ impl Domain {
             SessionEvent::Unavailable { device } => self.unavailable(&device),
             SessionEvent::SubscriptionRequested(jid) => self.subscription_requested(jid),
             SessionEvent::Requested { token, from, request } => self.requested(token, from, request),
-            SessionEvent::Chat { from, text } => self.push(Effect::Emit(Event::Chat { from, text })),
+            SessionEvent::Chat { from, text } => self.chat(from, text),
             SessionEvent::Discarded { from } => self.stanza_discarded(from),
             SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
             SessionEvent::Services(services) => self.server_offers(services),

@@ -7,7 +7,6 @@
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::connect::role;
-use crate::domain::outbox::Ask;
 use crate::domain::request::Answered;
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
@@ -23,10 +22,7 @@ impl Domain {
         let shared = self.transfers.open_with(&device.bare).chain(self.transfers.unsure_with(&device.bare));
         let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device));
         let items: Vec<_> = items.collect();
-        for page in items.chunks(MAX_SYNC_ITEMS) {
-            let subject = self.outbox.page();
-            self.outbox.put(device, subject, Ask::Sync(page.to_vec()));
-        }
+        self.outbox.put_sync(device, items.chunks(MAX_SYNC_ITEMS).map(<[SyncItem]>::to_vec));
     }
 
     /// An offer may arrive late, after the notice of its end and after a `sync` that did not contain it. So there is

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use xbt_api::{
     Address, AddressKind, ApiError, Client, Connection, Contact, Counts, DeviceVerification, Direction, EventKind,
-    Events, Folder, Folders, Kept, LimitChange, ListPage, ListQuery, Login, LoginProtection, Mapping, Network,
-    Priority, Removed, Rule, Rules, RulesFor, Ruling, SendRequest, State, Status, Strangers, Stun, Subscription,
-    Survey, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
+    Events, Folder, Folders, Kept, LedgerEntry, LimitChange, ListPage, ListQuery, Login, LoginProtection, Mapping,
+    Network, Priority, Removed, Rule, Rules, RulesFor, Ruling, SendRequest, State, Status, Strangers, Stun,
+    Subscription, Survey, Transfer, TransferDetails, Trust, Verification, Way, Why, codes,
 };
 
 use crate::rpc::{Backend, EventRing, Limits, RpcError, bind, serve_with};
@@ -162,6 +162,20 @@ impl Backend for Fake {
             state_error: None,
             config_error: None,
             discarded: Vec::new(),
+            ledger: vec![LedgerEntry {
+                contact: "bob@example.org".to_owned(),
+                offers: 1,
+                transfers: 1,
+                links: 1,
+                requests: 0,
+                reserved: 1_048_576,
+                files: 1,
+                automatic: 1_052_672,
+                pieces: 262_144,
+                metadata: 180,
+                hooks: 0,
+                notices: 0,
+            }],
             network: Some(network()),
             folders: Some(folders()),
         })

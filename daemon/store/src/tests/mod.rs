@@ -38,7 +38,13 @@ fn peer(n: u8) -> Peer {
 fn transfer(id: u64) -> Transfer {
     let side = if id.is_multiple_of(2) {
         let state = Incoming::Ended(End::Failed(Fault::new("disk-full", "No space is left.", "Make room.")));
-        Side::In { state, from: peer(2), folder: Some("/home/a/Downloads".to_owned()), path: None }
+        Side::In {
+            state,
+            from: peer(2),
+            folder: Some("/home/a/Downloads".to_owned()),
+            path: None,
+            accepted: Default::default(),
+        }
     } else {
         let acknowledged = ["xbt-1".to_owned(), "xbt-2".to_owned()].into();
         Side::Out { state: Outgoing::Sending, acknowledged, taken_by: Some(peer(1)), courtesy: true }

@@ -156,6 +156,11 @@ impl Claims {
         self.penalties.remove(&content);
     }
 
+    /// Bytes of all contents of an owner.
+    pub(super) fn held_by(&self, owner: Group) -> usize {
+        self.uses.values().filter(|held| held.owner == owner).map(|held| held.bytes).sum()
+    }
+
     pub(super) fn forget(&mut self, content: ContentKey) {
         self.waiting.remove(&content);
         self.penalties.remove(&content);
@@ -283,7 +288,7 @@ impl Claims {
         if by.owner == other.owner {
             return self.uses.get(&by.content).map_or(0, |held| held.bytes);
         }
-        self.uses.values().filter(|held| held.owner == by.owner).map(|held| held.bytes).sum()
+        self.held_by(by.owner)
     }
 
     fn share(&self, by: Claimant, other: Claimant) -> usize {

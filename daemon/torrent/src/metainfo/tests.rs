@@ -317,3 +317,18 @@ fn check_invariant(meta: &Metainfo) {
         }
     }
 }
+
+/// A content of one byte whose dictionary has some thousand empty files and a key that no program knows.
+fn padded(files: usize, padding: usize) -> Vec<u8> {
+    let list: String = (0..files).map(|n| format!("d6:lengthi{}e4:pathl4:{n:04}ee", u8::from(n == 0))).collect();
+    let head = format!("d5:filesl{list}e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaa1:z{padding}:");
+    [head.into_bytes(), vec![b'x'; padding], b"e".to_vec()].concat()
+}
+
+#[test]
+fn metadata_that_describes_next_to_nothing_is_refused() {
+    assert!(Metainfo::parse(padded(4_088, 31 << 20).into()).is_err());
+    assert!(Metainfo::parse(padded(1, 128 << 10).into()).is_err());
+    assert!(Metainfo::parse(padded(1, 60 << 10).into()).is_ok(), "other programs have keys of their own");
+    assert!(Metainfo::parse(padded(2_000, 400 << 10).into()).is_ok(), "and for each file");
+}

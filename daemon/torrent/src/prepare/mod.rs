@@ -83,7 +83,11 @@ async fn run_job(
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut job = tokio::task::spawn_blocking({
         let (stop, done, total) = (stop.clone(), done.clone(), total.clone());
-        move || job(&stop, &done, &total)
+        move || {
+            let prepared = job(&stop, &done, &total)?;
+            let stored = prepared.to_bytes().into();
+            Ok((prepared, stored))
+        }
     });
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
     let mut reported = (0, 0);
@@ -101,7 +105,7 @@ async fn run_job(
     drop(turn);
     shared.preparation_ended(key, &stop);
     let event = match result {
-        Ok(Ok(prepared)) => Event::Prepared { key, prepared },
+        Ok(Ok((prepared, stored))) => Event::Prepared { key, prepared, stored },
         Ok(Err(error)) => Event::PrepareFailed { key, error },
         // The runtime is going away.
         Err(error) if error.is_cancelled() => Event::PrepareFailed { key, error: cancelled() },

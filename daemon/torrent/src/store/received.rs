@@ -11,23 +11,27 @@ use std::collections::HashMap;
 
 use rustix::io::Errno;
 
-use crate::metainfo::{MAX_FILES, MAX_FOLDERS};
+use crate::metainfo::{Listing, MAX_FILES, MAX_FOLDERS};
 use crate::stamp::Stamp;
 
 mod delete;
 
 pub use delete::{Deleted, Kept, delete_received};
 
-/// Version 1 of the stored form.
-const MAGIC: &[u8; 8] = b"xbtrecv1";
+/// Version 1 of the stored form: without the number of omitted entries.
+const MAGIC_1: &[u8; 8] = b"xbtrecv1";
+/// Version 2.
+const MAGIC: &[u8; 8] = b"xbtrecv2";
 
 /// Everything that was put into place; the first entry is the received file or folder itself, and every folder comes
 /// before what lies in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     entries: Vec<Entry>,
-    /// The entries of folders by their paths, while the record is being made.
-    folders: HashMap<String, u32>,
+    /// How many entries the sender left out.
+    omitted: u64,
+    /// The entries of folders by the folder they lie in and their names, while the record is being made.
+    folders: HashMap<(u32, String), u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +56,12 @@ pub(crate) enum Kind {
 impl Received {
     /// A single file.
     pub(crate) fn file(stamp: Stamp) -> Self {
-        Self { entries: vec![Entry::new(0, "", Kind::File, stamp)], folders: HashMap::new() }
+        Self { entries: vec![Entry::new(0, "", Kind::File, stamp)], omitted: 0, folders: HashMap::new() }
     }
 
     /// A folder with nothing in it yet.
-    pub(crate) fn folder(ino: u64) -> Self {
-        Self { entries: vec![Entry::folder(0, "", ino)], folders: HashMap::from([(String::new(), 0)]) }
+    pub(crate) fn folder(ino: u64, omitted: u64) -> Self {
+        Self { entries: vec![Entry::folder(0, "", ino)], omitted, folders: HashMap::new() }
     }
 
     /// Adds a file or link. `identity` tells the inode number of a folder.
@@ -84,20 +88,18 @@ impl Received {
     }
 
     fn inside(&mut self, path: &str, identity: &impl Fn(&str) -> Result<u64, Errno>) -> Result<u32, Errno> {
-        if let Some(known) = self.folders.get(path) {
-            return Ok(*known);
-        }
         let mut inside = 0;
-        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
-            let folder = path.get(..end).unwrap_or(path);
-            if let Some(known) = self.folders.get(folder) {
+        let mut begin = 0;
+        for end in path.match_indices('/').map(|(at, _)| at).chain((!path.is_empty()).then_some(path.len())) {
+            let key = (inside, path.get(begin..end).unwrap_or_default().to_owned());
+            begin = end + 1;
+            if let Some(known) = self.folders.get(&key) {
                 inside = *known;
                 continue;
             }
-            let name = folder.rsplit_once('/').map_or(folder, |(_, name)| name);
-            self.entries.push(Entry::folder(inside, name, identity(folder)?));
+            self.entries.push(Entry::folder(inside, &key.1, identity(path.get(..end).unwrap_or(path))?));
             inside = self.entries.len() as u32 - 1;
-            self.folders.insert(folder.to_owned(), inside);
+            self.folders.insert(key, inside);
         }
         Ok(inside)
     }
@@ -105,6 +107,7 @@ impl Received {
     /// A compact binary form with a version.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&self.omitted.to_le_bytes());
         out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
         for entry in &self.entries {
             out.push(match entry.kind {
@@ -127,9 +130,11 @@ impl Received {
     /// Reads what [`Self::to_bytes`] wrote.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader(bytes);
-        if from.array::<8>()? != *MAGIC {
-            return None;
-        }
+        let omitted = match &from.array::<8>()? {
+            MAGIC_1 => 0,
+            MAGIC => from.number::<8>()?,
+            _ => return None,
+        };
         let count = from.number::<4>()?;
         if count == 0 || count > (MAX_FILES + MAX_FOLDERS + 1) as u64 {
             return None;
@@ -154,8 +159,38 @@ impl Received {
             }
             entries.push(Entry { inside, name, kind, ino, size, mtime_ns: mtime as i64 });
         }
-        from.0.is_empty().then_some(Self { entries, folders: HashMap::new() })
+        from.0.is_empty().then_some(Self { entries, omitted, folders: HashMap::new() })
     }
+}
+
+/// What a record says was received under this name: the first `most` files, and whether there are more. `None` if the
+/// record cannot be read.
+pub fn list_received(record: &[u8], name: &str, most: usize) -> Option<(Listing, bool)> {
+    let Received { entries, omitted, .. } = Received::from_bytes(record)?;
+    let mut files = Vec::new();
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.kind != Kind::Folder) {
+        if files.len() == most {
+            return Some((Listing { files, omitted, ..Listing::default() }, true));
+        }
+        let size = if entry.kind == Kind::File { entry.size } else { 0 };
+        files.push((if index == 0 { name.to_owned() } else { path_of(&entries, entry) }, size));
+    }
+    Some((Listing { files, omitted, ..Listing::default() }, false))
+}
+
+/// From the received folder down.
+fn path_of(entries: &[Entry], entry: &Entry) -> String {
+    let mut parts = vec![entry.name.as_str()];
+    let mut inside = entry.inside;
+    // Every folder comes before what lies in it, so this ends.
+    while inside > 0
+        && let Some(folder) = entries.get(inside as usize)
+    {
+        parts.push(&folder.name);
+        inside = folder.inside;
+    }
+    parts.reverse();
+    parts.join("/")
 }
 
 impl Entry {

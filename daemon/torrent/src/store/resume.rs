@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, codes};
+use crate::metainfo::MAX_METADATA;
 use crate::{ContentKey, hex};
 
 const VERSION: u32 = 1;
@@ -133,14 +134,34 @@ pub(crate) fn load_received(state_dir: &Path, key: ContentKey) -> Vec<u8> {
     fs::read(received_path(state_dir, key)).unwrap_or_default()
 }
 
+/// Saves the metadata of a content, so that it need not stay in memory or come again.
+pub(crate) fn save_info(state_dir: &Path, key: ContentKey, info: &[u8]) -> Result<(), EngineError> {
+    let path = info_path(state_dir, key);
+    // Not durable: after a crash it is read with its hash checked, or comes again.
+    fs::write(&path, info)
+        .map_err(|error| EngineError { code: state_code(&error), ..EngineError::destination(&path, &error) })
+}
+
+/// What [`save_info`] saved; `None` if there is none or it cannot be read.
+pub(crate) fn load_info(state_dir: &Path, key: ContentKey) -> Option<Vec<u8>> {
+    let path = info_path(state_dir, key);
+    let length = fs::metadata(&path).ok()?.len();
+    if length <= MAX_METADATA as u64 { fs::read(path).ok() } else { None }
+}
+
+fn info_path(state_dir: &Path, key: ContentKey) -> PathBuf {
+    state_dir.join(format!("{}.info", key.0))
+}
+
 fn received_path(state_dir: &Path, key: ContentKey) -> PathBuf {
     state_dir.join(format!("{}.received", key.0))
 }
 
 /// Removes the state of a content.
 pub(crate) fn remove(state_dir: &Path, key: ContentKey) {
-    // First: the other file is how leftovers are found.
+    // First: the resume file is how leftovers are found.
     let _ = fs::remove_file(received_path(state_dir, key));
+    let _ = fs::remove_file(info_path(state_dir, key));
     if let Err(error) = fs::remove_file(path(state_dir, key))
         && error.kind() != io::ErrorKind::NotFound
     {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use tokio::time::Instant;
+
 use super::jobs::{self, Done, Opened, Place};
 use super::pieces::Pieces;
 use super::{Phase, Role, Swarm};
@@ -28,7 +30,10 @@ impl Swarm {
             Some(Role::Seed(prepared)) => {
                 self.jobs.spawn_blocking(move || Done::Opened(jobs::open_seed(&prepared)));
             }
-            Some(Role::Fetch(_)) => {
+            Some(Role::Fetch(fetch)) => {
+                if !self.may_hold_metadata(&fetch) {
+                    return;
+                }
                 let Some(place) = self.place() else { return };
                 self.jobs.spawn_blocking(move || Done::Opened(jobs::open_fetch(&place, known, &stop, &checked)));
             }
@@ -64,6 +69,7 @@ impl Swarm {
             Ok(Opened::Ready(view, have)) => {
                 let fetch = self.is_fetch();
                 self.phase = if fetch { Phase::Fetching } else { Phase::Complete };
+                self.progressed = Instant::now();
                 self.ready(view, have);
                 std::mem::take(&mut self.waiting).into_iter().for_each(|attach| self.link(attach));
                 if fetch {

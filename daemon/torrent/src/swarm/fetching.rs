@@ -27,8 +27,8 @@ const FLUSH_BYTES: (u64, u64) = (4 << 20, 128 << 20);
 const MAX_SUSPECT: usize = 64;
 /// A stalled link gets no pieces for this long, while there are others.
 const SNUB: Duration = Duration::from_secs(30);
-/// Unfinished pieces are kept this long without any link.
-const PARKED: Duration = Duration::from_secs(30);
+/// Unfinished pieces, and what is needed to fetch, stay in memory this long without any link.
+pub(super) const PARKED: Duration = Duration::from_secs(30);
 
 impl Swarm {
     /// Assigns pieces to a link, up to its capacity.
@@ -223,6 +223,7 @@ impl Swarm {
         if matches!(written.outcome, Outcome::Good) {
             self.pieces.verified(written.piece);
             self.shared.budget.verified(self.key);
+            self.progressed = Instant::now();
             self.saving.unsaved += written.len;
             self.saving.unflushed += written.len;
         }
@@ -247,11 +248,9 @@ impl Swarm {
             self.save();
         }
         if self.peers.is_empty() {
-            if self.no_links_since.elapsed() >= PARKED {
-                self.pieces.drop_parked();
-            }
-            return;
+            return self.rest_if_idle().await;
         }
+        self.rest_if_idle().await;
         let now = Instant::now();
         self.peers.values_mut().for_each(|peer| peer.snubbed = peer.snubbed.filter(|until| now < *until));
         self.assign_all();

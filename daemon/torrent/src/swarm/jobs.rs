@@ -153,7 +153,10 @@ pub(super) fn open_fetch(
     let meta = match (known, &fetch.info) {
         (Some(meta), _) => Some(meta),
         (None, Some(info)) => Some(Arc::new(matching(Metainfo::parse(info.clone())?, fetch)?)),
-        (None, None) => None,
+        // Damaged, it comes again.
+        (None, None) => resume::load_info(&place.state_dir, place.key)
+            .and_then(|info| Metainfo::parse(info.into()).and_then(|meta| matching(meta, fetch)).ok())
+            .map(Arc::new),
     };
     let found = resume::load(&place.state_dir, place.key);
     let found = match found {
@@ -309,13 +312,14 @@ pub(super) fn matching(meta: Metainfo, fetch: &Fetch) -> Result<Metainfo, Engine
     Ok(meta)
 }
 
-/// Checks metadata received from a link.
-pub(super) fn metadata(bytes: Vec<u8>, fetch: &Fetch) -> Result<Arc<Metainfo>, Option<EngineError>> {
-    if <[u8; 20]>::from(Sha1::digest(&bytes)) != fetch.info_hash {
+/// Checks metadata received from a link, and saves it.
+pub(super) fn metadata(bytes: Vec<u8>, place: &Place) -> Result<Arc<Metainfo>, Option<EngineError>> {
+    if <[u8; 20]>::from(Sha1::digest(&bytes)) != place.fetch.info_hash {
         return Err(None);
     }
-    let meta = Metainfo::parse(bytes.into()).and_then(|meta| matching(meta, fetch));
-    meta.map(Arc::new).map_err(Some)
+    let meta = Metainfo::parse(bytes.into()).and_then(|meta| matching(meta, &place.fetch));
+    let saved = meta.and_then(|meta| resume::save_info(&place.state_dir, place.key, &meta.info).map(|()| meta));
+    saved.map(Arc::new).map_err(Some)
 }
 
 /// Hashes a piece in memory, and writes it only if it is right.

@@ -40,6 +40,7 @@ use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
 use availability::Availability;
 use choke::Slots;
 use jobs::Done;
+use metadata::Memory;
 use peer::Peer;
 use pieces::Pieces;
 use suspects::{Culprits, Suspects};
@@ -50,6 +51,8 @@ const INBOX: usize = 256;
 /// From the engine's caller to a content.
 pub(crate) enum Command {
     Seed(Box<Prepared>),
+    /// What [`Prepared::to_bytes`] wrote.
+    SeedStored(Vec<u8>),
     Fetch(Box<Fetch>),
     Attach(Attach),
     Pause,
@@ -71,6 +74,8 @@ enum Phase {
     Checking,
     /// The metadata is not known yet.
     Metadata,
+    /// There is no link, and what is needed to fetch is on the disk only.
+    Dormant,
     Fetching,
     /// Everything is verified and is being moved into place.
     Finishing,
@@ -115,6 +120,9 @@ struct Swarm {
     waiting: Vec<Attach>,
     /// When the last link went.
     no_links_since: Instant,
+    memory: Memory,
+    /// When a piece last verified.
+    progressed: Instant,
 }
 
 /// Runs a content until it is forgotten and `ended` agrees that no command is left.
@@ -179,6 +187,8 @@ impl Swarm {
             checking_sources: false,
             waiting: Vec::new(),
             no_links_since: Instant::now(),
+            memory: Memory::None,
+            progressed: Instant::now(),
         }
     }
 
@@ -189,16 +199,18 @@ impl Swarm {
         }
         match self.phase {
             Phase::Checking => true,
-            Phase::Metadata => self.metadata_peer.is_some(),
+            Phase::Metadata => self.metadata_peer.is_some() || self.memory.is_awaited(),
             Phase::Fetching => {
-                self.pieces.under_way()
+                self.peers.is_empty()
+                    || self.memory.is_large()
+                    || self.pieces.under_way()
                     || self.awaits_memory
                     || self.saving.unsaved > 0
                     || self.unreported_progress().is_some()
                     || self.peers.values().any(|peer| peer.snubbed.is_some())
             }
             Phase::Finishing => self.unreported_progress().is_some(),
-            Phase::Complete | Phase::Halted(_) => false,
+            Phase::Dormant | Phase::Complete | Phase::Halted(_) => false,
         }
     }
 
@@ -208,13 +220,16 @@ impl Swarm {
 
     async fn on_command(&mut self, command: Command) {
         match command {
-            Command::Seed(prepared) => {
-                let replaces = match &self.role {
-                    None => true,
-                    Some(Role::Seed(old)) => **old != *prepared,
-                    Some(Role::Fetch(_)) => self.phase == Phase::Complete,
-                };
-                self.begin(replaces, || Role::Seed(Arc::new(*prepared))).await;
+            Command::Seed(prepared) => self.seed(*prepared).await,
+            Command::SeedStored(stored) => {
+                match tokio::task::spawn_blocking(move || Prepared::from_bytes(&stored)).await {
+                    Ok(Ok(prepared)) => self.seed(prepared).await,
+                    Ok(Err(error)) => self.shared.emit(Event::Failed { key: self.key, error }).await,
+                    Err(_) => {
+                        let error = EngineError::lost_job("send it again");
+                        self.shared.emit(Event::Failed { key: self.key, error }).await;
+                    }
+                }
             }
             Command::Fetch(fetch) => {
                 // After a halt the caller may have another destination in mind.
@@ -236,6 +251,15 @@ impl Swarm {
                 let _ = done.send(());
             }
         }
+    }
+
+    async fn seed(&mut self, prepared: Prepared) {
+        let replaces = match &self.role {
+            None => true,
+            Some(Role::Seed(old)) => **old != prepared,
+            Some(Role::Fetch(_)) => self.phase == Phase::Complete,
+        };
+        self.begin(replaces, || Role::Seed(Arc::new(prepared))).await;
     }
 
     /// Starts, or retries after a halt; a running content is left alone.
@@ -298,8 +322,6 @@ impl Swarm {
             let _ = peer.commands.send(LinkCommand::Close(reason.clone()));
         }
         self.metadata_peer = None;
-        self.awaits_memory = false;
-        self.shared.budget.waits_no_more(self.key);
         let mut completed = None;
         while let Some(done) = self.jobs.join_next().await {
             match done {
@@ -330,6 +352,10 @@ impl Swarm {
         if let Some(jobs::Placed { path, received }) = completed {
             self.shared.emit(Event::Completed { key: self.key, path, received }).await;
         }
+        if self.is_fetch() {
+            // It is on the disk.
+            self.drop_metadata();
+        }
         self.shared.budget.trim();
     }
 
@@ -347,6 +373,9 @@ impl Swarm {
 
     async fn tick(&mut self) {
         self.report_progress();
+        if self.memory.is_awaited() {
+            self.try_for_memory().await;
+        }
         if self.phase == Phase::Metadata {
             self.metadata_overdue().await;
         }

@@ -52,7 +52,12 @@ impl Swarm {
             Phase::Halted(reason) => Some(reason.clone()),
             _ if self.culprits.is_banned(attach.group) => Some(CloseReason::Corrupt),
             _ if self.peers.len() + self.waiting.len() >= MAX_LINKS => Some(CloseReason::TooMany),
-            Phase::Checking | Phase::Metadata | Phase::Fetching | Phase::Finishing | Phase::Complete => None,
+            Phase::Checking
+            | Phase::Metadata
+            | Phase::Dormant
+            | Phase::Fetching
+            | Phase::Finishing
+            | Phase::Complete => None,
         };
         if let Some(reason) = refusal {
             return self.shared.link_closed(self.key, attach.tag, reason).await;
@@ -63,6 +68,9 @@ impl Swarm {
             return;
         }
         self.link(attach);
+        if self.phase == Phase::Dormant {
+            self.open(None);
+        }
     }
 
     pub(super) fn link(&mut self, attach: Attach) {

@@ -9,6 +9,7 @@ mod endings;
 mod hostile;
 mod kills;
 mod leaks;
+mod ledger;
 mod power;
 mod rpc;
 mod signalling;

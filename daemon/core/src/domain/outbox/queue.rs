@@ -106,6 +106,18 @@ impl Queue {
         self.remove(subject).map(|entry| entry.ask)
     }
 
+    /// Takes all pages of a `sync` out.
+    pub(super) fn drop_sync(&mut self) {
+        let pages = self.entries.range(Subject::Sync(0)..=Subject::Sync(u32::MAX));
+        for subject in pages.map(|(subject, _)| *subject).collect::<Vec<_>>() {
+            self.remove(subject);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// What is asked about a subject, and whether it may have arrived.
     pub(super) fn get(&self, subject: Subject) -> Option<(&Ask, bool)> {
         self.entries.get(&subject).map(|entry| (&entry.ask, entry.sent))
@@ -212,7 +224,14 @@ impl Queue {
             (Subject::Transfer(id), Some(Entry { ask: Ask::Connect, stage, .. })) => {
                 (*stage == Stage::InFlight(*token)).then_some(*id)
             }
-            (Subject::Transfer(_) | Subject::Introduction(..) | Subject::Sync(_) | Subject::Gone(_), _) => None,
+            (
+                Subject::Transfer(_)
+                | Subject::Introduction(..)
+                | Subject::Sync(_)
+                | Subject::State(_)
+                | Subject::Gone(_),
+                _,
+            ) => None,
         })
     }
 

@@ -10,6 +10,7 @@ mod devices;
 mod expiry;
 mod hostile;
 mod introduce;
+mod ledger;
 mod limits;
 mod link;
 mod login;

@@ -168,6 +168,7 @@ impl World {
             fingerprint: Fingerprint([node.0 as u8 + 1; 32]),
             accept_from: Vec::new(),
             accept_max_size: u64::MAX,
+            accept_quota: 0,
             rules: Vec::new(),
             folder: FolderPattern::plain("/home/downloads"),
             subscriptions: Subscriptions::Ask,

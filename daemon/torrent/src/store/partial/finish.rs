@@ -149,7 +149,7 @@ impl PartialFiles {
             }
             Root::Folder(root) => root,
         };
-        let mut received = Received::folder(rustix::fs::fstat(root)?.st_ino);
+        let mut received = Received::folder(rustix::fs::fstat(root)?.st_ino, self.meta.omitted);
         let identity = |path: &str| descend(root, path, false).and_then(|folder| Ok(rustix::fs::fstat(folder)?.st_ino));
         for (span, stamp) in self.meta.files.iter().zip(stamps) {
             let kind = span.link.as_deref().map_or(Kind::File, |text| Kind::Link(text.into()));

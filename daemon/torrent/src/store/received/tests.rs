@@ -17,7 +17,7 @@ fn received() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     symlink("a/two", root.join("link")).unwrap();
     let ino = |path: &str| Ok(fs::metadata(root.join(path)).map_err(|_| Errno::NOENT)?.ino());
     let stamp = |path: &str| Stamp::of(&fs::symlink_metadata(root.join(path)).unwrap());
-    let mut record = Received::folder(ino("").unwrap());
+    let mut record = Received::folder(ino("").unwrap(), 0);
     for name in ["a/b/three", "a/two", "one"] {
         record.add(name, Kind::File, stamp(name), ino).unwrap();
     }
@@ -119,7 +119,38 @@ fn a_damaged_record_deletes_nothing() {
     }
     assert!(root.join("a/b/three").exists());
     let up = Entry::new(0, "..", Kind::File, Stamp::default());
-    let mut hostile = Received::folder(0);
+    let mut hostile = Received::folder(0, 0);
     hostile.entries.push(up);
     assert!(Received::from_bytes(&hostile.to_bytes()).is_none());
+}
+
+#[test]
+fn a_record_lists_its_files_with_their_paths_as_far_as_asked() {
+    let (_home, _root, record) = received();
+    let files = |most| list_received(&record, "got", most).unwrap();
+    let (listing, more) = files(10);
+    let expected =
+        [("a/b/three", 9), ("a/two", 5), ("one", 3), ("link", 0)].map(|(path, size)| (path.to_owned(), size));
+    assert_eq!((listing.files, more), (expected.to_vec(), false));
+    let (listing, more) = files(2);
+    assert_eq!((listing.files.len(), more), (2, true));
+    let single = Received::file(Stamp { size: 7, ..Stamp::default() }).to_bytes();
+    assert_eq!(list_received(&single, "a.txt", 1).unwrap().0.files, [("a.txt".to_owned(), 7)]);
+}
+
+#[test]
+fn a_record_of_version_1_is_read() {
+    let (home, root, record) = received();
+    let old = [MAGIC_1, &record[16..]].concat();
+    assert_eq!(delete_received(&old, &root).kept, 0);
+    assert!(fs::read_dir(home.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn deep_folders_take_memory_for_each_name_once() {
+    let path = (0..128).map(|level| format!("{level:015}")).collect::<Vec<_>>().join("/");
+    let mut record = Received::folder(1, 0);
+    record.add_folder(&path, |_| Ok(2)).unwrap();
+    let bytes: usize = record.folders.keys().map(|(_, name)| name.len()).sum();
+    assert_eq!((record.folders.len(), bytes), (128, 128 * 15));
 }
