@@ -13,6 +13,7 @@ mod introduce;
 mod limits;
 mod link;
 mod login;
+mod names;
 mod open;
 mod pause;
 mod put_off;
