@@ -192,17 +192,19 @@ pub fn ended(well: u64, badly: u64) -> Note {
 
 /// Further keys of contacts, or refused ones, with the names of the contacts, newest last, and how many more.
 pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
-    let of = |key: &NewKey, who: &str| key.contact.as_deref().map_or_else(|| name(who), |jid| with_address(who, jid));
-    let line = |(key, who): &(&NewKey, Option<&str>)| match who {
-        Some(who) if key.blocked => format!("A device of {} was blocked", of(key, who)),
-        Some(who) => format!("{} uses another device", of(key, who)),
+    let line = |key: &NewKey, who: Option<String>| match who {
+        Some(who) if key.blocked => format!("A device of {who} was blocked"),
+        Some(who) => format!("{who} uses another device"),
         None => sentence(&key.text),
     };
     let (title, mut body) = match keys {
-        [one] if more == 0 => (line(one), Vec::new()),
+        // The address is in the command below.
+        [(key, who)] if more == 0 => (line(key, who.map(name)), Vec::new()),
         several => {
             let count = more.saturating_add(several.len() as u64);
-            (format!("{count} devices have new keys"), several.iter().map(line).collect())
+            let full = |key: &NewKey, who: &str| with_address(who, key.contact.as_deref().unwrap_or(who));
+            let lines = several.iter().map(|(key, who)| line(key, who.map(|who| full(key, who))));
+            (format!("{count} devices have new keys"), lines.collect())
         }
     };
     let contact = match keys {
