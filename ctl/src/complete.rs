@@ -80,8 +80,8 @@ fn contact_candidates(contacts: &[Contact], current: &str) -> Vec<CompletionCand
         let name = contact.name.as_deref().unwrap_or_default();
         let help = if name.is_empty() { there.to_owned() } else { format!("{}, {there}", clean(name)) };
         candidates.extend(candidate(&contact.jid, help, current, place));
-        // Only an unambiguous name can replace the address.
-        if contacts.iter().filter(|other| other.name.as_deref() == Some(name)).count() == 1 {
+        // Only an unambiguous name can replace the address, and what has an @ is no name.
+        if !name.contains('@') && contacts.iter().filter(|other| other.name.as_deref() == Some(name)).count() == 1 {
             candidates.extend(candidate(name, format!("{}, {there}", clean(&contact.jid)), current, place));
         }
     }

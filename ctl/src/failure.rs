@@ -57,11 +57,15 @@ impl Failure {
 
     /// For the commands that cannot wait for the XMPP server.
     pub fn needs_connection(error: ClientError) -> Self {
-        let mut failure = Self::from(error);
-        if failure.errors.iter().any(|error| error.code == codes::NOT_CONNECTED) {
-            failure.exit = NOT_CONNECTED;
+        Self::from(error).or_no_connection()
+    }
+
+    /// The same for what is a failure already.
+    pub fn or_no_connection(mut self) -> Self {
+        if self.errors.iter().any(|error| error.code == codes::NOT_CONNECTED) {
+            self.exit = NOT_CONNECTED;
         }
-        failure
+        self
     }
 }
 

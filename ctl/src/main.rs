@@ -8,6 +8,7 @@ mod context;
 mod describe;
 mod failure;
 mod format;
+mod json;
 mod out;
 mod paging;
 mod paths;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use xbt_api::ApiError;
 
 use crate::failure::Failure;
+use crate::json;
 use crate::text::clean;
 
 /// When to use colours.
@@ -103,7 +104,7 @@ impl Out {
     /// A JSON value on a line of its own.
     pub fn json_line(&self, value: &impl Serialize) -> io::Result<()> {
         let mut stdout = self.stdout.borrow_mut();
-        serde_json::to_writer(&mut *stdout, value)?;
+        json::write(&mut *stdout, value)?;
         stdout.write_all(b"\n")
     }
 
@@ -113,7 +114,7 @@ impl Out {
         stdout.write_all(b"[")?;
         for (index, value) in values.iter().enumerate() {
             stdout.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut *stdout, value)?;
+            json::write(&mut *stdout, value)?;
         }
         stdout.write_all(if values.is_empty() { b"]\n" } else { b"\n]\n" })
     }
@@ -200,9 +201,7 @@ fn paint_into(line: &mut String, wanted: bool, tone: Tone, text: &str) {
 pub fn write_error(json: bool, color: bool, error: &ApiError, more: &str) {
     let mut text = String::new();
     if json {
-        // Three strings: this cannot fail.
-        let error = serde_json::to_string(error).unwrap_or_default();
-        text += &format!("{{\"error\":{error}}}\n");
+        text += &format!("{{\"error\":{}}}\n", json::text(error));
     } else {
         text += &format!("{} {}\n", paint(color, Tone::Bad, "error:"), clean(&error.message));
         text += more;

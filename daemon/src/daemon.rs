@@ -295,6 +295,7 @@ fn settings(config: &Config, resource: &str, fingerprint: Fingerprint) -> Settin
         resource: resource.to_owned(),
         fingerprint,
         accept_from: accept_from.collect(),
+        verified_groups: config.accept.verified_groups,
         accept_max_size: config.accept.max_size,
         accept_quota: config.accept.quota,
         rules: config.rules.clone(),

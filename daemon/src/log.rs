@@ -3,14 +3,18 @@
 use std::fmt;
 use std::io::{self, IsTerminal};
 
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use xbt_api::text::escaped;
 
 use crate::config::ConfigError;
 
@@ -90,10 +94,20 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(style.colour).with_target(style.parts);
+    let lines = lines.fmt_fields(debug_fn(field).delimited(" "));
     let registry = tracing_subscriber::registry().with(filter).with(clamp());
     match style.timestamps {
         true => Box::new(registry.with(lines.with_timer(Clock))),
         false => Box::new(registry.with(lines.without_time())),
+    }
+}
+
+/// What others wrote stands in fields and messages: none of it makes a line of its own or reaches a terminal as a command.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = escaped(&format!("{value:?}"));
+    match field.name() {
+        "message" => writer.write_str(&text),
+        name => write!(writer, "{}={text}", name.strip_prefix("r#").unwrap_or(name)),
     }
 }
 
@@ -198,6 +212,19 @@ mod tests {
         assert_eq!(timed.find('Z'), Some("2026-01-31T12:00:00.000".len()), "{timed}");
         assert_eq!(logged("info", Style { parts: false, ..PLAIN }, line), " INFO yes\n");
         assert!(logged("info", Style { colour: true, ..PLAIN }, line).contains("\x1b["));
+    }
+
+    #[test]
+    fn what_others_wrote_stays_in_its_line() {
+        let text = logged("info", PLAIN, || {
+            let reason = "gone\n ERROR xbtd: all is lost\u{1b}[2J\u{9b}1m\u{202e}";
+            tracing::info!(target: "xbtd", %reason, "offline: {reason}");
+            tracing::warn!(target: "xbtd", name = "a\nb", "ä");
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{text}");
+        assert!(text.contains("offline: gone\\n ERROR") && text.contains("reason=gone\\n"), "{text}");
+        assert!(text.contains(" WARN xbtd: ä name=\"a\\nb\"\n"), "{text}");
     }
 
     #[test]

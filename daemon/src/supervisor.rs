@@ -9,6 +9,7 @@ use std::time::Duration;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::time::Instant;
+use xbt_api::text::is_treacherous;
 
 /// Between two status lines. Rates change all the time, and nobody reads faster.
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
@@ -87,7 +88,7 @@ impl Supervisor {
     /// Tells what is going on, unless that is what was told last.
     pub fn status(&mut self, now: Instant, text: &str) {
         // A line end would begin another notice.
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(STATUS_LENGTH).collect();
+        let text: String = text.chars().map(|c| if is_treacherous(c) { ' ' } else { c }).take(STATUS_LENGTH).collect();
         self.changed = false;
         self.told_at = Some(now);
         if let Some(tell) = self.tell.as_mut().filter(|_| text != self.told) {

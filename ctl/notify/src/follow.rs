@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use xbt_api::text::clean;
 use xbt_api::{ApiError, Client, ClientError, Connection, Event, EventKind, ListQuery, MAX_WAIT_MS, Transfer};
 
 use crate::new_key::NewKey;
@@ -54,7 +55,7 @@ pub async fn follow(socket: PathBuf, sender: mpsc::Sender<News>) {
         }
         // Once for each reason, and not every two seconds.
         if trouble != complaint {
-            eprintln!("xbt-notify: {trouble}");
+            eprintln!("xbt-notify: {}", clean(&trouble));
             complaint = trouble;
         }
         sleep(RETRY).await;

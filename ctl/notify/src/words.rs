@@ -52,9 +52,14 @@ fn said(transfer: &Transfer) -> String {
     word.map(|word| format!("“{}”", sentence(word.trim()))).unwrap_or_default()
 }
 
-/// The address below a name that is not the address.
+/// The address below a name that is not the address: the server can change names.
 fn address(transfer: &Transfer, who: &str) -> String {
     if transfer.contact == who { String::new() } else { name(&transfer.contact) }
+}
+
+/// A name with the address beside it, where the name is not the address.
+fn with_address(who: &str, contact: &str) -> String {
+    if who == contact { name(who) } else { format!("{} ({})", name(who), name(contact)) }
 }
 
 /// The content: `holiday (12 files, 1.2 GiB)`. In the body, because many servers cut titles at some thirty characters.
@@ -72,7 +77,7 @@ pub fn offer(transfer: &Transfer, who: &str, trouble: Option<&ApiError>) -> Note
         }
         Some(error) => {
             let body = vec![
-                format!("{} from {}", content(transfer), name(who)),
+                format!("{} from {}", content(transfer), with_address(who, &transfer.contact)),
                 sentence(&error.message),
                 sentence(&error.hint),
             ];
@@ -91,7 +96,10 @@ pub fn offers(count: usize, some: &[(&Transfer, &str)]) -> Note {
         if count == 1 { "1 more offer is waiting".to_owned() } else { format!("{count} more offers are waiting") };
     let mut body: Vec<_> = some
         .iter()
-        .map(|(transfer, who)| format!("{}: {} ({})", name(who), name(&transfer.name), size(transfer.size)))
+        .map(|(transfer, who)| {
+            let who = with_address(who, &transfer.contact);
+            format!("{who}: {} ({})", name(&transfer.name), size(transfer.size))
+        })
         .collect();
     body.push("Answer them with 'xbtctl top' or 'xbtctl accept'".to_owned());
     Note { stays: true, ..plain(title, body) }
@@ -110,7 +118,7 @@ pub fn progress(transfer: &Transfer, who: &str) -> Note {
         urgency: Urgency::Low,
         value: Some(u8::try_from(done).unwrap_or(100)),
         stays: true,
-        ..plain(format!("Receiving from {}", name(who)), vec![name(&transfer.name), how, speed])
+        ..plain(format!("Receiving from {}", name(who)), vec![name(&transfer.name), how, speed, address(transfer, who)])
     }
 }
 
@@ -121,7 +129,12 @@ pub fn done(transfer: &Transfer, who: &str) -> Note {
         Direction::In => (format!("Received from {}", name(who)), Vec::new()),
         Direction::Out => (format!("{} has received", name(who)), Vec::new()),
     };
-    Note { actions, icon: "folder", category: "transfer.complete", ..plain(title, vec![content(transfer)]) }
+    Note {
+        actions,
+        icon: "folder",
+        category: "transfer.complete",
+        ..plain(title, vec![content(transfer), address(transfer, who)])
+    }
 }
 
 /// What this side does, and with whom.
@@ -138,26 +151,31 @@ pub fn failed(transfer: &Transfer, who: &str) -> Note {
     if let Some(error) = &transfer.error {
         body.extend([sentence(&error.message), sentence(&error.hint)]);
     }
+    body.push(address(transfer, who));
     let title = format!("{} has failed", doing(transfer, who));
     Note { icon: "dialog-error", category: "transfer.error", ..plain(title, body) }
 }
 
 /// The receiver does not want it.
 pub fn declined(transfer: &Transfer, who: &str) -> Note {
-    let body = vec![content(transfer), said(transfer)];
+    let body = vec![content(transfer), said(transfer), address(transfer, who)];
     Note { icon: "dialog-information", ..plain(format!("{} has declined", name(who)), body) }
 }
 
 /// The receiver did not answer in time.
 pub fn expired(transfer: &Transfer, who: &str) -> Note {
-    let body = vec![content(transfer), "The offer has expired".to_owned()];
+    let body = vec![content(transfer), "The offer has expired".to_owned(), address(transfer, who)];
     Note { icon: "dialog-information", ..plain(format!("{} did not answer in time", name(who)), body) }
 }
 
 /// One side cancelled a running transfer.
 pub fn cancelled(transfer: &Transfer, who: &str) -> Note {
     let title = format!("{} was cancelled", doing(transfer, who));
-    Note { urgency: Urgency::Low, icon: "dialog-information", ..plain(title, vec![content(transfer)]) }
+    Note {
+        urgency: Urgency::Low,
+        icon: "dialog-information",
+        ..plain(title, vec![content(transfer), address(transfer, who)])
+    }
 }
 
 /// Many ended at once.
@@ -174,16 +192,19 @@ pub fn ended(well: u64, badly: u64) -> Note {
 
 /// Further keys of contacts, or refused ones, with the names of the contacts, newest last, and how many more.
 pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
-    let line = |(key, who): &(&NewKey, Option<&str>)| match who {
-        Some(who) if key.blocked => format!("A device of {} was blocked", name(who)),
-        Some(who) => format!("{} uses another device", name(who)),
+    let line = |key: &NewKey, who: Option<String>| match who {
+        Some(who) if key.blocked => format!("A device of {who} was blocked"),
+        Some(who) => format!("{who} uses another device"),
         None => sentence(&key.text),
     };
     let (title, mut body) = match keys {
-        [one] if more == 0 => (line(one), Vec::new()),
+        // The address is in the command below.
+        [(key, who)] if more == 0 => (line(key, who.map(name)), Vec::new()),
         several => {
             let count = more.saturating_add(several.len() as u64);
-            (format!("{count} devices have new keys"), several.iter().map(line).collect())
+            let full = |key: &NewKey, who: &str| with_address(who, key.contact.as_deref().unwrap_or(who));
+            let lines = several.iter().map(|(key, who)| line(key, who.map(|who| full(key, who))));
+            (format!("{count} devices have new keys"), lines.collect())
         }
     };
     let contact = match keys {

@@ -1,9 +1,9 @@
 //! `xbtctl contacts [add|remove|allow|deny|limit|verify JID]`
 
 use serde_json::json;
-use xbt_api::{Accept, Client, Contact, Trust, Verification};
+use xbt_api::{Accept, Client, ClientError, Contact, Trust, Verification};
 
-use super::limit;
+use super::{limit, moved};
 use crate::ask;
 use crate::complete;
 use crate::context::Context;
@@ -60,6 +60,14 @@ enum Action {
         #[arg(add = complete::contacts())]
         jid: String,
     },
+    /// Say whom a name means now, after it has moved to another address
+    Call {
+        /// An address
+        #[arg(add = complete::contacts())]
+        jid: String,
+        /// The name on your contact list
+        name: String,
+    },
     /// Limit all transfers with this contact together
     Limit {
         /// An address, or a name on your contact list
@@ -92,21 +100,42 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             changed(context, &contact, "added")
         }
         Some(Action::Remove { jid }) => {
-            client.contact_remove(jid.clone()).await.map_err(Failure::needs_connection)?;
+            let removed = asking(context, &client, &jid, || client.contact_remove(jid.clone())).await;
+            removed.map_err(Failure::or_no_connection)?;
             if context.out.json {
                 context.out.json_line(&json!({ "jid": jid, "removed": true }))?;
             }
             Ok(context.out.remark(&format!("{} removed", clean(&jid)))?)
         }
-        Some(Action::Allow { jid }) => changed(context, &client.contact_allow(jid).await?, "allowed"),
-        Some(Action::Deny { jid }) => changed(context, &client.contact_deny(jid).await?, "no longer allowed"),
+        Some(Action::Allow { jid }) => {
+            let contact = asking(context, &client, &jid, || client.contact_allow(jid.clone())).await?;
+            changed(context, &contact, "allowed")
+        }
+        Some(Action::Deny { jid }) => {
+            let contact = asking(context, &client, &jid, || client.contact_deny(jid.clone())).await?;
+            changed(context, &contact, "no longer allowed")
+        }
+        Some(Action::Call { jid, name }) => {
+            let contact = client.contact_call(jid, name.clone()).await?;
+            changed(context, &contact, &format!("is meant by “{}”", clean(&name)))
+        }
         Some(Action::Limit { jid, rates }) => {
-            let contact = client.contact_limit(jid, rates.change()).await?;
+            let contact = asking(context, &client, &jid, || client.contact_limit(jid.clone(), rates.change())).await?;
             let what = describe::limits(contact.limits).map(|limits| format!("limited to {limits}"));
             changed(context, &contact, what.as_deref().unwrap_or("no longer limited"))
         }
         Some(Action::Verify { jid, confirm }) => verify(context, &client, jid, confirm).await,
     }
+}
+
+/// Makes a call that names one contact, see [`moved::asking`].
+async fn asking<T>(
+    context: &Context,
+    client: &Client,
+    name: &str,
+    call: impl AsyncFn() -> Result<T, ClientError>,
+) -> Result<T, Failure> {
+    moved::asking(context, client, &[name.to_owned()], call).await
 }
 
 fn changed(context: &Context, contact: &Contact, what: &str) -> Result<(), Failure> {
@@ -185,9 +214,12 @@ fn row(contact: &Contact) -> [Cell; 9] {
 
 async fn verify(context: &Context, client: &Client, jid: String, confirm: Option<String>) -> Result<(), Failure> {
     if let Some(safety_number) = confirm {
-        return changed(context, &client.contact_confirm(jid, safety_number).await?, "verified");
+        let confirm = || client.contact_confirm(jid.clone(), safety_number.clone());
+        return changed(context, &asking(context, client, &jid, confirm).await?, "verified");
     }
-    let verification = client.contact_verify(jid.clone()).await?;
+    let verification = asking(context, client, &jid, || client.contact_verify(jid.clone())).await?;
+    // From here on it is about this address, whatever the name means.
+    let jid = verification.jid.clone();
     if context.out.json {
         return Ok(context.out.json_line(&verification)?);
     }

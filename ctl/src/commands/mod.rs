@@ -11,6 +11,7 @@ pub mod limit;
 pub mod list;
 pub mod login;
 pub mod man;
+mod moved;
 pub mod pause;
 pub mod remove;
 pub mod resume;

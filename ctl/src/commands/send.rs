@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use xbt_api::{SendRequest, Transfer};
 
-use super::dry_run;
+use super::{dry_run, moved};
 use crate::complete;
 use crate::context::Context;
 use crate::describe::left_out;
@@ -86,7 +86,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let omitted = client.survey(request.paths.clone(), request.name.clone(), true).await?.omitted;
         left_out(omitted).iter().for_each(|text| context.out.note(text));
     }
-    let queued = client.send(request).await?;
+    let queued = moved::asking(context, &client, &request.contacts, || client.send(request.clone())).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
         queued.iter().for_each(|transfer| context.out.note(&described(transfer)));

@@ -144,10 +144,27 @@ fn contents(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<(
         out.line(&out.paint(Tone::Strong, "files:"))?;
     }
     for file in &details.file_list {
-        out.line(&format!("  {:>10}  {}", size(file.size), clean(&file.path)))?;
+        let mark = if is_hidden(&file.path) { out.paint(Tone::Attention, "  (hidden)") } else { String::new() };
+        out.line(&format!("  {:>10}  {}{mark}", size(file.size), clean(&file.path)))?;
     }
     if details.more_files {
         out.line("  … and more")?;
     }
     Ok(())
+}
+
+/// Whether most programs hide it from the person: the file, or a folder that it is in.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hidden;
+
+    #[test]
+    fn what_is_below_a_hidden_folder_is_hidden_too() {
+        assert!(is_hidden(".bashrc") && is_hidden("a/.git/config") && is_hidden("a/.x"));
+        assert!(!is_hidden("a.b/c.d"));
+    }
 }

@@ -295,6 +295,11 @@ impl Xbt for FakeDaemon {
         Ok(bob(&jid))
     }
 
+    async fn contact_call(self, _: Context, jid: String, _name: String) -> Result<Contact, ApiError> {
+        self.allowed()?;
+        Ok(bob(&jid))
+    }
+
     async fn contact_limit(self, _: Context, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
         self.allowed()?;
         Ok(Contact { limits: limited(limits), ..bob(&jid) })

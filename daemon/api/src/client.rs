@@ -168,6 +168,8 @@ calls! {
     contact_allow(jid: String) -> Contact, CALL_TIMEOUT;
     /// Asks again.
     contact_deny(jid: String) -> Contact, CALL_TIMEOUT;
+    /// From now on this name means this contact.
+    contact_call(jid: String, name: String) -> Contact, CALL_TIMEOUT;
     /// Changes the limits for all transfers with this contact together.
     contact_limit(jid: String, limits: LimitChange) -> Contact, CALL_TIMEOUT;
     /// The safety number to compare.

@@ -26,6 +26,8 @@ codes! {
         UNKNOWN_CONTACT = "unknown-contact";
         /// Several contacts have this name.
         AMBIGUOUS_CONTACT = "ambiguous-contact";
+        /// The name meant another contact when it was last used; the message has both addresses.
+        NAME_MOVED = "name-moved";
         /// The text is not a bare JID.
         INVALID_JID = "invalid-jid";
         /// There is no transfer with this number.

@@ -12,9 +12,12 @@ pub enum Named<'a> {
 }
 
 /// Looks a name up among contacts, each an address and a name. Names count in any case, but where one is spelled exactly
-/// so, those alone count.
+/// so, those alone count. What has an `@` is an address and never a name: the server could call somebody else so.
 pub fn named<'a>(contacts: &[(&'a str, Option<&'a str>)], text: &str) -> Named<'a> {
     let folded = text.to_lowercase();
+    if text.contains('@') {
+        return Named::Nobody(alike(contacts, &folded));
+    }
     let exact = |name: &str| name == text;
     let in_any_case = |name: &str| name.to_lowercase() == folded;
     let found = pair(contacts, exact).or_else(|| pair(contacts, in_any_case));
@@ -35,6 +38,7 @@ fn alike<'a>(contacts: &[(&'a str, Option<&'a str>)], folded: &str) -> Option<&'
     }
     let known = contacts.iter().flat_map(|(jid, name)| {
         let local = jid.split('@').next().unwrap_or(jid);
+        let name = name.filter(|name| !name.contains('@'));
         name.map(|name| (name, name)).into_iter().chain([(local, name.unwrap_or(jid))])
     });
     let most = most_slips(folded);
@@ -85,6 +89,14 @@ mod tests {
         assert_eq!(named(&CONTACTS, "BOB"), Named::Several("bob@example.org", "robert@example.org"));
         assert_eq!(named(&CONTACTS, "dave"), Named::One("dave@example.org"));
         assert_eq!(named(&CONTACTS, "zoë"), Named::One("zoë@example.org"));
+    }
+
+    #[test]
+    fn an_address_is_nobodys_name() {
+        let contacts = [("carol@example.org", Some("bob@example.org")), ("bob@example.org", Some("Bob"))];
+        assert_eq!(named(&contacts, "bob@example.org"), Named::Nobody(Some("bob@example.org")));
+        assert_eq!(named(&contacts[..1], "bob@example.net"), Named::Nobody(None));
+        assert_eq!(named(&contacts[..1], "bobexample.org"), Named::Nobody(None));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub const METHODS: &[&str] = &[
     "ContactRemove",
     "ContactAllow",
     "ContactDeny",
+    "ContactCall",
     "ContactLimit",
     "ContactVerify",
     "ContactConfirm",
@@ -86,6 +87,9 @@ pub trait Xbt {
     async fn contact_allow(jid: String) -> Result<Contact, ApiError>;
     /// Asks again before anything of this contact is accepted.
     async fn contact_deny(jid: String) -> Result<Contact, ApiError>;
+    /// From now on a name means this contact, whom the contact list calls so: after `name-moved`, when the person has seen
+    /// both addresses.
+    async fn contact_call(jid: String, name: String) -> Result<Contact, ApiError>;
     /// Changes the limits for all transfers with this contact together.
     async fn contact_limit(jid: String, limits: LimitChange) -> Result<Contact, ApiError>;
     /// The safety number to compare.

@@ -3,12 +3,45 @@
 use crate::{State, Transfer};
 
 /// Foreign text made harmless for a terminal or a window: control characters and characters that change the order of others
-/// (bidi controls), or that cannot be seen, become `�`.
+/// (bidi controls), or that cannot be seen, become `�`. Joiners stay where they join: in emoji, and in scripts that need
+/// them.
 pub fn clean(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_treacherous(c) { '\u{fffd}' } else { c }).collect()
+    let mut cleaned = String::with_capacity(text.len());
+    each(text, |c, harmful| cleaned.push(if harmful { '\u{fffd}' } else { c }));
+    cleaned
+}
+
+/// Foreign text for a log, where nothing may be lost and no line may be made: what [`clean`] would replace is escaped as in
+/// `\n` and `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
+    let mut line = String::with_capacity(text.len());
+    each(text, |c, harmful| if harmful { line.extend(c.escape_default()) } else { line.push(c) });
+    line
+}
+
+/// Goes through a text, and says of each character whether it is harmful where it stands.
+fn each(text: &str, mut see: impl FnMut(char, bool)) {
+    let mut before = None;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mut is_between = || before.is_some_and(is_joined) && rest.peek().copied().is_some_and(is_joined);
+        see(c, is_treacherous(c) && !(matches!(c, '\u{200c}' | '\u{200d}') && is_between()));
+        before = Some(c);
+    }
+}
+
+/// Characters beside which a joiner (U+200C, U+200D) has a meaning: emoji with what modifies them, and the scripts of the
+/// Near East, India and South East Asia.
+fn is_joined(c: char) -> bool {
+    let in_script = matches!(c, '\u{600}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{11000}'..='\u{11fff}');
+    let is_emoji = matches!(c, '\u{20e3}' | '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}');
+    (in_script || is_emoji) && !is_treacherous(c)
 }
 
 /// Printable ASCII only, as nearly all text in a long list: nothing to look up for its characters.
@@ -16,11 +49,15 @@ pub fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-fn is_treacherous(c: char) -> bool {
+/// Whether a character controls a terminal, breaks lines, reorders text, or takes no place that can be seen. The same
+/// as in `xbt_torrent::names`, which is about names on a disk.
+pub fn is_treacherous(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Bytes in binary units: `1.2 GiB`.
@@ -77,6 +114,30 @@ mod tests {
         assert_eq!(clean("photo\u{202e}gpj.exe\u{2066}\u{200b}"), "photo\u{fffd}gpj.exe\u{fffd}\u{fffd}");
         assert_eq!(clean("\u{9b}31m"), "\u{fffd}31m");
         assert_eq!(clean("Grüße, 写真 👍"), "Grüße, 写真 👍");
+        assert_eq!(clean("a\u{3164}b\u{2800}c\u{ffa0}\u{fffe}"), "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn joiners_stay_where_they_join_and_nowhere_else() {
+        for whole in
+            ["👨\u{200d}👩\u{200d}👧", "❤\u{fe0f}\u{200d}🔥", "🏳\u{fe0f}\u{200d}🌈", "می\u{200c}خواهم", "क्\u{200d}ष"]
+        {
+            assert_eq!(clean(whole), whole);
+        }
+        for (hides, shown) in [
+            ("pay\u{200d}pal", "pay\u{fffd}pal"),
+            ("👨\u{200d}", "👨\u{fffd}"),
+            ("\u{200c}", "\u{fffd}"),
+            ("👨\u{200d}\u{200d}👩", "👨\u{fffd}\u{fffd}👩"),
+        ] {
+            assert_eq!(clean(hides), shown);
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_log_stays_one_line_and_loses_nothing() {
+        assert_eq!(escaped("a\nb\r\u{9b}c\u{202e}ü"), "a\\nb\\r\\u{9b}c\\u{202e}ü");
+        assert_eq!(escaped("plain"), "plain");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Contact {
     /// For all links with this contact together.
     #[serde(default)]
     pub limits: RateLimits,
+    /// The names by which the person meant this contact when they last used them, in lower case.
+    #[serde(default)]
+    pub called: Vec<String>,
 }
 
 impl Contact {
@@ -51,6 +54,7 @@ impl Contact {
             verified: false,
             allowed: false,
             limits: RateLimits::default(),
+            called: Vec::new(),
         }
     }
 

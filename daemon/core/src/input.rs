@@ -100,6 +100,15 @@ pub enum Command {
         /// The name for the roster.
         name: Option<String>,
     },
+    /// The person names a contact by its name on the roster.
+    UseName {
+        /// The name.
+        name: String,
+        /// Whom it means, as the roster is now.
+        jid: BareJid,
+        /// The person knows that it meant somebody else before.
+        confirmed: bool,
+    },
     /// Take somebody off the roster.
     ContactRemove(BareJid),
     /// Accept offers of this contact automatically, and let it see our presence if it asked to.

@@ -39,15 +39,30 @@ pub struct Rule {
     pub folder: Option<FolderPattern>,
 }
 
+/// By what a contact is among those whom a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The rule is for everybody.
+    Everybody,
+    /// By its address.
+    Address,
+    /// By a group of the roster, that is by what the server says.
+    Group,
+}
+
 impl Rule {
-    /// Whether the rule is about this contact.
-    pub fn fits(&self, contact: &BareJid, known: Option<&Contact>) -> bool {
-        self.who.is_empty() || names(&self.who, contact, known)
+    /// Whether the rule is about this contact, and by what.
+    pub fn fits(&self, contact: &BareJid, known: Option<&Contact>) -> Option<Named> {
+        if self.who.is_empty() { Some(Named::Everybody) } else { named(&self.who, contact, known) }
     }
 }
 
-/// Whether a list of contacts and groups has this contact.
-pub fn names(who: &[String], contact: &BareJid, known: Option<&Contact>) -> bool {
+/// Whether a list of contacts and groups has this contact. What has an `@` is an address, whatever groups there are.
+pub fn named(who: &[String], contact: &BareJid, known: Option<&Contact>) -> Option<Named> {
+    if who.iter().any(|who| who == contact.as_str()) {
+        return Some(Named::Address);
+    }
     let groups = known.filter(|c| c.listed).map(|c| c.groups.as_slice()).unwrap_or_default();
-    who.iter().any(|who| who == contact.as_str() || groups.contains(who))
+    let in_group = who.iter().any(|who| !who.contains('@') && groups.contains(who));
+    in_group.then_some(Named::Group)
 }

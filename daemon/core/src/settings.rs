@@ -29,6 +29,8 @@ pub struct Settings {
     pub fingerprint: Fingerprint,
     /// Contacts or roster groups whose offers are accepted without asking.
     pub accept_from: Vec<String>,
+    /// Being in a group is enough for that only for contacts that the person has verified.
+    pub verified_groups: bool,
     /// Only up to this size in bytes.
     pub accept_max_size: u64,
     /// Bytes accepted automatically from one contact within a day; 0: no limit.

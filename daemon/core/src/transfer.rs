@@ -219,9 +219,20 @@ pub struct Transfer {
 }
 
 impl Facts {
-    /// Bytes that a standing rule looks at: the files, or the metadata where that is more.
+    /// Bytes that a standing rule looks at: what the content takes on a disk at most, or the metadata where that is more.
+    ///
+    /// Beside the first, each file and folder takes a block that is not full. An offer does not say how many folders there
+    /// are: they are in the metadata that pieces (20 bytes for each 16 KiB) and files do not explain.
     pub fn cost(&self) -> u64 {
-        self.size.max(u64::from(self.metadata_size))
+        const BLOCK: u64 = 4096;
+        const METADATA_OF_FILE: u64 = 64;
+        const METADATA_OF_FOLDER: u64 = 16;
+        let metadata = u64::from(self.metadata_size);
+        let pieces = self.size.div_ceil(16 << 10).saturating_mul(20);
+        let explained = pieces.saturating_add(self.files.saturating_mul(METADATA_OF_FILE)).saturating_add(1024);
+        let folders = metadata.saturating_sub(explained) / METADATA_OF_FOLDER;
+        let further = self.files.saturating_sub(1).saturating_add(folders);
+        self.size.saturating_add(further.saturating_mul(BLOCK)).max(metadata)
     }
 
     /// Bytes that it takes on the disk, with its metadata and a block for each file.
@@ -413,4 +424,23 @@ pub struct Kept {
     pub path: String,
     /// Why, in words that complete the sentence "the path …".
     pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(size: u64, files: u64, metadata_size: u32) -> u64 {
+        Facts { info_hash: InfoHash([0; 20]), size, files, metadata_size }.cost()
+    }
+
+    #[test]
+    fn small_files_and_folders_count_by_the_blocks_they_take() {
+        assert_eq!(cost(1 << 30, 1, 90_000), 1 << 30, "one file counts as it is");
+        assert_eq!(cost(12_000, 12, 900), 12_000 + 11 * 4096);
+        assert!(cost(1, 1_000_000, 20_000_000) > 4_000_000_000, "a million files of hardly a byte");
+        assert!(cost(1, 1, 4 << 20) > 1_000_000_000, "metadata that only folders explain");
+        assert_eq!(cost(10 << 30, 2, 819_200), (10 << 30) + 4096, "pieces explain it");
+        assert_eq!(cost(u64::MAX, u64::MAX, u32::MAX), u64::MAX);
+    }
 }

@@ -20,9 +20,14 @@ pub(super) fn judge(ip: IpAddr) -> External {
         IpAddr::V4(ip) => judge_v4(ip),
         IpAddr::V6(ip) if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() => External::None,
         IpAddr::V6(ip) if ip.is_unicast_link_local() => External::None,
-        IpAddr::V6(ip) if ip.is_unique_local() => External::Private,
+        IpAddr::V6(ip) if ip.is_unique_local() || is_translated(ip.segments()) => External::Private,
         IpAddr::V6(_) => External::Public,
     }
+}
+
+/// What a router translates into an IPv4 address: NAT64 (RFC 6052, RFC 8215), 6to4 and Teredo.
+fn is_translated(segments: [u16; 8]) -> bool {
+    matches!(segments, [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] | [0x2002, ..] | [0x2001, 0, ..])
 }
 
 fn judge_v4(ip: Ipv4Addr) -> External {

@@ -161,7 +161,13 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "from",
                 Default("[]"),
-                "Contacts (\"bob@example.org\") and groups of the contact list (\"Family\") whose offers are accepted automatically.",
+                "Contacts (\"bob@example.org\") and groups of the contact list (\"Family\") whose offers are accepted automatically.\n\
+                 What has an @ is an address, never a group. Your server keeps the contact list and so decides who is in a group.",
+            ),
+            key(
+                "verified_groups",
+                Default("false"),
+                "Accept automatically by group, here and in rules, only from contacts whose safety number you have compared.",
             ),
             key("max_size", Default("\"1 GiB\""), "Always ask about larger offers."),
             key(

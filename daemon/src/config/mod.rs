@@ -160,6 +160,8 @@ pub struct Accept {
     pub subscriptions: Subscriptions,
     /// Whether a contact who has never run xbt gets a chat message.
     pub courtesy_message: bool,
+    /// Being in a group is enough only for contacts that were verified.
+    pub verified_groups: bool,
     /// Whether recipients of one content are told each other's addresses.
     pub introduce: bool,
 }

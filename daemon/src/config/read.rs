@@ -127,6 +127,7 @@ impl<'d> Reader<'d> {
             subscriptions: key("subscriptions")?
                 .word(&[("added", Subscriptions::Added), ("ask", Subscriptions::Ask)])?,
             courtesy_message: key("courtesy_message")?.bool()?,
+            verified_groups: key("verified_groups")?.bool()?,
             introduce: key("introduce")?.bool()?,
         })
     }

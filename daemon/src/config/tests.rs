@@ -101,7 +101,7 @@ fn every_key_is_read() {
                 [network]\nlisten = ['127.0.0.1:7']\nmap_port = false\nadvertise = ['203.0.113.7:51413']\n\
                 ways = ['in-band', 'direct']\nupload_limit = '2 MiB/s'\ndownload_limit = 1_000\n\
                 [accept]\nfrom = ['Bob@example.org', 'Family']\nmax_size = '1500 KB'\nstrangers = 'ignore'\n\
-                subscriptions = 'ask'\ncourtesy_message = false\nintroduce = false\n";
+                subscriptions = 'ask'\ncourtesy_message = false\nverified_groups = true\nintroduce = false\n";
     let config = parse(text).unwrap();
     let account = config.account;
     assert_eq!(account.jid.as_str(), "alice@example.org");
@@ -131,6 +131,7 @@ fn every_key_is_read() {
         quota: 10 << 30,
         subscriptions: Subscriptions::Ask,
         courtesy_message: false,
+        verified_groups: true,
         introduce: false,
     };
     assert_eq!(config.accept, accept);

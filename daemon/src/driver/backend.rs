@@ -106,7 +106,18 @@ impl DriverHandle {
     }
 
     async fn resolve(&self, text: String) -> Result<BareJid> {
-        self.look(move |driver| driver.resolve(&text)).await?
+        let name = text.clone();
+        let jid = self.look(move |driver| driver.resolve(&text)).await??;
+        self.uses_name(name, &jid).await?;
+        Ok(jid)
+    }
+
+    /// Where somebody was named and not addressed, it must be whom the person meant by that name before.
+    async fn uses_name(&self, text: String, jid: &BareJid) -> Result<()> {
+        if !text.contains('@') {
+            self.command(Command::UseName { name: text, jid: jid.clone(), confirmed: false }).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the roster says what we asked for.
@@ -167,11 +178,14 @@ impl Backend for DriverHandle {
     }
 
     async fn send(&self, request: SendRequest) -> Result<Vec<Transfer>> {
-        let named = request.contacts;
+        let named = request.contacts.clone();
         let recipients =
             move |driver: &Driver| named.iter().map(|one| driver.recipient(one)).collect::<Result<Vec<_>>>();
         // Before the files are looked at: a slip in an address is reported at once.
         let contacts = self.look(recipients).await??;
+        for (text, jid) in request.contacts.into_iter().zip(&contacts) {
+            self.uses_name(text, jid).await?;
+        }
         let (paths, name) = (request.paths.clone(), request.name.clone());
         let provisional_name = self.survey(paths, name, request.skip_special).await?.name;
         self.change(Command::Send(NewSend {
@@ -266,6 +280,7 @@ impl Backend for DriverHandle {
     async fn contact_add(&self, jid: String, name: Option<String>) -> Result<Contact> {
         // Not by name: somebody new has none here.
         let jid = show::address(&jid)?;
+        name.as_deref().map_or(Ok(()), show::is_name)?;
         let who = jid.clone();
         self.command(Command::ContactAdd { jid, name }).await?;
         self.until(&who, Driver::added).await
@@ -283,6 +298,19 @@ impl Backend for DriverHandle {
 
     async fn contact_deny(&self, jid: String) -> Result<Contact> {
         self.set_allowed(jid, false).await
+    }
+
+    async fn contact_call(&self, jid: String, name: String) -> Result<Contact> {
+        let jid = show::address(&jid)?;
+        show::is_name(&name)?;
+        let (who, called) = (jid.clone(), name.clone());
+        let means = self.look(move |driver| driver.resolve(&called)).await??;
+        if means != who {
+            let message = format!("{name} is {means} on your contact list, and not {who}");
+            return Err(ApiError::new(codes::UNKNOWN_CONTACT, message, "'xbtctl contacts' lists them"));
+        }
+        self.command(Command::UseName { name, jid, confirmed: true }).await?;
+        self.contact(who).await
     }
 
     async fn contact_limit(&self, jid: String, limits: LimitChange) -> Result<Contact> {

@@ -84,6 +84,13 @@ pub(super) fn prepared(blob: &[u8]) -> Result<Prepared, Fault> {
     Prepared::from_bytes(blob).map_err(fault)
 }
 
+/// The name of a content in its offer, made safe as the receiver does it, which compares both: what XML cannot carry is
+/// replaced in the same way everywhere.
+fn offered(name: String) -> String {
+    // The engine has refused names that cannot be made safe.
+    xbt_torrent::names::safe_component(&name).unwrap_or(name)
+}
+
 /// What an event brings that must be in the store before the domain hears of it.
 pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
     match event {
@@ -120,7 +127,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
                 files: prepared.files,
                 metadata_size: u32::try_from(prepared.info.len()).unwrap_or(u32::MAX),
             },
-            name: prepared.name,
+            name: offered(prepared.name),
         },
         Event::PrepareFailed { key, error } => {
             TorrentEvent::PrepareFailed { content: content(key), fault: fault(error) }

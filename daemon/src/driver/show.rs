@@ -248,6 +248,9 @@ impl Driver {
 
     /// Whom a person means: a bare JID, or a roster name where it is unambiguous.
     pub(super) fn resolve(&self, text: &str) -> Result<BareJid> {
+        if text.contains('@') {
+            return address(text);
+        }
         let contacts = self.domain.contacts();
         let names: Vec<_> = contacts.iter().map(|c| (c.contact.jid.as_str(), c.contact.name.as_deref())).collect();
         let like = match api::named(&names, text) {
@@ -258,15 +261,12 @@ impl Driver {
             }
             api::Named::Nobody(like) => like,
         };
-        if !text.contains('@') {
-            let message = format!("no contact is called {text}");
-            let hint = match like {
-                Some(name) => format!("did you mean {name}? 'xbtctl contacts' lists them"),
-                None => "'xbtctl contacts' lists them; an address looks like bob@example.org".to_owned(),
-            };
-            return Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint));
-        }
-        address(text)
+        let message = format!("no contact is called {text}");
+        let hint = match like {
+            Some(name) => format!("did you mean {name}? 'xbtctl contacts' lists them"),
+            None => "'xbtctl contacts' lists them; an address looks like bob@example.org".to_owned(),
+        };
+        Err(api::ApiError::new(api::codes::UNKNOWN_CONTACT, message, hint))
     }
 
     /// Whom a send is for: as [`Self::resolve`], but an address nobody on the roster has and that is much like a contact's
@@ -337,6 +337,15 @@ impl Listing {
 fn shown(listing: xbt_torrent::Listing, more: bool) -> (Vec<api::FileInfo>, bool, u64) {
     let files = listing.files.into_iter().take(FILES_SHOWN);
     (files.map(|(path, size)| api::FileInfo { path, size }).collect(), more, listing.omitted)
+}
+
+/// Whether a text can be a contact's name.
+pub(super) fn is_name(text: &str) -> Result<()> {
+    if !text.contains('@') {
+        return Ok(());
+    }
+    let hint = "what has an @ is always taken for an address; choose a name without";
+    Err(api::ApiError::new(api::codes::BAD_REQUEST, format!("{text} cannot be a name"), hint))
 }
 
 /// What safety numbers are made of.

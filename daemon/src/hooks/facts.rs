@@ -75,10 +75,5 @@ fn path(domain: &Domain, transfer: &Transfer) -> OsString {
 /// One line without control or bidirectional characters, cut to its bound (a replaced character only gets shorter).
 pub(super) fn clean(value: &str) -> String {
     let end = (0..=VALUE.min(value.len())).rev().find(|at| value.is_char_boundary(*at)).unwrap_or(0);
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}')
-            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    value.get(..end).unwrap_or_default().chars().map(|c| if harmful(c) { '_' } else { c }).collect()
+    xbt_api::text::clean(value.get(..end).unwrap_or_default()).replace('\u{fffd}', "_")
 }

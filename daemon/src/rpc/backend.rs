@@ -70,6 +70,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn contact_allow(&self, jid: String) -> impl Future<Output = Result<Contact, ApiError>> + Send;
     /// Asks again.
     fn contact_deny(&self, jid: String) -> impl Future<Output = Result<Contact, ApiError>> + Send;
+    /// From now on this name means this contact.
+    fn contact_call(&self, jid: String, name: String) -> impl Future<Output = Result<Contact, ApiError>> + Send;
     /// Changes the limits for all transfers with this contact together; at least one is given.
     fn contact_limit(&self, jid: String, limits: LimitChange)
     -> impl Future<Output = Result<Contact, ApiError>> + Send;

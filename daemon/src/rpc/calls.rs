@@ -120,6 +120,12 @@ impl<B: Backend> Xbt for Calls<B> {
         self.0.contact_deny(jid).await
     }
 
+    async fn contact_call(self, _: Context, jid: String, name: String) -> Result<Contact, ApiError> {
+        check::name("JID", &jid)?;
+        check::name("name", &name)?;
+        self.0.contact_call(jid, name).await
+    }
+
     async fn contact_limit(self, _: Context, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
         check::name("JID", &jid)?;
         check::limits(limits, false)?;

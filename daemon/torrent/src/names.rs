@@ -39,13 +39,13 @@ pub fn safe_component(name: &str) -> Result<String, NameError> {
     if name.contains(['/', '\0']) {
         return Err(NameError::Separator);
     }
-    let safe: String = name.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
-    let mut safe = fit(&safe, "");
+    let mut safe = fit(&defused(name), "");
     // Only now: cutting "com1", many spaces and "x.txt" leaves a reserved name.
     if is_reserved(&safe) {
         safe = fit(&format!("_{safe}"), "");
     }
-    if safe.starts_with(char::is_whitespace) {
+    // What begins with something to be seen shows something.
+    if safe.starts_with(|c: char| c.is_whitespace() || is_blank(c)) {
         safe = replace_first(&safe);
     }
     if safe.ends_with(['.', ' ']) {
@@ -84,7 +84,9 @@ fn fit(name: &str, mark: &str) -> String {
     while !stem.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}{mark}{extension}", &stem[..end])
+    // A joiner whose other side was cut off joins nothing.
+    let stem = stem[..end].trim_end_matches(is_joiner);
+    format!("{stem}{mark}{extension}")
 }
 
 fn replace_first(name: &str) -> String {
@@ -93,12 +95,46 @@ fn replace_first(name: &str) -> String {
     format!("_{}", rest.as_str())
 }
 
-/// Characters that control a terminal, reorder text (so that `gpj.exe` reads as `exe.jpg`), break lines, or
-/// separate folders elsewhere.
+/// With `_` for each character that is unsafe where it stands.
+fn defused(name: &str) -> String {
+    let mut before = None;
+    let mut rest = name.chars().peekable();
+    let mut safe = String::with_capacity(name.len());
+    while let Some(c) = rest.next() {
+        let joins = is_joiner(c) && before.is_some_and(is_joined) && rest.peek().copied().is_some_and(is_joined);
+        safe.push(if is_unsafe(c) && !joins { '_' } else { c });
+        before = Some(c);
+    }
+    safe
+}
+
+/// Characters that control a terminal, reorder text (so that `gpj.exe` reads as `exe.jpg`), break lines, cannot be
+/// seen, or separate folders elsewhere. Beside the separator the same as in `xbt_api::text`, which is about what is shown.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\\' | '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}')
-        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        || matches!(c,
+            '\\' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Zero width (non-)joiner: it belongs into emoji, and into words of some scripts.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Characters beside which a joiner has a meaning: emoji with what modifies them, and the scripts of the Near East,
+/// India and South East Asia.
+fn is_joined(c: char) -> bool {
+    let in_script = matches!(c, '\u{600}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{11000}'..='\u{11fff}');
+    let is_emoji = matches!(c, '\u{20e3}' | '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}');
+    (in_script || is_emoji) && !is_unsafe(c)
+}
+
+/// Characters that show nothing by themselves, and belong behind others.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Device names of Windows, with or without an extension: a disk may be carried there.
@@ -144,6 +180,18 @@ mod tests {
             ("dot.", "dot_"),
             (" x ", "_x_"),
             ("...", ".._"),
+            ("Icon\r", "Icon_"),
+            ("a\u{7f}\u{1b}\u{fffe}", "a___"),
+            ("\u{200b}", "_"),
+            ("\u{3164}", "_"),
+            ("\u{3164}.txt", "_.txt"),
+            ("\u{2800}\u{2800}", "__"),
+            ("\u{fe0f}", "_"),
+            ("\u{3000}x", "_x"),
+            ("👨\u{200d}👩\u{200d}👧.png", "👨\u{200d}👩\u{200d}👧.png"),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+            ("pay\u{200d}pal", "pay_pal"),
+            ("👨\u{200d}", "👨_"),
         ];
         for (name, safe) in cases {
             assert_eq!(safe_component(name).unwrap(), safe);
@@ -166,6 +214,10 @@ mod tests {
 
     #[test]
     fn a_name_that_becomes_reserved_when_it_is_cut_is_defused() {
+        let family = "👨\u{200d}".repeat(100);
+        let safe = safe_component(&family).unwrap();
+        assert!(safe.len() <= MAX_COMPONENT && !safe.ends_with('\u{200d}'), "{safe}");
+        assert_eq!(safe_component(&safe).unwrap(), safe);
         let name = format!("com1{}x.txt", " ".repeat(260));
         let safe = safe_component(&name).unwrap();
         assert!(safe.starts_with("_com1 ") && safe.ends_with(" .txt") && safe.len() == MAX_COMPONENT, "{safe}");

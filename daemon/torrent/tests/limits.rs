@@ -27,8 +27,27 @@ async fn limits_hold_in_both_directions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn metadata_counts_against_the_upload_limit() {
+    let (mut a, mut b) = (Node::limited(256 << 10, 0), Node::limited(0, 0));
+    let folder = a.path("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..4_000 {
+        std::fs::write(folder.join(format!("{number:0>200}")), "").unwrap();
+    }
+    let prepared = a.seed(&folder).await;
+    assert!((768 << 10..1 << 20).contains(&prepared.info.len()), "{}", prepared.info.len());
+    b.fetch(&prepared);
+    let start = Instant::now();
+    join(&a, &b);
+    b.completed().await;
+    // There is nothing but metadata, at 256 KiB/s.
+    assert!(start.elapsed() >= Duration::from_millis(2_500), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_smallest_limit_makes_progress_and_lifting_it_counts_at_once() {
-    for (up, down) in [(1, 0), (0, 1)] {
+    // What is sent has metadata before it, which the limit counts.
+    for (up, down) in [(64, 0), (0, 1)] {
         let (mut a, mut b) = (Node::limited(up, 0), Node::limited(0, down));
         let bytes = noise(1 << 20, 2);
         let prepared = a.seed(&write(&a.path("f"), &bytes)).await;

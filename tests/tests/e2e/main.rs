@@ -17,6 +17,7 @@ mod installed;
 mod introduce;
 mod intruder;
 mod limit;
+mod names;
 mod open;
 mod packaging;
 mod people;

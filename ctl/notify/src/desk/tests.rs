@@ -113,7 +113,7 @@ fn an_offer_that_could_not_be_accepted_is_shown_again_with_the_reason() {
     let wanted = scene.desk.wanted(scene.now);
     let note = wanted.get(&Key::Transfer(7)).unwrap();
     assert_eq!(note.title, "The offer was not accepted");
-    assert_eq!(note.body[..2], ["thing 7 (12 files, 1000 B) from Bob", "there is not enough room"]);
+    assert_eq!(note.body[..2], ["thing 7 (12 files, 1000 B) from Bob (bob@example.org)", "there is not enough room"]);
     assert_eq!(note.actions, [Action::Accept, Action::Decline]);
 }
 
@@ -124,18 +124,18 @@ fn many_offers_are_few_notifications_and_the_next_one_moves_up() {
     let titles = scene.titles();
     assert_eq!(
         (titles.len(), titles.last().unwrap().as_str()),
-        (4, "97 more offers are waiting: Bob: thing 4 (1000 B)")
+        (4, "97 more offers are waiting: Bob (bob@example.org): thing 4 (1000 B)")
     );
     scene.incoming(2, State::Elsewhere);
     let titles = scene.titles();
     assert_eq!(
         (titles[2].as_str(), titles[3].as_str()),
-        ("Bob wants to send you files: thing 4", "96 more offers are waiting: Bob: thing 5 (1000 B)")
+        ("Bob wants to send you files: thing 4", "96 more offers are waiting: Bob (bob@example.org): thing 5 (1000 B)")
     );
     scene.desk.closed(Key::Offers);
     assert_eq!(scene.titles().len(), 3, "who closes the summary has seen what is in it");
     scene.incoming(101, State::Offered);
-    assert_eq!(scene.titles()[3], "1 more offer is waiting: Bob: thing 101 (1000 B)");
+    assert_eq!(scene.titles()[3], "1 more offer is waiting: Bob (bob@example.org): thing 101 (1000 B)");
 }
 
 #[test]

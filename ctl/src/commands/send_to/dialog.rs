@@ -9,6 +9,7 @@ use tokio::process::Command;
 use xbt_api::codes;
 
 use crate::failure::Failure;
+use crate::text::clean;
 
 /// The program that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,14 @@ pub struct Choice {
     pub presence: &'static str,
     /// What is chosen.
     pub jid: String,
+}
+
+impl Choice {
+    /// All of it, for a window without columns. The address stands beside the name: the server can change names.
+    fn line(&self) -> String {
+        let Self { name, presence, jid } = self;
+        if name == jid { format!("{jid} ({presence})") } else { format!("{name} <{}> ({presence})", clean(jid)) }
+    }
 }
 
 impl Dialog {
@@ -79,7 +88,7 @@ impl Dialog {
                 // Rows begin with their number, and nothing behind the two dashes is an option.
                 command.args(["--title", title, "--geometry", "480x360", "--menu", "To whom?", "--"]);
                 for (number, choice) in choices.iter().enumerate() {
-                    command.arg(number.to_string()).arg(format!("{} ({})", choice.name, choice.presence));
+                    command.arg(number.to_string()).arg(choice.line());
                 }
             }
         }
@@ -115,5 +124,18 @@ impl Dialog {
         }
         let output = child.wait_with_output().await.map_err(failed)?;
         Ok(if output.status.success() { String::from_utf8_lossy(&output.stdout).into_owned() } else { String::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_window_has_the_address_beside_the_name() {
+        let choice =
+            |name: &str| Choice { name: name.into(), presence: "online, xbt", jid: "carol@example.org".into() };
+        assert_eq!(choice("Bob").line(), "Bob <carol@example.org> (online, xbt)");
+        assert_eq!(choice("carol@example.org").line(), "carol@example.org (online, xbt)");
     }
 }

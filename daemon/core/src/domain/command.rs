@@ -26,6 +26,7 @@ impl Domain {
             Command::LimitAll(change) => Ok(self.limit_all(change)),
             Command::ContactLimit { jid, change } => self.limit_contact(&jid, change),
             Command::ContactAdd { jid, name } => self.contact_add(jid, name),
+            Command::UseName { name, jid, confirmed } => self.use_name(&name, jid, confirmed),
             Command::ContactRemove(jid) => self.contact_remove(jid),
             Command::ContactAllow(jid) => self.contact_allow(jid),
             Command::ContactDeny(jid) => self.contact_deny(jid),
@@ -177,6 +178,9 @@ impl Domain {
         self.needs_server()?;
         if self.roster.answer(&jid) {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(jid.clone())));
+        }
+        if let Some(name) = &name {
+            self.call(name, &jid);
         }
         self.push(Effect::Session(SessionCommand::AddContact { jid, name }));
         Ok(Reply::Done)

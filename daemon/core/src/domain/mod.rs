@@ -42,6 +42,7 @@ mod link;
 mod links;
 mod live;
 mod login;
+mod names;
 mod numbers;
 mod open;
 mod outbox;

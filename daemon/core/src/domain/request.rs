@@ -290,6 +290,8 @@ fn contradiction(offer: &Offer) -> Option<Refusal> {
         "no file system holds that".to_owned()
     } else if offer.name.is_empty() {
         "an offer has a name".to_owned()
+    } else if offer.name.contains(['/', '\0']) || offer.name == "." || offer.name == ".." {
+        "the name of an offer is one part of a path".to_owned()
     } else if offer.name.len() > NAME {
         format!("a name of more than {NAME} bytes is not taken")
     } else if offer.message.as_ref().is_some_and(|text| text.len() > MESSAGE) {

@@ -6,7 +6,7 @@ use crate::folder::FolderPattern;
 use crate::hook::Hook;
 use crate::ids::{BareJid, TransferId};
 use crate::input::Destination;
-use crate::rule::{Accept, Rule, names};
+use crate::rule::{Accept, Named, Rule, named};
 use crate::transfer::{End, Facts, Incoming, Side, Transfer};
 
 /// What the rules say about the offers of a contact.
@@ -36,13 +36,21 @@ impl Domain {
     /// The first rule that fits the contact, and for what it leaves open the settings for everybody.
     pub fn ruling(&self, contact: &BareJid) -> Ruling<'_> {
         let known = self.roster.get(contact);
-        let rule = self.settings.rules.iter().position(|rule| rule.fits(contact, known));
+        let fitting = |(at, rule): (usize, &Rule)| Some((at, rule.fits(contact, known)?));
+        let (rule, by) = self.settings.rules.iter().enumerate().find_map(fitting).unzip();
         let said = rule.and_then(|at| self.settings.rules.get(at));
-        let allowed = known.is_some_and(|c| c.allowed) || names(&self.settings.accept_from, contact, known);
-        let usual = if allowed { Accept::Always } else { Accept::Ask };
+        // The server decides who is in a group.
+        let counts =
+            |by: Named| by != Named::Group || !self.settings.verified_groups || self.roster.is_verified(contact);
+        let from = named(&self.settings.accept_from, contact, known).is_some_and(counts);
+        let usual = if from || known.is_some_and(|c| c.allowed) { Accept::Always } else { Accept::Ask };
+        let accept = said.and_then(|rule| rule.accept).map(|accept| match accept {
+            Accept::Always if !by.is_some_and(counts) => Accept::Ask,
+            other => other,
+        });
         Ruling {
             rule,
-            accept: said.and_then(|rule| rule.accept).unwrap_or(usual),
+            accept: accept.unwrap_or(usual),
             max_size: said.and_then(|rule| rule.max_size).unwrap_or(self.settings.accept_max_size),
             folder: said.and_then(|rule: &Rule| rule.folder.as_ref()).unwrap_or(&self.settings.folder),
         }

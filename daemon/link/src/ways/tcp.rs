@@ -18,6 +18,7 @@ use super::transport::{self, Dial, Network, Opened, Start, Transport};
 use crate::addresses::candidates::host;
 use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
+use crate::addresses::scope::is_local_only;
 use crate::identity::tls::{Tls, is_other_device};
 use crate::stream::BoxedStream;
 use crate::tcp_options::prepare;
@@ -96,7 +97,7 @@ fn address_of(target: &Target) -> Option<SocketAddr> {
 /// The way of a link that came in over TCP, by both ends of the connection as we see them. A connection from the
 /// Internet to a private address of ours came through a router that maps our port.
 pub(crate) fn way_from(remote: IpAddr, local: Option<IpAddr>) -> Way {
-    let is_private = |ip: IpAddr| matches!(ip.to_canonical(), IpAddr::V4(v4) if v4.is_private());
+    let is_private = |ip: IpAddr| is_local_only(&ip);
     match remote.to_canonical() {
         IpAddr::V6(_) => Way::DirectTcp6,
         IpAddr::V4(v4) if local.is_some_and(is_private) && !is_private(v4.into()) => Way::MappedTcp4,
@@ -183,19 +184,12 @@ fn advise(failure: Failure, target: &Target, request: &DialRequest) -> Failure {
         }
         (Way::DirectTcp6, Reason::Unreachable) => failure.with_advice("this computer has no IPv6 route"),
         (Way::DirectTcp6 | Way::DirectTcp4, Reason::NotDialed) => match address.map(|address| address.ip()) {
-            Some(ip) if is_private(ip) => {
+            Some(ip) if is_local_only(&ip) => {
                 Failure { text: format!("{who} is in another local network: {ip} leads nowhere from here"), ..failure }
             }
             Some(_) | None => failure,
         },
         _ => failure,
-    }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_private(),
-        IpAddr::V6(ip) => ip.is_unique_local(),
     }
 }
 

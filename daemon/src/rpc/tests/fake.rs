@@ -297,6 +297,10 @@ impl Backend for Fake {
         Ok(contact(&jid))
     }
 
+    async fn contact_call(&self, jid: String, _name: String) -> Result<Contact, ApiError> {
+        Ok(contact(&jid))
+    }
+
     async fn contact_limit(&self, jid: String, limits: LimitChange) -> Result<Contact, ApiError> {
         Ok(Contact { limits: limited(limits), ..contact(&jid) })
     }

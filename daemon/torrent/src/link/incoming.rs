@@ -173,7 +173,7 @@ impl Link {
             Message::Request(block) => {
                 self.metadata_served += 1;
                 let blocks = self.view.get().map_or(0, |view| view.meta.info.len().div_ceil(BLOCK));
-                // The upload limit does not cover metadata, so it needs a bound of its own.
+                // Within the upload limit, but of no use.
                 if self.metadata_served > MAX_METADATA_SERVED * blocks + MAX_METADATA_SERVED {
                     return Err(CloseReason::Protocol("it requests the metadata again and again"));
                 }

@@ -47,8 +47,24 @@ pub(super) struct Writer<W> {
 struct Batch {
     /// Reused without being cleared, so it may be longer than the batch.
     bytes: Vec<u8>,
-    /// Where each message ends, and whether it counts as payload and how much.
-    ends: Vec<(usize, usize)>,
+    ends: Vec<Message>,
+}
+
+/// A message of a batch.
+#[derive(Clone, Copy)]
+struct Message {
+    /// Where it ends.
+    end: usize,
+    /// How many of its last bytes count against the limits.
+    limited: usize,
+    /// They are content, not metadata.
+    is_content: bool,
+}
+
+impl Message {
+    fn payload(self) -> usize {
+        if self.is_content { self.limited } else { 0 }
+    }
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
@@ -127,14 +143,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// In one write without a limit; otherwise in slices as the limit allows, with small messages between blocks.
     async fn write_batch(&mut self, batch: &Batch, wrote: &mut Instant) -> io::Result<()> {
         if self.limits.slice().is_none() {
-            let end = batch.ends.last().map_or(0, |(end, _)| *end);
+            let end = batch.ends.last().map_or(0, |last| last.end);
             self.sending.write(&mut self.stream, batch.bytes.get(..end).unwrap_or_default()).await?;
-            self.sending.sent(batch.ends.iter().map(|(_, payload)| payload).sum());
+            self.sending.sent(batch.ends.iter().map(|message| message.payload()).sum());
         } else {
             let mut start = 0;
-            for (end, payload) in &batch.ends {
-                self.write_limited(batch.bytes.get(start..*end).unwrap_or_default(), *payload, wrote).await?;
-                start = *end;
+            for message in &batch.ends {
+                self.write_limited(batch.bytes.get(start..message.end).unwrap_or_default(), *message, wrote).await?;
+                start = message.end;
                 self.write_control(wrote).await?;
                 if self.send_queue.is_closed() {
                     return Ok(());
@@ -145,9 +161,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    /// Only the last `payload` bytes count against the limit.
-    async fn write_limited(&mut self, bytes: &[u8], payload: usize, wrote: &mut Instant) -> io::Result<()> {
-        let (head, mut rest) = bytes.split_at(bytes.len() - payload);
+    /// Only the bytes that count do so: content, and metadata, which everybody may read of an open content.
+    async fn write_limited(&mut self, bytes: &[u8], message: Message, wrote: &mut Instant) -> io::Result<()> {
+        let (head, mut rest) = bytes.split_at(bytes.len() - message.limited);
         self.sending.write(&mut self.stream, head).await?;
         while !rest.is_empty() {
             let slice = self.limits.slice().unwrap_or(rest.len());
@@ -159,7 +175,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             self.allowed = self.allowed.min(slice) - part.len();
             self.sending.write(&mut self.stream, part).await?;
             *wrote = Instant::now();
-            self.sending.sent(part.len());
+            if message.is_content {
+                self.sending.sent(part.len());
+            }
             rest = after;
         }
         Ok(())
@@ -205,7 +223,7 @@ struct MetadataHead {
 impl Batch {
     /// Room for `len` further bytes, with any content.
     fn room(&mut self, len: usize) -> &mut [u8] {
-        let start = self.ends.last().map_or(0, |(end, _)| *end);
+        let start = self.ends.last().map_or(0, |last| last.end);
         if self.bytes.len() < start + len {
             self.bytes.resize(start + len, 0);
         }
@@ -217,7 +235,7 @@ impl Batch {
         let Some(first) = run.first() else { return Ok(()) };
         let offset = position(view, first);
         let total: usize = run.iter().map(|block| HEAD + block.len as usize).sum();
-        let mut end = self.ends.last().map_or(0, |(end, _)| *end);
+        let mut end = self.ends.last().map_or(0, |last| last.end);
         let mut rest = self.room(total);
         let mut slots = Vec::with_capacity(run.len());
         for block in run.iter() {
@@ -230,7 +248,7 @@ impl Batch {
         view.store.read(&view.meta, offset, &mut slots)?;
         for block in run.drain(..) {
             end += HEAD + block.len as usize;
-            self.ends.push((end, block.len as usize));
+            self.ends.push(Message { end, limited: block.len as usize, is_content: true });
         }
         Ok(())
     }
@@ -249,9 +267,9 @@ impl Batch {
         let head = bencode::encode(&head).unwrap_or_default();
         let length = (2 + head.len() + part.len()) as u32;
         let message = [&length.to_be_bytes()[..], &[framing::EXTENDED, id], &head, part].concat();
-        let end = self.ends.last().map_or(0, |(end, _)| *end);
+        let end = self.ends.last().map_or(0, |last| last.end);
         self.room(message.len()).copy_from_slice(&message);
-        self.ends.push((end + message.len(), 0));
+        self.ends.push(Message { end: end + message.len(), limited: part.len(), is_content: false });
     }
 }
 

@@ -300,7 +300,8 @@ pub(super) fn matching(meta: Metainfo, fetch: &Fetch) -> Result<Metainfo, Engine
     if meta.info.len() != fetch.metadata_size as usize {
         return Err(EngineError::mismatch("its description has another length"));
     }
-    if meta.name != fetch.name {
+    // As they would be on a disk: an offer cannot carry every name that a file may have.
+    if names::safe_name(&meta.name).ok() != names::safe_name(&fetch.name).ok() {
         return Err(EngineError::mismatch(format!("it is called {:?}, not {:?}", meta.name, fetch.name)));
     }
     if meta.size != fetch.size {

@@ -14,6 +14,7 @@ mod ledger;
 mod limits;
 mod link;
 mod login;
+mod names;
 mod open;
 mod pause;
 mod put_off;

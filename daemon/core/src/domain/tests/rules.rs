@@ -101,6 +101,37 @@ fn a_rule_for_a_group_is_for_those_who_are_in_it_now() {
 }
 
 #[test]
+fn a_group_named_like_an_address_does_not_stand_for_that_address() {
+    let (mut world, alice, bob) = ruled(22, vec![rule(&["carol@example.org"], Some(Accept::Always), None)]);
+    let settings = Settings { accept_from: vec!["carol@example.org".into()], ..world.at(bob).settings.clone() };
+    configure(&mut world, bob, settings);
+    put_into(&mut world, bob, &["carol@example.org"]);
+    assert_eq!(fate(&mut world, alice, bob, 1_000), "offered");
+}
+
+#[test]
+fn where_groups_count_for_verified_contacts_only_an_unverified_one_is_asked_about() {
+    for by_rule in [true, false] {
+        let rules = if by_rule { vec![rule(&["Family"], Some(Accept::Always), None)] } else { Vec::new() };
+        let (mut world, alice, bob) = ruled(23, rules);
+        let accept_from = if by_rule { Vec::new() } else { vec!["Family".to_owned()] };
+        let settings = Settings { verified_groups: true, accept_from, ..world.at(bob).settings.clone() };
+        configure(&mut world, bob, settings);
+        put_into(&mut world, bob, &["Family"]);
+        assert_eq!(fate(&mut world, alice, bob, 1_000), "offered");
+        let fingerprint = world.at(alice).settings.fingerprint;
+        world.command(bob, Command::DeviceVerified { contact: jid("alice"), fingerprint }).unwrap();
+        assert_ne!(fate(&mut world, alice, bob, 1_000), "offered");
+    }
+    // What declines still does.
+    let (mut world, alice, bob) = ruled(24, vec![rule(&["Spam"], Some(Accept::Never), None)]);
+    let settings = Settings { verified_groups: true, ..world.at(bob).settings.clone() };
+    configure(&mut world, bob, settings);
+    put_into(&mut world, bob, &["Spam"]);
+    assert_eq!(fate(&mut world, alice, bob, 1_000), "declined");
+}
+
+#[test]
 fn what_a_rule_never_accepts_is_declined_also_where_the_person_allowed_it() {
     let (mut world, alice, bob) = ruled(3, vec![rule(&[], Some(Accept::Never), None)]);
     world.command(bob, Command::ContactAllow(jid("alice"))).unwrap();

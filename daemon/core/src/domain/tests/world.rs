@@ -167,6 +167,7 @@ impl World {
             resource: resource.to_owned(),
             fingerprint: Fingerprint([node.0 as u8 + 1; 32]),
             accept_from: Vec::new(),
+            verified_groups: false,
             accept_max_size: u64::MAX,
             accept_quota: 0,
             rules: Vec::new(),
