@@ -144,6 +144,8 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const fn ms(ms: u64) -> Duration {
