@@ -1,23 +1,17 @@
 //! The pieces a link fetches: requested and received blocks, and the request window.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::framing::{self, Block};
+use super::window::{self, Window};
 use crate::LinkTag;
 use crate::event::CloseReason;
 use crate::metainfo::BLOCK;
 use crate::piece::PieceBuf;
 
-const WINDOW_START: usize = 1 << 20;
-const WINDOW_MIN: usize = 128 << 10;
-const WINDOW_MAX: usize = 8 << 20;
-/// The window holds what the link brings in four round trips, within these times in seconds. More would only claim
-/// pieces that another link could bring.
-const WINDOW_TIME: (f64, f64) = (0.4, 2.0);
 /// Outstanding requests that other programs accept by default (BEP 10 `reqq`).
 const DEFAULT_REQQ: usize = 250;
 /// Unrequested bytes accepted, beyond cancelled requests.
@@ -30,7 +24,7 @@ pub(super) struct Downloads {
     outstanding: usize,
     /// Bytes assigned and not requested.
     waiting: usize,
-    window: usize,
+    window: Window,
     /// Requests the other side takes at once, as bytes.
     accepted: usize,
     choked: bool,
@@ -45,11 +39,8 @@ pub(super) struct Downloads {
     pub(super) heard: u64,
     /// The block that is being received, and how much of it is in its piece.
     current: Option<(Block, usize)>,
-    rate: Rate,
     /// When a request went out while nothing else was open.
     probe: Option<Instant>,
-    /// The shortest time from such a request to data.
-    round_trip: Duration,
 }
 
 struct Active {
@@ -65,7 +56,7 @@ impl Downloads {
             active: VecDeque::new(),
             outstanding: 0,
             waiting: 0,
-            window: WINDOW_START,
+            window: Window::new(Instant::now()),
             accepted: DEFAULT_REQQ * BLOCK,
             choked: true,
             asked: false,
@@ -74,36 +65,28 @@ impl Downloads {
             progressed: false,
             heard: 0,
             current: None,
-            rate: Rate { bytes: 0, since: Instant::now(), per_second: None },
             probe: None,
-            round_trip: Duration::from_secs(1),
         }
     }
 
     /// The other side announced how many requests it accepts.
     pub(super) fn accepts(&mut self, requests: usize) {
-        self.accepted = requests.clamp(1, WINDOW_MAX / BLOCK) * BLOCK;
+        self.accepted = requests.clamp(1, window::MAX / BLOCK) * BLOCK;
     }
 
     /// Bytes per second, as far as known.
     pub(super) fn rate(&self) -> u64 {
-        self.rate.per_second.unwrap_or(0)
+        self.window.rate()
     }
 
     /// Follows the rate; called a few times per second.
     pub(super) fn tick(&mut self, now: Instant) {
-        if self.outstanding == 0 && self.rate.bytes == 0 {
+        if self.outstanding == 0 && !self.window.has_news() {
             // Idle, not slow.
-            self.rate.since = now;
+            self.window.paused(now);
             return;
         }
-        self.rate.measure(now);
-        if let Some(rate) = self.rate.per_second {
-            let time = (4.0 * self.round_trip.as_secs_f64()).clamp(WINDOW_TIME.0, WINDOW_TIME.1);
-            let target = ((rate as f64 * time) as usize).clamp(WINDOW_MIN, WINDOW_MAX);
-            // At most doubled at once; a short stall must not shrink it to nothing.
-            self.window = target.clamp(self.window / 2, self.window * 2).clamp(WINDOW_MIN, WINDOW_MAX);
-        }
+        self.window.follow(now);
     }
 
     /// Keeps the claims of this link's pieces to their memory if whole blocks have arrived, or if our own limit holds the
@@ -121,17 +104,17 @@ impl Downloads {
 
     /// Whether there is a rate to follow.
     pub(super) fn is_busy(&self) -> bool {
-        self.outstanding + self.waiting > 0 || self.rate.bytes > 0
+        self.outstanding + self.waiting > 0 || self.window.has_news()
     }
 
     /// Bytes of further pieces this link can take, once each time that it runs low.
     pub(super) fn capacity(&mut self) -> Option<usize> {
         let held = self.outstanding + self.waiting;
-        if self.choked || self.asked || held >= self.window {
+        if self.choked || self.asked || held >= self.window.bytes() {
             return None;
         }
         self.asked = true;
-        Some(self.window - held)
+        Some(self.window.bytes() - held)
     }
 
     /// The swarm assigned pieces.
@@ -147,16 +130,14 @@ impl Downloads {
 
     /// Requests blocks until the window is full. Returns whether any was requested.
     pub(super) fn fill(&mut self, out: &mut BytesMut) -> bool {
-        let window = self.window.min(self.accepted);
+        let window = self.window.bytes().min(self.accepted);
         // In groups: a request for every block received would be a packet for every block.
         if self.choked || self.waiting == 0 || self.outstanding + window / 8 > window {
             return false;
         }
         if self.outstanding == 0 {
             let now = Instant::now();
-            if self.rate.bytes == 0 {
-                self.rate.since = now;
-            }
+            self.window.paused(now);
             self.probe = Some(now);
         }
         let before = self.outstanding;
@@ -174,7 +155,7 @@ impl Downloads {
 
     /// A slice of a block came. `Some`: with it, its piece is complete.
     pub(super) fn data(&mut self, block: Block, at: usize, data: &[u8]) -> Result<Option<PieceBuf>, CloseReason> {
-        self.rate.bytes += data.len() as u64;
+        self.window.received(data.len());
         self.heard += data.len() as u64;
         let number = block.begin as usize / BLOCK;
         let found =
@@ -188,7 +169,7 @@ impl Downloads {
             return self.unasked(data.len());
         };
         if let Some(asked) = self.probe.take() {
-            self.round_trip = self.round_trip.min(asked.elapsed());
+            self.window.answered(asked.elapsed());
         }
         self.received += data.len() as u64;
         active.piece.put(block.begin as usize + at, data);
@@ -256,7 +237,7 @@ impl Downloads {
 
     /// Cancelled blocks may still be under way.
     fn forgive(&mut self, bytes: usize) {
-        self.forgiven = (self.forgiven + bytes).min(MAX_UNASKED + 2 * WINDOW_MAX);
+        self.forgiven = (self.forgiven + bytes).min(MAX_UNASKED + 2 * window::MAX);
     }
 }
 
@@ -285,31 +266,6 @@ impl Active {
 
     fn expects(&self, block: Block, number: usize) -> bool {
         self.asked.get(number).copied().unwrap_or(false) && !self.piece.has_block(number) && block == self.block(number)
-    }
-}
-
-/// A smoothed rate.
-struct Rate {
-    bytes: u64,
-    since: Instant,
-    per_second: Option<u64>,
-}
-
-impl Rate {
-    fn measure(&mut self, now: Instant) {
-        let elapsed = now.duration_since(self.since).as_secs_f64();
-        if elapsed < 0.2 {
-            return;
-        }
-        let sample = (self.bytes as f64 / elapsed) as u64;
-        self.per_second = match self.per_second {
-            // Nothing measured before the first byte: the start window stands until then.
-            None if self.bytes == 0 => None,
-            None => Some(sample),
-            Some(old) => Some((old * 3 + sample) / 4),
-        };
-        self.bytes = 0;
-        self.since = now;
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod metadata;
 pub(crate) mod send_queue;
 pub(crate) mod sending;
 mod stall;
+mod window;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
