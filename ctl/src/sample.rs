@@ -60,6 +60,7 @@ pub fn status() -> Status {
         state_error: None,
         config_error: None,
         discarded: Vec::new(),
+        unproved: Vec::new(),
         network: None,
         folders: None,
     }

@@ -162,6 +162,7 @@ impl Backend for Fake {
             state_error: None,
             config_error: None,
             discarded: Vec::new(),
+            unproved: Vec::new(),
             network: Some(network()),
             folders: Some(folders()),
         })

@@ -12,6 +12,7 @@ mod leaks;
 mod power;
 mod rpc;
 mod signalling;
+mod signed;
 mod state;
 mod stops;
 
