@@ -174,7 +174,7 @@ impl Driver {
             Event::KeyClaimed { contact, owner, fingerprint } => {
                 let text = views::key_claimed(&contact, &owner, fingerprint);
                 tracing::warn!("{text}");
-                ring.push(at, EventKind::Device, None, text);
+                ring.push(at, EventKind::Notice, None, text);
             }
             Event::Limits => {
                 let text = views::pace_sentence(&self.domain.pace());

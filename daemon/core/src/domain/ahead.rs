@@ -21,6 +21,7 @@ impl Domain {
             return;
         }
         let Some(ours) = self.our_reach(id) else { return };
+        self.has_own_now(id, info_hash, peer);
         self.live(id).ahead = Some(peer);
         let want = DialRequest {
             transfer: id,

@@ -221,6 +221,7 @@ impl Domain {
         let outgoing = transfer.direction() == Direction::Out;
         theirs.candidates.truncate(MAX_CANDIDATES);
         theirs.proxies.truncate(MAX_PROXIES);
+        self.has_own_now(id, info_hash, peer.fingerprint);
         self.grant(id, peer.fingerprint);
         self.leave_line(id);
         let live = self.live(id);

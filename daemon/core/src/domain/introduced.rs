@@ -78,8 +78,38 @@ impl Domain {
         if key == self.settings.fingerprint || transfer.peer().is_some_and(|peer| peer.fingerprint == key) {
             return Err(Refusal::new(Condition::NotAcceptable, "that is one of the two devices that speak"));
         }
+        if self.has_own(id, info_hash, key) {
+            let text = "that device has a transfer of its own here for this content";
+            return Err(Refusal::new(Condition::NotAcceptable, text));
+        }
         // As a device of any contact.
         if self.devices.is_key_blocked(key) { Err(blocked()) } else { Ok(()) }
+    }
+
+    /// Whether the device itself, and not only somebody who introduces it, sends us this content or receives it from us: its
+    /// links belong to that.
+    fn has_own(&self, id: TransferId, info_hash: InfoHash, key: Fingerprint) -> bool {
+        let own = |t: &Transfer| {
+            t.id != id
+                && (t.agreed() || t.is_taken())
+                && t.peer().is_some_and(|peer| peer.fingerprint == key)
+                && t.facts.as_ref().is_some_and(|facts| facts.info_hash == info_hash)
+        };
+        let mut of_owners = self.devices.owners(key).flat_map(|owner| self.transfers.open_with(owner));
+        of_owners.any(|id| self.transfers.get(&id).is_some_and(own))
+    }
+
+    /// The device has a transfer of its own for this content from now on: who introduced it has no part in its links.
+    pub(super) fn has_own_now(&mut self, own: TransferId, info_hash: InfoHash, key: Fingerprint) {
+        let known = self.live.iter().filter(|(id, live)| **id != own && live.introduced.contains_key(&key));
+        for id in known.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let facts = self.transfers.get(&id).and_then(|t| t.facts.as_ref());
+            if facts.is_some_and(|facts| facts.info_hash == info_hash)
+                && let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.remove(&key))
+            {
+                self.leave_one(id, key, known.link);
+            }
+        }
     }
 
     /// Keeps two bounds: devices introduced for a transfer, and links with one device that this contact introduced.
@@ -199,17 +229,20 @@ impl Domain {
     /// Closes the links with introduced devices and forgets those.
     pub(super) fn leave_introduced(&mut self, id: TransferId) {
         let Some(known) = self.live.get_mut(&id).map(|live| std::mem::take(&mut live.introduced)) else { return };
-        let by = self.transfers.get(&id).map(|t| t.contact.clone());
         for (peer, known) in known {
-            if let Some(by) = &by {
-                self.introduced.remove(&(by.clone(), peer), id);
-            }
-            if let Some(link) = known.link {
-                self.links.remove(link);
-                self.push(Effect::Torrent(TorrentCommand::Detach(link)));
-            }
-            self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
+            self.leave_one(id, peer, known.link);
         }
+    }
+
+    fn leave_one(&mut self, id: TransferId, peer: Fingerprint, link: Option<LinkTag>) {
+        if let Some(by) = self.transfers.get(&id).map(|t| t.contact.clone()) {
+            self.introduced.remove(&(by, peer), id);
+        }
+        if let Some(link) = link {
+            self.links.remove(link);
+            self.push(Effect::Torrent(TorrentCommand::Detach(link)));
+        }
+        self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
     }
 
     /// The configuration was read again.

@@ -284,6 +284,43 @@ fn an_introduction_that_comes_again_does_nothing() {
 }
 
 #[test]
+fn who_introduces_a_device_gets_none_of_the_links_that_belong_to_its_own_transfer() {
+    let (mut world, alice, nodes) = crowd(13, 1);
+    let node = nodes[0];
+    world.befriend("r0", "dave");
+    world.roster_push(node, "dave");
+    send_to_all(&mut world, alice, &nodes);
+    let hers = world.only(node);
+    let dave = FullJid::new(jid("dave"), "d1");
+    let key = world.key_at(&dave);
+    let introduction = Introduction { fingerprint: key, ..stranger(&world, node, 1) };
+    assert!(told(&mut world, node, alice, introduction.clone()).is_ok());
+    assert_eq!(world.at(node).domain.live[&hers].introduced.len(), 1);
+    // Dave sends the same himself.
+    let id = crate::ids::OfferId::from_random(7);
+    let offer = crate::signal::Offer { id, fingerprint: key, ..super::restart::offer_of(&world, alice) };
+    let info_hash = offer.info_hash;
+    world.speak(node, &dave, key, Request::Offer(offer));
+    let his = world.list(node).last().unwrap().id;
+    world.accept(node, his).unwrap();
+    let reach = crate::signal::Reach::default();
+    let connect = crate::signal::Connect {
+        id,
+        info_hash,
+        fingerprint: key,
+        reach,
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
+    let answer = world.speak(node, &dave, key, Request::Connect(connect));
+    assert!(matches!(answer, SessionCommand::Answer { answer: Ok(_), .. }), "{answer:?}");
+    assert!(world.at(node).domain.live[&hers].introduced.is_empty(), "its links belong to its own transfer");
+    let refused = told(&mut world, node, alice, introduction).unwrap_err();
+    assert_eq!(refused.condition, Condition::NotAcceptable);
+}
+
+#[test]
 fn a_key_that_we_have_blocked_is_refused_whoever_introduces_it() {
     let (mut world, alice, nodes) = crowd(10, 1);
     let node = nodes[0];
