@@ -61,6 +61,7 @@ pub fn status() -> Status {
         config_error: None,
         discarded: Vec::new(),
         ledger: Vec::new(),
+        unproved: Vec::new(),
         network: None,
         folders: None,
     }

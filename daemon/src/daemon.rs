@@ -39,6 +39,7 @@ pub struct Daemon {
     config: Config,
     resource: String,
     fingerprint: Fingerprint,
+    signer: Arc<IdentitySigner>,
     handle: DriverHandle,
     driver: JoinHandle<()>,
     failure: oneshot::Receiver<Fault>,
@@ -75,7 +76,7 @@ impl Daemon {
         let listener = listen(&paths, socket)?;
         let identity = Identity::load_or_create(&paths.state_dir.join("identity.der"))?;
         let fingerprint = identity.fingerprint();
-        let signer = Box::new(IdentitySigner::new(&identity)?);
+        let signer = Arc::new(IdentitySigner::new(&identity)?);
         let resource = resource(&mut store)?;
 
         let (engine, engine_events) = Engine::start(EngineConfig {
@@ -90,7 +91,7 @@ impl Daemon {
 
         let ring = Arc::new(EventRing::new(event_start()));
         let settings = settings(&config, &resource, fingerprint);
-        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()), signer);
+        let domain = Domain::new(settings, rows, Box::new(|| uuid::Uuid::new_v4().as_u128()));
         let rooms = Rooms {
             store,
             engine: engine.clone(),
@@ -126,6 +127,7 @@ impl Daemon {
             config,
             resource,
             fingerprint,
+            signer,
             handle,
             driver,
             failure,
@@ -154,7 +156,7 @@ impl Daemon {
             known: self.handle.known_login().await,
             ..SessionConfig::new(account.jid.clone(), &self.resource, password)
         };
-        let (session, handle) = Session::start(config, self.session_events.clone());
+        let (session, handle) = Session::start(config, self.signer.clone(), self.session_events.clone());
         self.handle.session(handle).await;
         self.session = Some(session);
     }

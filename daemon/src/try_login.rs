@@ -2,13 +2,16 @@
 //! `xbtctl setup`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xbt_core::fault::Fault;
+use xbt_core::ids::Fingerprint;
 use xbt_core::session::{Connection, SessionEvent};
+use xbt_core::signal::{Signature, Signer};
 
 use crate::config::{self, Config};
 use xbt_xmpp::{Session, SessionConfig};
@@ -18,6 +21,20 @@ const EVENTS: usize = 16;
 
 /// A server with several addresses that do not answer takes this long to be given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nobody is asked anything, so nothing is signed.
+#[derive(Debug)]
+struct Nothing;
+
+impl Signer for Nothing {
+    fn sign(&self, _: &[u8]) -> Option<Signature> {
+        None
+    }
+
+    fn signed_by(&self, _: &[u8], _: &Signature) -> Option<Fingerprint> {
+        None
+    }
+}
 
 /// What became of the login, as the one JSON line on standard output.
 #[derive(Debug, Serialize)]
@@ -39,7 +56,7 @@ pub async fn try_login(file: &Path) -> Result<String, Fault> {
     let session = session(file).await?;
     let jid = session.jid.to_string();
     let (sender, mut events) = mpsc::channel(EVENTS);
-    let (session, _commands) = Session::start(session, sender);
+    let (session, _commands) = Session::start(session, Arc::new(Nothing), sender);
     let result = timeout(PATIENCE, verdict(&mut events)).await;
     session.close().await;
     match result {

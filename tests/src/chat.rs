@@ -19,11 +19,17 @@ pub struct ChatClient {
     received: String,
     /// The beginning of a character whose rest has not come yet.
     cut: Vec<u8>,
+    jid: String,
 }
 
 impl ChatClient {
     /// Logs in (TLS from the first byte, PLAIN inside), binds a resource and becomes available.
     pub fn login(prosody: &Prosody, user: &str, password: &str) -> Self {
+        Self::login_at(prosody, user, password, "chat")
+    }
+
+    /// The same at a resource, whose present user is thrown out.
+    pub fn login_at(prosody: &Prosody, user: &str, password: &str, resource: &str) -> Self {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(prosody.ca_file()).expect("the server has an authority"))
@@ -40,7 +46,8 @@ impl ChatClient {
         tcp.set_read_timeout(Some(wait::SOON)).expect("not zero");
         tls.complete_io(&mut tcp).expect("Prosody speaks TLS");
         tcp.set_read_timeout(Some(Duration::from_millis(20))).expect("not zero");
-        let mut client = Self { stream: StreamOwned::new(tls, tcp), received: String::new(), cut: Vec::new() };
+        let jid = format!("{user}@{DOMAIN}/{resource}");
+        let mut client = Self { stream: StreamOwned::new(tls, tcp), received: String::new(), cut: Vec::new(), jid };
         client.open();
         client.wait_for("</stream:features>");
         let plain = base64(format!("\0{user}\0{password}").as_bytes());
@@ -49,7 +56,9 @@ impl ChatClient {
         client.received.clear();
         client.open();
         client.wait_for("</stream:features>");
-        client.raw("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>chat</resource></bind></iq>");
+        client.raw(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ));
         client.wait_for("</bind>");
         client.raw("<presence/>");
         // The server's answer shows that the presence before it has been handled.
@@ -89,6 +98,11 @@ impl ChatClient {
         self.received.contains(text)
     }
 
+    /// Its full JID.
+    pub fn jid(&self) -> &str {
+        &self.jid
+    }
+
     /// Everything that has been received since the login.
     pub fn received(&self) -> &str {
         &self.received
@@ -111,9 +125,21 @@ impl ChatClient {
     }
 }
 
+/// The bytes that this Base64 stands for.
+pub(crate) fn from_base64(text: &str) -> Vec<u8> {
+    let value = |digit: u8| DIGITS.iter().position(|one| *one == digit).unwrap_or(0);
+    let bytes = text.as_bytes().chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | value(*digit));
+        let padding = four.iter().filter(|digit| **digit == b'=').count();
+        [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8].into_iter().take(3 - padding)
+    });
+    bytes.collect()
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// Base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let bits = chunk.iter().chain([&0; 2]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
@@ -130,6 +156,7 @@ mod tests {
     fn base64_is_that_of_the_rfc() {
         for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
             assert_eq!(super::base64(bytes.as_bytes()), text);
+            assert_eq!(super::from_base64(text), bytes.as_bytes());
         }
     }
 }

@@ -104,6 +104,11 @@ impl Stage {
         ChatClient::login(&self.prosody, user, &password(user))
     }
 
+    /// The same at a resource of the account, whose present user is thrown out.
+    pub fn chat_at(&self, user: &str, resource: &str) -> ChatClient {
+        ChatClient::login_at(&self.prosody, user, &password(user), resource)
+    }
+
     /// The network that everything is in.
     pub fn net(&self) -> &Net {
         &self.net

@@ -133,10 +133,13 @@ fn daemon(out: &Out, status: &Status) -> io::Result<()> {
             out.field("hint", &clean(&error.hint))?;
         }
     }
-    for Discarded { from, stanzas } in &status.discarded {
-        let who = from.as_deref().map_or("an unknown sender".to_owned(), clean);
-        let what = if *stanzas == 1 { "one stanza".to_owned() } else { format!("{stanzas} stanzas") };
-        out.field("unreadable", &format!("{what} from {who}, skipped"))?;
+    let skipped = [("unreadable", &status.discarded, "skipped"), ("not signed", &status.unproved, "without effect")];
+    for (name, all, end) in skipped {
+        for Discarded { from, stanzas } in all {
+            let who = from.as_deref().map_or("an unknown sender".to_owned(), clean);
+            let what = if *stanzas == 1 { "one stanza".to_owned() } else { format!("{stanzas} stanzas") };
+            out.field(name, &format!("{what} from {who}, {end}"))?;
+        }
     }
     let list = |addresses: &[String]| match addresses {
         [] => "none".to_owned(),

@@ -64,7 +64,7 @@ pub struct Open {
     pub uploaded: u64,
 }
 
-/// Stanzas of one sender that could not be read.
+/// Stanzas of one sender that had no effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discarded {
     /// The bare JID in their `from`; none: it could not be read either, or there were too many senders.
@@ -167,6 +167,10 @@ pub struct Status {
     /// What contacts use, at most [`crate::MAX_LEDGER`] of them.
     #[serde(default)]
     pub ledger: Vec<LedgerEntry>,
+    /// Requests and answers that were not signed by the device they say they come from, or had come before; none of them
+    /// had an effect. Since the daemon started, by sender.
+    #[serde(default)]
+    pub unproved: Vec<Discarded>,
     /// What is known of the network around the daemon; none from older daemons.
     #[serde(default)]
     pub network: Option<Network>,

@@ -253,6 +253,17 @@ pub enum Event {
     },
     /// For the first time, a stanza of this sender could not be read.
     Discarded(Option<BareJid>),
+    /// For the first time, a request or an answer of this contact was not signed by the device that it says it comes from.
+    Unproved(BareJid),
+    /// A contact claims the key of somebody else's device, and was refused.
+    KeyClaimed {
+        /// Who claims it.
+        contact: BareJid,
+        /// Whose it is.
+        owner: BareJid,
+        /// Which.
+        fingerprint: Fingerprint,
+    },
     /// The limits for everything together have changed.
     Limits,
     /// Received data was deleted, except for what has changed since.

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BareJid, FullJid};
+use crate::ids::{BareJid, Fingerprint, FullJid};
 use crate::login::Login;
-use crate::signal::{Answer, Offer, Outcome, Proxy, Refusal, Request, Token};
+use crate::signal::{Answer, Offer, Outcome, Proxy, Refusal, Request, Signed, Stamp, Token};
 
 /// Presence subscription between us and a contact (RFC 6121, section 2.1.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,8 @@ pub enum SessionEvent {
         from: FullJid,
         /// What.
         request: Request,
+        /// Which key signed it; none: it carries no valid signature.
+        signed: Option<Signed>,
     },
     /// A chat message came to this device, which shows none; its sender gets an error. Only from those whom we answer.
     Chat {
@@ -103,6 +105,8 @@ pub enum SessionEvent {
         token: Token,
         /// What became of it.
         outcome: Outcome,
+        /// Which key signed the answer or refusal, as one to this very request; none: it carries no valid signature.
+        by: Option<Fingerprint>,
     },
     /// Services of our server are known, or have changed.
     Services(ServerServices),
@@ -175,6 +179,8 @@ pub enum SessionCommand {
         to: FullJid,
         /// What.
         request: Request,
+        /// For the signature.
+        stamp: Stamp,
     },
     /// Answer an IQ of a device.
     Answer {

@@ -288,6 +288,14 @@ impl Transfer {
         }
     }
 
+    /// The same, to be changed.
+    pub(crate) fn peer_mut(&mut self) -> Option<&mut Peer> {
+        match &mut self.side {
+            Side::Out { taken_by, .. } => taken_by.as_mut(),
+            Side::In { from, .. } => Some(from),
+        }
+    }
+
     /// Both sides have agreed on it and it has not ended: a link is wanted unless it is paused.
     pub fn agreed(&self) -> bool {
         match &self.side {

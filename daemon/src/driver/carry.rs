@@ -52,7 +52,7 @@ impl Driver {
         };
         // What could not be asked counts as lost; the domain asks again in its own time.
         if let Some(SessionCommand::Request { token, .. }) = refused {
-            let lost = SessionEvent::Answered { token, outcome: Outcome::Lost };
+            let lost = SessionEvent::Answered { token, outcome: Outcome::Lost, by: None };
             self.again.push_back(Input::Session(lost));
         } else if refused.is_some() {
             tracing::warn!("the XMPP session is too busy; one stanza was dropped");
@@ -164,6 +164,16 @@ impl Driver {
             }
             Event::Discarded(from) => {
                 let text = views::discarded(from.as_ref());
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
+            Event::Unproved(from) => {
+                let text = views::unproved(&from);
+                tracing::warn!("{text}");
+                ring.push(at, EventKind::Notice, None, text);
+            }
+            Event::KeyClaimed { contact, owner, fingerprint } => {
+                let text = views::key_claimed(&contact, &owner, fingerprint);
                 tracing::warn!("{text}");
                 ring.push(at, EventKind::Notice, None, text);
             }

@@ -128,9 +128,8 @@ impl Driver {
                 (api::Connection::Refused, Some(api::ApiError::new(code, reason, hint)), None)
             }
         };
-        let discarded = self.domain.discarded();
-        let discarded =
-            discarded.map(|(from, stanzas)| api::Discarded { from: from.map(ToString::to_string), stanzas }).collect();
+        let count =
+            |(from, stanzas): (Option<&BareJid>, u64)| api::Discarded { from: from.map(ToString::to_string), stanzas };
         let rate = |direction: Direction| {
             let moving = self.domain.transfers().filter(|t| t.linked() && t.direction() == direction);
             moving.map(|t| self.domain.live_view(t.id, now).rate).sum()
@@ -161,7 +160,8 @@ impl Driver {
             refused: refused.into_iter().collect(),
             state_error: self.state_error.clone(),
             config_error: self.config_error.clone(),
-            discarded,
+            discarded: self.domain.discarded().map(count).collect(),
+            unproved: self.domain.unproved_stanzas().map(count).collect(),
             ledger: self.ledger(),
             network: Some(network),
             folders: None,
@@ -290,7 +290,7 @@ impl Driver {
     pub(super) fn keys(&self, jid: &BareJid) -> Result<Keys> {
         let contact = self.domain.contact_of(jid).filter(|c| !c.devices.is_empty()).ok_or_else(|| {
             let message = format!("no key of {jid} is known yet");
-            let hint = "it is known once one of you has offered the other something";
+            let hint = "it is known once both of you have been online at the same time";
             api::ApiError::new(api::codes::NO_DEVICE, message, hint)
         })?;
         Ok(Keys {

@@ -178,6 +178,22 @@ pub(super) fn discarded(from: Option<&BareJid>) -> String {
     }
 }
 
+/// Something that should decide was not signed as it must be.
+pub(super) fn unproved(from: &BareJid) -> String {
+    format!(
+        "a request or an answer of {from} was not signed by the device that it says it comes from, or had come before; it \
+         had no effect: a server or another login on that account may be to blame"
+    )
+}
+
+/// A contact claims the key of somebody else's device.
+pub(super) fn key_claimed(contact: &BareJid, owner: &BareJid, fingerprint: Fingerprint) -> String {
+    format!(
+        "{contact} claims the key {fingerprint}, which is that of {owner}, and was refused; if {owner} has moved to that \
+         address, take the old one off: 'xbtctl contacts remove {owner}'"
+    )
+}
+
 /// How fast everything together may go, and why.
 pub(super) fn pace(pace: &PaceView) -> api::Pace {
     let by = match (pace.by_hand, pace.schedule) {
@@ -243,19 +259,6 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
         verified: d.device.trust == Trust::Verified,
         unseen: d.device.unseen,
     });
-    let mut devices: Vec<_> = devices.collect();
-    for (device, _) in view.online.iter().filter(|(_, xbt)| *xbt) {
-        if !devices.iter().any(|d| d.resource == device.resource) {
-            devices.push(api::Device {
-                resource: device.resource.clone(),
-                fingerprint: None,
-                online: true,
-                trusted: !known.verified,
-                verified: false,
-                unseen: false,
-            });
-        }
-    }
     api::Contact {
         jid: known.jid.to_string(),
         name: known.name.clone(),
@@ -268,7 +271,7 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
         groups: known.groups.clone(),
         online: !view.online.is_empty(),
         xbt: view.online.iter().any(|(_, xbt)| *xbt),
-        devices,
+        devices: devices.collect(),
         trust: if known.verified { api::Trust::Verified } else { api::Trust::Unverified },
         allowed: known.allowed,
         ruling: Some(ruling(&domain.ruling(&known.jid))),

@@ -5,20 +5,19 @@
 //! [`AskedRequests`] who waits for an answer of the rules, [`Devices`] who is online, and so on. A handler of [`Agent`]
 //! brings them together by their methods.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_xmpp::Stanza;
 use tokio_xmpp::jid::{self, Jid};
-use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::roster as roster_xml;
 use tokio_xmpp::xmlstream::RawStanzaHeader;
 use xbt_core::ids::FullJid;
 use xbt_core::session::SessionEvent;
-use xbt_core::signal::{Condition, Outcome, Refusal};
+use xbt_core::signal::{Condition, Outcome, Refusal, Signer};
 
 use super::call::RelayError;
 use super::caps;
-use super::convert::{self, Expected};
 use super::jid as address;
 use super::stream::Discarded;
 
@@ -36,6 +35,7 @@ mod rate_limiter;
 mod roster;
 mod sent;
 mod server_services;
+mod signatures;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +55,7 @@ pub(super) use server_services::read as server_services_in;
 /// One account's side of the protocol.
 pub(super) struct Agent {
     account: Account,
+    signer: Arc<dyn Signer>,
     profile: Profile,
     roster: Roster,
     devices: Devices,
@@ -68,9 +69,10 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new(account: jid::BareJid) -> Self {
+    pub(super) fn new(account: jid::BareJid, signer: Arc<dyn Signer>) -> Self {
         Self {
             account: Account::new(account),
+            signer,
             profile: Profile::new(),
             roster: Roster::default(),
             devices: Devices::default(),
@@ -137,7 +139,7 @@ impl Agent {
         for purpose in self.sent.abandon() {
             match purpose {
                 Purpose::Request { token, .. } => {
-                    self.output.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                    self.output.tell(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
                 }
                 Purpose::Activate { reply, .. } => drop(reply.send(Err(RelayError::Offline))),
                 Purpose::Roster
@@ -177,7 +179,9 @@ impl Agent {
 
     fn unanswered(&mut self, purpose: Purpose, now: Instant) {
         match purpose {
-            Purpose::Request { token, .. } => self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost }),
+            Purpose::Request { token, .. } => {
+                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
+            }
             Purpose::Roster => self.output.break_stream("the server does not send the roster"),
             Purpose::Features { device, hash } => self.features(&device, hash, None, now),
             Purpose::Service { search, question } => self.service_answered(search, question, None, now),
@@ -208,7 +212,7 @@ impl Agent {
         match header.type_.as_deref() {
             Some("result" | "error") => {
                 let refusal = Refusal::new(Condition::Other, "the answer could not be understood");
-                self.answered(from.as_ref(), &id, Err(refusal), now);
+                self.answered(from.as_ref(), &id, Err((refusal, None)), now);
             }
             Some("get" | "set") => self.refuse_bad(from, id),
             Some(_) | None => {}
@@ -232,16 +236,5 @@ impl Agent {
     /// Whether a sender may know that we are here: the account itself, or a contact where at least one sees the other.
     fn is_friend(&self, jid: &Jid) -> bool {
         self.account.is_ours(jid) || self.roster.is_contact(&address::bare(jid))
-    }
-
-    /// What the rules learn about a request of theirs.
-    fn outcome(expected: Expected, answer: Result<Option<Element>, Refusal>) -> Outcome {
-        match answer {
-            Ok(payload) => match convert::answer_in(expected, payload) {
-                Ok(answer) => Outcome::Answered(answer),
-                Err(error) => Outcome::Refused(Refusal::new(Condition::Other, format!("invalid answer: {error}"))),
-            },
-            Err(refusal) => Outcome::Refused(refusal),
-        }
     }
 }

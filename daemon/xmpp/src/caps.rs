@@ -10,7 +10,7 @@ use tokio_xmpp::parsers::ns;
 use super::payload;
 
 /// Names our software in the hash's node; an address that never changes, not one to be opened.
-const NODE: &str = "urn:x-xbt:0:xbtd";
+const NODE: &str = "urn:x-xbt:1:xbtd";
 
 /// Most hashes that are remembered; the oldest goes first.
 const MOST: usize = 1024;
@@ -119,7 +119,7 @@ mod tests {
         let mut info = ours();
         let (caps, node) = advertised(&info).unwrap();
         let hash = hash_of(&caps).unwrap();
-        assert!(node.starts_with("urn:x-xbt:0:xbtd#"));
+        assert!(node.starts_with("urn:x-xbt:1:xbtd#"));
         assert!(verified(&hash, &info) && speaks_xbt(&info));
         info.features.remove(payload::NS);
         assert!(!verified(&hash, &info));

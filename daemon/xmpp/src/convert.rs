@@ -4,13 +4,14 @@
 use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xbt_core::signal::{
-    self, Answer, Condition, MAX_SYNC_ITEMS, Offer, Refusal, Request, Role, SyncItem, SyncState, Wait,
+    self, Answer, Condition, Epoch, MAX_SYNC_ITEMS, Offer, Refusal, Request, Role, SyncItem, SyncState, Wait,
 };
 
 use super::payload as wire;
 use connect::{connect_in, connect_out, introduction_in, introduction_out};
 
 mod connect;
+pub(super) mod signed;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -66,6 +67,7 @@ pub(super) fn request_in(element: Element) -> Result<Request, Invalid> {
         }
     };
     Ok(match request {
+        wire::Request::Hello(wire::Hello { .. }) => Request::Hello,
         wire::Request::Offer(offer) => Request::Offer(offer_in(offer)?),
         wire::Request::Connect(connect) => Request::Connect(connect_in(connect)?),
         wire::Request::Decline(decline) => {
@@ -92,6 +94,8 @@ pub(super) fn request_in(element: Element) -> Result<Request, Invalid> {
 pub(super) enum Expected {
     /// An empty result; anything inside is ignored.
     Nothing,
+    /// A `<hello/>` with an epoch.
+    Hello,
     /// A `<connect/>`.
     Connect,
     /// A `<sync/>`.
@@ -101,6 +105,7 @@ pub(super) enum Expected {
 impl Expected {
     pub(super) fn to(request: &Request) -> Self {
         match request {
+            Request::Hello => Self::Hello,
             Request::Connect(_) => Self::Connect,
             Request::Sync(_) => Self::Sync,
             Request::Offer(_)
@@ -121,6 +126,11 @@ pub(super) fn answer_in(expected: Expected, element: Option<Element>) -> Result<
     let invalid = |error: tokio_xmpp::FromElementError| Invalid::of("answer", cut(&error.to_string(), MAX_REASON));
     match expected {
         Expected::Nothing => Ok(Answer::Acknowledged),
+        Expected::Hello => {
+            let hello = wire::Hello::try_from(element()?).map_err(invalid)?;
+            let epoch = hello.epoch.as_deref().and_then(signed::base64_in);
+            Ok(Answer::Hello(Epoch(epoch.ok_or_else(|| Invalid::of("epoch", "not 16 bytes in Base64"))?)))
+        }
         Expected::Connect => Ok(Answer::Connect(connect_in(wire::Connect::try_from(element()?).map_err(invalid)?)?)),
         Expected::Sync => Ok(Answer::Sync(sync_in(wire::Sync::try_from(element()?).map_err(invalid)?)?)),
     }
@@ -150,12 +160,14 @@ pub(super) fn refusal_in(error: &StanzaError) -> Refusal {
         ErrorType::Modify => signal::ErrorType::Modify,
         ErrorType::Wait => signal::ErrorType::Wait,
     };
-    let wait = error.other.clone().and_then(|element| wire::Wait::try_from(element).ok());
+    let inner = error.other.clone().and_then(|element| signed::unsealed(element).0);
+    let wait = inner.and_then(|element| wire::Wait::try_from(element).ok());
     let wait =
         wait.filter(|_| condition == Condition::ResourceConstraint).and_then(|wait| match wait.reason.as_str() {
             "paused" => Some(Wait::Paused),
             "turn" => Some(Wait::Turn),
             "busy" => Some(Wait::Busy),
+            "hello" => Some(Wait::Hello),
             _ => None,
         });
     let text = error.texts.get("en").or_else(|| error.texts.values().next());
@@ -234,6 +246,7 @@ fn bounded(what: &str, text: String, max: usize) -> Result<String, Invalid> {
 /// Writes a request.
 pub(super) fn request_out(request: Request) -> Element {
     match request {
+        Request::Hello => wire::Hello { epoch: None }.into(),
         Request::Offer(offer) => offer_out(offer).into(),
         Request::Connect(connect) => connect_out(connect).into(),
         Request::Decline { id, message } => {
@@ -255,6 +268,7 @@ pub(super) fn request_out(request: Request) -> Element {
 pub(super) fn answer_out(answer: Answer) -> Option<Element> {
     match answer {
         Answer::Acknowledged => None,
+        Answer::Hello(epoch) => Some(wire::Hello { epoch: Some(signed::base64_out(&epoch.0)) }.into()),
         Answer::Connect(connect) => Some(connect_out(connect).into()),
         Answer::Sync(items) => Some(sync_out(items).into()),
     }
@@ -290,6 +304,7 @@ pub(super) fn refusal_out(refusal: Refusal) -> StanzaError {
             Wait::Paused => "paused",
             Wait::Turn => "turn",
             Wait::Busy => "busy",
+            Wait::Hello => "hello",
         };
         wire::Wait { reason: reason.to_owned() }.into()
     });

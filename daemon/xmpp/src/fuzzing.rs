@@ -45,13 +45,21 @@ pub fn put_request(request: Request) -> String {
 
 /// Reads an element as each kind of answer that has a payload.
 pub fn answers(element: &Element) -> Vec<Answer> {
-    let kinds = [convert::Expected::Connect, convert::Expected::Sync];
+    let kinds = [convert::Expected::Hello, convert::Expected::Connect, convert::Expected::Sync];
     kinds.into_iter().filter_map(|kind| convert::answer_in(kind, Some(element.clone())).ok()).collect()
 }
 
 /// Writes an answer; none if it is empty.
 pub fn put_answer(answer: Answer) -> Option<String> {
     convert::answer_out(answer).map(|element| String::from(&element))
+}
+
+/// Takes something out of its envelope, and writes that again with what it says of the signature; none if it says nothing
+/// that could be one.
+pub fn envelope(element: Element) -> Option<(Option<Element>, String)> {
+    let (inner, seal) = convert::signed::unsealed(element);
+    let seal = seal?;
+    Some((inner.clone(), String::from(&convert::signed::sealed(seal, inner))))
 }
 
 /// Reads an error; none if the element is no error of a stanza.

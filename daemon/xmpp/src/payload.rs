@@ -1,4 +1,4 @@
-//! Our own elements, namespace `urn:x-xbt:0`, exactly as `docs/protocol.md` has them. Those of XEPs that the library
+//! Our own elements, namespace `urn:x-xbt:1`, exactly as `docs/protocol.md` has them. Those of XEPs that the library
 //! does not have, or reads too strictly, are in a module for each XEP.
 //!
 //! Unknown attributes and children are ignored, so that later versions can add some. What the values may be is
@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::message::MessagePayload;
 use xso::{AsXml, FromXml};
 
@@ -15,8 +16,11 @@ pub(super) mod bytestreams;
 pub(super) mod in_band;
 pub(super) mod services;
 
-/// The namespace of everything here, and the feature in service discovery.
-pub(super) const NS: &str = "urn:x-xbt:0";
+/// The namespace of everything here, and the feature in service discovery. It ends with the version of the protocol.
+pub(super) const NS: &str = "urn:x-xbt:1";
+
+/// How the namespace of every version begins.
+pub(super) const NS_OF_ANY_VERSION: &str = "urn:x-xbt:";
 
 /// The only kind of content so far: a BitTorrent info-hash (BEP 3).
 pub(super) const KIND: &str = "btih";
@@ -48,6 +52,30 @@ pub(super) struct Offer {
 }
 
 impl MessagePayload for Offer {}
+
+/// `<signed/>`: around a request or the payload of a result, and in an error
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "signed")]
+pub(super) struct Signed {
+    #[xml(attribute(default))]
+    pub key: Option<String>,
+    #[xml(attribute(default))]
+    pub signature: Option<String>,
+    #[xml(attribute(default))]
+    pub epoch: Option<String>,
+    #[xml(attribute(default))]
+    pub number: Option<String>,
+    #[xml(element(n = ..))]
+    pub inner: Vec<Element>,
+}
+
+/// `<hello/>`, both as request and as its result
+#[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
+#[xml(namespace = NS, name = "hello")]
+pub(super) struct Hello {
+    #[xml(attribute(default))]
+    pub epoch: Option<String>,
+}
 
 /// `<candidate/>` of a `<connect/>` or an `<introduce/>`
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
@@ -112,10 +140,6 @@ pub(super) struct Introduce {
     pub id: String,
     #[xml(attribute = "info-hash")]
     pub info_hash: String,
-    #[xml(attribute(default))]
-    pub key: Option<String>,
-    #[xml(attribute(default))]
-    pub signature: Option<String>,
     #[xml(extract(namespace = NS, name = "fingerprint", fields(text)))]
     pub fingerprint: String,
     #[xml(child(n = ..))]
@@ -192,6 +216,8 @@ pub(super) struct Sync {
 #[derive(FromXml, AsXml, Clone, Debug, PartialEq)]
 #[xml()]
 pub(super) enum Request {
+    #[xml(transparent)]
+    Hello(Hello),
     #[xml(transparent)]
     Offer(Offer),
     #[xml(transparent)]

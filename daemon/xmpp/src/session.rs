@@ -6,6 +6,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use xbt_core::fault::Fault;
 use xbt_core::session::SessionEvent;
+use xbt_core::signal::Signer;
 
 use crate::failure::{Failure, Refused};
 use crate::task::{self, GOODBYE};
@@ -30,12 +31,18 @@ impl Session {
     /// keeps events that the receiver has not taken, so sender and receiver may be one task; after 4096 of them it
     /// takes neither stanzas nor commands.
     ///
+    /// What is asked and answered is signed by `signer`.
+    ///
     /// Must be called inside a tokio runtime.
-    pub fn start(config: SessionConfig, events: mpsc::Sender<SessionEvent>) -> (Self, SessionHandle) {
+    pub fn start(
+        config: SessionConfig,
+        signer: Arc<dyn Signer>,
+        events: mpsc::Sender<SessionEvent>,
+    ) -> (Self, SessionHandle) {
         let (stop, stopped) = oneshot::channel();
         let (calls, inbox) = mpsc::channel(COMMANDS);
         let network = Arc::new(Notify::new());
-        let task = tokio::spawn(task::run(config, events, (inbox, network.clone()), stopped));
+        let task = tokio::spawn(task::run(config, signer, events, (inbox, network.clone()), stopped));
         (Self { stop, task }, SessionHandle::new(calls, network))
     }
 

@@ -9,7 +9,7 @@ use tokio_xmpp::jid::BareJid;
 use tokio_xmpp::parsers::presence::Presence;
 use xbt_core::login::Login;
 use xbt_core::session::{Connection, SessionCommand, SessionEvent};
-use xbt_core::signal::Outcome;
+use xbt_core::signal::{Outcome, Signer};
 
 use super::agent::Agent;
 use super::backoff::{self, Backoff, Refusals};
@@ -47,6 +47,7 @@ struct Ends {
 /// Runs until stopped.
 pub(super) async fn run(
     config: SessionConfig,
+    signer: Arc<dyn Signer>,
     events: mpsc::Sender<SessionEvent>,
     (calls, network): (mpsc::Receiver<SessionCall>, Arc<Notify>),
     stop: oneshot::Receiver<()>,
@@ -54,7 +55,7 @@ pub(super) async fn run(
     let ends = Ends { events, calls, open: true, network, stop };
     let Stopped = match address::from_bare(&config.jid) {
         Ok(account) if account.node().is_some() => {
-            SessionTask::new(account, config.known.clone(), ends).live(&config).await
+            SessionTask::new(account, signer, config.known.clone(), ends).live(&config).await
         }
         Ok(_) | Err(_) => {
             let reason = format!("“{}” is not the address of an account", config.jid);
@@ -83,7 +84,7 @@ async fn hopeless(mut ends: Ends, mut waiting: VecDeque<SessionEvent>, refused: 
             },
             call = ends.calls.recv(), if ends.open && room => match call {
                 Some(SessionCall::Command(SessionCommand::Request { token, .. })) => {
-                    waiting.push_back(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                    waiting.push_back(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
                 }
                 Some(_) => {}
                 None => ends.open = false,
@@ -113,8 +114,8 @@ struct SessionTask {
 }
 
 impl SessionTask {
-    fn new(account: BareJid, known: Option<Login>, ends: Ends) -> Self {
-        let agent = Agent::new(account.clone());
+    fn new(account: BareJid, signer: Arc<dyn Signer>, known: Option<Login>, ends: Ends) -> Self {
+        let agent = Agent::new(account.clone(), signer);
         let limit = StanzaLimit::default();
         Self { agent, account, ends, previous: None, trust: None, known, limit, hurried: None }
     }

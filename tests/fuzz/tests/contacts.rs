@@ -36,11 +36,15 @@ const XML: &[&str] = &[
     "é",
 ];
 const SIGNAL: &[&str] = &[
-    "<item xmlns='urn:x-xbt:0' id='0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d' role='sender' state='open'/>",
-    "<candidate xmlns='urn:x-xbt:0' kind='host' ip='::1' port='1'/>",
-    "<candidate xmlns='urn:x-xbt:0' kind='reflexive' ip='192.0.2.1' port='0'/>",
-    "<proxy xmlns='urn:x-xbt:0' jid='p' host='h' port='1'/>",
-    "<in-band xmlns='urn:x-xbt:0'/>",
+    "<item xmlns='urn:x-xbt:1' id='0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d' role='sender' state='open'/>",
+    "<candidate xmlns='urn:x-xbt:1' kind='host' ip='::1' port='1'/>",
+    "<candidate xmlns='urn:x-xbt:1' kind='reflexive' ip='192.0.2.1' port='0'/>",
+    "<proxy xmlns='urn:x-xbt:1' jid='p' host='h' port='1'/>",
+    "<in-band xmlns='urn:x-xbt:1'/>",
+    "<signed xmlns='urn:x-xbt:1' key='AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE='>",
+    "</signed>",
+    "epoch='AAECAwQFBgcICQoLDA0ODw==' ",
+    "number='18446744073709551615' ",
     "stream-id='s' ",
     "better-than='in-band' ",
     "<name>n</name>",
@@ -139,6 +143,12 @@ fn signals_hold(bytes: &[u8]) {
     let (clean, _) = xmpp::fuzzing::filter(&[STREAM, bytes].concat(), usize::MAX);
     let Some(element) = xmpp::fuzzing::element(&clean[STREAM.len()..]) else { return };
     let read = |text: &str| xmpp::fuzzing::element(text.as_bytes()).expect("what we write is well-formed");
+    let mut element = element;
+    if let Some((inner, written)) = xmpp::fuzzing::envelope(element.clone()) {
+        assert_eq!(xmpp::fuzzing::envelope(read(&written)), Some((inner.clone(), written)), "written once for all");
+        let Some(inner) = inner else { return };
+        element = inner;
+    }
     match xmpp::fuzzing::request(element.clone()) {
         Ok(request) => {
             // What XML cannot carry is replaced once; then nothing changes any more.

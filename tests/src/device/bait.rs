@@ -81,13 +81,15 @@ impl Device {
     /// Offers a content. Whether that is acknowledged is not waited for.
     pub fn bait(&mut self, to: &str, number: u32, bait: &Bait) {
         let Bait { name, size, files, .. } = bait;
-        self.chat.raw(&format!(
-            "<iq type='set' id='bait{number}' to='{to}'><offer xmlns='urn:x-xbt:0' id='0f2d3c4b-5a69-4788-9960-a1b2{number:08x}' kind='btih' \
-             info-hash='{}' size='{size}' files='{files}' metadata-size='{}'><name>{name}</name><fingerprint>{}</fingerprint></offer></iq>",
+        let offer = format!(
+            "<offer xmlns='urn:x-xbt:1' id='0f2d3c4b-5a69-4788-9960-a1b2{number:08x}' kind='btih' \
+             info-hash='{}' size='{size}' files='{files}' metadata-size='{}'><name>{name}</name><fingerprint>{}</fingerprint></offer>",
             bait.info_hash(),
             bait.info.len(),
             self.fingerprint
-        ));
+        );
+        let signed = self.signed(to, &offer);
+        self.send_raw(to, &signed);
     }
 
     /// Answers what it is asked until this content is accepted.
@@ -123,14 +125,13 @@ impl Device {
         Err(last)
     }
 
-    /// The answer to a `connect`, with what it was for.
-    pub(super) fn connect_answer(&mut self, stanza: &str) -> Option<String> {
-        let part = stanza.split("<connect ").nth(1)?;
-        let (id, info_hash) = (attribute(part, "id")?, attribute(part, "info-hash")?);
-        self.accepted.push(Accepted { info_hash: info_hash.to_owned(), addresses: candidates(stanza) });
+    /// The answer to a `connect`, which is remembered.
+    pub(super) fn connect_answer(&mut self, connect: &str) -> Option<String> {
+        let (id, info_hash) = (attribute(connect, "id")?, attribute(connect, "info-hash")?);
+        self.accepted.push(Accepted { info_hash: info_hash.to_owned(), addresses: candidates(connect) });
         let port = self.silent.local_addr().ok()?.port();
         Some(format!(
-            "<connect xmlns='urn:x-xbt:0' id='{id}' info-hash='{info_hash}'><fingerprint>{}</fingerprint>\
+            "<connect xmlns='urn:x-xbt:1' id='{id}' info-hash='{info_hash}'><fingerprint>{}</fingerprint>\
              <candidate kind='host' ip='127.0.0.1' port='{port}'/></connect>",
             self.fingerprint
         ))

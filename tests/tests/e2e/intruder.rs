@@ -81,7 +81,7 @@ fn a_chat_client_of_a_stranger_cannot_put_an_offer_into_the_list() {
     let device = bob.ctl.status()["device"].as_str().unwrap().to_owned();
     let mut mallory = stage.chat("mallory");
     let offer = format!(
-        "<offer xmlns='urn:x-xbt:0' id='0f2d3c4b-5a69-4788-9960-a1b2c3d4e5f6' kind='btih' info-hash='{}' size='10' files='1' metadata-size='100'>\
+        "<offer xmlns='urn:x-xbt:1' id='0f2d3c4b-5a69-4788-9960-a1b2c3d4e5f6' kind='btih' info-hash='{}' size='10' files='1' metadata-size='100'>\
          <name>spam.bin</name><fingerprint>{}</fingerprint></offer>",
         "ab".repeat(20),
         "cd".repeat(32)

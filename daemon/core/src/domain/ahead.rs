@@ -3,7 +3,6 @@
 //! back for as long as the last one was big; the link need not wait for it.
 
 use crate::domain::Domain;
-use crate::domain::trust::Verdict;
 use crate::effect::{DialRequest, Effect, LinkCommand};
 use crate::ids::{FullJid, TransferId};
 use crate::signal::Reach;
@@ -15,13 +14,14 @@ impl Domain {
     pub(super) fn let_in_ahead(&mut self, id: TransferId, device: &FullJid) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let first = transfer.direction() == Direction::In && transfer.agreed() && !transfer.linked();
-        let Some(peer) = transfer.peer().filter(|peer| first && peer.resource == device.resource) else { return };
+        let Some(peer) = transfer.peer().filter(|_| first) else { return };
         let Some(info_hash) = transfer.facts.as_ref().map(|facts| facts.info_hash) else { return };
         let peer = peer.fingerprint;
-        if self.live(id).granted.is_some() || self.meet(device, peer) != Verdict::Trusted {
+        if self.live(id).granted.is_some() || !self.is_proved(device, peer) {
             return;
         }
         let Some(ours) = self.our_reach(id) else { return };
+        self.has_own_now(id, info_hash, peer);
         self.live(id).ahead = Some(peer);
         let want = DialRequest {
             transfer: id,

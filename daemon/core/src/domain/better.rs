@@ -123,7 +123,7 @@ impl Domain {
         }
         let Some(peer) = transfer.peer() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
-        if self.presence.runs_xbt(&device) && !self.devices.is_blocked(&device) {
+        if self.presence.runs_xbt(&device) && !self.is_blocked(&device) {
             self.live(id).seeking = Some(seeking);
             self.outbox.put(&device, Subject::Transfer(id), Ask::Connect);
         }

@@ -3,8 +3,7 @@
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::outbox::{Ask, Subject};
-use crate::domain::request::{Answered, blocked};
-use crate::domain::trust::Verdict;
+use crate::domain::request::{Answered, Speaker};
 use crate::effect::{DialRequest, Effect, Event, LinkCommand, TorrentCommand};
 use crate::fault::Fault;
 use crate::ids::{FullJid, TransferId};
@@ -38,7 +37,7 @@ impl Domain {
         let Some(peer) = transfer.peer().filter(|_| wants).cloned() else { return };
         let device = FullJid::new(transfer.contact.clone(), peer.resource.clone());
         // Without a connection the request waits in its queue: the stream may be resumed.
-        if !self.presence.runs_xbt(&device) || self.devices.is_blocked(&device) {
+        if !self.presence.runs_xbt(&device) || self.is_blocked(&device) {
             return;
         }
         // A search is under way, and the other side knows all that we do.
@@ -78,10 +77,11 @@ impl Domain {
         }
     }
 
-    /// The `connect` as it is now, or none if no link is wanted any more.
+    /// The `connect` as it is now, or none if no link is wanted any more. It tells our addresses, so it goes only to who
+    /// has proved the key that was agreed upon.
     pub(super) fn make_connect(&mut self, id: TransferId, device: &FullJid) -> Option<Request> {
         let transfer = self.transfers.get(&id)?;
-        let peer = transfer.peer().filter(|p| p.resource == device.resource)?;
+        let peer = transfer.peer().filter(|peer| self.is_proved(device, peer.fingerprint))?;
         let better_than = self.wants_better_than(id);
         if transfer.end().is_some() || transfer.paused.by_us || !self.wants_link(transfer) {
             return None;
@@ -121,7 +121,8 @@ impl Domain {
     }
 
     /// A device asks for a link.
-    pub(super) fn connect_requested(&mut self, from: &FullJid, connect: Connect) -> Answered {
+    pub(super) fn connect_requested(&mut self, from: &Speaker, connect: Connect) -> Answered {
+        self.is_own_key(from, connect.fingerprint)?;
         let known = self.known(from, connect.id, Direction::Out);
         let id = known.or_else(|_| self.known(from, connect.id, Direction::In))?;
         let Some(transfer) = self.transfers.get(&id) else { return Err(gone()) };
@@ -131,11 +132,7 @@ impl Domain {
         if transfer.facts.as_ref().is_none_or(|facts| facts.info_hash != connect.info_hash) {
             return Err(Refusal::new(Condition::NotAcceptable, "that is not the content of this offer"));
         }
-        match self.meet(from, connect.fingerprint) {
-            Verdict::Trusted => {}
-            Verdict::Blocked => return Err(blocked()),
-        }
-        let peer = Peer { resource: from.resource.clone(), fingerprint: connect.fingerprint };
+        let peer = Peer { resource: from.device.resource.clone(), fingerprint: from.key };
         self.may_connect(id, &peer)?;
         self.agree(id, peer.clone());
         self.note_introducible(id, &connect);
@@ -143,7 +140,7 @@ impl Domain {
         if transfer.paused.by_us {
             return Err(Refusal::wait(Wait::Paused, format!("paused by {}", self.settings.account)));
         }
-        if !self.has_turn(id, &from.bare, &peer) {
+        if !self.has_turn(id, &from.device.bare, &peer) {
             self.await_turn(id);
             return Err(Refusal::wait(Wait::Turn, format!("{LINKS_PER_DEVICE} transfers are under way already")));
         }
@@ -224,6 +221,7 @@ impl Domain {
         let outgoing = transfer.direction() == Direction::Out;
         theirs.candidates.truncate(MAX_CANDIDATES);
         theirs.proxies.truncate(MAX_PROXIES);
+        self.has_own_now(id, info_hash, peer.fingerprint);
         self.grant(id, peer.fingerprint);
         self.leave_line(id);
         let live = self.live(id);
@@ -275,7 +273,7 @@ impl Domain {
             self.shut_out_ahead(id);
             return self.granted_in_vain(id, "the other device answered with a key or content that was not agreed");
         };
-        if self.meet(device, connect.fingerprint) == Verdict::Blocked {
+        if !self.devices.is_trusted(&device.bare, peer.fingerprint) {
             self.shut_out_ahead(id);
             return self.granted_in_vain(id, "the other device's key is not verified");
         }

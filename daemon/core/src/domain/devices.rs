@@ -1,20 +1,22 @@
-//! The keys of contacts' devices: which are known, from which resource each spoke last, and which are blocked.
+//! The keys of contacts' devices: which are known, to whom they belong, and from which resource each spoke last.
 //!
-//! A resource belongs to the key that it last showed: no other key is looked for there. A blocked key does not take the
-//! place of a trusted one; it only blocks the resource for as long as it is there. (A device that only receives shows
-//! its key to those who offer it something, and would never get anything again.)
+//! A key belongs to one contact. What a device may do follows from the key that it has proved, see [`super::proofs`]; the
+//! resource is for people, and tells where to look for a device that has taken something.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contact::{Device, Trust};
 use crate::ids::{BareJid, Fingerprint, FullJid};
 
+/// Claims that are remembered; no further ones are told about.
+const CLAIMS: usize = 256;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Devices {
     rows: BTreeMap<(BareJid, Fingerprint), Device>,
-    /// Resources at which a blocked key speaks in place of a trusted one, until it goes offline.
-    impersonated: BTreeSet<FullJid>,
+    /// Contacts that claim a key of somebody else, at most [`CLAIMS`]: each is told about once.
+    claims: BTreeSet<(BareJid, Fingerprint)>,
 }
 
 impl Devices {
@@ -22,7 +24,7 @@ impl Devices {
     pub(super) fn new(account: &BareJid, rows: Vec<Device>) -> Self {
         let ours = rows.into_iter().filter(|d| d.account == *account);
         let rows = ours.map(|d| ((d.contact.clone(), d.fingerprint), d)).collect();
-        Self { rows, impersonated: BTreeSet::new() }
+        Self { rows, claims: BTreeSet::new() }
     }
 
     pub(super) fn get(&self, contact: &BareJid, fingerprint: Fingerprint) -> Option<&Device> {
@@ -39,51 +41,29 @@ impl Devices {
         self.rows.insert((row.contact.clone(), row.fingerprint), row);
     }
 
-    /// A known key speaks from this resource. Returns the rows that this changes.
-    pub(super) fn speaks_from(&mut self, device: &FullJid, fingerprint: Fingerprint) -> Vec<Device> {
-        let mut changed = Vec::new();
-        let Some(row) = self.rows.get_mut(&(device.bare.clone(), fingerprint)) else { return changed };
-        if row.resource != device.resource {
-            row.resource.clone_from(&device.resource);
-            changed.push(row.clone());
+    /// A known key speaks from this resource. Returns the row if that is news.
+    pub(super) fn speaks_from(&mut self, device: &FullJid, fingerprint: Fingerprint) -> Option<Device> {
+        let row = self.rows.get_mut(&(device.bare.clone(), fingerprint))?;
+        if row.resource == device.resource {
+            return None;
         }
-        let blocked = row.trust == Trust::Blocked;
-        if blocked && self.has_trusted_key(device) {
-            self.impersonated.insert(device.clone());
-        } else {
-            self.impersonated.remove(device);
-        }
-        let others = self.of(&device.bare);
-        let others = others.filter(|d| d.resource == device.resource && d.fingerprint != fingerprint);
-        let others = others.filter(|d| !blocked || d.trust == Trust::Blocked);
-        let keys: Vec<Fingerprint> = others.map(|d| d.fingerprint).collect();
-        for key in keys {
-            if let Some(other) = self.rows.get_mut(&(device.bare.clone(), key)) {
-                other.resource.clear();
-                changed.push(other.clone());
-            }
-        }
-        changed
+        row.resource.clone_from(&device.resource);
+        Some(row.clone())
     }
 
-    /// The resource is free: the next key that speaks from it is judged on its own.
-    pub(super) fn vacated(&mut self, device: &FullJid) {
-        self.impersonated.remove(device);
+    /// The key is one of this contact's, and not blocked.
+    pub(super) fn is_trusted(&self, contact: &BareJid, key: Fingerprint) -> bool {
+        self.get(contact, key).is_some_and(|device| device.trust != Trust::Blocked)
     }
 
-    /// All resources are free.
-    pub(super) fn all_vacated(&mut self) {
-        self.impersonated.clear();
+    /// Those whose key this is.
+    pub(super) fn owners(&self, key: Fingerprint) -> impl Iterator<Item = &BareJid> {
+        self.rows.values().filter(move |device| device.fingerprint == key).map(|device| &device.contact)
     }
 
-    /// The key that the device last showed is one that the person has to verify first.
-    pub(super) fn is_blocked(&self, device: &FullJid) -> bool {
-        let blocked = |d: &Device| d.resource == device.resource && d.trust == Trust::Blocked;
-        self.of(&device.bare).any(blocked) && (self.impersonated.contains(device) || !self.has_trusted_key(device))
-    }
-
-    pub(super) fn has_trusted_key(&self, device: &FullJid) -> bool {
-        self.of(&device.bare).any(|d| d.resource == device.resource && d.trust != Trust::Blocked)
+    /// A contact claims somebody else's key. Whether that is news.
+    pub(super) fn claimed(&mut self, by: &BareJid, key: Fingerprint) -> bool {
+        self.claims.len() < CLAIMS && self.claims.insert((by.clone(), key))
     }
 
     /// The key is blocked as that of any contact's device.
@@ -96,7 +76,6 @@ impl Devices {
         let row = self.rows.get_mut(&(contact.clone(), fingerprint))?;
         row.trust = Trust::Verified;
         row.unseen = false;
-        self.impersonated.remove(&FullJid::new(contact.clone(), row.resource.clone()));
         Some(row.clone())
     }
 

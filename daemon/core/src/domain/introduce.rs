@@ -64,17 +64,18 @@ impl Domain {
     }
 
     /// The introduction as it is now, or none if either of the two is not served any more.
-    pub(super) fn make_introduction(&self, to: TransferId, about: TransferId) -> Option<Request> {
+    pub(super) fn make_introduction(&self, device: &FullJid, to: TransferId, about: TransferId) -> Option<Request> {
         let info_hash = self.introducible(to).filter(|content| self.introducible(about) == Some(*content))?;
-        let mut introduction = Introduction {
-            id: self.transfers.get(&to)?.offer,
+        let transfer = self.transfers.get(&to)?;
+        if !self.is_proved(device, transfer.peer()?.fingerprint) {
+            return None;
+        }
+        Some(Request::Introduce(Introduction {
+            id: transfer.offer,
             info_hash,
             fingerprint: self.transfers.get(&about)?.peer()?.fingerprint,
             candidates: self.live.get(&about)?.introducible.clone(),
-            signature: None,
-        };
-        introduction.signature = Some(self.signer.sign(&introduction.text())?);
-        Some(Request::Introduce(introduction))
+        }))
     }
 
     /// It is over: the others may be introduced to another device.

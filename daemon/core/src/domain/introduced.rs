@@ -2,13 +2,13 @@
 //!
 //! Invariants. An introduced device is granted the one content of the transfer and nothing else; it is none of the
 //! contact's devices. Its links come and go without a word in the transfer's history and are never waited for. They end
-//! with the transfer, and when it is held up. Its key comes from the sender, who has signed it with its own, and whom we
+//! with the transfer, and when it is held up. Its key comes from the sender, who signs whatever it says, and whom we
 //! trust for this content only, also where the contact is verified.
 
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::live::Introduced;
-use crate::domain::request::{Answered, blocked};
+use crate::domain::request::{Answered, Speaker, blocked};
 use crate::effect::{DialRequest, Effect, LinkCommand, LinkId, LinkTag, TorrentCommand};
 use crate::ids::{BareJid, Fingerprint, FullJid, InfoHash, TransferId};
 use crate::limits::{INTRODUCED_PER_TRANSFER, LINKS_PER_DEVICE};
@@ -29,21 +29,14 @@ impl Domain {
     }
 
     /// The sender tells of another receiver.
-    pub(super) fn introduced(&mut self, from: &FullJid, introduction: Introduction) -> Answered {
-        let signer = introduction.signature.and_then(|one| self.signer.signed_by(&introduction.text(), &one));
-        let Introduction { id: offer, info_hash, fingerprint, mut candidates, signature: _ } = introduction;
+    pub(super) fn introduced(&mut self, from: &Speaker, introduction: Introduction) -> Answered {
+        let Introduction { id: offer, info_hash, fingerprint, mut candidates } = introduction;
         let ways = self.settings.ways;
         if !self.settings.introduce || !(ways.direct || ways.mapped) {
             return Err(Refusal::new(Condition::Forbidden, "introductions are not wanted here"));
         }
         let id = self.known(from, offer, Direction::In)?;
         self.only_partner(id, from)?;
-        // A server on the way could else let a device of its own in, unnoticed and past all safety numbers.
-        if signer
-            .is_none_or(|key| self.transfers.get(&id).and_then(Transfer::peer).is_none_or(|p| p.fingerprint != key))
-        {
-            return Err(Refusal::new(Condition::Forbidden, "that is not signed by the device that sends this"));
-        }
         self.may_be_introduced(id, info_hash, fingerprint)?;
         candidates.retain(Candidate::is_tcp);
         candidates.truncate(MAX_CANDIDATES);
@@ -54,8 +47,9 @@ impl Domain {
         if !self.live(id).introductions.admit(now) {
             return Err(Refusal::wait(Wait::Busy, "too many introductions"));
         }
-        self.make_room(id, &from.bare, fingerprint)?;
-        self.introduced.insert((from.bare.clone(), fingerprint), id);
+        let by = &from.device.bare;
+        self.make_room(id, by, fingerprint)?;
+        self.introduced.insert((by.clone(), fingerprint), id);
         let known = self.live(id).introduced.entry(fingerprint).or_default();
         known.failures = 0;
         let same = known.candidates == candidates;
@@ -84,8 +78,38 @@ impl Domain {
         if key == self.settings.fingerprint || transfer.peer().is_some_and(|peer| peer.fingerprint == key) {
             return Err(Refusal::new(Condition::NotAcceptable, "that is one of the two devices that speak"));
         }
+        if self.has_own(id, info_hash, key) {
+            let text = "that device has a transfer of its own here for this content";
+            return Err(Refusal::new(Condition::NotAcceptable, text));
+        }
         // As a device of any contact.
         if self.devices.is_key_blocked(key) { Err(blocked()) } else { Ok(()) }
+    }
+
+    /// Whether the device itself, and not only somebody who introduces it, sends us this content or receives it from us: its
+    /// links belong to that.
+    fn has_own(&self, id: TransferId, info_hash: InfoHash, key: Fingerprint) -> bool {
+        let own = |t: &Transfer| {
+            t.id != id
+                && (t.agreed() || t.is_taken())
+                && t.peer().is_some_and(|peer| peer.fingerprint == key)
+                && t.facts.as_ref().is_some_and(|facts| facts.info_hash == info_hash)
+        };
+        let mut of_owners = self.devices.owners(key).flat_map(|owner| self.transfers.open_with(owner));
+        of_owners.any(|id| self.transfers.get(&id).is_some_and(own))
+    }
+
+    /// The device has a transfer of its own for this content from now on: who introduced it has no part in its links.
+    pub(super) fn has_own_now(&mut self, own: TransferId, info_hash: InfoHash, key: Fingerprint) {
+        let known = self.live.iter().filter(|(id, live)| **id != own && live.introduced.contains_key(&key));
+        for id in known.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let facts = self.transfers.get(&id).and_then(|t| t.facts.as_ref());
+            if facts.is_some_and(|facts| facts.info_hash == info_hash)
+                && let Some(known) = self.live.get_mut(&id).and_then(|live| live.introduced.remove(&key))
+            {
+                self.leave_one(id, key, known.link);
+            }
+        }
     }
 
     /// Keeps two bounds: devices introduced for a transfer, and links with one device that this contact introduced.
@@ -205,17 +229,20 @@ impl Domain {
     /// Closes the links with introduced devices and forgets those.
     pub(super) fn leave_introduced(&mut self, id: TransferId) {
         let Some(known) = self.live.get_mut(&id).map(|live| std::mem::take(&mut live.introduced)) else { return };
-        let by = self.transfers.get(&id).map(|t| t.contact.clone());
         for (peer, known) in known {
-            if let Some(by) = &by {
-                self.introduced.remove(&(by.clone(), peer), id);
-            }
-            if let Some(link) = known.link {
-                self.links.remove(link);
-                self.push(Effect::Torrent(TorrentCommand::Detach(link)));
-            }
-            self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
+            self.leave_one(id, peer, known.link);
         }
+    }
+
+    fn leave_one(&mut self, id: TransferId, peer: Fingerprint, link: Option<LinkTag>) {
+        if let Some(by) = self.transfers.get(&id).map(|t| t.contact.clone()) {
+            self.introduced.remove(&(by, peer), id);
+        }
+        if let Some(link) = link {
+            self.links.remove(link);
+            self.push(Effect::Torrent(TorrentCommand::Detach(link)));
+        }
+        self.push(Effect::Link(LinkCommand::Withdraw(LinkId { transfer: id, introduced: Some(peer) })));
     }
 
     /// The configuration was read again.

@@ -8,7 +8,8 @@
 //! | `transfers` | transfers, tombstones, what the present input has changed | no row of another account is changed or found by its offer; the indexes; the bounds on tombstones and on transfers that came to nothing |
 //! | `contents` | contents, and which are open | an info-hash is opened once, and shut with the last content that has it |
 //! | `roster` | contacts, and strangers who ask to see our presence | the bound on such requests |
-//! | `devices` | keys of devices | a resource belongs to the key that it last showed; a blocked key does not take the place of a trusted one |
+//! | `devices` | keys of devices | a key belongs to one contact |
+//! | `proofs` | which key each device that is online has proved, epochs and numbers | a request counts once, and only from the device that the epoch was given to |
 //! | `presence` | the connection, and the resources that are online | the bound on resources of a contact |
 //! | `outbox` | requests to other devices | one for each device and subject; the bound on those in flight; a notice survives its transfer; a device that refuses offers is not flooded with them |
 //! | `links` | links that the engine has | a link belongs to one transfer; one that ended before it was known is closed at once |
@@ -48,6 +49,7 @@ mod open;
 mod outbox;
 mod pace;
 mod presence;
+mod proofs;
 mod reach;
 mod request;
 mod roster;
@@ -73,7 +75,6 @@ use crate::ids::{FullJid, TransferId};
 use crate::input::{Input, LinkEvent};
 use crate::login::Login;
 use crate::settings::Settings;
-use crate::signal::Signer;
 use crate::time::{Mono, Now};
 use crate::transfer::{Content, Deletion, Tombstone, Transfer};
 
@@ -89,6 +90,7 @@ use numbers::Numbers;
 use outbox::Outbox;
 use pace::Pace;
 use presence::Presence;
+use proofs::Proofs;
 use reach::OwnReach;
 use roster::Roster;
 use sets::Sets;
@@ -129,7 +131,6 @@ pub type Entropy = Box<dyn FnMut() -> u128 + Send>;
 pub struct Domain {
     settings: Settings,
     entropy: Entropy,
-    signer: Box<dyn Signer>,
     numbers: Numbers,
     transfers: Transfers,
     live: HashMap<TransferId, Live>,
@@ -137,6 +138,7 @@ pub struct Domain {
     contents: Contents,
     roster: Roster,
     devices: Devices,
+    proofs: Proofs,
     presence: Presence,
     /// The strongest login of our account so far.
     login: Option<Login>,
@@ -160,12 +162,11 @@ pub struct Domain {
 
 impl Domain {
     /// Takes the rows of the store. There are no effects before [`Input::Started`].
-    pub fn new(settings: Settings, rows: Rows, entropy: Entropy, signer: Box<dyn Signer>) -> Self {
+    pub fn new(settings: Settings, rows: Rows, entropy: Entropy) -> Self {
         let account = settings.account.clone();
         Self {
             settings,
             entropy,
-            signer,
             numbers: Numbers::new(rows.counters),
             transfers: Transfers::new(account.clone(), rows.transfers, rows.tombstones),
             live: HashMap::new(),
@@ -173,6 +174,7 @@ impl Domain {
             contents: Contents::new(rows.contents),
             roster: Roster::new(account.clone(), rows.contacts),
             devices: Devices::new(&account, rows.devices),
+            proofs: Proofs::default(),
             presence: Presence::default(),
             login: rows.logins.into_iter().find(|login| login.account == account),
             discarded: Discarded::default(),

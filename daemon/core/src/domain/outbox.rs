@@ -7,8 +7,8 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::ids::{BareJid, FullJid, OfferId, TransferId};
-use crate::signal::{Outcome, Request, SyncItem, Token};
+use crate::ids::{BareJid, Fingerprint, FullJid, OfferId, TransferId};
+use crate::signal::{Outcome, Request, SyncItem, Token, Wait};
 use crate::time::Mono;
 
 use queue::Queue;
@@ -16,6 +16,7 @@ use queue::Queue;
 /// What a request is about; there is at most one for each device and subject, and a newer one replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Subject {
+    Hello,
     Transfer(TransferId),
     /// To the receiver of the first transfer, about the one of the second.
     Introduction(TransferId, TransferId),
@@ -30,6 +31,7 @@ pub(super) enum Subject {
 /// What is asked. Offers, connects and introductions are made when they are sent, from the state as it is then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
+    Hello,
     Offer,
     Connect,
     Introduce,
@@ -54,6 +56,8 @@ pub(super) enum Settled {
 /// A request that waits for its outcome.
 struct Sent {
     device: FullJid,
+    /// What the device has proved; none: this was the `hello`.
+    key: Option<Fingerprint>,
     offer: Option<OfferId>,
     at: Mono,
 }
@@ -83,15 +87,20 @@ impl Outbox {
     }
 
     /// The next request that may be sent to a device, and whether it may have arrived before. [`Self::sent`] or
-    /// [`Self::withdraw`] follows.
-    pub(super) fn next(&mut self, device: &FullJid) -> Option<(Subject, Ask, bool)> {
-        self.queues.get_mut(device).and_then(Queue::next)
+    /// [`Self::withdraw`] follows. Before it has `proved` its key that can be a `hello` only.
+    pub(super) fn next(&mut self, device: &FullJid, proved: bool) -> Option<(Subject, Ask, bool)> {
+        self.queues.get_mut(device).and_then(|queue| queue.next(proved))
     }
 
-    /// A request goes out; false if it is no longer queued.
+    /// The device to which a request of ours went, and the key that it had proved; none if this was the `hello`.
+    pub(super) fn asked(&self, token: Token) -> Option<(&FullJid, Option<Fingerprint>)> {
+        self.tokens.get(&token).map(|sent| (&sent.device, sent.key))
+    }
+
+    /// A request goes out to a device that has proved this key; false if it is no longer queued.
     pub(super) fn sent(
         &mut self,
-        device: &FullJid,
+        (device, key): (&FullJid, Option<Fingerprint>),
         subject: Subject,
         (token, request): (Token, &Request),
         now: Mono,
@@ -99,7 +108,8 @@ impl Outbox {
         let sent = self.queues.get_mut(device).is_some_and(|queue| queue.sent(subject, token));
         if sent {
             let offer = if let Request::Offer(offer) = request { Some(offer.id) } else { None };
-            self.tokens.insert(token, Sent { device: device.clone(), offer, at: now });
+            let key = key.filter(|_| *request != Request::Hello);
+            self.tokens.insert(token, Sent { device: device.clone(), key, offer, at: now });
         }
         sent
     }
@@ -113,7 +123,7 @@ impl Outbox {
 
     /// The outcome of a request is known.
     pub(super) fn settle(&mut self, token: Token, outcome: &Outcome, now: Mono) -> Settled {
-        let Some(Sent { device, offer, at }) = self.tokens.remove(&token) else { return Settled::Ignored };
+        let Some(Sent { device, key, offer, at }) = self.tokens.remove(&token) else { return Settled::Ignored };
         if matches!(outcome, Outcome::Answered(_)) {
             let half = u32::try_from(now.since(at) / 2).unwrap_or(u32::MAX);
             self.delays.insert(device.clone(), half);
@@ -127,7 +137,7 @@ impl Outbox {
             };
         }
         let retry = match (outcome, offer) {
-            (Outcome::Refused(refusal), Some(_)) if refusal.may_pass() => {
+            (Outcome::Refused(refusal), Some(_)) if refusal.may_pass() && refusal.wait != Some(Wait::Hello) => {
                 return match queue.trip(subject, refusal.sentence(), now) {
                     Some(at) => Settled::Later { device, at },
                     None => Settled::Ignored,
@@ -138,7 +148,7 @@ impl Outbox {
                 false
             }
             (Outcome::Answered(_), None) => false,
-            (Outcome::Refused(refusal), _) => refusal.may_pass(),
+            (Outcome::Refused(refusal), _) => refusal.may_pass() || key.is_none(),
             (Outcome::Lost, _) => true,
         };
         // Links have their own way of trying again.

@@ -1,5 +1,7 @@
 //! What other devices ask of us. Every request is answered exactly once, and doing one twice does no harm.
 
+use std::fmt;
+
 use crate::domain::Domain;
 use crate::domain::ending::end_notice;
 use crate::domain::outbox::Subject;
@@ -7,22 +9,24 @@ use crate::domain::trust::Verdict;
 use crate::effect::{Effect, Persist};
 use crate::fault::Fault;
 use crate::hook::Hook;
-use crate::ids::{BareJid, FullJid, OfferId, TransferId};
+use crate::ids::{BareJid, Fingerprint, FullJid, OfferId, TransferId};
 use crate::limits::{
     FILES, MESSAGE, METADATA, METADATA_FOR_FOLDERS, METADATA_PER_FILE, NAME, OFFERS_PER_CONTACT, OPEN_PER_CONTACT,
 };
 use crate::session::SessionCommand;
-use crate::signal::{Answer, Condition, Offer, Refusal, Request, Token, Wait};
+use crate::signal::{Answer, Condition, Epoch, Offer, Refusal, Request, Signed, Stamp, Token, Wait};
 use crate::time::Wall;
 use crate::transfer::{Accepted, Content, Direction, End, Facts, Incoming, Outgoing, Paused, Peer, Side, Transfer};
 
 pub(super) type Answered = Result<Answer, Refusal>;
 
 impl Domain {
-    pub(super) fn requested(&mut self, token: Token, from: FullJid, request: Request) {
-        // Who speaks is there, so what was put off for it need not wait.
-        self.outbox.hurry(&from);
-        let answer = self.entitled(&from, &request).and_then(|()| self.heard(&from, request));
+    pub(super) fn requested(&mut self, token: Token, from: FullJid, request: Request, signed: Option<Signed>) {
+        let answer = match self.signed(&from, signed) {
+            Ok(Signed { key, stamp }) if request == Request::Hello => Ok(self.greeted(&from, key, stamp)),
+            Ok(signed) => self.speaker(from, signed).and_then(|speaker| self.heard(&speaker, request)),
+            Err(refusal) => Err(refusal),
+        };
         self.push(Effect::Session(SessionCommand::Answer { token, answer }));
     }
 
@@ -31,18 +35,50 @@ impl Domain {
         self.roster.is_listed(from) || *from == self.settings.account
     }
 
-    /// Strangers learn nothing, not even that xbt runs here; a blocked device has no say.
-    fn entitled(&self, from: &FullJid, request: &Request) -> Result<(), Refusal> {
-        if !self.hears(&from.bare) && !self.transfers.any_open_with(&from.bare) {
+    /// Strangers learn nothing, not even that xbt runs here, and who does not sign decides nothing.
+    fn signed(&mut self, device: &FullJid, signed: Option<Signed>) -> Result<Signed, Refusal> {
+        if !self.hears(&device.bare) && !self.transfers.any_open_with(&device.bare) {
             return Err(Refusal::new(Condition::ServiceUnavailable, ""));
         }
-        // An offer and a connect bring their key along, which is judged then.
-        let brings_key = matches!(request, Request::Offer(_) | Request::Connect(_));
-        if !brings_key && self.devices.is_blocked(from) { Err(blocked()) } else { Ok(()) }
+        signed.ok_or_else(|| {
+            self.unproved(&device.bare);
+            Refusal::new(Condition::Forbidden, "this carries no valid signature of your device's key")
+        })
     }
 
-    fn heard(&mut self, from: &FullJid, request: Request) -> Answered {
+    /// A device asks for our proof. Whoever sends its `hello` again gains nothing: the answer says the same to all, and an
+    /// epoch is of use to its key only.
+    fn greeted(&mut self, device: &FullJid, key: Fingerprint, stamp: Stamp) -> Answer {
+        let new = Epoch((self.entropy)().to_be_bytes());
+        Answer::Hello(self.proofs.give(device, key, stamp.epoch, new))
+    }
+
+    /// Who speaks, if what it signed is new, and its key is one of the contact's that is not blocked.
+    fn speaker(&mut self, device: FullJid, Signed { key, stamp }: Signed) -> Result<Speaker, Refusal> {
+        match self.proofs.admit(&device, key, stamp) {
+            Some(true) => {}
+            Some(false) => {
+                self.unproved(&device.bare);
+                return Err(say_hello("this request has come before"));
+            }
+            None => return Err(say_hello("say hello first")),
+        }
+        if self.proofs.key_of(&device).is_some_and(|before| before != key) {
+            self.proofs.doubt(&device);
+        }
+        // Who speaks is there, so what was put off for it need not wait.
+        self.outbox.hurry(&device);
+        match self.meet(&device, key) {
+            Verdict::Trusted => Ok(Speaker { device, key }),
+            Verdict::Blocked => Err(blocked()),
+            Verdict::Claimed => Err(claimed()),
+        }
+    }
+
+    fn heard(&mut self, from: &Speaker, request: Request) -> Answered {
         match request {
+            // A `hello` decides nothing, and is answered before.
+            Request::Hello => Err(say_hello("that is one")),
             Request::Offer(offer) => self.offered(from, offer),
             Request::Connect(connect) => self.connect_requested(from, connect),
             Request::Decline { id, message } => self.declined(from, id, message.as_deref().map(within)),
@@ -56,17 +92,19 @@ impl Domain {
         }
     }
 
-    fn offered(&mut self, from: &FullJid, offer: Offer) -> Answered {
+    fn offered(&mut self, speaker: &Speaker, offer: Offer) -> Answered {
+        let from = &speaker.device;
         if let Some(refusal) = contradiction(&offer) {
             return Err(refusal);
         }
+        self.is_own_key(speaker, offer.fingerprint)?;
         if let Some(tombstone) = self.transfers.tombstone(&from.bare, offer.id, Direction::In) {
             let end = tombstone.end.clone();
-            return self.offered_again(from, offer.id, None, Some(end));
+            return self.offered_again(speaker, offer.id, None, Some(end));
         }
         if let Some(id) = self.transfers.find(&from.bare, offer.id, Direction::In) {
             let end = self.transfers.get(&id).and_then(|t| t.end().cloned());
-            return self.offered_again(from, offer.id, Some(id), end);
+            return self.offered_again(speaker, offer.id, Some(id), end);
         }
         if offer.expires.is_some_and(|at| Wall(at) <= self.now.wall) {
             return Err(Refusal::new(Condition::NotAcceptable, "the offer has expired"));
@@ -75,23 +113,19 @@ impl Domain {
         if unanswered >= OFFERS_PER_CONTACT || self.transfers.incoming_from(&from.bare) >= OPEN_PER_CONTACT {
             return Err(Refusal::wait(Wait::Busy, "too many offers are open already"));
         }
-        match self.meet(from, offer.fingerprint) {
-            Verdict::Trusted => {}
-            Verdict::Blocked => return Err(blocked()),
-        }
         self.new_offer(from, offer);
         Ok(Answer::Acknowledged)
     }
 
     /// A replay: nothing is made twice, and who asks again hears how it ended.
-    fn offered_again(&mut self, from: &FullJid, offer: OfferId, id: Option<TransferId>, end: Option<End>) -> Answered {
+    fn offered_again(&mut self, from: &Speaker, offer: OfferId, id: Option<TransferId>, end: Option<End>) -> Answered {
         if let Some(transfer) = id.and_then(|id| self.transfers.get(&id))
-            && transfer.peer().is_some_and(|peer| peer.resource != from.resource)
+            && transfer.peer().is_some_and(|peer| peer.fingerprint != from.key)
         {
             return Err(Refusal::new(Condition::Conflict, "another device made this offer"));
         }
         if let Some(request) = end.and_then(|end| end_notice(offer, Direction::In, &end)) {
-            self.notice(id.map_or(Subject::Gone(offer), Subject::Transfer), from, request);
+            self.notice(id.map_or(Subject::Gone(offer), Subject::Transfer), &from.device, request);
         }
         Ok(Answer::Acknowledged)
     }
@@ -140,25 +174,25 @@ impl Domain {
         self.rule_on(id);
     }
 
-    fn declined(&mut self, from: &FullJid, offer: OfferId, message: Option<String>) -> Answered {
+    fn declined(&mut self, from: &Speaker, offer: OfferId, message: Option<String>) -> Answered {
         let id = self.known(from, offer, Direction::Out)?;
-        if self.is_open(id) && self.may_end(id, from)? {
+        if self.is_open(id) && self.may_end(id, from) {
             self.settle(id, End::Declined { message }, Some(format!("declined by {from}")));
-            self.tell_taken(id, &from.resource);
+            self.tell_taken(id, &from.device.resource);
         }
         Ok(Answer::Acknowledged)
     }
 
     /// `end`: as it is for a receiver. A receiver's device has no other reason than that it does not want it any more.
-    fn cancelled(&mut self, from: &FullJid, offer: OfferId, end: End) -> Answered {
+    fn cancelled(&mut self, from: &Speaker, offer: OfferId, end: End) -> Answered {
         if let Ok(id) = self.known(from, offer, Direction::In) {
             self.only_partner(id, from)?;
-            return Ok(self.withdrawn(id, from, end));
+            return Ok(self.withdrawn(id, &from.device, end));
         }
         let id = self.known(from, offer, Direction::Out)?;
-        if self.is_open(id) && self.may_end(id, from)? {
+        if self.is_open(id) && self.may_end(id, from) {
             self.settle(id, End::Cancelled, Some(format!("cancelled by {from}")));
-            self.tell_taken(id, &from.resource);
+            self.tell_taken(id, &from.device.resource);
         }
         Ok(Answer::Acknowledged)
     }
@@ -182,10 +216,10 @@ impl Domain {
         Answer::Acknowledged
     }
 
-    fn done(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+    fn done(&mut self, from: &Speaker, offer: OfferId) -> Answered {
         let id = self.known(from, offer, Direction::Out)?;
         self.only_partner(id, from)?;
-        self.receiver_done(id, from);
+        self.receiver_done(id, &from.device);
         Ok(Answer::Acknowledged)
     }
 
@@ -209,15 +243,15 @@ impl Domain {
         }
     }
 
-    fn failed(&mut self, from: &FullJid, offer: OfferId, reason: &str) -> Answered {
+    fn failed(&mut self, from: &Speaker, offer: OfferId, reason: &str) -> Answered {
         let known = self.known(from, offer, Direction::Out).or_else(|_| self.known(from, offer, Direction::In));
         let id = known?;
         if self.transfers.get(&id).is_some_and(|t| t.direction() == Direction::In) {
             self.only_partner(id, from)?;
-            self.fail_remotely(id, from, reason);
-        } else if self.is_open(id) && self.may_end(id, from)? {
-            self.fail_remotely(id, from, reason);
-            self.tell_taken(id, &from.resource);
+            self.fail_remotely(id, &from.device, reason);
+        } else if self.is_open(id) && self.may_end(id, from) {
+            self.fail_remotely(id, &from.device, reason);
+            self.tell_taken(id, &from.device.resource);
         }
         Ok(Answer::Acknowledged)
     }
@@ -232,7 +266,7 @@ impl Domain {
         self.settle(id, End::Failed(fault), Some(reason.to_owned()));
     }
 
-    fn taken(&mut self, from: &FullJid, offer: OfferId) -> Answered {
+    fn taken(&mut self, from: &Speaker, offer: OfferId) -> Answered {
         let id = self.known(from, offer, Direction::In)?;
         self.only_partner(id, from)?;
         self.settle(id, End::Elsewhere, Some("another device of yours has it".into()));
@@ -240,9 +274,9 @@ impl Domain {
     }
 
     /// The transfer that a contact's device speaks about.
-    pub(super) fn known(&self, from: &FullJid, offer: OfferId, direction: Direction) -> Result<TransferId, Refusal> {
+    pub(super) fn known(&self, from: &Speaker, offer: OfferId, direction: Direction) -> Result<TransferId, Refusal> {
         self.transfers
-            .find(&from.bare, offer, direction)
+            .find(&from.device.bare, offer, direction)
             .ok_or_else(|| Refusal::new(Condition::ItemNotFound, "there is no such offer (any more)"))
     }
 
@@ -251,22 +285,40 @@ impl Domain {
     }
 
     /// Only the device on the other end may speak: the one that made the offer, or the one that took it.
-    pub(super) fn only_partner(&self, id: TransferId, from: &FullJid) -> Result<(), Refusal> {
+    pub(super) fn only_partner(&self, id: TransferId, from: &Speaker) -> Result<(), Refusal> {
         let partner = self.transfers.get(&id).and_then(Transfer::peer);
-        if partner.is_some_and(|peer| peer.resource == from.resource) {
+        if partner.is_some_and(|peer| peer.fingerprint == from.key) {
             return Ok(());
         }
         Err(Refusal::new(Condition::Forbidden, "that is for another device to say"))
     }
 
-    /// Whether a device of the contact may end this open send: the one that took it, and while nobody has, any that
-    /// has a say.
-    fn may_end(&self, id: TransferId, from: &FullJid) -> Result<bool, Refusal> {
-        match self.transfers.get(&id).and_then(Transfer::peer) {
-            Some(winner) => Ok(winner.resource == from.resource),
-            None if self.has_say(from) => Ok(true),
-            None => Err(blocked()),
+    /// Whether a device of the contact may end this open send: the one that took it, and while nobody has, any.
+    fn may_end(&self, id: TransferId, from: &Speaker) -> bool {
+        self.transfers.get(&id).and_then(Transfer::peer).is_none_or(|winner| winner.fingerprint == from.key)
+    }
+
+    /// What is said of the speaker's own key must be so.
+    pub(super) fn is_own_key(&mut self, from: &Speaker, fingerprint: Fingerprint) -> Result<(), Refusal> {
+        if fingerprint == from.key {
+            return Ok(());
         }
+        self.unproved(&from.device.bare);
+        self.claims(&from.device.bare, fingerprint);
+        Err(Refusal::new(Condition::NotAcceptable, "that is not the key which signed this"))
+    }
+}
+
+/// A device that has proved its key with what it says.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    pub(super) device: FullJid,
+    pub(super) key: Fingerprint,
+}
+
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.device.fmt(f)
     }
 }
 
@@ -308,6 +360,16 @@ fn plausible_metadata(offer: &Offer) -> u64 {
     let pieces = offer.size.div_ceil(16 << 10);
     let for_files = offer.files.saturating_mul(METADATA_PER_FILE);
     pieces.saturating_mul(20).saturating_add(for_files).saturating_add(METADATA_FOR_FOLDERS)
+}
+
+/// What is not new, or may not be.
+fn say_hello(text: &str) -> Refusal {
+    Refusal::wait(Wait::Hello, text)
+}
+
+/// Another contact has shown it before.
+pub(super) fn claimed() -> Refusal {
+    Refusal::new(Condition::Forbidden, "this device's key is known here as somebody else's; tell the person")
 }
 
 /// The key came after the contact was verified.

@@ -22,10 +22,10 @@ impl Domain {
             SessionEvent::Available { device, xbt } => self.available(device, xbt),
             SessionEvent::Unavailable { device } => self.unavailable(&device),
             SessionEvent::SubscriptionRequested(jid) => self.subscription_requested(jid),
-            SessionEvent::Requested { token, from, request } => self.requested(token, from, request),
+            SessionEvent::Requested { token, from, request, signed } => self.requested(token, from, request, signed),
             SessionEvent::Chat { from, text } => self.chat(from, text),
             SessionEvent::Discarded { from } => self.stanza_discarded(from),
-            SessionEvent::Answered { token, outcome } => self.answered(token, outcome),
+            SessionEvent::Answered { token, outcome, by } => self.answered(token, outcome, by),
             SessionEvent::Services(services) => self.server_offers(services),
             SessionEvent::LoggedIn(login) => self.logged_in(login),
         }
@@ -38,7 +38,7 @@ impl Domain {
         if let Connection::Online { resumed: false, .. } = connection {
             // A fresh login: all presences come again, and a `sync` follows each of them.
             let gone = self.presence.clear();
-            self.devices.all_vacated();
+            self.proofs.clear();
             self.outbox.clear();
             for contact in gone {
                 self.push(Effect::Emit(Event::Contact(contact)));
@@ -108,11 +108,8 @@ impl Domain {
             return;
         }
         let arrival = self.presence.arrived(&device, xbt);
-        match arrival {
-            Arrival::Ignored => return,
-            // A key may have spoken from there before its presence came.
-            Arrival::New => self.devices.vacated(&device),
-            Arrival::Known(_) => {}
+        if arrival == Arrival::Ignored {
+            return;
         }
         if arrival != Arrival::Known(xbt) {
             self.push(Effect::Emit(Event::Contact(device.bare.clone())));
@@ -121,29 +118,33 @@ impl Domain {
             let mut contact = self.roster.known(&device.bare);
             contact.has_xbt = true;
             self.save_contact(contact);
-            self.appeared(&device);
+            // So far it only says that it runs xbt: what follows, follows from the proof of its key.
+            self.outbox.put(&device, Subject::Hello, Ask::Hello);
         } else if xbt {
             self.heard_again(&device);
         } else {
             self.outbox.drop_device(&device);
+            self.proofs.left(&device);
         }
     }
 
     fn unavailable(&mut self, device: &FullJid) {
         self.outbox.drop_device(device);
-        self.devices.vacated(device);
+        self.proofs.left(device);
         if self.presence.left(device) {
             self.push(Effect::Emit(Event::Contact(device.bare.clone())));
         }
     }
 
-    /// A device that runs xbt is online: compare open transfers, offer what is queued for it, ask for the links that are wanted.
+    /// A device is online and has proved a key that may take part: compare open transfers, offer what is queued for it, ask
+    /// for the links that are wanted.
     pub(super) fn appeared(&mut self, device: &FullJid) {
+        let Some(key) = self.proofs.key_of(device) else { return };
         self.outbox.hurry(device);
         self.sync_with(device);
         for id in self.transfers.open_with(&device.bare).collect::<Vec<_>>() {
             self.offer_to(id, device);
-            if self.transfers.get(&id).and_then(|t| t.peer()).is_some_and(|p| p.resource == device.resource) {
+            if self.transfers.get(&id).and_then(Transfer::peer).is_some_and(|peer| peer.fingerprint == key) {
                 self.live(id).backoff.reset();
                 self.seek_soon(id);
                 self.introduce(id);
@@ -177,7 +178,7 @@ impl Domain {
             return;
         };
         let known = acknowledged.contains(&device.resource) || self.is_this_device(device);
-        if !known && !transfer.paused.any() && !self.devices.is_blocked(device) {
+        if !known && !transfer.paused.any() && !self.is_blocked(device) {
             self.outbox.put(device, Subject::Transfer(id), Ask::Offer);
         }
     }

@@ -7,9 +7,9 @@
 use crate::domain::Domain;
 use crate::domain::clock::Timer;
 use crate::domain::connect::role;
-use crate::domain::request::Answered;
+use crate::domain::request::{Answered, Speaker};
 use crate::fault::Fault;
-use crate::ids::{FullJid, TransferId};
+use crate::ids::{Fingerprint, FullJid, TransferId};
 use crate::signal::{Answer, MAX_SYNC_ITEMS, Outcome, Role, SyncItem, SyncState};
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
@@ -19,8 +19,9 @@ const CONFIRM: u64 = 30_000;
 impl Domain {
     /// Tells a device how our side of the transfers stands that it should know of.
     pub(super) fn sync_with(&mut self, device: &FullJid) {
+        let Some(key) = self.proofs.key_of(device) else { return };
         let shared = self.transfers.open_with(&device.bare).chain(self.transfers.unsure_with(&device.bare));
-        let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device));
+        let items = shared.filter_map(|id| self.transfers.get(&id)).filter_map(|t| item_for(t, device, key));
         let items: Vec<_> = items.collect();
         self.outbox.put_sync(device, items.chunks(MAX_SYNC_ITEMS).map(<[SyncItem]>::to_vec));
     }
@@ -43,7 +44,7 @@ impl Domain {
     }
 
     /// A device tells how its side stands: it hears in what we differ.
-    pub(super) fn sync_requested(&mut self, from: &FullJid, items: Vec<SyncItem>) -> Answered {
+    pub(super) fn sync_requested(&mut self, from: &Speaker, items: Vec<SyncItem>) -> Answered {
         let items = &items[..items.len().min(MAX_SYNC_ITEMS)];
         for item in items {
             match item.role {
@@ -55,7 +56,8 @@ impl Domain {
     }
 
     /// Who speaks of an offer has got it, also when its acknowledgement was lost.
-    fn has_heard(&mut self, from: &FullJid, item: &SyncItem) {
+    fn has_heard(&mut self, from: &Speaker, item: &SyncItem) {
+        let from = &from.device;
         let Some(id) = self.transfers.find(&from.bare, item.id, Direction::Out).filter(|id| self.is_open(*id)) else {
             return;
         };
@@ -72,10 +74,9 @@ impl Domain {
     }
 
     /// The sender has ended what is open here: its word on that was lost.
-    fn sender_gave_up(&mut self, from: &FullJid, item: &SyncItem) {
-        let Some(id) = self.transfers.find(&from.bare, item.id, Direction::In).filter(|id| self.is_open(*id)) else {
-            return;
-        };
+    fn sender_gave_up(&mut self, from: &Speaker, item: &SyncItem) {
+        let found = self.transfers.find(&from.device.bare, item.id, Direction::In);
+        let Some(id) = found.filter(|id| self.is_open(*id)) else { return };
         match item.state {
             SyncState::Cancelled | SyncState::Failed => self.sender_differs(id, from, item.state),
             SyncState::Open
@@ -88,14 +89,15 @@ impl Domain {
         }
     }
 
-    fn our_side(&self, from: &FullJid, item: &SyncItem) -> Option<SyncItem> {
+    fn our_side(&self, from: &Speaker, item: &SyncItem) -> Option<SyncItem> {
+        let contact = &from.device.bare;
         let (ours, direction) = match item.role {
             Role::Sender => (Role::Receiver, Direction::In),
             Role::Receiver => (Role::Sender, Direction::Out),
         };
-        let state = match self.transfers.find(&from.bare, item.id, direction).and_then(|id| self.transfers.get(&id)) {
-            Some(transfer) => state_for(transfer, from)?,
-            None => match self.transfers.tombstone(&from.bare, item.id, direction) {
+        let state = match self.transfers.find(contact, item.id, direction).and_then(|id| self.transfers.get(&id)) {
+            Some(transfer) => state_for(transfer, from.key)?,
+            None => match self.transfers.tombstone(contact, item.id, direction) {
                 Some(tombstone) => end_for(&tombstone.end, direction, false),
                 None => SyncState::Unknown,
             },
@@ -106,12 +108,11 @@ impl Domain {
     pub(super) fn sync_answered(&mut self, device: &FullJid, asked: &[SyncItem], outcome: Outcome) {
         // A refused or odd answer tells nothing; lost ones the outbox asks again.
         let Outcome::Answered(Answer::Sync(items)) = outcome else { return };
-        if self.devices.is_blocked(device) {
-            return;
-        }
+        let Some(key) = self.proofs.key_of(device) else { return };
+        let speaker = Speaker { device: device.clone(), key };
         for item in asked.iter().filter(|item| item.role == Role::Sender) {
             let there = items.iter().find(|there| there.id == item.id && there.role == Role::Receiver);
-            self.end_compared(device, item, there.map(|there| there.state));
+            self.end_compared(&speaker, item, there.map(|there| there.state));
         }
         for item in items.iter().take(MAX_SYNC_ITEMS) {
             let direction = match item.role {
@@ -122,25 +123,25 @@ impl Domain {
                 continue;
             };
             match direction {
-                Direction::Out => self.receiver_differs(id, device, item.state),
-                Direction::In => self.sender_differs(id, device, item.state),
+                Direction::Out => self.receiver_differs(id, &speaker, item.state),
+                Direction::In => self.sender_differs(id, &speaker, item.state),
             }
         }
     }
 
     /// We said that we gave up what the device had taken: it answers how that stands there, or not if just so.
-    fn end_compared(&mut self, device: &FullJid, asked: &SyncItem, there: Option<SyncState>) {
+    fn end_compared(&mut self, from: &Speaker, asked: &SyncItem, there: Option<SyncState>) {
         // What was open when it was asked about may have ended since: the answer is older than that.
         if matches!(asked.state, SyncState::Open | SyncState::Accepted) {
             return;
         }
-        let Some(id) = self.transfers.find(&device.bare, asked.id, Direction::Out) else { return };
-        let partner = |t: &Transfer| t.peer().is_some_and(|peer| peer.resource == device.resource);
+        let Some(id) = self.transfers.find(&from.device.bare, asked.id, Direction::Out) else { return };
+        let partner = |t: &Transfer| t.peer().is_some_and(|peer| peer.fingerprint == from.key);
         if !self.transfers.get(&id).is_some_and(|t| t.is_unsure() && partner(t)) {
             return;
         }
         match there {
-            Some(SyncState::Done) => self.receiver_done(id, device),
+            Some(SyncState::Done) => self.receiver_done(id, &from.device),
             Some(SyncState::Open | SyncState::Accepted) => {}
             Some(
                 SyncState::Declined
@@ -165,17 +166,15 @@ impl Domain {
     }
 
     /// What the receiver's device says of our send.
-    fn receiver_differs(&mut self, id: TransferId, device: &FullJid, state: SyncState) {
+    fn receiver_differs(&mut self, id: TransferId, from: &Speaker, state: SyncState) {
         let winner = match self.transfers.get(&id).map(|t| &t.side) {
-            Some(Side::Out { taken_by, .. }) => taken_by.as_ref().map(|p| p.resource.clone()),
+            Some(Side::Out { taken_by, .. }) => taken_by.as_ref().map(|p| p.fingerprint),
             Some(Side::In { .. }) | None => return,
         };
-        let by_another = match &winner {
-            Some(resource) => *resource != device.resource,
-            None => !self.has_say(device),
-        };
+        let by_another = winner.is_some_and(|winner| winner != from.key);
+        let device = &from.device;
         match state {
-            SyncState::Unknown => self.offer_anew(id, device),
+            SyncState::Unknown => self.offer_anew(id, from),
             SyncState::Done if winner.is_some() && !by_another => self.receiver_done(id, device),
             SyncState::Declined if !by_another => {
                 self.settle(id, End::Declined { message: None }, Some(format!("declined by {device}")));
@@ -206,9 +205,10 @@ impl Domain {
     }
 
     /// The device has lost its memory: it gets the offer as if for the first time.
-    fn offer_anew(&mut self, id: TransferId, device: &FullJid) {
-        let winner = self.transfers.get(&id).and_then(Transfer::peer).map(|p| p.resource.clone());
-        let forgotten = winner.is_some_and(|resource| resource == device.resource);
+    fn offer_anew(&mut self, id: TransferId, from: &Speaker) {
+        let device = &from.device;
+        let winner = self.transfers.get(&id).and_then(Transfer::peer).map(|peer| peer.fingerprint);
+        let forgotten = winner == Some(from.key);
         if forgotten {
             self.drop_link(id);
             self.next_turn(id);
@@ -226,9 +226,10 @@ impl Domain {
     }
 
     /// What the sender's device says of an offer that we have.
-    fn sender_differs(&mut self, id: TransferId, device: &FullJid, state: SyncState) {
+    fn sender_differs(&mut self, id: TransferId, from: &Speaker, state: SyncState) {
+        let device = &from.device;
         let Some(transfer) = self.transfers.get(&id) else { return };
-        if transfer.peer().is_none_or(|p| p.resource != device.resource) {
+        if transfer.peer().is_none_or(|peer| peer.fingerprint != from.key) {
             return;
         }
         match state {
@@ -247,10 +248,10 @@ impl Domain {
 }
 
 /// Our line about a transfer that this device should know of, or that we want to know of.
-fn item_for(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
+fn item_for(transfer: &Transfer, device: &FullJid, key: Fingerprint) -> Option<SyncItem> {
     let state = match &transfer.side {
         Side::Out { state, acknowledged, taken_by, .. } => {
-            let taken = taken_by.as_ref().is_some_and(|p| p.resource == device.resource);
+            let taken = taken_by.as_ref().is_some_and(|peer| peer.fingerprint == key);
             match state {
                 Outgoing::Ended(end) if taken && transfer.is_unsure() => {
                     return Some(SyncItem { id: transfer.offer, role: Role::Sender, state: end.sync_state() });
@@ -263,7 +264,7 @@ fn item_for(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
             }
             if taken { SyncState::Accepted } else { SyncState::Open }
         }
-        Side::In { from, .. } if from.resource != device.resource => return None,
+        Side::In { from, .. } if from.fingerprint != key => return None,
         Side::In { state, .. } => match state {
             Incoming::Offered => SyncState::Open,
             Incoming::Connecting | Incoming::Receiving => SyncState::Accepted,
@@ -274,8 +275,8 @@ fn item_for(transfer: &Transfer, device: &FullJid) -> Option<SyncItem> {
 }
 
 /// How a transfer stands here, if the device that asks should hear of it.
-fn state_for(transfer: &Transfer, from: &FullJid) -> Option<SyncState> {
-    let partner = transfer.peer().is_some_and(|p| p.resource == from.resource);
+fn state_for(transfer: &Transfer, key: Fingerprint) -> Option<SyncState> {
+    let partner = transfer.peer().is_some_and(|peer| peer.fingerprint == key);
     match (&transfer.side, transfer.end()) {
         (_, Some(end)) => Some(end_for(end, transfer.direction(), partner)),
         (Side::Out { taken_by: Some(_), .. }, None) if !partner => Some(SyncState::Taken),

@@ -28,7 +28,7 @@ pub struct ContactView<'a> {
 pub struct DeviceView<'a> {
     /// What is remembered.
     pub device: &'a Device,
-    /// It is available now.
+    /// It is available now, and has proved its key.
     pub online: bool,
 }
 
@@ -123,7 +123,10 @@ impl Domain {
     fn contact_view<'a>(&'a self, contact: &'a Contact) -> ContactView<'a> {
         let online: Vec<_> = self.presence.of(&contact.jid).collect();
         let devices = self.devices.of(&contact.jid);
-        let present = |d: &Device| online.iter().any(|(o, _)| o.resource == d.resource);
+        let present = |d: &Device| {
+            let place = self.proofs.device_with(&d.contact, d.fingerprint);
+            place.is_some_and(|place| self.presence.runs_xbt(place))
+        };
         let devices = devices.map(|device| DeviceView { device, online: present(device) }).collect();
         ContactView { contact, asks: self.roster.asks(&contact.jid), online, devices }
     }
@@ -179,7 +182,7 @@ impl Domain {
         }
         let online: Vec<bool> = self.presence.of(jid).map(|(_, xbt)| xbt).collect();
         let devices = self.presence.xbt_devices(jid);
-        if !devices.is_empty() && devices.iter().all(|device| self.devices.is_blocked(device)) {
+        if !devices.is_empty() && devices.iter().all(|device| self.is_blocked(device)) {
             let text = format!("the key of {jid} is new and blocked; compare it: 'xbtctl contacts verify {jid}'");
             return Why::new("key-blocked", text);
         }

@@ -112,7 +112,9 @@ impl Requests {
     /// way could just as well close the better one.
     pub fn granting(&self, peer: Fingerprint, info_hash: InfoHash) -> Option<LinkId> {
         let grants = |search: &&Search| search.request.info_hash == info_hash && search.exchange.is_none();
-        self.of_peer(peer).find(grants).map(|search| search.request.link_id())
+        // A device's own transfers come before those for which somebody else has introduced it.
+        let own_first = |search: &&Search| search.request.introduced;
+        self.of_peer(peer).filter(grants).min_by_key(own_first).map(|search| search.request.link_id())
     }
 
     /// The request that reports of this round are about; none if it has been replaced or is past that round.

@@ -176,6 +176,7 @@ impl Backend for Fake {
                 hooks: 0,
                 notices: 0,
             }],
+            unproved: Vec::new(),
             network: Some(network()),
             folders: Some(folders()),
         })

@@ -24,6 +24,8 @@ pub(super) struct Asked {
     pub(super) from: Jid,
     /// Of the IQ.
     pub(super) id: String,
+    /// What was signed, if the signature is valid.
+    pub(super) text: Option<Vec<u8>>,
     until: Instant,
 }
 
@@ -33,8 +35,8 @@ pub(super) struct AskedRequests(BTreeMap<Token, Asked>);
 
 impl AskedRequests {
     /// Keeps a request until it is answered; gives it back if too many wait.
-    pub(super) fn add(&mut self, from: Jid, id: String, now: Instant) -> Result<Token, Asked> {
-        let asked = Asked { from, id, until: now + ANSWER_WITHIN };
+    pub(super) fn add(&mut self, from: Jid, id: String, text: Option<Vec<u8>>, now: Instant) -> Result<Token, Asked> {
+        let asked = Asked { from, id, text, until: now + ANSWER_WITHIN };
         let of_one = self.0.values().filter(|other| other.from.to_bare() == asked.from.to_bare()).count();
         if self.0.len() >= MOST || of_one >= MOST_OF_ONE {
             return Err(asked);

@@ -8,7 +8,7 @@ use tokio_xmpp::parsers::presence::{Presence, Type};
 use tokio_xmpp::parsers::roster as roster_xml;
 use xbt_core::ids::{BareJid, FullJid};
 use xbt_core::session::{SessionCommand, SessionEvent};
-use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Token};
+use xbt_core::signal::{Answer, Offer, Outcome, Refusal, Request, Stamp, Token};
 
 use super::{Agent, Payload, Purpose, address};
 use crate::call::{RelayError, SessionCall};
@@ -42,7 +42,9 @@ impl Agent {
     /// Carries out a command on a stream that is up.
     pub(crate) fn do_command(&mut self, command: SessionCommand, now: Instant) {
         match command {
-            SessionCommand::Request { token, to, request } => self.send_request(token, &to, request, now),
+            SessionCommand::Request { token, to, request, stamp } => {
+                self.send_request(token, &to, (request, stamp), now)
+            }
             SessionCommand::Answer { token, answer } => self.send_answer(token, answer),
             SessionCommand::Courtesy { to, text, offer } => self.courtesy(&to, &text, offer),
             SessionCommand::AddContact { jid, name } => self.add_contact(&jid, name, now),
@@ -59,7 +61,7 @@ impl Agent {
     pub(crate) fn do_command_offline(&mut self, command: SessionCommand) {
         match command {
             SessionCommand::Request { token, .. } => {
-                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+                self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
             }
             SessionCommand::Answer { token, answer } => self.send_answer(token, answer),
             SessionCommand::Courtesy { to, .. } => tracing::warn!(%to, "offline: no courtesy message"),
@@ -71,20 +73,20 @@ impl Agent {
         }
     }
 
-    fn send_request(&mut self, token: Token, to: &FullJid, request: Request, now: Instant) {
-        let Ok(to) = address::from_full(to) else {
+    fn send_request(&mut self, token: Token, to: &FullJid, (request, stamp): (Request, Stamp), now: Instant) {
+        let Ok(address) = address::from_full(to) else {
             tracing::warn!(%to, "not an address");
-            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
+            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
             return;
         };
-        let to = tokio_xmpp::jid::Jid::from(to);
-        if !self.sent.has_room_for(&to) {
-            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost });
-            return;
-        }
+        let address = tokio_xmpp::jid::Jid::from(address);
         let expected = Expected::to(&request);
-        let payload = convert::request_out(request);
-        self.ask(Some(to), Payload::Set(payload), Purpose::Request { token, expected }, now);
+        let has_room = self.sent.has_room_for(&address);
+        let Some((payload, text)) = has_room.then(|| self.seal_request(request, to, stamp)).flatten() else {
+            self.tell(SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
+            return;
+        };
+        self.ask(Some(address), Payload::Set(payload), Purpose::Request { token, expected, text }, now);
     }
 
     fn send_answer(&mut self, token: Token, answer: Result<Answer, Refusal>) {
@@ -92,7 +94,7 @@ impl Agent {
             tracing::debug!(?token, "an answer that is no longer expected");
             return;
         };
-        let answer = answer.map(convert::answer_out).map_err(|refusal| Box::new(convert::refusal_out(refusal)));
+        let answer = self.seal_answer(answer, asked.text.as_deref());
         self.reply(Some(asked.from), asked.id, answer);
     }
 

@@ -16,12 +16,14 @@ use xbt_core::signal::{Condition, Refusal, Wait};
 
 use super::asked::Asked;
 use super::profile::version;
+use super::signatures::{CameIn, refused};
 use super::{Agent, Purpose, address};
-use crate::convert;
+use crate::convert::signed::unsealed;
+use crate::convert::{self, Invalid};
 use crate::payload;
 
 /// What an IQ is answered with: the payload of a result, or an error.
-type Reply = Result<Option<Element>, Box<StanzaError>>;
+pub(super) type Reply = Result<Option<Element>, Box<StanzaError>>;
 
 /// An error without words.
 pub(super) fn error(kind: ErrorType, condition: DefinedCondition) -> Box<StanzaError> {
@@ -42,15 +44,16 @@ impl Agent {
         let (IqHeader { from, id, .. }, payload) = iq.split();
         match payload {
             IqPayload::Result(payload) => self.answered(from.as_ref(), &id, Ok(payload), now),
-            IqPayload::Error(error) => {
-                self.answered(from.as_ref(), &id, Err(convert::refusal_in(&error)), now);
-            }
+            IqPayload::Error(error) => self.answered(from.as_ref(), &id, Err(refused(&error)), now),
             IqPayload::Get(payload) => {
                 let answer = self.get(from.as_ref(), payload);
                 self.reply(from, id, answer);
             }
             IqPayload::Set(payload) if payload.ns() == payload::NS => self.request(from, id, payload, now),
             IqPayload::Set(payload) if payload.ns() == payload::in_band::NS => self.in_band(from, id, payload, now),
+            IqPayload::Set(payload) if payload.ns().starts_with(payload::NS_OF_ANY_VERSION) => {
+                self.refuse_version(from, id, &payload.ns());
+            }
             IqPayload::Set(payload) => {
                 let answer = self.set(from.as_ref(), payload, now);
                 self.reply(from, id, answer);
@@ -59,18 +62,15 @@ impl Agent {
     }
 
     /// Hands an answer on by what was asked; an answer that belongs to nothing is dropped.
-    pub(super) fn answered(
-        &mut self,
-        from: Option<&Jid>,
-        id: &str,
-        answer: Result<Option<Element>, Refusal>,
-        now: Instant,
-    ) {
-        match self.sent.answered(from, id, &self.account) {
-            Some(Purpose::Request { token, expected }) => {
-                let outcome = Self::outcome(expected, answer);
-                self.tell(SessionEvent::Answered { token, outcome });
-            }
+    pub(super) fn answered(&mut self, from: Option<&Jid>, id: &str, answer: CameIn, now: Instant) {
+        let purpose = self.sent.answered(from, id, &self.account);
+        if let Some(Purpose::Request { token, expected, text }) = purpose {
+            let (outcome, by) = self.outcome(expected, &text, answer);
+            return self.tell(SessionEvent::Answered { token, outcome, by });
+        }
+        let answer = answer.map_err(|(refusal, _)| refusal);
+        match purpose {
+            Some(Purpose::Request { .. }) => {}
             Some(Purpose::Roster) => self.roster_came(answer, now),
             Some(Purpose::Features { device, hash }) => {
                 let info = answer.ok().flatten().and_then(|element| DiscoInfoResult::try_from(element).ok());
@@ -159,7 +159,9 @@ impl Agent {
             self.refuse(from, id, busy);
             return;
         }
-        let request = match convert::request_in(payload) {
+        let (inner, seal) = unsealed(payload);
+        let empty = || Invalid::Malformed("there is nothing in the envelope".to_owned());
+        let request = match inner.ok_or_else(empty).and_then(convert::request_in) {
             Ok(request) => request,
             Err(invalid) => {
                 tracing::debug!(%device, %invalid, "a malformed request");
@@ -168,13 +170,28 @@ impl Agent {
                 return;
             }
         };
-        match self.asked.add(from, id, now) {
-            Ok(token) => self.tell(SessionEvent::Requested { token, from: device, request }),
+        let (signed, text) = self.verify_request(&request, &device, seal).unzip();
+        match self.asked.add(from, id, text, now) {
+            Ok(token) => self.tell(SessionEvent::Requested { token, from: device, request, signed }),
             Err(asked) => {
                 let busy = Refusal::wait(Wait::Busy, "too many requests at once; ask again");
                 self.refuse(asked.from, asked.id, busy);
             }
         }
+    }
+
+    /// A request of another version than ours.
+    fn refuse_version(&mut self, from: Option<Jid>, id: String, ns: &str) {
+        let theirs = ns.trim_start_matches(payload::NS_OF_ANY_VERSION);
+        let ours = payload::NS.trim_start_matches(payload::NS_OF_ANY_VERSION);
+        let text = format!(
+            "this request is of version {} of xbt's protocol, and the xbt here speaks version {ours} only: bring both up to \
+             date",
+            convert::cut(theirs, 20)
+        );
+        let error = convert::error_out(ErrorType::Cancel, DefinedCondition::FeatureNotImplemented, &text);
+        let error = if self.may_ask(from.as_ref()) { Box::new(error) } else { unavailable() };
+        self.reply(from, id, Err(error));
     }
 
     /// The rules did not answer in time: a fault of ours, and worth another try.

@@ -33,7 +33,12 @@ const MOST_ACTIVATIONS: usize = 32;
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// A request of the rules.
-    Request { token: Token, expected: Expected },
+    Request {
+        token: Token,
+        expected: Expected,
+        /// What was signed.
+        text: Vec<u8>,
+    },
     /// Our roster.
     Roster,
     /// What a device can do.

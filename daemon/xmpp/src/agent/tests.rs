@@ -6,20 +6,24 @@ use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
 use xbt_core::ids::BareJid;
 use xbt_core::session::{ServerServices, SessionCommand, Subscription};
-use xbt_core::signal::{Answer, Request, Token};
+use xbt_core::signal::{Answer, Epoch, Request, Stamp, Token};
 
 use super::asked::{ANSWER_WITHIN, MOST_OF_ONE};
 use super::sent::PATIENCE;
 use super::*;
 use crate::convert::tests::offer;
+use crate::testing::Seals;
 
 mod activate;
 mod hostile;
 mod in_band;
 mod server_services;
+mod signatures;
 
 const ROSTER: &str = "<query xmlns='jabber:iq:roster'><item jid='bob@b' subscription='both' name='Bob'><group>G</group>\
                       </item><item jid='mallory@m' subscription='none' ask='subscribe'/></query>";
+
+const STAMP: Stamp = Stamp { epoch: Epoch([4; 16]), number: 9 };
 
 /// An agent with a clock, and a hand to feed it.
 struct Bench {
@@ -39,7 +43,8 @@ impl Bench {
 
     /// Logged in; the questions about what the server does are under way.
     fn fresh() -> Self {
-        let mut bench = Self { agent: Agent::new(jid::BareJid::new("alice@a").unwrap()), now: Instant::now() };
+        let mut bench =
+            Self { agent: Agent::new(jid::BareJid::new("alice@a").unwrap(), Arc::new(Seals(1))), now: Instant::now() };
         bench.agent.reset(jid::FullJid::new("alice@a/xbt").unwrap(), 7, bench.now);
         let Stanza::Iq(iq) = bench.agent.take_stanza().unwrap() else { panic!() };
         bench.feed(&format!("<iq type='result' id='{}'>{ROSTER}</iq>", iq.id()));
@@ -116,7 +121,12 @@ fn available(text: &str, xbt: bool) -> SessionEvent {
 }
 
 fn request(token: u64, to: &str) -> SessionCommand {
-    SessionCommand::Request { token: Token(token), to: device(to), request: Request::Cancel { id: offer().id } }
+    SessionCommand::Request {
+        token: Token(token),
+        to: device(to),
+        request: Request::Cancel { id: offer().id },
+        stamp: STAMP,
+    }
 }
 
 fn condition(iq: &Iq) -> &DefinedCondition {
@@ -262,13 +272,13 @@ fn an_answer_counts_only_from_whom_it_was_asked_of() {
     bench.feed(&format!("<iq type='result' id='{id}' from='bob@b/1'/>"));
     bench.feed(&format!("<iq type='result' id='{id}' from='bob@b/1'/>"));
     let outcome = Outcome::Answered(Answer::Acknowledged);
-    assert_eq!(bench.events(), [SessionEvent::Answered { token: Token(1), outcome }]);
+    assert_eq!(bench.events(), [SessionEvent::Answered { token: Token(1), outcome, by: None }]);
 }
 
 #[test]
 fn every_request_is_answered_once_when_time_passes_or_the_stream_is_reset() {
     let mut bench = Bench::new();
-    let lost = |token| SessionEvent::Answered { token: Token(token), outcome: Outcome::Lost };
+    let lost = |token| SessionEvent::Answered { token: Token(token), outcome: Outcome::Lost, by: None };
     bench.agent.do_command(request(1, "bob@b/1"), bench.now);
     bench.pass(PATIENCE / 2);
     bench.agent.do_command(request(2, "bob@b/1"), bench.now);
@@ -311,7 +321,7 @@ fn an_answer_that_breaks_the_rules_is_still_an_answer() {
 #[test]
 fn requests_of_others_are_bounded_and_answered_late_rather_than_never() {
     let mut bench = Bench::new();
-    let cancel = format!("<cancel xmlns='urn:x-xbt:0' id='{}'/>", offer().id);
+    let cancel = format!("<cancel xmlns='urn:x-xbt:1' id='{}'/>", offer().id);
     for n in 0..40 {
         bench.feed(&format!("<iq type='set' id='{n}' from='bob@b/{}'>{cancel}</iq>", n % 3));
     }
@@ -344,7 +354,7 @@ fn messages_carbons_and_errors_have_no_effect() {
 
 #[test]
 fn without_a_roster_the_stream_is_given_up() {
-    let mut agent = Agent::new(jid::BareJid::new("alice@a").unwrap());
+    let mut agent = Agent::new(jid::BareJid::new("alice@a").unwrap(), Arc::new(Seals(1)));
     let now = Instant::now();
     agent.reset(jid::FullJid::new("alice@a/xbt").unwrap(), 7, now);
     agent.expire(now + PATIENCE);

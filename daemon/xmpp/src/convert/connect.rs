@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use tokio_xmpp::jid::Jid;
 use xbt_core::signal::{
     Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, MAX_PROXIES, MAX_STREAM_ID, Proxy, Reach,
-    Signature,
 };
 use xbt_core::way::Way;
 
@@ -39,24 +38,7 @@ pub(super) fn introduction_in(introduce: wire::Introduce) -> Result<Introduction
         info_hash: introduce.info_hash.parse().map_err(|error| Invalid::of("info-hash", error))?,
         fingerprint: introduce.fingerprint.parse().map_err(|error| Invalid::of("fingerprint", error))?,
         candidates: candidates_in(introduce.candidates),
-        signature: match (introduce.key, introduce.signature) {
-            (Some(key), Some(bytes)) => Some(Signature {
-                key: hex_in(&key).ok_or_else(|| Invalid::of("key", "not 64 hex digits"))?,
-                bytes: hex_in(&bytes).ok_or_else(|| Invalid::of("signature", "not 128 hex digits"))?,
-            }),
-            (None, _) | (_, None) => None,
-        },
     })
-}
-
-fn hex_in<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|two| two.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    bytes.try_into().ok().filter(|_| digits.len() == 2 * N)
-}
-
-fn hex_out(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What makes no sense is left out, and so is what a later version knows: the others are still good.
@@ -106,8 +88,6 @@ pub(super) fn introduction_out(introduction: Introduction) -> wire::Introduce {
         id: introduction.id.to_string(),
         info_hash: introduction.info_hash.to_string(),
         fingerprint: introduction.fingerprint.to_string(),
-        key: introduction.signature.map(|one| hex_out(&one.key)),
-        signature: introduction.signature.map(|one| hex_out(&one.bytes)),
         candidates: candidates_out(introduction.candidates),
     }
 }

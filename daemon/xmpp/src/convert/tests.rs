@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tokio_xmpp::parsers::iq::Iq;
 use xbt_core::ids::{Fingerprint, InfoHash, OfferId};
-use xbt_core::signal::{Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, Proxy, Reach, Signature};
+use xbt_core::signal::{Candidate, CandidateKind, Connect, Introduction, MAX_CANDIDATES, Proxy, Reach};
 use xbt_core::way::Way;
 
 use super::*;
@@ -50,14 +50,14 @@ pub(crate) fn connect() -> Connect {
 
 fn introduction() -> Introduction {
     let Connect { id, info_hash, fingerprint, reach, .. } = connect();
-    let signature = Some(Signature { key: [0x0f; 32], bytes: [0xf0; 64] });
-    Introduction { id, info_hash, fingerprint, candidates: reach.candidates, signature }
+    Introduction { id, info_hash, fingerprint, candidates: reach.candidates }
 }
 
 pub(crate) fn requests() -> Vec<Request> {
     let id: OfferId = ID.parse().unwrap();
     let item = |role, state| SyncItem { id, role, state };
     vec![
+        Request::Hello,
         Request::Offer(offer()),
         Request::Offer(Offer { expires: None, message: None, ..offer() }),
         Request::Connect(connect()),
@@ -76,7 +76,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Failed { id, reason: "disk full".into() },
         Request::Taken { id },
         Request::Introduce(introduction()),
-        Request::Introduce(Introduction { candidates: Vec::new(), signature: None, ..introduction() }),
+        Request::Introduce(Introduction { candidates: Vec::new(), ..introduction() }),
         Request::Sync(vec![item(Role::Sender, SyncState::Open), item(Role::Receiver, SyncState::Unknown)]),
         Request::Sync(vec![]),
     ]
@@ -93,7 +93,7 @@ fn over_the_wire(element: Element) -> Element {
 }
 
 fn parsed(xml: &str) -> Result<Request, Invalid> {
-    request_in(xml.replacen(' ', " xmlns='urn:x-xbt:0' ", 1).parse().unwrap())
+    request_in(xml.replacen(' ', " xmlns='urn:x-xbt:1' ", 1).parse().unwrap())
 }
 
 fn offer_xml(attributes: &str, children: &str) -> String {
@@ -109,7 +109,11 @@ fn every_request_and_answer_survives_the_wire() {
         assert_eq!(request_in(over_the_wire(request_out(request.clone()))), Ok(request));
     }
     let items = vec![SyncItem { id: ID.parse().unwrap(), role: Role::Receiver, state: SyncState::Done }];
-    for (expected, answer) in [(Expected::Connect, Answer::Connect(connect())), (Expected::Sync, Answer::Sync(items))] {
+    for (expected, answer) in [
+        (Expected::Hello, Answer::Hello(Epoch([7; 16]))),
+        (Expected::Connect, Answer::Connect(connect())),
+        (Expected::Sync, Answer::Sync(items)),
+    ] {
         let element = over_the_wire(answer_out(answer.clone()).unwrap());
         assert_eq!(answer_in(expected, Some(element)), Ok(answer));
     }
@@ -122,8 +126,8 @@ fn every_request_and_answer_survives_the_wire() {
 fn a_cancel_says_whether_the_offer_has_lapsed_and_unknown_reasons_are_none() {
     let id: OfferId = ID.parse().unwrap();
     let xml = String::from(&request_out(Request::Expired { id }));
-    assert_eq!(xml, format!("<cancel xmlns='urn:x-xbt:0' id='{ID}' reason='expired'/>"));
-    assert_eq!(String::from(&request_out(Request::Cancel { id })), format!("<cancel xmlns='urn:x-xbt:0' id='{ID}'/>"));
+    assert_eq!(xml, format!("<cancel xmlns='urn:x-xbt:1' id='{ID}' reason='expired'/>"));
+    assert_eq!(String::from(&request_out(Request::Cancel { id })), format!("<cancel xmlns='urn:x-xbt:1' id='{ID}'/>"));
     assert_eq!(parsed(&format!("<cancel id='{ID}' reason='weather'/>")), Ok(Request::Cancel { id }));
 }
 
@@ -131,7 +135,7 @@ fn a_cancel_says_whether_the_offer_has_lapsed_and_unknown_reasons_are_none() {
 fn an_offer_looks_as_the_specification_says() {
     let xml = String::from(&request_out(Request::Offer(Offer { name: "photo.jpg".into(), ..offer() })));
     let expected = format!(
-        "<offer xmlns='urn:x-xbt:0' id='{ID}' kind='btih' info-hash='{HASH}' size='1099511627776' files='12' \
+        "<offer xmlns='urn:x-xbt:1' id='{ID}' kind='btih' info-hash='{HASH}' size='1099511627776' files='12' \
          metadata-size='4711' expires='2026-01-01T00:00:00Z'><name>photo.jpg</name><desc>for you</desc>\
          <fingerprint>{KEY}</fingerprint></offer>"
     );

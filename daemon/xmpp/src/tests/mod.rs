@@ -15,7 +15,7 @@ mod talk;
 
 use xbt_core::ids::FullJid;
 use xbt_core::session::{Connection, SessionCommand, SessionEvent};
-use xbt_core::signal::{Outcome, Refusal, Request, Token};
+use xbt_core::signal::{Outcome, Refusal, Request, Stamp, Token};
 
 use super::testing::prosody;
 use super::testing::{Client, SOON};
@@ -23,19 +23,21 @@ use super::testing::{Client, SOON};
 impl Client {
     async fn until_requested(&mut self) -> (Token, FullJid, Request) {
         self.until(|event| match event {
-            SessionEvent::Requested { token, from, request } => Some((*token, from.clone(), request.clone())),
+            SessionEvent::Requested { token, from, request, .. } => Some((*token, from.clone(), request.clone())),
             _ => None,
         })
         .await
     }
 
     async fn request(&self, token: u64, to: &FullJid, request: Request) {
-        self.handle.send(SessionCommand::Request { token: Token(token), to: to.clone(), request }).await;
+        self.handle
+            .send(SessionCommand::Request { token: Token(token), to: to.clone(), request, stamp: Stamp::challenge(1) })
+            .await;
     }
 
     async fn outcome(&mut self, wanted: u64) -> Outcome {
         self.until(|event| match event {
-            SessionEvent::Answered { token, outcome } if *token == Token(wanted) => Some(outcome.clone()),
+            SessionEvent::Answered { token, outcome, .. } if *token == Token(wanted) => Some(outcome.clone()),
             _ => None,
         })
         .await

@@ -5,7 +5,7 @@ use tokio_xmpp::parsers::caps::Caps;
 use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::stanza_error::ErrorType;
 
-use super::super::convert::{self, Expected};
+use super::super::convert::{self, Expected, signed};
 use super::super::{caps, payload};
 
 fn examples() -> Vec<Stanza> {
@@ -27,12 +27,16 @@ fn every_example_is_understood_and_every_request_has_one() {
                 _ => assert!(payload::bytestreams::Query::try_from(payload).unwrap().activate.is_some()),
             },
             Stanza::Iq(Iq::Set { payload, .. }) => {
+                let (payload, _) = signed::unsealed(payload);
+                let payload = payload.unwrap();
                 requests.push(payload.name().to_owned());
                 convert::request_in(payload).unwrap();
             }
             Stanza::Iq(Iq::Result { payload, .. }) => {
+                let payload = payload.and_then(|payload| signed::unsealed(payload).0);
                 let expected = match payload.as_ref().map(|payload| payload.name()) {
                     None => Expected::Nothing,
+                    Some("hello") => Expected::Hello,
                     Some("connect") => Expected::Connect,
                     Some(_) => Expected::Sync,
                 };
@@ -56,6 +60,7 @@ fn every_example_is_understood_and_every_request_has_one() {
     }
     requests.sort();
     requests.dedup();
-    assert_eq!(requests, ["cancel", "connect", "decline", "done", "failed", "introduce", "offer", "sync", "taken"]);
-    assert_eq!(results, 4);
+    let all = ["cancel", "connect", "decline", "done", "failed", "hello", "introduce", "offer", "sync", "taken"];
+    assert_eq!(requests, all);
+    assert_eq!(results, 5);
 }

@@ -138,6 +138,7 @@ async fn a_dead_connection_is_noticed_soon_after_the_network_has_changed() {
             token: xbt_core::signal::Token(1),
             to: FullJid::new(super::super::parse_bare("nobody@localhost").unwrap(), "x"),
             request: Request::Cancel { id: offer().id },
+            stamp: xbt_core::signal::Stamp::challenge(1),
         })
         .await;
     alice.outcome(1).await;

@@ -1,7 +1,7 @@
 //! Two sessions, and a session with other clients.
 
 use xbt_core::session::{SessionCommand, SessionEvent, Subscription};
-use xbt_core::signal::{Answer, Condition, Outcome, Refusal, Request, Role, SyncItem, SyncState, Wait};
+use xbt_core::signal::{Answer, Condition, Epoch, Outcome, Refusal, Request, Role, SyncItem, SyncState, Wait};
 
 use super::super::convert::tests::{connect, offer, requests};
 use super::super::parse_bare;
@@ -23,6 +23,7 @@ async fn two_sessions_exchange_every_request_and_answer() {
         let (token, from, got) = bob.until_requested().await;
         assert_eq!((from, got), (alices.clone(), request.clone()));
         let answer = match request {
+            Request::Hello => Answer::Hello(Epoch([5; 16])),
             Request::Connect(_) => Answer::Connect(connect()),
             Request::Sync(_) => Answer::Sync(vec![item]),
             _ => Answer::Acknowledged,
@@ -63,8 +64,8 @@ async fn a_stranger_and_a_client_without_xbt_get_service_unavailable_and_the_acc
         ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
         ("get", "<ping xmlns='urn:xmpp:ping'/>"),
         ("set", "<query xmlns='jabber:iq:roster'><item jid='eve@localhost' subscription='both'/></query>"),
-        ("set", "<dance xmlns='urn:x-xbt:0'/>"),
-        ("get", "<offer xmlns='urn:x-xbt:0'/>"),
+        ("set", "<dance xmlns='urn:x-xbt:1'/>"),
+        ("get", "<offer xmlns='urn:x-xbt:1'/>"),
     ] {
         let answer = raw.ask(&to, "q", type_, payload).await;
         assert!(answer.contains("<service-unavailable"), "{payload}: {answer}");
@@ -103,27 +104,27 @@ async fn a_contacts_questions_are_answered_also_those_we_do_not_know() {
     for (type_, payload, wanted) in [
         ("get", "<ping xmlns='urn:xmpp:ping'/>".to_owned(), "result"),
         ("get", "<query xmlns='jabber:iq:version'/>".to_owned(), "<name>xbtd</name>"),
-        ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>".to_owned(), "urn:x-xbt:0"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>".to_owned(), "urn:x-xbt:1"),
         (
             "get",
-            format!("<query xmlns='http://jabber.org/protocol/disco#info' node='urn:x-xbt:0:xbtd#{ver}'/>"),
-            "urn:x-xbt:0",
+            format!("<query xmlns='http://jabber.org/protocol/disco#info' node='urn:x-xbt:1:xbtd#{ver}'/>"),
+            "urn:x-xbt:1",
         ),
         ("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='else'/>".to_owned(), "item-not-found"),
         ("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>".to_owned(), "result"),
         ("get", "<query xmlns='urn:example:unknown'/>".to_owned(), "service-unavailable"),
         ("set", "<query xmlns='urn:example:unknown'/>".to_owned(), "service-unavailable"),
         ("set", "<query xmlns='jabber:iq:roster'><item jid='x@y'/></query>".to_owned(), "service-unavailable"),
-        ("set", "<dance xmlns='urn:x-xbt:0'/>".to_owned(), "feature-not-implemented"),
-        ("get", "<offer xmlns='urn:x-xbt:0'/>".to_owned(), "feature-not-implemented"),
-        ("set", "<offer xmlns='urn:x-xbt:0' id='1'/>".to_owned(), "bad-request"),
-        ("set", "<cancel xmlns='urn:x-xbt:0' id='1'/>".to_owned(), "bad-request"),
+        ("set", "<dance xmlns='urn:x-xbt:1'/>".to_owned(), "feature-not-implemented"),
+        ("get", "<offer xmlns='urn:x-xbt:1'/>".to_owned(), "feature-not-implemented"),
+        ("set", "<offer xmlns='urn:x-xbt:1' id='1'/>".to_owned(), "bad-request"),
+        ("set", "<cancel xmlns='urn:x-xbt:1' id='1'/>".to_owned(), "bad-request"),
     ] {
         let answer = bob.ask(&to, "q1", type_, &payload).await;
         assert!(answer.contains(wanted), "{payload}: {answer}");
     }
     // Nobody answers this one in time: still one answer.
-    let cancel = format!("<cancel xmlns='urn:x-xbt:0' id='{}'/>", offer().id);
+    let cancel = format!("<cancel xmlns='urn:x-xbt:1' id='{}'/>", offer().id);
     let answer = bob.ask(&to, "slow", "set", &cancel).await;
     assert!(answer.contains("internal-server-error") && answer.contains("wait"), "{answer}");
     let (token, ..) = alice.until_requested().await;

@@ -108,12 +108,12 @@ fn memory_grew(daemon: &xbt_tests::Daemon, before: u64) -> u64 {
 }
 
 /// An offer with everything as it should be, but for what is given.
-fn offer(number: u32, name: &str, size: &str) -> String {
+fn offer(device: &Device, number: u32, name: &str, size: &str) -> String {
     format!(
-        "<offer xmlns='urn:x-xbt:0' id='0f2d3c4b-5a69-4788-9960-a1b2{number:08x}' kind='btih' info-hash='{}' size='{size}' files='1' \
+        "<offer xmlns='urn:x-xbt:1' id='0f2d3c4b-5a69-4788-9960-a1b2{number:08x}' kind='btih' info-hash='{}' size='{size}' files='1' \
          metadata-size='100'><name>{name}</name><fingerprint>{}</fingerprint></offer>",
         "ab".repeat(20),
-        "cd".repeat(32)
+        device.fingerprint
     )
 }
 
@@ -127,27 +127,25 @@ fn a_contact_that_floods_with_offers_and_absurd_stanzas_is_bounded_and_the_other
     let mut bad = Device::login(&stage, "bob");
     let to = alice.ctl.status()["device"].as_str().unwrap().to_owned();
     let memory_before = memory(&alice);
-    let mut say = |inside: &str, id: &str| {
-        bad.chat.raw(&format!("<iq type='set' id='{id}' to='{to}'>{inside}</iq>"));
+    for number in 0..1_000 {
+        let signed = bad.signed(&to, &offer(&bad, number, &format!("spam {number}"), "10"));
+        bad.send_raw(&to, &signed);
         // Read, so that the server does not wait for us.
         bad.chat.has("");
-    };
-    for number in 0..1_000 {
-        say(&offer(number, &format!("spam {number}"), "10"), &format!("o{number}"));
     }
     for (number, name) in
         ["../../etc/passwd", "/etc/passwd", "..", "CON", "a\u{202e}gpj.exe", "x/y", "\u{200b}"].iter().enumerate()
     {
-        say(&offer(5_000 + number as u32, name, "18446744073709551615"), &format!("n{number}"));
+        let signed = bad.signed(&to, &offer(&bad, 5_000 + number as u32, name, "18446744073709551615"));
+        bad.send_raw(&to, &signed);
     }
     for size in ["-1", "1e9", "99999999999999999999999", "", "0x10"] {
-        say(&offer(6_000, "absurd", size), "absurd");
+        bad.send_raw(&to, &offer(&bad, 6_000, "absurd", size));
     }
-    say(&format!("{}{}", "<a xmlns='urn:x-xbt:0'>".repeat(400), "</a>".repeat(400)), "deep");
-    say(
-        &format!("<sync xmlns='urn:x-xbt:0'>{}</sync>", "<item id='x' role='sender' state='open'/>".repeat(1_500)),
-        "long",
-    );
+    bad.send_raw(&to, &format!("{}{}", "<a xmlns='urn:x-xbt:1'>".repeat(400), "</a>".repeat(400)));
+    let items = "<item id='x' role='sender' state='open'/>".repeat(1_500);
+    bad.send_raw(&to, &format!("<sync xmlns='urn:x-xbt:1'>{items}</sync>"));
+    bad.chat.has("");
     // The others are served all the same.
     let out = dave.ctl.send(&jid("alice"), &stage.file("honest.bin", 50_000));
     let inn = alice.ctl.offer("honest.bin");

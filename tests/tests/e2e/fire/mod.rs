@@ -13,6 +13,7 @@ mod ledger;
 mod power;
 mod rpc;
 mod signalling;
+mod signed;
 mod state;
 mod stops;
 

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ask, Subject};
 use crate::domain::live::Backoff;
 use crate::ids::TransferId;
-use crate::limits::{PUT_OFF_MAX, REQUESTS_PER_DEVICE};
+use crate::limits::{PUT_OFF_MAX, REQUESTS_PER_DEVICE, RETRY_MAX};
 use crate::signal::Token;
 use crate::time::Mono;
 
-/// Offers queue up; everything else goes before them.
+/// Offers queue up; everything else goes before them, and `hello` before all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
+    Hello,
     Urgent,
     Offer,
 }
@@ -148,11 +149,12 @@ impl Queue {
 
     /// The next request that may be sent, and whether it may have arrived before. [`Self::sent`] or [`Self::take`]
     /// follows.
-    pub(super) fn next(&mut self) -> Option<(Subject, Ask, bool)> {
+    pub(super) fn next(&mut self, proved: bool) -> Option<(Subject, Ask, bool)> {
         let (key, subject) = self.line.first_key_value().map(|(key, subject)| (*key, *subject))?;
         let passes = match (key.0, self.breaker) {
-            (Class::Urgent, _) | (Class::Offer, Breaker::Closed) => true,
-            (Class::Offer, Breaker::HalfOpen) => !self.offers_in_flight(),
+            (Class::Hello, _) => true,
+            (Class::Urgent, _) | (Class::Offer, Breaker::Closed) => proved,
+            (Class::Offer, Breaker::HalfOpen) => proved && !self.offers_in_flight(),
             (Class::Offer, Breaker::Open(_)) => false,
         };
         if self.in_flight.len() >= REQUESTS_PER_DEVICE || !passes {
@@ -181,7 +183,8 @@ impl Queue {
     /// A request is tried again at the moment that this returns.
     pub(super) fn retry(&mut self, subject: Subject, now: Mono) -> Option<Mono> {
         let entry = self.entries.get_mut(&subject)?;
-        let at = now.after(entry.backoff.fail());
+        let most = if entry.ask == Ask::Hello { PUT_OFF_MAX } else { RETRY_MAX };
+        let at = now.after(entry.backoff.fail_up_to(most));
         entry.stage = Stage::PutOff(at);
         self.put_off.insert(subject);
         Some(at)
@@ -225,7 +228,8 @@ impl Queue {
                 (*stage == Stage::InFlight(*token)).then_some(*id)
             }
             (
-                Subject::Transfer(_)
+                Subject::Hello
+                | Subject::Transfer(_)
                 | Subject::Introduction(..)
                 | Subject::Sync(_)
                 | Subject::State(_)
@@ -249,6 +253,7 @@ impl Queue {
 impl Ask {
     fn class(&self) -> Class {
         match self {
+            Self::Hello => Class::Hello,
             Self::Offer => Class::Offer,
             Self::Connect | Self::Introduce | Self::Notice(_) | Self::Sync(_) => Class::Urgent,
         }

@@ -287,7 +287,7 @@ fn a_look_for_a_better_way_that_is_answered_with_what_was_not_agreed_ends_and_th
         assert!(world.at(b.0).domain.live[&b.1].seeking.is_some());
         let info_hash = content.unwrap_or(ours.info_hash);
         let outcome = Outcome::Answered(Answer::Connect(Connect { fingerprint: key, info_hash, ..ours }));
-        world.handle(b.0, Input::Session(SessionEvent::Answered { token, outcome }));
+        world.handle(b.0, Input::Session(SessionEvent::Answered { token, outcome, by: Some(fingerprint) }));
         let live = &world.at(b.0).domain.live[&b.1];
         assert!(live.seeking.is_none() && live.seek_at.is_none(), "it is still sought: {live:?}");
         assert_eq!((way(&world, b), world.state(b.0, b.1)), (Some(Way::Proxy65), "receiving"));

@@ -3,12 +3,12 @@
 use super::world::*;
 use crate::contact::Trust;
 use crate::effect::{Effect, LinkCommand, LinkTag, TorrentCommand};
-use crate::ids::{Fingerprint, InfoHash, TransferId};
+use crate::ids::{Fingerprint, FullJid, InfoHash, TransferId};
 use crate::input::{Input, LinkEvent, TorrentEvent};
 use crate::limits::{INTRODUCED_PER_TRANSFER, LINKS_PER_DEVICE};
 use crate::session::{SessionCommand, SessionEvent};
 use crate::settings::Settings;
-use crate::signal::{Answer, Candidate, CandidateKind, Condition, Introduction, Refusal, Request, Token, Wait};
+use crate::signal::{Answer, Candidate, CandidateKind, Condition, Introduction, Refusal, Request, Signed, Token, Wait};
 use crate::way::Ways;
 
 /// Alice, who sends one content slowly, and so many who receive it and do not know each other.
@@ -56,17 +56,24 @@ fn set(world: &mut World, node: Node, change: impl FnOnce(&mut Settings)) {
 
 /// What Alice's device is made to say, and what it hears.
 fn told(world: &mut World, node: Node, from: Node, introduction: Introduction) -> Result<Answer, Refusal> {
-    let signature = seal(&world.at(from).settings).sign(&introduction.text());
-    told_by_server(world, node, from, Introduction { signature, ..introduction })
+    let key = world.at(from).settings.fingerprint;
+    let from = world.at(from).jid();
+    let signed = world.stamped(node, &from, key);
+    told_as(world, node, from, introduction, Some(signed))
 }
 
 /// The same as somebody on the way may have made or changed it.
-fn told_by_server(world: &mut World, node: Node, from: Node, introduction: Introduction) -> Result<Answer, Refusal> {
+fn told_as(
+    world: &mut World,
+    node: Node,
+    from: FullJid,
+    introduction: Introduction,
+    signed: Option<Signed>,
+) -> Result<Answer, Refusal> {
     let now = world.clock(node);
-    let from = world.at(from).jid();
     let token = Token(1 << 50 | world.count());
     let request = Request::Introduce(introduction);
-    let input = Input::Session(SessionEvent::Requested { token, from, request });
+    let input = Input::Session(SessionEvent::Requested { token, from, request, signed });
     let effects = world.at_mut(node).domain.handle(input, now);
     let answer = effects.iter().find_map(|effect| match effect {
         Effect::Session(SessionCommand::Answer { answer, .. }) => Some(answer.clone()),
@@ -84,7 +91,6 @@ fn stranger(world: &World, node: Node, number: u8) -> Introduction {
         info_hash: transfer.facts.as_ref().unwrap().info_hash,
         fingerprint: Fingerprint([200 + number; 32]),
         candidates: vec![Candidate { kind: CandidateKind::Host, address: "192.0.2.99:6000".parse().unwrap() }],
-        signature: None,
     }
 }
 
@@ -206,12 +212,11 @@ fn introductions_are_bounded_and_the_same_one_is_dialled_once() {
     let refused = tells_of(&mut world, node, alice, 50).unwrap_err();
     assert_eq!((refused.condition, refused.wait), (Condition::ResourceConstraint, Some(Wait::Busy)));
     // Said again it is taken, and changes nothing.
-    let now = world.clock(node);
     let known = stranger(&world, node, 0);
-    let signature = seal(&world.at(alice).settings).sign(&known.text());
-    let request = Request::Introduce(Introduction { signature, ..known });
-    let (token, from) = (Token(1 << 51), world.at(alice).jid());
-    let again = Input::Session(SessionEvent::Requested { token, from, request });
+    let (from, key) = (world.at(alice).jid(), world.at(alice).settings.fingerprint);
+    let signed = Some(world.stamped(node, &from, key));
+    let (token, request, now) = (Token(1 << 51), Request::Introduce(known), world.clock(node));
+    let again = Input::Session(SessionEvent::Requested { token, from, request, signed });
     let effects = world.at_mut(node).domain.handle(again, now);
     assert!(matches!(effects[..], [Effect::Session(SessionCommand::Answer { answer: Ok(_), .. })]), "{effects:?}");
     let refused = (0..100).find_map(|_| tells_of(&mut world, node, alice, 0).err());
@@ -231,7 +236,6 @@ fn one_device_gets_no_more_links_by_introductions_than_a_pair_has() {
         info_hash: t.facts.as_ref().unwrap().info_hash,
         fingerprint: Fingerprint([200; 32]),
         candidates: vec![Candidate { kind: CandidateKind::Host, address: "192.0.2.99:6000".parse().unwrap() }],
-        signature: None,
     };
     let (fifth, four) = all.split_last().unwrap();
     four.iter().for_each(|transfer| drop(told(&mut world, node, alice, about(transfer)).unwrap()));
@@ -246,20 +250,74 @@ fn a_server_that_speaks_as_the_sender_can_introduce_nobody() {
     let node = nodes[0];
     send_to_all(&mut world, alice, &nodes);
     let forged = stranger(&world, node, 1);
-    let by = |node: Node, world: &World, text: &[u8]| seal(&world.at(node).settings).sign(text);
-    let genuine = Introduction { fingerprint: world.at(nodes[1]).settings.fingerprint, ..forged.clone() };
-    let signatures = [
-        None,
-        by(nodes[1], &world, &forged.text()),
-        by(alice, &world, &genuine.text()),
-        by(alice, &world, &Introduction { id: crate::ids::OfferId::from_random(7), ..forged.clone() }.text()),
-        by(alice, &world, &Introduction { info_hash: InfoHash([9; 20]), ..forged.clone() }.text()),
-    ];
-    for signature in signatures {
-        let refused = told_by_server(&mut world, node, alice, Introduction { signature, ..forged.clone() });
-        assert_eq!(refused.unwrap_err().condition, Condition::Forbidden, "{signature:?}");
+    let from = world.at(alice).jid();
+    let key = world.at(nodes[1]).settings.fingerprint;
+    let another = world.stamped(node, &from, key);
+    for signed in [None, Some(another)] {
+        let refused = told_as(&mut world, node, from.clone(), forged.clone(), signed);
+        assert_eq!(refused.unwrap_err().condition, Condition::Forbidden, "{signed:?}");
     }
     assert!(told(&mut world, node, alice, forged).is_ok());
+}
+
+#[test]
+fn an_introduction_that_comes_again_does_nothing() {
+    let (mut world, alice, nodes) = crowd(12, 1);
+    let node = nodes[0];
+    send_to_all(&mut world, alice, &nodes);
+    let (from, key) = (world.at(alice).jid(), world.at(alice).settings.fingerprint);
+    let signed = Some(world.stamped(node, &from, key));
+    let known = stranger(&world, node, 0);
+    assert!(told_as(&mut world, node, from.clone(), known.clone(), signed).is_ok());
+    world
+        .handle(node, Input::Link(LinkEvent::IntroducedFailed { transfer: world.only(node), peer: known.fingerprint }));
+    world.pass(60_000);
+    for restarts in [false, true] {
+        if restarts {
+            world.restart(node);
+            world.login(node);
+            world.pass(5_000);
+        }
+        let refused = told_as(&mut world, node, from.clone(), known.clone(), signed).unwrap_err();
+        assert_eq!(refused.wait, Some(Wait::Hello), "restarts: {restarts}");
+    }
+}
+
+#[test]
+fn who_introduces_a_device_gets_none_of_the_links_that_belong_to_its_own_transfer() {
+    let (mut world, alice, nodes) = crowd(13, 1);
+    let node = nodes[0];
+    world.befriend("r0", "dave");
+    world.roster_push(node, "dave");
+    send_to_all(&mut world, alice, &nodes);
+    let hers = world.only(node);
+    let dave = FullJid::new(jid("dave"), "d1");
+    let key = world.key_at(&dave);
+    let introduction = Introduction { fingerprint: key, ..stranger(&world, node, 1) };
+    assert!(told(&mut world, node, alice, introduction.clone()).is_ok());
+    assert_eq!(world.at(node).domain.live[&hers].introduced.len(), 1);
+    // Dave sends the same himself.
+    let id = crate::ids::OfferId::from_random(7);
+    let offer = crate::signal::Offer { id, fingerprint: key, ..super::restart::offer_of(&world, alice) };
+    let info_hash = offer.info_hash;
+    world.speak(node, &dave, key, Request::Offer(offer));
+    let his = world.list(node).last().unwrap().id;
+    world.accept(node, his).unwrap();
+    let reach = crate::signal::Reach::default();
+    let connect = crate::signal::Connect {
+        id,
+        info_hash,
+        fingerprint: key,
+        reach,
+        delay: 0,
+        better_than: None,
+        introduce: false,
+    };
+    let answer = world.speak(node, &dave, key, Request::Connect(connect));
+    assert!(matches!(answer, SessionCommand::Answer { answer: Ok(_), .. }), "{answer:?}");
+    assert!(world.at(node).domain.live[&hers].introduced.is_empty(), "its links belong to its own transfer");
+    let refused = told(&mut world, node, alice, introduction).unwrap_err();
+    assert_eq!(refused.condition, Condition::NotAcceptable);
 }
 
 #[test]

@@ -54,7 +54,8 @@ fn requests_in_flight_to_one_device_are_bounded() {
         world.send(alice, &["bob"]);
     }
     world.pass(1_000);
-    let asked = |c: &&SessionCommand| matches!(c, SessionCommand::Request { .. });
+    let asked =
+        |c: &&SessionCommand| matches!(c, SessionCommand::Request { request, .. } if *request != Request::Hello);
     assert_eq!(world.at(alice).sent.iter().filter(asked).count(), REQUESTS_PER_DEVICE);
     world.faults.lose = 0;
     world.pass(30 * 60_000);
@@ -204,10 +205,15 @@ fn life_of(count: usize) -> Duration {
     while next < world.at(alice).sent.len() {
         let command = world.at(alice).sent[next].clone();
         next += 1;
-        if let SessionCommand::Request { token, request: Request::Offer(_), .. } = command {
-            let outcome = crate::signal::Outcome::Answered(Answer::Acknowledged);
-            world.handle(alice, Input::Session(SessionEvent::Answered { token, outcome }));
-        }
+        let (token, answer) = match command {
+            SessionCommand::Request { token, request: Request::Hello, .. } => {
+                (token, Answer::Hello(crate::signal::Epoch([1; 16])))
+            }
+            SessionCommand::Request { token, request: Request::Offer(_), .. } => (token, Answer::Acknowledged),
+            _ => continue,
+        };
+        let (outcome, by) = (crate::signal::Outcome::Answered(answer), Some(world.key_at(&device)));
+        world.handle(alice, Input::Session(SessionEvent::Answered { token, outcome, by }));
     }
     assert!(world.states(alice).iter().all(|s| *s == "offered"));
     assert!(world.states(alice).iter().all(|s| *s == "offered"));

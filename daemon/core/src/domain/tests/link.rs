@@ -335,6 +335,7 @@ fn a_link_is_sought_with_what_the_other_side_was_told_also_if_that_has_changed_m
     let key = world.at(a.0).settings.fingerprint;
     let answer = Connect { fingerprint: key, reach: Reach::default(), introduce: false, ..told.clone() };
     let outcome = Outcome::Answered(Answer::Connect(answer));
-    let wants = wanted(&mut world, b.0, Input::Session(SessionEvent::Answered { token, outcome }));
+    let by = Some(key);
+    let wants = wanted(&mut world, b.0, Input::Session(SessionEvent::Answered { token, outcome, by }));
     assert_eq!(wants.iter().map(|want| &want.ours).collect::<Vec<_>>(), [&told.reach]);
 }

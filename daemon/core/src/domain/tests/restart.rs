@@ -5,8 +5,8 @@ use super::world::person::{alice_and_bob, offered};
 use crate::effect::{CallId, Event, Gone, Reply, TorrentCommand};
 use crate::ids::FullJid;
 use crate::input::{Command, Input};
-use crate::session::{SessionCommand, SessionEvent};
-use crate::signal::{Answer, Offer, Request, Token};
+use crate::session::SessionCommand;
+use crate::signal::{Answer, Offer, Request};
 use crate::transfer::Deleted;
 
 /// What a device answers to a request, and everything that it sends meanwhile.
@@ -17,13 +17,13 @@ pub fn ask(
     resource: &str,
     request: Request,
 ) -> SessionCommand {
-    let token = Token(1 << 50 | world.count());
-    world.at_mut(node).asked.insert(token, 0);
     let from = FullJid::new(jid(from), resource);
-    world.handle(node, Input::Session(SessionEvent::Requested { token, from, request }));
-    let answer =
-        world.at(node).sent.iter().find(|c| matches!(c, SessionCommand::Answer { token: t, .. } if *t == token));
-    answer.cloned().unwrap()
+    let key = match &request {
+        Request::Offer(offer) => offer.fingerprint,
+        Request::Connect(connect) => connect.fingerprint,
+        _ => world.key_at(&from),
+    };
+    world.speak(node, &from, key, request)
 }
 
 /// The offer that a device sent.

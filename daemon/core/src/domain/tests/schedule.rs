@@ -72,10 +72,12 @@ fn play(seed: u64) {
     }
     let bad = world.random.chance(80);
     let late = bad && world.random.chance(30);
+    let attacks = if bad && world.random.chance(40) { 10 + world.random.below(40) } else { 0 };
+    world.faults.attacks = attacks;
     let steps = 5 + world.random.below(60);
     for _ in 0..steps {
         if bad {
-            weather(&mut world, &devices, late);
+            weather(&mut world, &devices, late, attacks);
         }
         person(&mut world, &devices);
         if world.random.chance(4) {
@@ -86,7 +88,8 @@ fn play(seed: u64) {
         world.pass(wait);
     }
     calm(&mut world, &devices);
-    if late {
+    // Also what an attacker held back may come late.
+    if late || attacks > 0 {
         devices.iter().for_each(|device| world.logout(*device));
         calm(&mut world, &devices);
     }
@@ -101,7 +104,7 @@ fn any(world: &mut World, devices: &[Node]) -> Node {
 }
 
 /// What the network, the machines and the disks do.
-fn weather(world: &mut World, devices: &[Node], late: bool) {
+fn weather(world: &mut World, devices: &[Node], late: bool, attacks: u64) {
     let node = any(world, devices);
     match world.random.below(16) {
         0 => world.logout(node),
@@ -116,12 +119,13 @@ fn weather(world: &mut World, devices: &[Node], late: bool) {
                 lose: world.random.below(4) * 10,
                 double: world.random.below(3) * 15,
                 late,
+                attacks,
                 reorder: world.random.chance(30),
                 no_links: world.random.chance(15),
                 error: world.random.chance(15).then_some((Condition::RemoteServerTimeout, ErrorType::Wait)),
             };
         }
-        9 => world.faults = Faults::default(),
+        9 => world.faults = Faults { attacks, ..Faults::default() },
         10 => {
             let full = world.random.chance(30);
             world.at_mut(node).engine.disk_full = full;

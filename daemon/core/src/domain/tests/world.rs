@@ -1,5 +1,6 @@
 //! Devices with their rules and rows, a server, engines and links, one clock and one queue of what is under way.
 
+pub mod attacker;
 pub mod engine;
 pub mod person;
 pub mod store;
@@ -14,7 +15,7 @@ use crate::folder::FolderPattern;
 use crate::ids::{BareJid, Fingerprint, FullJid, TransferId};
 use crate::input::{Destination, Input};
 use crate::settings::{Settings, Subscriptions};
-use crate::signal::{Candidate, CandidateKind, Condition, ErrorType, Signature, Signer, Token};
+use crate::signal::{Candidate, CandidateKind, Condition, Epoch, ErrorType, Token};
 use crate::time::{Mono, Now, Wall};
 use crate::transfer::{End, Incoming, Side, Transfer};
 use crate::way::{Way, Ways};
@@ -106,6 +107,8 @@ pub struct Faults {
     /// Requests may come (once more) when their asker has long given up: only the next `sync` can mend that.
     pub late: bool,
     pub no_links: bool,
+    /// How often somebody on the way sends again, moves or forges what is said.
+    pub attacks: u64,
     /// Servers answer every request with this condition and type, as if its recipient could not be reached.
     pub error: Option<(Condition, ErrorType)>,
 }
@@ -130,6 +133,9 @@ pub struct World {
     counter: u64,
     /// The latest delivery between two devices: without reordering nothing overtakes it.
     latest: BTreeMap<(Node, Node), u64>,
+    /// What devices gave to those for whom a test speaks, and the last number in it.
+    epochs: BTreeMap<(Node, FullJid, Fingerprint), (Epoch, u64)>,
+    attacker: attacker::Attacker,
 }
 
 pub const DAY: u64 = 86_400_000;
@@ -156,6 +162,8 @@ impl World {
             pending: BTreeMap::new(),
             counter: 0,
             latest: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            attacker: attacker::Attacker::default(),
         }
     }
 
@@ -181,7 +189,7 @@ impl World {
             schedules: Vec::new(),
             hooks: Default::default(),
         };
-        let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0), seal(&settings));
+        let domain = Domain::new(settings.clone(), Store::default().rows(), Box::new(|| 0));
         self.devices.push(Device {
             settings,
             store: Store::default(),
@@ -236,7 +244,7 @@ impl World {
         device.engine.restart();
         device.asked.clear();
         device.tokens.clear();
-        device.domain = Domain::new(device.settings.clone(), device.store.rows(), entropy, seal(&device.settings));
+        device.domain = Domain::new(device.settings.clone(), device.store.rows(), entropy);
         self.handle(node, Input::Started);
         let address = format!("192.0.2.{}:5000", node.0 + 1).parse().unwrap();
         let candidates = vec![Candidate { kind: CandidateKind::Host, address }];
@@ -371,28 +379,4 @@ impl World {
 /// For links made in the world.
 pub fn tag(number: u64) -> LinkTag {
     LinkTag(number)
-}
-
-/// Signs without cryptography: the key is the fingerprint, and the signature can be made by it only because nobody here
-/// makes another.
-pub struct Seal(Fingerprint);
-
-pub fn seal(settings: &Settings) -> Box<dyn Signer> {
-    Box::new(Seal(settings.fingerprint))
-}
-
-impl Signer for Seal {
-    fn sign(&self, text: &[u8]) -> Option<Signature> {
-        let mut bytes = [0; 64];
-        text.iter()
-            .chain(&self.0.0)
-            .enumerate()
-            .for_each(|(n, byte)| bytes[n % 64] = byte ^ u8::rotate_left(bytes[n % 64], 1));
-        Some(Signature { key: self.0.0, bytes })
-    }
-
-    fn signed_by(&self, text: &[u8], signature: &Signature) -> Option<Fingerprint> {
-        let by = Fingerprint(signature.key);
-        (Seal(by).sign(text) == Some(*signature)).then_some(by)
-    }
 }

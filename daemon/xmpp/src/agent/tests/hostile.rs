@@ -64,7 +64,7 @@ fn requests_of_one_contact_are_cut_to_a_rate() {
     let mut heard = 0;
     for number in 0..3_000 {
         bench.feed(&format!(
-            "<iq type='set' id='{number}' from='bob@b/1'><cancel xmlns='urn:x-xbt:0' id='{}'/></iq>",
+            "<iq type='set' id='{number}' from='bob@b/1'><cancel xmlns='urn:x-xbt:1' id='{}'/></iq>",
             offer().id
         ));
         for event in bench.events() {

@@ -1,10 +1,12 @@
 //! The server: roster, presence, and requests that arrive, get lost, doubled or overtaken.
 
 use crate::effect::Effect;
-use crate::ids::FullJid;
+use crate::ids::{Fingerprint, FullJid};
 use crate::input::Input;
 use crate::session::{Connection, RosterItem, SessionCommand, SessionEvent, Subscription};
-use crate::signal::{Answer, Candidate, Condition, Connect, Introduction, Outcome, Refusal, Request, Token};
+use crate::signal::{
+    Answer, Candidate, Condition, Connect, Introduction, Outcome, Refusal, Request, Signed, Stamp, Token,
+};
 use crate::transfer::{Direction, Peer, Transfer};
 
 use super::{Event, Node, World, jid};
@@ -17,6 +19,8 @@ pub struct Pending {
     pub token: Token,
     pub to: FullJid,
     pub request: Request,
+    /// Of the asker, with its key.
+    pub signed: Signed,
 }
 
 pub fn answers(effect: &Effect, to: Token) -> bool {
@@ -151,7 +155,7 @@ impl World {
     pub fn session(&mut self, node: Node, command: SessionCommand) {
         self.at_mut(node).sent.push(command.clone());
         match command {
-            SessionCommand::Request { token, to, request } => self.ask(node, token, to, request),
+            SessionCommand::Request { token, to, request, stamp } => self.ask(node, token, to, request, stamp),
             SessionCommand::Answer { token, answer } => self.answer(node, token, answer),
             SessionCommand::Courtesy { .. }
             | SessionCommand::AddContact { .. }
@@ -162,18 +166,21 @@ impl World {
         }
     }
 
-    fn ask(&mut self, node: Node, token: Token, to: FullJid, request: Request) {
+    fn ask(&mut self, node: Node, token: Token, to: FullJid, request: Request, stamp: Stamp) {
         assert!(self.at_mut(node).tokens.insert(token), "a token is used once");
         assert_ne!(self.at(node).jid(), to, "nobody asks himself");
         if let Request::Connect(connect) = &request {
-            self.may_know_addresses(node, &to, connect);
+            self.may_know_addresses(node, &to, connect, None);
         }
         if let Request::Introduce(introduction) = &request {
             self.may_be_introduced(node, &to, introduction);
         }
         let id = self.count();
         let (asker, session) = (node, self.at(node).session);
-        self.pending.insert(id, Pending { asker, session, token, to: to.clone(), request });
+        let signed = Signed { key: self.at(node).settings.fingerprint, stamp };
+        let pending = Pending { asker, session, token, to: to.clone(), request, signed };
+        self.attack(&pending);
+        self.pending.insert(id, pending);
         self.later(PATIENCE, Event::Unanswered { id });
         let copies = 1 + u64::from(self.random.chance(self.faults.double));
         for _ in 0..copies {
@@ -191,12 +198,13 @@ impl World {
     }
 
     /// Addresses are told only to the device with which a transfer was agreed, and only that a link is wanted for.
-    fn may_know_addresses(&self, node: Node, to: &FullJid, connect: &Connect) {
+    fn may_know_addresses(&self, node: Node, to: &FullJid, connect: &Connect, by: Option<Fingerprint>) {
+        let proved = |key| by.map_or_else(|| self.at(node).domain.is_proved(to, key), |by| by == key);
         let agreed = |t: &Transfer| {
             t.offer == connect.id
                 && t.contact == to.bare
                 && (t.agreed() || t.is_taken())
-                && t.peer().is_some_and(|p| p.resource == to.resource)
+                && t.peer().is_some_and(|p| proved(p.fingerprint))
         };
         assert!(self.at(node).domain.transfers().any(agreed), "addresses are told to {to}");
     }
@@ -230,28 +238,30 @@ impl World {
     /// The request of `ask` reaches somebody, or nobody. Requests are kept for late copies.
     pub fn arrive(&mut self, id: u64) {
         let Some(p) = self.pending.get(&id) else { return };
-        let (asker, to, request) = (p.asker, p.to.clone(), p.request.clone());
+        let (asker, to, request, signed) = (p.asker, p.to.clone(), p.request.clone(), Some(p.signed));
         if let Some((condition, kind)) = self.faults.error {
             let wait = self.delay(asker, None);
             let refusal = Refusal { kind, ..Refusal::new(condition, "") };
-            return self.outcome(id, Outcome::Refused(refusal), wait);
+            return self.outcome(id, Outcome::Refused(refusal), wait, None);
         }
         let Some(node) = self.find(&to) else {
             let wait = self.delay(asker, None);
-            self.outcome(id, Outcome::Refused(Refusal::new(Condition::ServiceUnavailable, "")), wait);
+            self.outcome(id, Outcome::Refused(Refusal::new(Condition::ServiceUnavailable, "")), wait, None);
             return;
         };
         let token = Token(1 << 40 | self.count());
         self.at_mut(node).asked.insert(token, id);
         let from = self.at(asker).jid();
-        self.tell(node, SessionEvent::Requested { token, from, request });
+        self.tell(node, SessionEvent::Requested { token, from, request, signed });
     }
 
     fn answer(&mut self, node: Node, token: Token, answer: Result<Answer, Refusal>) {
         let id = self.at_mut(node).asked.remove(&token).expect("answers what was asked, once");
         let Some((asker, to)) = self.pending.get(&id).map(|p| (p.asker, self.at(p.asker).jid())) else { return };
         if let Ok(Answer::Connect(connect)) = &answer {
-            self.may_know_addresses(node, &to, connect);
+            // The request was stamped with what only this device has answered with, and signed.
+            let by = self.pending.get(&id).map(|p| p.signed.key);
+            self.may_know_addresses(node, &to, connect, by);
         }
         if let Err(refusal) = &answer {
             let silent = refusal.condition == Condition::ServiceUnavailable;
@@ -262,18 +272,20 @@ impl World {
             Err(refusal) => Outcome::Refused(refusal),
         };
         let wait = self.delay(node, Some(asker));
+        let by = Some(self.at(node).settings.fingerprint);
+        self.attack_answer(id, &outcome);
         if !self.random.chance(self.faults.lose) {
-            self.outcome(id, outcome, wait);
+            self.outcome(id, outcome, wait, by);
         }
     }
 
     /// The first outcome counts; late copies of the request find nobody who waits.
-    fn outcome(&mut self, id: u64, outcome: Outcome, wait: u64) {
+    pub(super) fn outcome(&mut self, id: u64, outcome: Outcome, wait: u64, by: Option<Fingerprint>) {
         let Some(p) = self.pending.get_mut(&id) else { return };
         let (asker, token) = (p.asker, p.token);
         let waiting = std::mem::replace(&mut p.session, 0);
         if waiting == self.at(asker).session {
-            self.input_later(asker, wait, Input::Session(SessionEvent::Answered { token, outcome }));
+            self.input_later(asker, wait, Input::Session(SessionEvent::Answered { token, outcome, by }));
         }
     }
 
@@ -282,7 +294,7 @@ impl World {
         let (asker, token) = (p.asker, p.token);
         let waiting = std::mem::replace(&mut p.session, 0);
         if waiting == self.at(asker).session {
-            self.tell(asker, SessionEvent::Answered { token, outcome: Outcome::Lost });
+            self.tell(asker, SessionEvent::Answered { token, outcome: Outcome::Lost, by: None });
         }
     }
 }
