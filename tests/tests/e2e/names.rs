@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use xbt_tests::daemon::jid;
+use xbt_tests::device::Device;
 use xbt_tests::prosody::RosterLine;
 use xbt_tests::terminal::Terminal;
 use xbt_tests::{Stage, wait};
@@ -82,19 +83,16 @@ fn an_offer_whose_name_is_a_path_is_refused_and_one_that_hides_lands_in_sight() 
     let stage = Stage::new();
     let bob = stage.online("bob");
     let device = bob.ctl.status()["device"].as_str().unwrap().to_owned();
-    let mut alice = stage.chat("alice");
-    let offer = |id: &str, name: &str| {
-        format!(
-            "<iq type='set' id='{id}' to='{device}'><offer xmlns='urn:x-xbt:0' kind='btih' \
-             id='0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d' info-hash='0123456789abcdef0123456789abcdef01234567' size='5' \
-             files='1' metadata-size='90'><name>{name}</name><fingerprint>{}</fingerprint></offer></iq>",
-            "ab".repeat(32)
-        )
-    };
-    for (number, name) in ["../../../evil", "/etc/passwd", "a/b", ".", ".."].into_iter().enumerate() {
-        let id = format!("path-{number}");
-        alice.raw(&offer(&id, name));
-        alice.wait_for(&id);
+    let mut alice = Device::login(&stage, "alice");
+    for name in ["../../../evil", "/etc/passwd", "a/b", ".", ".."] {
+        let offer = format!(
+            "<offer xmlns='urn:x-xbt:1' kind='btih' id='0b5e1c2a-7d3f-4a6b-8c9d-0e1f2a3b4c5d' \
+             info-hash='0123456789abcdef0123456789abcdef01234567' size='5' files='1' metadata-size='90'>\
+             <name>{name}</name><fingerprint>{}</fingerprint></offer>",
+            alice.fingerprint
+        );
+        let answer = alice.ask(&device, &offer);
+        assert!(answer.contains("bad-request"), "{answer}");
     }
     assert!(bob.ctl.list().is_empty(), "{:?}", bob.ctl.list());
 }
