@@ -17,7 +17,8 @@ impl Domain {
                 continue;
             }
             let proved = self.proofs.key_of(&device).is_some();
-            if !proved {
+            // One that is put off keeps its time.
+            if !proved && !self.outbox.has(&device, Subject::Hello) {
                 self.outbox.put(&device, Subject::Hello, Ask::Hello);
             }
             while let Some((subject, ask, sent)) = self.outbox.next(&device, proved) {

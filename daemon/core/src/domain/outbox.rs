@@ -80,6 +80,11 @@ impl Outbox {
         self.queues.entry(device.clone()).or_default().put(subject, ask);
     }
 
+    /// Whether a request about this is queued or under way.
+    pub(super) fn has(&self, device: &FullJid, subject: Subject) -> bool {
+        self.queues.get(device).is_some_and(|queue| queue.get(subject).is_some())
+    }
+
     /// Devices for which something is queued.
     pub(super) fn devices(&mut self) -> Vec<FullJid> {
         self.queues.retain(|_, queue| !queue.is_empty());

@@ -209,7 +209,7 @@ impl Agent {
         match stanza {
             Stanza::Iq(Iq::Get { to, id, .. } | Iq::Set { to, id, .. }) => {
                 let refusal = Refusal::new(Condition::NotAcceptable, WHY);
-                self.answered(to.as_ref(), &id, Err(refusal), now);
+                self.answered(to.as_ref(), &id, Err((refusal, None)), now);
             }
             Stanza::Iq(Iq::Result { to, id, .. }) => {
                 let error = convert::error_out(ErrorType::Cancel, DefinedCondition::NotAcceptable, WHY);
