@@ -105,7 +105,7 @@ deb: ## a Debian package, in TARGET/debian
 	$(CARGO) build --release --locked -p xbtd -p xbtctl -p xbt-notify
 	config/debian/build.sh $(PROGRAMS) $(TARGET)/debian
 
-bench: setup ## xbt beside everything people use, on this machine (release build); ONLY=files,xmpp,… QUICK=1
+bench: setup ## xbt beside everything people use, on this machine (release build); ONLY=files,xmpp,distance,… QUICK=1
 	$(CARGO) build --release --workspace
 	$(CARGO) build --release -p xbt-torrent --example peer
 	CARGO="$(CARGO)" tests/bench/setup.sh $(abspath $(TARGET))

@@ -1,4 +1,4 @@
-"""libtorrent as a program that the benchmark runs beside xbt, over plain TCP.
+"""libtorrent as a program that the benchmark runs beside xbt, over plain TCP; over uTP with OVER=utp. It listens on loopback, or at LISTEN.
 
 `seed PATH FOLDER PIECE LIMIT` hashes PATH, writes `FOLDER/content.torrent` and serves it; LIMIT is the most bytes per second that it
 sends, 0: no limit. `get TORRENT FOLDER` waits for a line with the addresses of its peers, and fetches from them. Both keep serving,
@@ -15,6 +15,8 @@ import libtorrent
 # Not named in this version of the bindings.
 V1_ONLY = 64
 
+UTP = os.environ.get("OVER") == "utp"
+
 
 def say(**what):
     print(json.dumps(what), flush=True)
@@ -22,13 +24,15 @@ def say(**what):
 
 def session(limit):
     peers = libtorrent.session({
-        "listen_interfaces": "127.0.0.1:0",
+        "listen_interfaces": os.environ.get("LISTEN", "127.0.0.1") + ":0",
         "enable_dht": False,
         "enable_lsd": False,
         "enable_upnp": False,
         "enable_natpmp": False,
-        "enable_incoming_utp": False,
-        "enable_outgoing_utp": False,
+        "enable_incoming_tcp": not UTP,
+        "enable_outgoing_tcp": not UTP,
+        "enable_incoming_utp": UTP,
+        "enable_outgoing_utp": UTP,
         "allow_multiple_connections_per_ip": True,
         "out_enc_policy": libtorrent.enc_policy.disabled,
         "in_enc_policy": libtorrent.enc_policy.disabled,

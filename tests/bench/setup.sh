@@ -13,6 +13,7 @@ need aria2c aria2
 need scp openssh-client
 need sshd openssh-server
 need openssl openssl
+need iperf3 iperf3
 need python3 python3-venv
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || wanted="$wanted python3-libtorrent"
 if [ -n "$wanted" ]; then

@@ -15,6 +15,7 @@ mod server;
 mod space;
 
 use std::env;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -73,6 +74,9 @@ impl Lab {
         let public = space("public");
         public.sh(&public_script());
         let hosts = [space("a"), space("b")];
+        if scene.line.is_some() {
+            hosts.iter().chain([&public]).for_each(as_stock_systems);
+        }
         let mut lines = Vec::new();
         let routers = [(Side::A, scene.a), (Side::B, scene.b)].map(|(side, place)| {
             let host = &hosts[index(side)];
@@ -246,6 +250,17 @@ fn public_script() -> String {
         script.push_str(&format!("ip addr add {four}/24 dev br0\nip -6 addr add {six}/64 dev br0 nodad\n"));
     }
     script
+}
+
+/// TCP as distributions ship it: with cubic. A namespace may choose only what the machine allows to everybody.
+fn as_stock_systems(space: &Space) {
+    const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+    let allowed = fs::read_to_string(ALLOWED).unwrap_or_default();
+    if !allowed.split_whitespace().any(|name| name == "cubic") {
+        // Where it cannot be had, TCP does as this machine does.
+        let _ = fs::write(ALLOWED, format!("{} cubic", allowed.trim()));
+    }
+    space.try_sh("sysctl -qw net.ipv4.tcp_congestion_control=cubic");
 }
 
 /// A cable from the public bridge to an interface of another namespace, or a long line in its place; the program that is the

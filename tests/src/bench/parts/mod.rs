@@ -1,5 +1,6 @@
 //! The parts of the benchmark; each can be run alone.
 
+mod distance;
 mod files;
 mod many;
 mod signal;
@@ -22,11 +23,12 @@ pub struct Effort {
 pub type Part = fn(Effort) -> Value;
 
 /// All parts with their names, in the order in which they are run.
-pub const PARTS: [(&str, Part); 6] = [
+pub const PARTS: [(&str, Part); 7] = [
     ("files", files::run),
     ("xmpp", xmpp::run),
     ("many", many::run),
     ("wire", wire::run),
     ("signal", signal::run),
     ("store", store::run),
+    ("distance", distance::run),
 ];

@@ -24,14 +24,23 @@ fn a_line_delays_paces_and_loses_what_goes_over_it() {
 }
 
 #[test]
-fn two_public_hosts_far_apart_take_ipv6() {
-    arrives(Scene { line: FAR, ..Scene::default() }, "direct-tcp6");
+fn two_public_hosts_far_apart_take_quic() {
+    arrives(Scene { line: FAR, ..Scene::default() }, "direct-udp6");
 }
 
 #[test]
 fn a_sender_behind_a_router_reaches_a_receiver_far_away() {
     let place = Place::Behind(Router::plain(Nat::PortRestricted));
     arrives(Scene { a: place, b: Place::Public(Family::V4), line: FAR, ..Scene::default() }, "direct-tcp4");
+    let scene = Scene { a: place, b: Place::Public(Family::V4), line: FAR, stun: true, ..Scene::default() };
+    arrives(scene, "direct-udp4");
+}
+
+#[test]
+fn what_goes_over_a_line_that_loses_packets_arrives_whole() {
+    let line = Some(Line::new(100.0, 25.0).losing(1.0));
+    arrives(Scene { line, ..Scene::default() }, "direct-udp6");
+    arrives(Scene { line, ..behind(Router::plain(Nat::PortRestricted)) }, "punched-udp");
 }
 
 #[test]
