@@ -87,6 +87,8 @@ fn summary(out: &Out, details: &TransferDetails, clock: &Clock) -> io::Result<()
 /// What a way means, for people.
 fn explained(way: Way) -> &'static str {
     match way {
+        Way::DirectUdp6 => "direct, by QUIC over IPv6",
+        Way::DirectUdp4 => "direct, by QUIC over IPv4",
         Way::DirectTcp6 => "direct, over IPv6",
         Way::DirectTcp4 => "direct, over IPv4",
         Way::MappedTcp4 => "direct, through a port that a router forwards",
@@ -99,7 +101,9 @@ fn explained(way: Way) -> &'static str {
 /// Whether a third party relays the content.
 fn is_relay(way: Way) -> bool {
     match way {
-        Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp => false,
+        Way::DirectUdp6 | Way::DirectUdp4 | Way::DirectTcp6 | Way::DirectTcp4 | Way::MappedTcp4 | Way::PunchedUdp => {
+            false
+        }
         Way::Proxy65 | Way::InBand => true,
     }
 }

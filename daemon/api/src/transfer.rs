@@ -98,6 +98,10 @@ impl State {
 wire_words! {
     /// The kind of link a transfer runs on.
     Way {
+        /// Straight, by QUIC over IPv6.
+        DirectUdp6 = "direct-udp6",
+        /// Straight, by QUIC over IPv4.
+        DirectUdp4 = "direct-udp4",
         /// Straight, IPv6.
         DirectTcp6 = "direct-tcp6",
         /// Straight, IPv4.

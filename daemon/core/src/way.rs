@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
+    /// QUIC over IPv6 to an address of the device itself, where the line is long.
+    DirectUdp6,
+    /// QUIC over IPv4 to an address of the device itself, where the line is long.
+    DirectUdp4,
     /// TCP over IPv6 to an address of the device itself.
     DirectTcp6,
     /// TCP over IPv4 to an address of the device itself.
@@ -26,6 +30,8 @@ impl Way {
     /// The name in JSON, configuration and logs.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::DirectUdp6 => "direct-udp6",
+            Self::DirectUdp4 => "direct-udp4",
             Self::DirectTcp6 => "direct-tcp6",
             Self::DirectTcp4 => "direct-tcp4",
             Self::MappedTcp4 => "mapped-tcp4",
@@ -38,12 +44,25 @@ impl Way {
 
 impl Way {
     /// All, best first.
-    pub const ALL: [Self; 6] =
-        [Self::DirectTcp6, Self::DirectTcp4, Self::MappedTcp4, Self::PunchedUdp, Self::Proxy65, Self::InBand];
+    pub const ALL: [Self; 8] = [
+        Self::DirectUdp6,
+        Self::DirectUdp4,
+        Self::DirectTcp6,
+        Self::DirectTcp4,
+        Self::MappedTcp4,
+        Self::PunchedUdp,
+        Self::Proxy65,
+        Self::InBand,
+    ];
 
     /// The way with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.as_str() == name)
+    }
+
+    /// Whether it is the same as another way but for the protocol: people hear of it only if it was tried and failed.
+    pub fn is_variant(self) -> bool {
+        matches!(self, Self::DirectUdp6 | Self::DirectUdp4)
     }
 
     /// Whether a better way is worth looking for while this one is in use: it costs somebody else's bandwidth, or
@@ -83,6 +102,7 @@ impl Ways {
     /// Whether this way is allowed.
     pub fn allows(self, way: Way) -> bool {
         match way {
+            Way::DirectUdp6 | Way::DirectUdp4 => self.direct && self.punched,
             Way::DirectTcp6 | Way::DirectTcp4 => self.direct,
             Way::MappedTcp4 => self.mapped,
             Way::PunchedUdp => self.punched,

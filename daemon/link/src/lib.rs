@@ -4,6 +4,7 @@
 //!
 //! - `identity`: who we are, and that the other end is who it says (TLS 1.3, both keys pinned);
 //! - `addresses`: which addresses we have and offer, and which of the other side's we dial;
+//! - `congestion`: how much of a line QUIC takes;
 //! - `ways`: one file or folder for each way to another device, behind one trait;
 //! - `accept`: listening sockets, and the bounded number of connections that have proved no key;
 //! - `choose`: dial requests, parked links, which link is used, and why there is none.
@@ -13,6 +14,7 @@
 mod accept;
 mod addresses;
 mod choose;
+mod congestion;
 mod error;
 mod event;
 #[cfg(feature = "fuzzing")]

@@ -26,6 +26,7 @@ use crate::times::Times;
 use crate::ways::punched::observed::Seen;
 use crate::ways::punched::socket::Strangers;
 use crate::ways::relays::{CurrentRelays, Relays};
+use crate::ways::round_trips::RoundTrips;
 use crate::ways::surroundings::Surroundings;
 use crate::ways::transport::{Network, Transports};
 use crate::ways::{self, Parts, Started};
@@ -110,6 +111,7 @@ impl LinkRoom {
         let (tell_outside, outside) = watch::channel(Outside::default());
         let (bring, incoming) = mpsc::channel(INBOX);
         let open = Open::default();
+        let round_trips = RoundTrips::default();
         let acceptor = Acceptor {
             tls: tls.clone(),
             own,
@@ -118,6 +120,7 @@ impl LinkRoom {
             peer_id,
             events: events.clone(),
             incoming: bring.clone(),
+            round_trips: round_trips.clone(),
         };
         accept_all(listeners, acceptor, &mut tasks);
         let (relays, offers) = (CurrentRelays::default(), Arc::new(Notify::new()));
@@ -127,7 +130,9 @@ impl LinkRoom {
             interfaces: interfaces.clone(),
             changed: offers.clone(),
         };
-        let parts = Parts { tls, ways, times, advertise, surroundings, relays: relays.clone(), incoming: bring };
+        let relays_now = relays.clone();
+        let parts =
+            Parts { tls, ways, times, advertise, surroundings, relays: relays_now, round_trips, incoming: bring };
         let Started { transports, seen, strangers } = ways::start(parts, &mut tasks);
         let transports = Arc::new(transports);
 

@@ -35,6 +35,8 @@ pub(super) fn state(transfer: &Transfer) -> api::State {
 
 pub(super) fn way(way: Way) -> api::Way {
     match way {
+        Way::DirectUdp6 => api::Way::DirectUdp6,
+        Way::DirectUdp4 => api::Way::DirectUdp4,
         Way::DirectTcp6 => api::Way::DirectTcp6,
         Way::DirectTcp4 => api::Way::DirectTcp4,
         Way::MappedTcp4 => api::Way::MappedTcp4,

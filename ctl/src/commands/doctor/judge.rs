@@ -141,7 +141,9 @@ fn federation(jid: &str) -> Option<Finding> {
 }
 
 fn ways(allowed: &[Way]) -> Finding {
-    let missing: Vec<_> = Way::ALL.iter().filter(|way| !allowed.contains(way)).map(|way| way.as_str()).collect();
+    // What is the same but for the protocol follows from the others.
+    let named = Way::ALL.iter().filter(|way| !matches!(way, Way::DirectUdp6 | Way::DirectUdp4));
+    let missing: Vec<_> = named.filter(|way| !allowed.contains(way)).map(|way| way.as_str()).collect();
     match (allowed, missing.as_slice()) {
         ([], _) => Finding::problem("ways", "the configuration allows no way at all", "see `ways` in [network]"),
         (_, []) => Finding::ok("ways", "the configuration allows all ways"),

@@ -56,7 +56,10 @@ fn the_words_of_states_and_ways_are_the_documented_ones() {
         "preparing queued offered connecting sending receiving done declined cancelled expired elsewhere failed"
     );
     let ways: Vec<_> = Way::ALL.iter().map(|way| way.as_str()).collect();
-    assert_eq!(ways.join(" "), "direct-tcp6 direct-tcp4 mapped-tcp4 punched-udp proxy65 in-band");
+    assert_eq!(
+        ways.join(" "),
+        "direct-udp6 direct-udp4 direct-tcp6 direct-tcp4 mapped-tcp4 punched-udp proxy65 in-band"
+    );
     for state in State::ALL {
         assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         assert_eq!(State::from_word(state.as_str()), Some(*state));

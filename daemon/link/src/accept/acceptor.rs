@@ -23,8 +23,9 @@ use crate::handshake::Handshake;
 use crate::identity::tls::Tls;
 use crate::plain::{self, Open};
 use crate::rejection::{Rejected, Rejection};
-use crate::tcp_options::prepare;
+use crate::tcp_options::{for_distance, prepare};
 use crate::ways::link::{Incoming, Link, LinkInfo};
+use crate::ways::round_trips::RoundTrips;
 use crate::ways::tcp::way_from;
 
 /// How a TLS record with a handshake begins (RFC 8446, section 5.1).
@@ -46,6 +47,8 @@ pub(crate) struct Acceptor {
     /// For plain connections.
     pub events: mpsc::Sender<LinkEvent>,
     pub incoming: mpsc::Sender<Incoming>,
+    /// Learns how far a device is.
+    pub round_trips: RoundTrips,
 }
 
 struct Pending {
@@ -127,6 +130,7 @@ impl Acceptor {
     }
 
     async fn accept_link(&self, stream: TcpStream, (remote, local): (SocketAddr, Option<IpAddr>), deadline: Instant) {
+        let begun = Instant::now();
         match timeout_at(deadline, self.tls.accept(stream)).await {
             Err(_) => self.reject(remote, Rejection::TooSlow, None),
             Ok(Err(error)) => {
@@ -135,6 +139,9 @@ impl Acceptor {
             }
             Ok(Ok((peer, _))) if peer == self.own => self.reject(remote, Rejection::OwnDevice, Some(peer)),
             Ok(Ok((peer, stream))) => {
+                // The other side's half of the handshake comes a round trip after ours.
+                self.round_trips.measured(peer, begun.elapsed());
+                for_distance(stream.get_ref().0, begun.elapsed());
                 let info = LinkInfo { peer, way: way_from(remote.ip(), local), remote: Some(remote), dialed: None };
                 // The owner is gone: the link is closed.
                 let _ = self.incoming.send(Incoming::Link(Link { info, stream: Box::new(stream) })).await;

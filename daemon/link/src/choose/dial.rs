@@ -33,6 +33,9 @@ const MAX: (usize, usize) = (32, 12);
 /// The same for devices that were introduced to us: no transfer waits for them, so they must not keep others waiting.
 const MAX_INTRODUCED: (usize, usize) = (16, 6);
 
+/// What dials beside the others get once these have ended, so that the next round is not held up.
+const ALONE: Duration = Duration::from_secs(1);
+
 /// A dial gets at least this long, however many candidates wait: one lost packet must not decide (RFC 6298: 1 s).
 const MIN_CONNECT: Duration = Duration::from_secs(3);
 
@@ -78,9 +81,17 @@ impl Dialer {
         let mut dials: JoinSet<Dialed> = JoinSet::new();
         let mut running: Running = Vec::new();
         let mut next = Instant::now();
+        let mut ends: Option<Instant> = None;
         while !(waiting.is_empty() && dials.is_empty()) {
             let first = self.first(&waiting, &round, &running, next);
+            let is_beside = |(target, _): &(Target, AbortHandle)| self.is_beside(target, &round);
+            let alone = waiting.is_empty() && running.iter().all(is_beside);
+            let end = *ends.get_or_insert_with(|| Instant::now() + ALONE);
+            if !alone {
+                ends = None;
+            }
             tokio::select! {
+                () = sleep_until(end), if alone => break,
                 Some(ended) = dials.join_next() => {
                     let (target, outcome) = match ended {
                         Ok(dialed) => dialed,
@@ -114,8 +125,10 @@ impl Dialer {
                     tracing::debug!(transfer = %round.request.transfer, %target, "dialing");
                     let (request, local) = (round.request.clone(), round.local.clone());
                     let task = dials.spawn(self.clone().dial(request, local, target.clone(), patience));
+                    if !self.is_beside(&target, &round) {
+                        next = Instant::now() + self.times.stagger;
+                    }
                     running.push((target, task));
-                    next = Instant::now() + self.times.stagger;
                 }
             }
         }
@@ -145,11 +158,16 @@ impl Dialer {
         let transport = self.transports.of(target.way);
         match transport.map_or(Start::After(Duration::ZERO), |transport| transport.start(&round.request)) {
             Start::After(delay) => next.max(round.since + delay),
+            Start::Beside => round.since,
             Start::Behind(head_start) => {
                 let better_runs = running.iter().any(|(other, _)| other.way < target.way);
                 if better_runs { next.max(round.since + head_start) } else { next }
             }
         }
+    }
+
+    fn is_beside(&self, target: &Target, round: &Round) -> bool {
+        self.transports.of(target.way).is_some_and(|way| way.start(&round.request) == Start::Beside)
     }
 
     async fn dial(

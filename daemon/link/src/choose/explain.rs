@@ -29,7 +29,7 @@ pub(crate) fn advise(attempt: Attempt, request: &DialRequest, known: &Known<'_>)
 /// One attempt for each way better than `got` of which nothing was tried.
 pub(crate) fn untried(request: &DialRequest, tried: &[Attempt], got: Option<Way>, known: &Known<'_>) -> Vec<Attempt> {
     let is_better = |way: &Way| got.is_none_or(|got| *way < got) && !tried.iter().any(|attempt| attempt.way == *way);
-    let untried = Way::ALL.into_iter().filter(is_better);
+    let untried = Way::ALL.into_iter().filter(|way| !way.is_variant()).filter(is_better);
     untried.filter_map(|way| Some(Attempt { target: None, way, failure: why(way, request, known)? })).collect()
 }
 

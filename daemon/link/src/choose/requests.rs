@@ -79,14 +79,18 @@ impl Search {
         self.request.better_than.is_none_or(|in_use| way < in_use)
     }
 
-    /// What became of each target, in the order in which they were tried.
+    /// What became of each target that was of use, in the order in which they were tried.
     pub fn attempts(&self) -> Vec<Attempt> {
         let of = |target: &Target| self.attempts.iter().find(|a| a.target.as_ref() == Some(target)).cloned();
         let unanswered = |target: &Target| {
             let failure = Failure::new(Reason::NoAnswer, format!("{target} did not answer in time"));
             Attempt::at(target.clone(), failure)
         };
-        self.targets.iter().map(|target| of(target).unwrap_or_else(|| unanswered(target))).collect()
+        let all = self
+            .targets
+            .iter()
+            .filter_map(|target| of(target).or_else(|| (!target.way.is_variant()).then(|| unanswered(target))));
+        all.filter(|attempt| attempt.failure.reason != Reason::ShortLine).collect()
     }
 }
 

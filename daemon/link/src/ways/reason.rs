@@ -46,6 +46,8 @@ pub enum Reason {
     WayOff,
     /// Another way opened first.
     PassedOver,
+    /// This way is of no use here, as on a line too short for it; no failure for people.
+    ShortLine,
 }
 
 impl Reason {
@@ -72,6 +74,7 @@ impl Reason {
             Self::NotOffered => "not-told",
             Self::WayOff => "way-off",
             Self::PassedOver => "passed-over",
+            Self::ShortLine => "short-line",
         }
     }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use xbt_core::ids::Fingerprint;
 use xbt_core::signal::{Candidate, CandidateKind, Reach};
 use xbt_core::way::{Way, Ways};
 
 use super::reason::{Failure, Reason};
+use super::round_trips::RoundTrips;
 use super::target::{Target, Via, way_to};
 use super::transport::{self, Dial, Network, Opened, Start, Transport};
 use crate::addresses::candidates::host;
@@ -20,7 +21,7 @@ use crate::addresses::local::Local;
 use crate::addresses::outside::Outside;
 use crate::identity::tls::{Tls, is_other_device};
 use crate::stream::BoxedStream;
-use crate::tcp_options::prepare;
+use crate::tcp_options::{for_distance, prepare};
 use xbt_core::effect::DialRequest;
 
 /// See the module.
@@ -29,6 +30,8 @@ pub(crate) struct Tcp {
     pub ways: Ways,
     /// Addresses to offer beside those that are found.
     pub advertise: Vec<SocketAddr>,
+    /// Learns how far a device is.
+    pub round_trips: RoundTrips,
     /// What a TLS handshake gets.
     pub patience: Duration,
 }
@@ -72,7 +75,7 @@ impl Transport for Tcp {
     fn connect<'a>(&'a self, dial: Dial<'a>) -> transport::Future<'a, Result<Option<Opened>, Failure>> {
         Box::pin(async move {
             let Some(address) = address_of(dial.target) else { return Ok(None) };
-            let stream = connect(&self.tls, dial.request.peer, address, (dial.patience, self.patience)).await?;
+            let stream = self.connect_to(dial.request.peer, address, dial.patience).await?;
             Ok(Some(Opened { stream, remote: Some(address) }))
         })
     }
@@ -83,6 +86,31 @@ impl Transport for Tcp {
 
     fn untried(&self, way: Way, request: &DialRequest, outside: &Outside) -> Option<String> {
         Some(untried(way, request, outside))
+    }
+}
+
+impl Tcp {
+    /// Connects, and proves that the device there is the right one.
+    async fn connect_to(
+        &self,
+        peer: Fingerprint,
+        address: SocketAddr,
+        patience: Duration,
+    ) -> Result<BoxedStream, Failure> {
+        let silent = |time: Duration| {
+            Failure::new(Reason::NoAnswer, format!("{address} did not answer within {} s", time.as_secs_f32()))
+        };
+        let begun = Instant::now();
+        let stream = timeout(patience, TcpStream::connect(address)).await.map_err(|_| silent(patience))?;
+        let round_trip = begun.elapsed();
+        let stream = stream.and_then(|stream| prepare(&stream).map(|()| stream)).map_err(|e| refused(address, &e))?;
+        for_distance(&stream, round_trip);
+        self.round_trips.measured(peer, round_trip);
+        match timeout(self.patience, self.tls.connect(peer, stream)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(no_tls(address, &error)),
+            Err(_) => Err(silent(self.patience)),
+        }
     }
 }
 
@@ -120,25 +148,6 @@ fn in_turns(candidates: &[Candidate]) -> Vec<Candidate> {
         turns.extend(v4.pop());
     }
     turns
-}
-
-/// Connects, and proves that the device there is the right one.
-async fn connect(
-    tls: &Tls,
-    peer: Fingerprint,
-    address: SocketAddr,
-    (for_tcp, for_tls): (Duration, Duration),
-) -> Result<BoxedStream, Failure> {
-    let silent = |time: Duration| {
-        Failure::new(Reason::NoAnswer, format!("{address} did not answer within {} s", time.as_secs_f32()))
-    };
-    let stream = timeout(for_tcp, TcpStream::connect(address)).await.map_err(|_| silent(for_tcp))?;
-    let stream = stream.and_then(|stream| prepare(&stream).map(|()| stream)).map_err(|e| refused(address, &e))?;
-    match timeout(for_tls, tls.connect(peer, stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(no_tls(address, &error)),
-        Err(_) => Err(silent(for_tls)),
-    }
 }
 
 fn no_tls(address: SocketAddr, error: &io::Error) -> Failure {

@@ -46,6 +46,7 @@ fn started(ways: Ways) -> (Transports, JoinSet<()>) {
         advertise: Vec::new(),
         surroundings,
         relays: CurrentRelays::default(),
+        round_trips: RoundTrips::default(),
         incoming: mpsc::channel(1).0,
     };
     let mut tasks = JoinSet::new();
@@ -73,9 +74,9 @@ async fn only_allowed_ways_and_only_better_ones_than_the_one_in_use_are_tried() 
         let request = DialRequest { ours: both.clone(), theirs: both.clone(), better_than, ..request() };
         started(ways).0.targets(&request).iter().map(|target| target.way).collect()
     };
-    use Way::{DirectTcp4, InBand, MappedTcp4, Proxy65, PunchedUdp};
-    assert_eq!(tries(Ways::ALL, None), [DirectTcp4, MappedTcp4, PunchedUdp, Proxy65, InBand]);
-    assert_eq!(tries(Ways::ALL, Some(Proxy65)), [DirectTcp4, MappedTcp4, PunchedUdp]);
+    use Way::{DirectTcp4, DirectUdp4, InBand, MappedTcp4, Proxy65, PunchedUdp};
+    assert_eq!(tries(Ways::ALL, None), [DirectTcp4, MappedTcp4, DirectUdp4, PunchedUdp, Proxy65, InBand]);
+    assert_eq!(tries(Ways::ALL, Some(Proxy65)), [DirectTcp4, MappedTcp4, DirectUdp4, PunchedUdp]);
     assert_eq!(tries(Ways { proxy65: true, in_band: true, ..Ways::NONE }, None), [Proxy65, InBand]);
     assert_eq!(tries(Ways::NONE, None), []);
 }

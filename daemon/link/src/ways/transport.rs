@@ -36,6 +36,8 @@ pub(crate) struct Network<'a> {
 pub(crate) enum Start {
     /// So long after the request came.
     After(Duration),
+    /// At once, and nothing else waits for it.
+    Beside,
     /// For relays, which cost the bandwidth of others: better ways have this head start, for as long as one of them is
     /// under way.
     Behind(Duration),

@@ -11,8 +11,8 @@ use super::quic;
 use super::socket::{SharedSocket, SourceFilter};
 use crate::identity::tls::Tls;
 
-/// What the kernel may keep for us: at 100 MiB/s, 20 ms. The kernel gives less if it is configured so.
-const KERNEL_BUFFER: usize = 2 << 20;
+/// What the kernel may keep for us: at 100 MiB/s, 40 ms. The kernel gives less if it is configured so.
+const KERNEL_BUFFER: usize = 4 << 20;
 
 /// QUIC on a socket.
 #[derive(Clone)]

@@ -26,8 +26,11 @@ use crate::stream::BoxedStream;
 pub(super) struct Arrived {
     /// The device, whose key is proved.
     pub peer: Fingerprint,
-    /// Where it came from.
+    /// Where it came from, and to which address of ours.
     pub remote: SocketAddr,
+    pub local: Option<IpAddr>,
+    /// The device's own addresses, as far as it told them.
+    pub hosts: Vec<SocketAddr>,
     /// The stream; it has at least one byte to read.
     pub stream: BoxedStream,
 }
@@ -69,7 +72,8 @@ struct Live {
 
 #[derive(Default)]
 struct Peer {
-    expected: usize,
+    /// By each who expects it, the addresses that it has itself.
+    expected: Vec<Arc<[SocketAddr]>>,
     /// The newest is the last; the others are being closed.
     live: Vec<Live>,
 }
@@ -113,13 +117,27 @@ impl Connections {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn expect(self: &Arc<Self>, peer: Fingerprint, ips: impl Iterator<Item = IpAddr>) -> Expectation {
-        self.peers().entry(peer).or_default().expected += 1;
-        Expectation { connections: self.clone(), peer, _allowed: self.filter.allow(ips) }
+    /// Expects a device from these IP addresses; `hosts` are its own among them.
+    pub fn expect(
+        self: &Arc<Self>,
+        peer: Fingerprint,
+        ips: impl Iterator<Item = IpAddr>,
+        hosts: Vec<SocketAddr>,
+    ) -> Expectation {
+        let hosts: Arc<[SocketAddr]> = hosts.into();
+        self.peers().entry(peer).or_default().expected.push(hosts.clone());
+        Expectation { connections: self.clone(), peer, hosts, _allowed: self.filter.allow(ips) }
+    }
+
+    /// A device's own addresses.
+    fn hosts(&self, peer: Fingerprint) -> Vec<SocketAddr> {
+        let peers = self.peers();
+        let expected = peers.get(&peer).into_iter().flat_map(|held| &held.expected);
+        expected.flat_map(|hosts| hosts.iter().copied()).collect()
     }
 
     pub fn is_expected(&self, peer: Fingerprint) -> bool {
-        self.peers().get(&peer).is_some_and(|peer| peer.expected > 0)
+        self.peers().get(&peer).is_some_and(|peer| !peer.expected.is_empty())
     }
 
     pub fn changes(&self) -> watch::Receiver<()> {
@@ -193,9 +211,11 @@ impl Connections {
             tokio::select! {
                 stream = connection.accept_bi() => {
                     let Ok(stream) = stream else { break };
-                    let stream = Box::new(streams.carry(stream));
+                    let stream = Box::new(streams.carry(connection.clone(), stream));
                     // At most as many wait here as a connection may have streams.
-                    if self.arrivals.send(Arrived { peer, remote: connection.remote_address(), stream }).await.is_err() {
+                    let (remote, local) = (connection.remote_address(), connection.local_ip());
+                    let arrived = Arrived { peer, remote, local, hosts: self.hosts(peer), stream };
+                    if self.arrivals.send(arrived).await.is_err() {
                         break;
                     }
                 }
@@ -236,7 +256,7 @@ impl Connections {
         let mut peers = self.peers();
         if let Some(held) = peers.get_mut(&peer) {
             held.live.retain(|live| live.connection.stable_id() != connection.stable_id());
-            if held.expected == 0 && held.live.is_empty() {
+            if held.expected.is_empty() && held.live.is_empty() {
                 peers.remove(&peer);
             }
         }
@@ -280,9 +300,10 @@ async fn no_streams(open: &mut watch::Receiver<usize>, long: Duration) {
 }
 
 /// A device is expected from some addresses until this is dropped. Connections that there are then stay.
-pub(super) struct Expectation {
+pub(crate) struct Expectation {
     connections: Arc<Connections>,
     peer: Fingerprint,
+    hosts: Arc<[SocketAddr]>,
     _allowed: Allowed,
 }
 
@@ -290,8 +311,10 @@ impl Drop for Expectation {
     fn drop(&mut self) {
         let mut peers = self.connections.peers();
         if let Some(held) = peers.get_mut(&self.peer) {
-            held.expected = held.expected.saturating_sub(1);
-            if held.expected == 0 && held.live.is_empty() {
+            if let Some(at) = held.expected.iter().position(|hosts| Arc::ptr_eq(hosts, &self.hosts)) {
+                held.expected.swap_remove(at);
+            }
+            if held.expected.is_empty() && held.live.is_empty() {
                 peers.remove(&self.peer);
             }
         }

@@ -55,7 +55,7 @@ pub(super) async fn connect(
     }
     let mut changes = connections.changes();
     let is_connected = connections.connection(peer).is_some();
-    let expected = connections.expect(peer, addresses.iter().map(SocketAddr::ip));
+    let expected = connections.expect(peer, addresses.iter().map(SocketAddr::ip), Vec::new());
     let opener = Opener::start(targets.clone(), expected, is_connected);
     if is_connected {
         // The other side may have lost it, and must get through to make a new one.
@@ -80,6 +80,25 @@ pub(super) async fn connect(
             () = sleep_until(deadline) => return Err(most_telling(failures, addresses, patience)),
         }
     }
+}
+
+/// Waits for a connection that the peer makes.
+pub(super) async fn wait_for(
+    connections: &Arc<Connections>,
+    peer: Fingerprint,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let mut changes = connections.changes();
+    let deadline = Instant::now() + patience;
+    while connections.connection(peer).is_none() {
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = sleep_until(deadline) => {
+                return Err(Failure::new(Reason::NoAnswer, "the other side did not come over UDP"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An IPv4-mapped IPv6 address is an IPv4 address.

@@ -9,15 +9,16 @@
 //! - `stun`, `reflexive`, `observed`: how we are seen from outside;
 //! - `punch`: opens holes and streams; `dial`, `acceptor`: making connections and taking them;
 //! - `connections`: those there are, and which of crossed ones stays;
-//! - `stream`: a link.
+//! - `stream`, `reassembly`: a link.
 
 mod acceptor;
 mod bind;
 mod connections;
 mod dial;
 pub(crate) mod observed;
-mod punch;
-mod quic;
+pub(crate) mod punch;
+pub(crate) mod quic;
+mod reassembly;
 mod reflexive;
 pub(crate) mod socket;
 mod stream;
@@ -40,6 +41,7 @@ use self::connections::Arrived;
 use self::observed::{Seen, observe};
 use self::punch::Punch;
 use self::socket::Strangers;
+use super::direct_udp::is_direct;
 use super::reason::{Failure, Reason};
 use super::surroundings::Surroundings;
 use super::target::Target;
@@ -89,6 +91,11 @@ impl Punched {
         Self { punch, own: tls.own(), seen, patience }
     }
 
+    /// The sockets, and the connections on them.
+    pub fn punch(&self) -> Option<Punch> {
+        self.punch.clone()
+    }
+
     /// How our sockets are seen from outside.
     pub fn seen(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
@@ -120,7 +127,7 @@ impl Transport for Punched {
     }
 
     fn expect(&self, request: &Arc<DialRequest>, local: &Local) -> Option<Guard> {
-        let expectation = self.punch.as_ref()?.expect(request.peer, addresses(request, local));
+        let expectation = self.punch.as_ref()?.expect(request.peer, &addresses(request, local), Vec::new());
         Some(Box::new(expectation))
     }
 
@@ -207,8 +214,13 @@ fn sockets(listening: &[SocketAddr]) -> Vec<SocketAddr> {
 
 /// Passes on the links that other devices open.
 async fn hand_over(mut arrivals: mpsc::Receiver<Arrived>, incoming: mpsc::Sender<Incoming>) {
-    while let Some(Arrived { peer, remote, stream }) = arrivals.recv().await {
-        let info = LinkInfo { peer, way: Way::PunchedUdp, remote: Some(remote), dialed: None };
+    while let Some(Arrived { peer, remote, local, hosts, stream }) = arrivals.recv().await {
+        let way = match (is_direct(remote, local, &hosts), remote.ip().to_canonical()) {
+            (true, IpAddr::V6(_)) => Way::DirectUdp6,
+            (true, IpAddr::V4(_)) => Way::DirectUdp4,
+            (false, _) => Way::PunchedUdp,
+        };
+        let info = LinkInfo { peer, way, remote: Some(remote), dialed: None };
         if incoming.send(Incoming::Link(Link { info, stream })).await.is_err() {
             return;
         }

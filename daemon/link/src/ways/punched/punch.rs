@@ -1,7 +1,7 @@
 //! UDP sockets from which holes are punched, and the connections on them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The sockets and the connections on them. Cheap to clone; ends with the last clone, or by [`Punch::close`].
 #[derive(Clone)]
-pub(super) struct Punch {
+pub(crate) struct Punch {
     pub(super) connections: Arc<Connections>,
     pub(super) sockets: Arc<[Socket]>,
     _ending: Arc<DropGuard>,
@@ -39,7 +39,7 @@ impl Punch {
     ///
     /// # Errors
     /// Addresses were given and none could be bound.
-    pub fn start(tls: Arc<Tls>, bind: &[SocketAddr], arrivals: mpsc::Sender<Arrived>) -> io::Result<Self> {
+    pub(super) fn start(tls: Arc<Tls>, bind: &[SocketAddr], arrivals: mpsc::Sender<Arrived>) -> io::Result<Self> {
         Self::start_with(tls, bind, arrivals, None)
     }
 
@@ -70,7 +70,7 @@ impl Punch {
     /// # Errors
     /// None answered, or not with an address.
     #[cfg(test)]
-    pub async fn reflexive(
+    pub(super) async fn reflexive(
         &self,
         servers: &[SocketAddr],
     ) -> Result<super::reflexive::Reflexive, super::reflexive::StunFailure> {
@@ -78,14 +78,14 @@ impl Punch {
     }
 
     /// The same again every 20 s until the result is dropped, so that routers keep the address.
-    pub fn keep(&self, servers: Vec<SocketAddr>) -> Kept {
+    pub(super) fn keep(&self, servers: Vec<SocketAddr>) -> Kept {
         Kept::start(self.sockets.clone(), servers)
     }
 
     /// Lets this device in, and datagrams from these IP addresses whatever the port, until the result is dropped.
-    /// What comes from elsewhere is dropped unanswered.
-    pub fn expect(&self, peer: Fingerprint, addresses: Vec<SocketAddr>) -> Expectation {
-        self.connections.expect(peer, addresses.iter().map(SocketAddr::ip))
+    /// What comes from elsewhere is dropped unanswered. `hosts`: which of them are the device's own.
+    pub fn expect(&self, peer: Fingerprint, addresses: &[SocketAddr], hosts: Vec<SocketAddr>) -> Expectation {
+        self.connections.expect(peer, addresses.iter().map(SocketAddr::ip), hosts)
     }
 
     /// Makes one connection with this device. Both sides call it at about the same moment with the other's addresses,
@@ -102,12 +102,27 @@ impl Punch {
         dial::connect(&self.connections, &self.sockets, peer, addresses, patience).await
     }
 
+    /// Waits for a connection that this device makes.
+    ///
+    /// # Errors
+    /// It did not come.
+    pub async fn wait_for(&self, peer: Fingerprint, patience: Duration) -> Result<(), Failure> {
+        dial::wait_for(&self.connections, peer, patience).await
+    }
+
+    /// The shortest round trip of the connection with this device, its end there and our address.
+    pub fn path(&self, peer: Fingerprint) -> Option<(Duration, SocketAddr, Option<IpAddr>)> {
+        let (connection, _) = self.connections.connection(peer)?;
+        Some((connection.stats().path.min_rtt, connection.remote_address(), connection.local_ip()))
+    }
+
     /// A new stream on the connection with this device; none if there is no connection, or seven streams are open.
     /// For the side that speaks first (the smaller fingerprint): the other sees the stream with its first byte.
     pub async fn open(&self, peer: Fingerprint) -> Option<(BoxedStream, SocketAddr)> {
         let (connection, streams) = self.connections.connection(peer)?;
         let stream = timeout(OPENING, connection.open_bi()).await.ok()?.ok()?;
-        Some((Box::new(streams.carry(stream)), connection.remote_address()))
+        let remote = connection.remote_address();
+        Some((Box::new(streams.carry(connection, stream)), remote))
     }
 
     /// Whether there is a connection with this device.
@@ -117,7 +132,7 @@ impl Punch {
     }
 
     /// To count who was not let in.
-    pub fn strangers(&self) -> Strangers {
+    pub(super) fn strangers(&self) -> Strangers {
         Strangers::at(&self.connections.filter)
     }
 

@@ -8,6 +8,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt};
 use xbt_core::ids::Fingerprint;
 
+use crate::congestion::LossTolerant;
 use crate::identity::tls::Tls;
 
 /// Streams that the other side may have open on one connection. Below eight: of eight and more, quinn tells the other
@@ -20,11 +21,14 @@ pub(super) const MOST_HANDSHAKES: usize = 16;
 /// A handshake of others, at most.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Bytes that one connection may hold unread, and as many unacknowledged: at a round trip of 100 ms, 80 MiB/s.
-const WINDOW: u32 = 8 << 20;
+/// Bytes that one connection may hold unread: at a round trip of 300 ms, 500 Mbit/s.
+const WINDOW: u32 = 24 << 20;
 
-/// Bytes that one stream may hold unread, so that a link which is not read leaves the others their half.
-const STREAM_WINDOW: u32 = 4 << 20;
+/// Bytes that one stream may hold unread, so that a link which is not read leaves the others their part.
+const STREAM_WINDOW: u32 = 16 << 20;
+
+/// Bytes that may wait for acknowledgements: at first and at least, and at most.
+const SEND_WINDOW: (u64, u64) = (2 << 20, 24 << 20);
 
 /// A connection on which nothing arrives is dead after this time. The side that only receives sends every
 /// `KEEP_ALIVE`, and its time restarts with the first unanswered packet: at most 12 s from the cut to its notice.
@@ -50,7 +54,14 @@ const LARGEST_DATAGRAM: u16 = 1500;
 /// Stateless resets for connections that we have forgotten, at most one in this time. Silence ends them too.
 const BETWEEN_RESETS: Duration = Duration::from_secs(1);
 
-fn transport() -> Result<Arc<TransportConfig>, io::Error> {
+/// Bytes that may wait for acknowledgements if so many may be under way. One lost packet keeps all that was sent after it
+/// waiting, for a round trip each time that it is lost.
+pub(crate) fn send_window(congestion_window: u64) -> u64 {
+    (congestion_window * 3).clamp(SEND_WINDOW.0, SEND_WINDOW.1)
+}
+
+/// What both sides of a connection keep to.
+pub(crate) fn transport() -> io::Result<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(MOST_STREAMS))
@@ -59,18 +70,19 @@ fn transport() -> Result<Arc<TransportConfig>, io::Error> {
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into())
+        .send_window(SEND_WINDOW.0)
+        .congestion_controller_factory(Arc::new(LossTolerant))
         .initial_rtt(INITIAL_RTT)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(SILENCE.try_into().map_err(io::Error::other)?));
-    Ok(Arc::new(transport))
+    Ok(transport)
 }
 
 /// For connections that come to us.
-pub(super) fn server(tls: &Tls) -> io::Result<ServerConfig> {
+pub(crate) fn server(tls: &Tls) -> io::Result<ServerConfig> {
     let crypto = QuicServerConfig::try_from(tls.server()).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(transport()?);
+    config.transport_config(Arc::new(transport()?));
     config.max_incoming(MOST_HANDSHAKES);
     // No tokens: a device that comes back proves its address anew.
     let mut no_tokens = ValidationTokenConfig::default();
@@ -80,15 +92,15 @@ pub(super) fn server(tls: &Tls) -> io::Result<ServerConfig> {
 }
 
 /// For connections to this device.
-pub(super) fn client(tls: &Tls, peer: Fingerprint) -> io::Result<ClientConfig> {
+pub(crate) fn client(tls: &Tls, peer: Fingerprint) -> io::Result<ClientConfig> {
     let crypto = QuicClientConfig::try_from(tls.client(peer)?).map_err(io::Error::other)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(transport()?);
+    config.transport_config(Arc::new(transport()?));
     Ok(config)
 }
 
 /// For a socket.
-pub(super) fn endpoint() -> io::Result<EndpointConfig> {
+pub(crate) fn endpoint() -> io::Result<EndpointConfig> {
     let mut config = EndpointConfig::default();
     config.max_udp_payload_size(LARGEST_DATAGRAM).map_err(io::Error::other)?;
     // The fixed bit tells QUIC from STUN.

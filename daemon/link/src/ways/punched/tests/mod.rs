@@ -62,7 +62,7 @@ impl Device {
     }
 
     fn expect(&self, peer: &Device) -> Expectation {
-        self.punch.expect(peer.fingerprint, peer.punch.local())
+        self.punch.expect(peer.fingerprint, &peer.punch.local(), Vec::new())
     }
 
     /// Opens a stream and says something on it.
