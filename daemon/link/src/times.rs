@@ -9,6 +9,8 @@ pub(crate) struct Times {
     pub request: Duration,
     /// What a better way gets once the first link is there.
     pub better_way: Duration,
+    /// What QUIC gets where the line is long: a lost packet of its handshake costs 300 ms (RFC 9002, section 6.2.1).
+    pub quic: Duration,
     /// From one dial to the next (RFC 8305, section 5: 250 ms).
     pub stagger: Duration,
     /// A TCP connection, at most.
@@ -38,6 +40,7 @@ impl Default for Times {
         Self {
             request: Duration::from_secs(15),
             better_way: Duration::from_millis(100),
+            quic: Duration::from_millis(500),
             stagger: Duration::from_millis(250),
             connect: Duration::from_secs(10),
             tls: Duration::from_secs(10),

@@ -61,7 +61,9 @@ impl Room {
         let first = waiting().map(|parked| parked.since).min()?.max(search.since);
         let hoped_for = search.best_hoped_for().into_iter().chain(self.best_incoming(search)).min();
         let is_best = hoped_for.is_none_or(|hoped_for| best.info.way <= hoped_for);
-        Some((best.id, if is_best { first } else { first + self.setup.times.better_way }))
+        let times = &self.setup.times;
+        let patience = if hoped_for.is_some_and(Way::is_variant) { times.quic } else { times.better_way };
+        Some((best.id, if is_best { first } else { first + patience }))
     }
 
     /// The best way by which the other side may come to us: over IPv6 only if it has named an IPv6 address of its own, or

@@ -201,7 +201,6 @@ impl Agent {
         self.reply(Some(asked.from), asked.id, Err(error));
     }
 
-    /// A request that is not even a proper IQ.
     /// The server would not take this stanza of ours: for us it is refused, for the other side our answer is.
     pub(crate) fn too_long(&mut self, stanza: Stanza, now: Instant) {
         const WHY: &str = "the message is longer than the XMPP server takes; make it shorter";
@@ -219,6 +218,7 @@ impl Agent {
         }
     }
 
+    /// A request that is not even a proper IQ.
     pub(super) fn refuse_bad(&mut self, from: Option<Jid>, id: String) {
         let error = if self.may_ask(from.as_ref()) { bad_request() } else { unavailable() };
         self.reply(from, id, Err(error));

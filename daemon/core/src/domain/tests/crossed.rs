@@ -7,13 +7,16 @@ use crate::ids::TransferId;
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Condition, Request, Role, SyncItem, SyncState};
 
+/// The world, the sender's side and the receiver's.
+type Crossed = (World, (Node, TransferId), (Node, TransferId));
+
 /// Alice cancels while Bob's device, which has just got everything, cannot be heard.
-fn crossed(seed: u64) -> (World, (Node, TransferId), (Node, TransferId)) {
+fn crossed(seed: u64) -> Crossed {
     // The engine's word on the link may be faster.
     (seed..).step_by(100).find_map(crossing).unwrap()
 }
 
-fn crossing(seed: u64) -> Option<(World, (Node, TransferId), (Node, TransferId))> {
+fn crossing(seed: u64) -> Option<Crossed> {
     let (mut world, (alice, sent), (bob, got)) = offered(seed);
     world.accept(bob, got).unwrap();
     world.pace = 1_000;

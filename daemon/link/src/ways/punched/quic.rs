@@ -28,7 +28,7 @@ const WINDOW: u32 = 24 << 20;
 const STREAM_WINDOW: u32 = 16 << 20;
 
 /// Bytes that may wait for acknowledgements: at first and at least, and at most.
-const SEND_WINDOW: (u64, u64) = (2 << 20, 32 << 20);
+const SEND_WINDOW: (u64, u64) = (2 << 20, 24 << 20);
 
 /// A connection on which nothing arrives is dead after this time. The side that only receives sends every
 /// `KEEP_ALIVE`, and its time restarts with the first unanswered packet: at most 12 s from the cut to its notice.
