@@ -108,7 +108,7 @@ fn a_request_that_was_changed_or_moved_is_not_signed() {
 fn an_envelope_that_makes_no_sense_is_as_good_as_none() {
     let mut bench = Bench::new();
     let cancel = format!("<cancel xmlns='urn:x-xbt:1' id='{}'/>", offer().id);
-    let (key, signature, epoch) = ("AQ==".repeat(1), "A".repeat(86) + "==", "A".repeat(22) + "==");
+    let (key, signature, epoch) = ("AQ==".to_owned(), "A".repeat(86) + "==", "A".repeat(22) + "==");
     for envelope in [
         cancel.clone(),
         format!("<signed xmlns='urn:x-xbt:1'>{cancel}</signed>"),
