@@ -92,7 +92,7 @@ fn an_offer_whose_name_is_a_path_is_refused_and_one_that_hides_lands_in_sight() 
             alice.fingerprint
         );
         let answer = alice.ask(&device, &offer);
-        assert!(answer.contains("bad-request"), "{answer}");
+        assert!(answer.contains("<error"), "{answer}");
     }
     assert!(bob.ctl.list().is_empty(), "{:?}", bob.ctl.list());
 }
