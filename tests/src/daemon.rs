@@ -37,6 +37,7 @@ pub struct Daemon {
     clock: Option<Clock>,
     told: Vec<(&'static str, OsString)>,
     handed: Option<u32>,
+    open_files: Option<u32>,
     process: Option<Process>,
 }
 
@@ -60,6 +61,7 @@ impl Daemon {
             clock: None,
             told: Vec::new(),
             handed: None,
+            open_files: None,
             process: None,
         };
         daemon.password(password);
@@ -134,6 +136,12 @@ impl Daemon {
     /// activation does.
     pub fn with_handed_socket(mut self, mode: u32) -> Self {
         self.handed = Some(mode);
+        self
+    }
+
+    /// Lets it have so many files and sockets open, and no more.
+    pub fn with_open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -299,6 +307,9 @@ impl Daemon {
 
     fn through(&self) -> Vec<OsString> {
         let mut line = self.net.through();
+        if let Some(most) = self.open_files {
+            line.extend(["prlimit".into(), format!("--nofile={most}:{most}").into()]);
+        }
         if let Some(disk) = &self.state_disk {
             line.extend(disk.through());
         }

@@ -247,13 +247,15 @@ impl Xbt for FakeDaemon {
         paths: Vec<String>,
         name: Option<String>,
         skip_special: bool,
+        exclude: Vec<String>,
     ) -> Result<Survey, ApiError> {
         self.allowed()?;
         if !std::path::Path::new(&paths[0]).exists() {
             return Err(ApiError::new("path-not-found", "there is nothing at that path", "check the path"));
         }
         let own = paths[0].rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(Survey { name: name.unwrap_or(own), files: 1, size: 2048, omitted: if skip_special { 4 } else { 0 } })
+        let (omitted, excluded) = (if skip_special { 4 } else { 0 }, exclude.len() as u64);
+        Ok(Survey { name: name.unwrap_or(own), files: 1, size: 2048, omitted, excluded, unfinished: 0 })
     }
 
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {

@@ -76,8 +76,10 @@ codes! {
         SOURCE_UNREADABLE = "source-unreadable";
         /// There is no file in what is to be sent.
         SOURCE_EMPTY = "source-empty";
-        /// The content holds a socket, pipe or device, or a symbolic link that leads out of it.
+        /// The content holds a socket, pipe, device or file of the kernel's, or a symbolic link that leads out of it.
         SPECIAL_FILE = "special-file";
+        /// A pattern of what is left out cannot be used.
+        BAD_PATTERN = "bad-pattern";
         /// A name cannot be sent: it is not UTF-8, too long, or stands twice.
         BAD_NAME = "bad-name";
         /// The content has too many files.

@@ -63,6 +63,8 @@ pub const MAX_RECIPIENTS: usize = 100;
 
 /// Most paths of one `send`.
 pub const MAX_PATHS: usize = 1_000;
+/// Most patterns of what a send leaves out.
+pub const MAX_PATTERNS: usize = 1_000;
 
 /// Most ids in one call.
 pub const MAX_IDS: usize = 1_000;

@@ -49,7 +49,12 @@ pub trait Xbt {
     /// Queues a send, one transfer per recipient, in the order of the recipients. Returns before the content is hashed.
     async fn send(request: SendRequest) -> Result<Vec<Transfer>, ApiError>;
     /// Looks through paths as [`Self::send`] does, and sends nothing.
-    async fn survey(paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError>;
+    async fn survey(
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+        exclude: Vec<String>,
+    ) -> Result<Survey, ApiError>;
     /// One page of transfers.
     async fn list(query: ListQuery) -> Result<ListPage, ApiError>;
     /// Everything about one transfer.

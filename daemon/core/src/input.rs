@@ -41,6 +41,8 @@ pub struct NewSend {
     pub open: bool,
     /// See [`crate::transfer::Content::skip_special`].
     pub skip_special: bool,
+    /// See [`crate::transfer::Content::exclude`].
+    pub exclude: Vec<String>,
 }
 
 /// Commands of the person.

@@ -44,7 +44,8 @@ pub(super) fn sources(content: Content) -> Sources {
     let paths = content.paths.into_iter().map(PathBuf::from).collect();
     // An open content has another info-hash than the same files sent to contacts only, and other programs may find
     // further peers for it.
-    Sources { paths, name: content.name, private: !content.open, skip_special: content.skip_special }
+    let Content { name, open, skip_special, exclude, .. } = content;
+    Sources { paths, name, private: !open, skip_special, exclude }
 }
 
 pub(super) fn fetch(owner: Group, partial_id: String, facts: &Facts, name: String, folder: String) -> Fetch {

@@ -19,7 +19,12 @@ use super::convert;
 ///
 /// # Errors
 /// Why it cannot be sent: all that no content can hold, or the first path that is wrong otherwise.
-pub(super) fn sources(paths: &[String], name: Option<&str>, skip_special: bool) -> Result<Survey, Fault> {
+pub(super) fn sources(
+    paths: &[String],
+    name: Option<&str>,
+    skip_special: bool,
+    exclude: Vec<String>,
+) -> Result<Survey, Fault> {
     if let Some(name) = name.filter(|name| name.is_empty() || [".", ".."].contains(name) || name.contains(['/', '\0']))
     {
         let message = format!("{name:?} is not a name for a file or folder");
@@ -29,13 +34,13 @@ pub(super) fn sources(paths: &[String], name: Option<&str>, skip_special: bool) 
         source(Path::new(path))?;
     }
     let paths = paths.iter().map(PathBuf::from).collect();
-    let sources = Sources { paths, name: name.map(str::to_owned), skip_special, ..Sources::default() };
+    let sources = Sources { paths, name: name.map(str::to_owned), skip_special, exclude, ..Sources::default() };
     let found = xbt_torrent::survey(&sources).map_err(|error| match error.code {
         codes::SOURCE_EMPTY => Fault::new("path-not-sendable", error.message, error.hint),
         _ => convert::fault(error),
     })?;
-    let xbt_torrent::Survey { name, size, files, omitted } = found;
-    Ok(Survey { name, files, size, omitted })
+    let xbt_torrent::Survey { name, size, files, omitted, excluded, unfinished } = found;
+    Ok(Survey { name, files, size, omitted, excluded, unfinished })
 }
 
 fn source(path: &Path) -> Result<(), Fault> {
@@ -116,7 +121,7 @@ mod tests {
     use super::*;
 
     fn code(path: &Path) -> String {
-        sources(&[path.to_str().unwrap().to_owned()], None, false).unwrap_err().code
+        sources(&[path.to_str().unwrap().to_owned()], None, false, Vec::new()).unwrap_err().code
     }
 
     #[test]
@@ -129,7 +134,7 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(code(&socket), "path-not-sendable");
         for name in ["", ".", "..", "../x", "a/b"] {
-            assert_eq!(sources(&["/".into()], Some(name), false).unwrap_err().code, "bad-name");
+            assert_eq!(sources(&["/".into()], Some(name), false, Vec::new()).unwrap_err().code, "bad-name");
         }
     }
 
@@ -138,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<String> = ["a", "b", "c"].map(|n| dir.path().join(n).to_str().unwrap().to_owned()).into();
         paths.iter().for_each(|p| fs::write(p, p).unwrap());
-        let found = |paths: &[String], name| sources(paths, name, false).unwrap();
+        let found = |paths: &[String], name| sources(paths, name, false, Vec::new()).unwrap();
         assert_eq!(found(&paths[..1], None).name, "a");
         assert_eq!(found(&paths, Some("x")).name, "x");
         let all = found(&paths, None);

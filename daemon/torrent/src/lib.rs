@@ -35,6 +35,7 @@ mod limits;
 mod link;
 mod metainfo;
 pub mod names;
+mod no_symlinks;
 mod piece;
 mod prepare;
 mod prepared;

@@ -308,3 +308,27 @@ async fn partial_data_is_known_to_the_next_start_from_its_first_moment() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_fetch_keeps_no_file_open_and_goes_on_without_asking_for_the_description_again() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    b.verified(4 << 20).await;
+    b.engine.pause(KEY);
+    let inside = b.destination();
+    let open = || {
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+        links.filter(|to| to.starts_with(&inside)).count()
+    };
+    let closed = async {
+        while open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("everything is closed");
+    b.engine.resume(KEY);
+    finish(&mut a, &mut b, &prepared).await;
+}

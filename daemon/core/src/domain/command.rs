@@ -126,6 +126,7 @@ impl Domain {
                 ));
             }
             match t.end() {
+                Some(_) if delete_data => self.is_not_sent_on(t),
                 Some(_) => Ok(()),
                 None => Err(wrong_state(t, "has not ended yet", format!("cancel it first: 'xbtctl cancel {}'", t.id))),
             }

@@ -257,9 +257,16 @@ impl Backend for Fake {
         Ok(ids.into_iter().map(|id| Removed { id, deleted: 12, kept: 1, stays: stays() }).collect())
     }
 
-    async fn survey(&self, paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError> {
+    async fn survey(
+        &self,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+        exclude: Vec<String>,
+    ) -> Result<Survey, ApiError> {
         let own = paths[0].rsplit('/').next().unwrap().to_owned();
-        Ok(Survey { name: name.unwrap_or(own), files: 12, size: 1024, omitted: u64::from(skip_special) })
+        let (omitted, excluded) = (u64::from(skip_special), exclude.len() as u64);
+        Ok(Survey { name: name.unwrap_or(own), files: 12, size: 1024, omitted, excluded, unfinished: 0 })
     }
 
     async fn contacts(&self) -> Result<Vec<Contact>, ApiError> {

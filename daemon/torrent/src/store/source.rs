@@ -1,15 +1,17 @@
-//! Sources: opened read-only, and read only while they are what was hashed.
+//! Sources: opened read-only, through no symbolic link, and read only while they are what was hashed.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::{Handles, read_slots};
 use crate::error::{EngineError, codes};
+use crate::no_symlinks::{self, LastFolder};
 use crate::prepared::Prepared;
 use crate::stamp::Stamp;
 
@@ -41,15 +43,14 @@ impl SourceFiles {
             Some(open) => open,
             None => {
                 let open = Arc::new(OpenSource { file: open_source(&path)?, looked: Mutex::new(Instant::now()) });
-                compare_path(&path, &stamp)?;
                 self.handles.put(index, open.clone());
                 open
             }
         };
         let result = read_slots(&open.file, offset, slots);
-        compare(&path, &stamp, open.file.metadata())?;
+        compare(&path, &stamp, rustix::fs::fstat(&open.file))?;
         if open.look_due() {
-            compare_path(&path, &stamp)?;
+            compare(&path, &stamp, LastFolder::default().stat(&path))?;
         }
         result.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => changed(&path, "shrank"),
@@ -59,11 +60,12 @@ impl SourceFiles {
 
     /// Checks every file by its path. Blocks for about a microsecond per file.
     pub(crate) fn check_all(&self) -> Result<(), EngineError> {
+        let mut folders = LastFolder::default();
         self.prepared.sources.iter().enumerate().try_for_each(|(index, source)| {
             let (path, stamp) = self.expected(index)?;
             match source.link {
-                false => compare_path(&path, &stamp),
-                true => compare_link(&path, &stamp),
+                false => compare(&path, &stamp, folders.stat(&path)),
+                true => compare_link(&path, &stamp, folders.stat(&path)),
             }
         })
     }
@@ -88,39 +90,34 @@ impl OpenSource {
     }
 }
 
-/// Opens read-only, never through a symbolic link in the last component, never blocking on a FIFO.
-pub(crate) fn open_source(path: &Path) -> Result<File, EngineError> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(fd) => Ok(File::from(fd)),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Err(changed(path, "vanished")),
-        Err(rustix::io::Errno::LOOP) => Err(changed(path, "was replaced by a symbolic link")),
-        Err(error) => Err(EngineError::source(path, &error.into())),
-    }
-}
-
-fn compare_path(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
-    compare(path, stamp, std::fs::symlink_metadata(path))
+/// Opens read-only, never blocking on a FIFO.
+fn open_source(path: &Path) -> Result<File, EngineError> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    no_symlinks::open(path, flags).map(File::from).map_err(|error| unreachable(path, error))
 }
 
 /// Checks a symbolic link, which is sent as one.
-fn compare_link(path: &Path, stamp: &Stamp) -> Result<(), EngineError> {
-    match std::fs::symlink_metadata(path) {
-        Ok(now) if now.is_symlink() && Stamp::of(&now) == *stamp => Ok(()),
-        Ok(_) => Err(changed(path, "was replaced")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed(path, "vanished")),
-        Err(error) => Err(EngineError::source(path, &error)),
+fn compare_link(path: &Path, stamp: &Stamp, now: Result<Stat, Errno>) -> Result<(), EngineError> {
+    let now = now.map_err(|error| unreachable(path, error))?;
+    match FileType::from_raw_mode(now.st_mode) {
+        FileType::Symlink if Stamp::of_stat(&now) == *stamp => Ok(()),
+        _ => Err(changed(path, "was replaced")),
     }
 }
 
-fn compare(path: &Path, stamp: &Stamp, now: io::Result<Metadata>) -> Result<(), EngineError> {
-    match now {
-        Ok(now) if !now.is_file() => Err(changed(path, "is no longer a regular file")),
-        Ok(now) => stamp.change(&Stamp::of(&now)).map_or(Ok(()), |what| Err(changed(path, what))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(changed(path, "vanished"))
-        }
-        Err(error) => Err(EngineError::source(path, &error)),
+fn compare(path: &Path, stamp: &Stamp, now: Result<Stat, Errno>) -> Result<(), EngineError> {
+    let now = now.map_err(|error| unreachable(path, error))?;
+    match FileType::from_raw_mode(now.st_mode) {
+        FileType::RegularFile => stamp.change(&Stamp::of_stat(&now)).map_or(Ok(()), |what| Err(changed(path, what))),
+        _ => Err(changed(path, "is no longer a regular file")),
+    }
+}
+
+fn unreachable(path: &Path, error: Errno) -> EngineError {
+    match error {
+        Errno::LOOP => changed(path, "was replaced by a symbolic link, or a folder that it lies in was,"),
+        Errno::NOENT | Errno::NOTDIR => changed(path, "vanished"),
+        error => EngineError::source(path, &error.into()),
     }
 }
 

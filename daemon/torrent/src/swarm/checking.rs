@@ -21,7 +21,7 @@ impl Swarm {
         self.stop = Arc::new(AtomicBool::new(false));
         self.checked = Arc::new(AtomicU64::new(0));
         let (stop, checked) = (self.stop.clone(), self.checked.clone());
-        let known = known.or_else(|| self.view.take().map(|view| view.meta));
+        let known = known.or_else(|| self.view.take().map(|view| view.meta)).or_else(|| self.known.clone());
         self.view = None;
         self.pieces = Pieces::new(Bitfield::empty(0), 1);
         match self.role.clone() {

@@ -33,6 +33,7 @@ use crate::content::{Data, Fetch};
 use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
 use crate::link::{Attach, LinkCommand, Report, View};
+use crate::metainfo::Metainfo;
 use crate::prepared::Prepared;
 use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
@@ -85,7 +86,10 @@ struct Swarm {
     shared: Arc<Shared>,
     role: Option<Role>,
     phase: Phase,
+    /// The content and its open files; none while nothing is served or fetched, so that its disk can be unmounted.
     view: Option<View>,
+    /// The description, where it was known before a halt.
+    known: Option<Arc<Metainfo>>,
     pieces: Pieces,
     peers: HashMap<LinkTag, Peer>,
     reports: mpsc::Sender<(LinkTag, Report)>,
@@ -160,6 +164,7 @@ impl Swarm {
             role: None,
             phase: Phase::Halted(CloseReason::Unknown),
             view: None,
+            known: None,
             pieces: Pieces::new(Bitfield::empty(0), 1),
             peers: HashMap::new(),
             reports,
@@ -250,7 +255,7 @@ impl Swarm {
                 Role::Fetch(fetch) => fetch.info_hash,
             };
             // Metadata that was learned before a halt need not be learned again.
-            self.view = self.view.take().filter(|view| view.meta.info_hash == hash);
+            self.known = self.known.take().filter(|meta| meta.info_hash == hash);
             self.role = Some(role);
             self.open(None);
         } else if matches!(self.phase, Phase::Halted(_)) {
@@ -324,6 +329,11 @@ impl Swarm {
             self.save_now().await;
         }
         self.saving.reset();
+        if let Some(View { meta, store }) = self.view.take() {
+            self.known = Some(meta);
+            // Closing files may take a while, on a network drive for example.
+            let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+        }
         for attach in std::mem::take(&mut self.waiting) {
             self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
         }
@@ -340,7 +350,7 @@ impl Swarm {
             let job = tokio::task::spawn_blocking(move || cleanup::forget(&state_dir, key, &fetch, data));
             let _ = job.await;
         }
-        self.view = None;
+        self.known = None;
         self.reported = None;
         self.shared.budget.forget(self.key);
     }
