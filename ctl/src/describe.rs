@@ -63,6 +63,7 @@ pub fn tone(transfer: &Transfer) -> Tone {
 /// Whether a contact is online and can receive now.
 pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     match (contact.online, contact.xbt) {
+        (false, false) if contact.asked => ("has not said yes yet", Tone::Attention),
         (_, true) => ("online, xbt", Tone::Good),
         (true, false) => ("online", Tone::Busy),
         (false, false) => ("offline", Tone::Faint),
@@ -73,6 +74,14 @@ pub fn presence(contact: &Contact) -> (&'static str, Tone) {
 pub fn new_key(contact: &str) -> String {
     let contact = clean(contact);
     format!("{contact} has a new key: ask whether it is theirs, then run 'xbtctl contacts verify {contact}'")
+}
+
+/// What to do about somebody who asks to be a contact.
+pub fn request(contact: &str) -> String {
+    let contact = clean(contact);
+    format!(
+        "{contact} asks to be your contact: 'xbtctl contacts add {contact}' says yes, 'xbtctl contacts remove {contact}' no"
+    )
 }
 
 /// Limits for people; nothing if there are none.

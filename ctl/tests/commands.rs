@@ -104,6 +104,46 @@ async fn several_paths_are_contents_of_their_own_unless_they_are_to_be_one() {
 }
 
 #[tokio::test]
+async fn a_send_to_a_group_says_who_that_is_and_who_cannot_be_reached() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["send", "--group", "friends", "a", "b", "--together"]).await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.err.contains("to bob@example.org (online, xbt)"), "{}", ran.err);
+    let sent = bench.world().sent.remove(0);
+    assert_eq!((sent.contacts, sent.paths.len()), (vec!["bob@example.org".to_owned()], 2));
+    let error = bench.run(&["send", "--group", "family", "a", "--json"]).await.json_error();
+    assert!(error["hint"].as_str().unwrap().contains("friends"), "{error}");
+}
+
+#[tokio::test]
+async fn who_asks_to_be_a_contact_is_told_with_the_command_that_answers() {
+    let bench = Bench::new().await;
+    bench.world().requests = vec!["carol@example.org".to_owned()];
+    for command in ["contacts", "status", "list"] {
+        let ran = bench.run(&[command]).await;
+        let said = ran.out + &ran.err;
+        assert!(
+            said.contains("carol@example.org asks to be your contact: 'xbtctl contacts add carol@example.org'"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn limits_are_shown_where_nothing_is_to_change_and_a_unit_apart_is_explained() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["limit"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "everything together: not limited\n"), "{}", ran.err);
+    for (words, told) in
+        [("limit --up 5 MB/s", "5 of what?"), ("limit --up 5MB/s MB", "in quotes"), ("limit --up 500", "'500 KiB/s'")]
+    {
+        let ran = bench.run(&words.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(ran.code(), 2);
+        assert!(ran.err.contains(told), "{words}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn what_only_this_program_has_open_is_refused_with_the_way_to_send_it() {
     let bench = Bench::new().await;
     let command = format!("{} send bob@example.org <(echo x)", env!("CARGO_BIN_EXE_xbtctl"));
@@ -378,7 +418,7 @@ async fn limits_for_everything_say_how_long_they_hold() {
     let bench = Bench::new().await;
     let ran = bench.run(&["limit", "--down", "2MiB", "--up", "0"]).await;
     assert_eq!(ran.out, "everything together: 2.0 MiB/s down (until the configuration is reloaded)\n");
-    assert_eq!(bench.run(&["limit", "--up", "7", "--json"]).await.json()["upload"], 7);
+    assert_eq!(bench.run(&["limit", "--up", "7B", "--json"]).await.json()["upload"], 7);
     let ran = bench.run(&["contacts", "limit", "bob@example.org", "--up", "5 KiB/s"]).await;
     assert_eq!(ran.out, "bob@example.org limited to 5.0 KiB/s up\n");
     assert_eq!(
@@ -391,8 +431,7 @@ async fn limits_for_everything_say_how_long_they_hold() {
 async fn a_limit_that_says_nothing_or_could_mean_two_things_is_wrong_usage() {
     let bench = Bench::new().await;
     for wrong in [
-        &["limit"][..],
-        &["limit", "1"],
+        &["limit", "1"][..],
         &["limit", "1", "--up", "2M"],
         &["limit", "1", "--down=-1"],
         &["limit", "--priority", "high"],

@@ -14,6 +14,7 @@ use toml::{Table, Value};
 use crate::clock::Clock;
 use crate::ctl::{Ctl, text};
 use crate::disk::{self, Disk};
+use crate::foreign_disk::ForeignDisk;
 use crate::net::Net;
 use crate::power::PowerDisk;
 use crate::process::{Launch, Process, read_log};
@@ -32,6 +33,7 @@ pub struct Daemon {
     config: Table,
     net: Net,
     disk: Option<u64>,
+    foreign_disk: Option<ForeignDisk>,
     state_disk: Option<Disk>,
     power: Option<PowerDisk>,
     clock: Option<Clock>,
@@ -56,6 +58,7 @@ impl Daemon {
             config: Table::new(),
             net: net.clone(),
             disk: None,
+            foreign_disk: None,
             state_disk: None,
             power: None,
             clock: None,
@@ -109,6 +112,12 @@ impl Daemon {
     /// Puts the downloads on a disk of their own with so many bytes, which lives while the daemon does. Needs root or user namespaces.
     pub fn with_small_disk(mut self, bytes: u64) -> Self {
         self.disk = Some(bytes);
+        self
+    }
+
+    /// Puts the downloads on a disk with other rules, which lives while the daemon does. See [`ForeignDisk::missing`].
+    pub fn with_foreign_disk(mut self, disk: ForeignDisk) -> Self {
+        self.foreign_disk = Some(disk);
         self
     }
 
@@ -246,8 +255,8 @@ impl Daemon {
             return power.downloads();
         }
         let inside = self.home.join("Downloads");
-        match (&self.disk, &self.process) {
-            (Some(_), Some(process)) => {
+        match (self.disk.is_some() || self.foreign_disk.is_some(), &self.process) {
+            (true, Some(process)) => {
                 let relative = inside.strip_prefix("/").expect("homes are absolute");
                 Path::new("/proc").join(process.pid().to_string()).join("root").join(relative)
             }
@@ -318,6 +327,9 @@ impl Daemon {
         }
         if let Some(mode) = self.handed {
             line.extend(self.activation(mode));
+        }
+        if let Some(disk) = self.foreign_disk {
+            line.extend(disk.through(&self.home.join("disk-image"), &self.home.join("Downloads")));
         }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));

@@ -1,14 +1,14 @@
-//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME|--together] [--open] [--exclude GLOB]…
+//! `xbtctl send CONTACT|--group GROUP PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME|--together] [--open] [--exclude GLOB]…
 //! [--skip-special]`
 
 use std::path::{Path, PathBuf};
 
-use xbt_api::{Client, SendRequest, Transfer};
+use xbt_api::{Client, SendRequest, Transfer, codes};
 
 use super::dry_run;
 use crate::complete;
 use crate::context::Context;
-use crate::describe::left_out;
+use crate::describe::{left_out, presence};
 use crate::failure::Failure;
 use crate::paths::absolute;
 use crate::spool::Spool;
@@ -18,13 +18,17 @@ use crate::wait::{Subscription, report};
 /// What to send to whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An address, or a name on your contact list
+    /// An address, or a name on your contact list; not with --group
     #[arg(add = complete::contacts())]
     contact: String,
 
     /// Files and folders, each a transfer of its own; '-' is standard input (with --name)
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "group", value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Send to everybody in this group of your contact list
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
 
     /// Another recipient; can be repeated
     #[arg(long, value_name = "CONTACT", add = complete::contacts())]
@@ -71,7 +75,11 @@ pub struct Args {
 }
 
 /// Queues a send.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+pub async fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
+    if args.group.is_some() {
+        // What stands first is no contact then.
+        args.paths.insert(0, PathBuf::from(std::mem::take(&mut args.contact)));
+    }
     let stdin_name = stdin_name(&args)?;
     let mut paths = Vec::new();
     if stdin_name.is_none() {
@@ -82,8 +90,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     // Before standard input is read, which may take long.
     let client = context.connect().await?;
+    let contacts = recipients(context, &client, &args).await?;
     if args.dry_run {
-        for request in requests(args, paths) {
+        for request in requests(args, contacts, paths) {
             dry_run::run(context, &client, request).await?;
         }
         return Ok(());
@@ -95,7 +104,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         spool = Some(read);
     }
     let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
-    let queued = queue(context, &client, requests(args, paths)).await?;
+    let queued = queue(context, &client, requests(args, contacts, paths)).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
         queued.iter().for_each(|transfer| context.out.note(&described(transfer)));
@@ -106,10 +115,34 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     print(context, &queued)
 }
 
+/// To whom it goes. Of a group it is said beforehand who that is, and who cannot be reached now.
+async fn recipients(context: &Context, client: &Client, args: &Args) -> Result<Vec<String>, Failure> {
+    let to = args.to.iter().cloned();
+    let Some(group) = &args.group else { return Ok(std::iter::once(args.contact.clone()).chain(to).collect()) };
+    let contacts = client.contacts().await?;
+    let members: Vec<_> = contacts.iter().filter(|contact| contact.groups.contains(group)).collect();
+    if members.is_empty() {
+        let mut groups: Vec<String> =
+            contacts.iter().flat_map(|contact| &contact.groups).map(|group| clean(group)).collect();
+        groups.sort();
+        groups.dedup();
+        let message = format!("nobody on your contact list is in a group called {}", clean(group));
+        let hint = if groups.is_empty() {
+            "there are no groups".to_owned()
+        } else {
+            format!("there are: {}", groups.join(", "))
+        };
+        return Err(Failure::refused(codes::UNKNOWN_CONTACT, message, hint));
+    }
+    for contact in &members {
+        context.out.note(&format!("to {} ({})", clean(&contact.jid), presence(contact).0));
+    }
+    Ok(members.into_iter().map(|contact| contact.jid.clone()).chain(to).collect())
+}
+
 /// One for each content.
-fn requests(args: Args, paths: Vec<String>) -> Vec<SendRequest> {
-    let Args { contact, to, name, together, message, expire, open, skip_special, exclude, .. } = args;
-    let contacts = std::iter::once(contact).chain(to).collect();
+fn requests(args: Args, contacts: Vec<String>, paths: Vec<String>) -> Vec<SendRequest> {
+    let Args { name, together, message, expire, open, skip_special, exclude, .. } = args;
     let contents = match name.is_some() || together || paths.is_empty() {
         true => vec![paths],
         false => paths.into_iter().map(|path| vec![path]).collect(),

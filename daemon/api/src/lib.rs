@@ -32,7 +32,7 @@ pub use naming::{Named, named};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use rules::{Rule, Rules, RulesFor};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
-pub use socket::default_socket;
+pub use socket::{default_socket, find_socket};
 pub use status::{Connection, Counts, Discarded, Hello, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, Kept, ListPage, ListQuery, Removed, SendRequest, State, Survey,

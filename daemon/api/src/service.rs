@@ -83,9 +83,9 @@ pub trait Xbt {
     async fn delete(ids: Vec<u64>) -> Result<Vec<Removed>, ApiError>;
     /// The roster with devices and trust.
     async fn contacts() -> Result<Vec<Contact>, ApiError>;
-    /// Puts somebody on the roster and asks to see each other's presence.
+    /// Puts somebody on the roster and asks to see each other's presence; says yes to somebody who asks.
     async fn contact_add(jid: String, name: Option<String>) -> Result<Contact, ApiError>;
-    /// Takes a contact off the roster.
+    /// Takes a contact off the roster, or says no to somebody who asks to be one.
     async fn contact_remove(jid: String) -> Result<(), ApiError>;
     /// Accepts what this contact offers without asking.
     async fn contact_allow(jid: String) -> Result<Contact, ApiError>;

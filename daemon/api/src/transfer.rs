@@ -349,6 +349,9 @@ pub struct ListPage {
     /// As [`crate::Status::new_keys`].
     #[serde(default)]
     pub new_keys: Vec<String>,
+    /// As [`crate::Status::requests`].
+    #[serde(default)]
+    pub requests: Vec<String>,
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl Backend for DriverHandle {
         let ids = ids(numbers);
         let destinations = match dir {
             Some(dir) => {
-                let look = move || paths::destination(Path::new(&dir), false);
+                let look = move || paths::destination(Path::new(&dir), true);
                 let one = spawn_blocking(look).await.map_err(|_| stopping())?;
                 vec![one; ids.len()]
             }

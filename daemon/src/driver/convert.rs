@@ -92,6 +92,7 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
         Event::Metadata { key, info } => Some((content(*key), info.clone())),
         Event::PrepareProgress { .. }
         | Event::PrepareFailed { .. }
+        | Event::Renamed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
         | Event::PeerDone { .. }
@@ -110,6 +111,7 @@ pub(super) fn lost_metadata(content: ContentId, event: &Event, error: &StoreErro
         Event::Metadata { .. }
         | Event::PrepareProgress { .. }
         | Event::PrepareFailed { .. }
+        | Event::Renamed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
         | Event::PeerDone { .. }
@@ -141,6 +143,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         }
         // Kept in the store; there is nothing in it to decide.
         Event::Metadata { .. } => return None,
+        Event::Renamed { key, renamed } => TorrentEvent::Renamed { content: content(key), renamed },
         Event::Progress { key, verified } => TorrentEvent::Progress { content: content(key), verified },
         Event::PeerProgress { tag, has, uploaded, downloaded, .. } => {
             TorrentEvent::PeerProgress { link: LinkTag(tag.0), has, uploaded, downloaded }

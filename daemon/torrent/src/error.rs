@@ -41,6 +41,8 @@ pub mod codes {
     pub const DISK_FULL: &str = "disk-full";
     /// The destination cannot be written.
     pub const DESTINATION_UNWRITABLE: &str = "destination-unwritable";
+    /// The destination's disk cannot hold the content, whatever room it has: its file system has other rules.
+    pub const DESTINATION_UNSUITABLE: &str = "destination-unsuitable";
     /// The metadata is sound but is not what was offered.
     pub const METADATA_MISMATCH: &str = "metadata-mismatch";
     /// The metadata breaks a rule.

@@ -43,7 +43,7 @@ fn a_limit_slows_a_running_transfer_down_and_zero_lets_it_go_fast_again() {
     // Two seconds, or sixteen with the limit.
     assert!(fast < Duration::from_secs(11), "16 MiB without a limit took {fast:?}");
     bob.ctl.reaches(got, "done");
-    bob.ctl.refused(&["limit", &id, "--down", "1"], "wrong-state");
+    bob.ctl.refused(&["limit", &id, "--down", "1 B/s"], "wrong-state");
 }
 
 #[test]

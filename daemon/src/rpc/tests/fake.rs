@@ -97,6 +97,7 @@ fn contact(jid: &str) -> Contact {
         jid: jid.into(),
         name: Some("Bob".into()),
         subscription: Subscription::Both,
+        asked: false,
         groups: vec![],
         online: false,
         xbt: false,
@@ -155,6 +156,7 @@ impl Backend for Fake {
             limits: Default::default(),
             pace: Some(xbt_api::Pace { by: xbt_api::LimitsBy::Configuration, schedule: None, until: None }),
             new_keys: Vec::new(),
+            requests: Vec::new(),
             links: 0,
             open: xbt_api::Open::default(),
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
@@ -187,7 +189,12 @@ impl Backend for Fake {
         let after = query.after_id.unwrap_or(0);
         let matching: Vec<_> = transfers.iter().filter(|transfer| transfer.id > after).cloned().collect();
         let more = matching.len() > limit;
-        Ok(ListPage { more, transfers: matching.into_iter().take(limit).collect(), new_keys: Vec::new() })
+        Ok(ListPage {
+            more,
+            transfers: matching.into_iter().take(limit).collect(),
+            new_keys: Vec::new(),
+            requests: Vec::new(),
+        })
     }
 
     async fn show(&self, id: u64) -> Result<TransferDetails, ApiError> {

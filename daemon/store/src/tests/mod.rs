@@ -86,7 +86,7 @@ fn content(id: u64) -> Content {
         name: Some("holiday".to_owned()),
         open: false,
         skip_special: false,
-        exclude: vec!["*.o".to_owned()],
+        exclude: Vec::new(),
     }
 }
 

@@ -13,6 +13,8 @@ mod hash;
 mod special;
 mod walk;
 
+pub(crate) use walk::normal;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -342,7 +342,7 @@ fn fits(on_disk: &Path, path: &[String]) -> Result<(), EngineError> {
 }
 
 /// Unicode normal form C: the same name typed on different systems is the same text.
-pub(super) fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     name.nfc().collect()
 }
 

@@ -68,6 +68,11 @@ impl<T: Send + Sync + 'static> Handles<T> {
         handle.clone().downcast().ok()
     }
 
+    pub(super) fn remove(&self, index: usize) {
+        let handle = pool().open.remove(&(self.store, index));
+        drop(handle);
+    }
+
     pub(super) fn put(&self, index: usize, handle: Arc<T>) {
         let mut pool = pool();
         pool.uses += 1;

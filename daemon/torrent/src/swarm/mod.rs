@@ -12,6 +12,7 @@ mod endgame;
 mod fetching;
 mod jobs;
 mod metadata;
+mod moving;
 mod peer;
 mod pieces;
 mod reports;
@@ -115,6 +116,8 @@ struct Swarm {
     culprits: Culprits,
     saving: jobs::Saving,
     checking_sources: bool,
+    /// Pieces that may be wrong are being hashed.
+    hashing_again: bool,
     /// Links that came while a seed was being checked.
     waiting: Vec<Attach>,
     /// When the last link went.
@@ -182,6 +185,7 @@ impl Swarm {
             culprits: Culprits::default(),
             saving: jobs::Saving::default(),
             checking_sources: false,
+            hashing_again: false,
             waiting: Vec::new(),
             no_links_since: Instant::now(),
         }
@@ -315,13 +319,14 @@ impl Swarm {
                     | Done::Metadata(..)
                     | Done::Saved(_)
                     | Done::SourcesChecked(_)
+                    | Done::HashedAgain(_)
                     | Done::Flushed
                     | Done::Finished(Err(_)),
                 )
                 | Err(_) => {}
             }
         }
-        self.checking_sources = false;
+        (self.checking_sources, self.hashing_again) = (false, false);
         self.pieces.drop_parked();
         self.suspects.clear();
         self.availability = None;
