@@ -21,6 +21,9 @@ need transmission-cli transmission-cli
 need nsenter util-linux
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs # a disk that can lose its power
+need mkfs.exfat exfatprogs # disks that take other names
+need mount.exfat-fuse exfat-fuse
+need mkfs.ntfs ntfs-3g
 need faketime faketime   # daemons whose clock jumps
 # The package is tried on a copy of this system with a systemd of its own.
 need systemctl systemd

@@ -90,15 +90,20 @@ fn contact_candidates(contacts: &[Contact], current: &str) -> Vec<CompletionCand
 
 /// Shells put a proposal into the command line as it is, so what a shell would read otherwise is never proposed.
 fn candidate(value: &str, help: String, current: &str, place: usize) -> Option<CompletionCandidate> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+');
-    let fits = !value.is_empty() && value.starts_with(current) && value.chars().all(plain) && !value.starts_with('-');
-    fits.then(|| CompletionCandidate::new(value).help(Some(help.into())).display_order(Some(place)))
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+' | ' ');
+    let fits = !value.starts_with([' ', '-']) && !value.is_empty() && value.chars().all(plain);
+    // All shells but bash quote what they put in.
+    let in_bash = std::env::var_os(VARIABLE).is_some_and(|shell| shell == "bash");
+    let typed = if in_bash { current.replace("\\ ", " ") } else { current.to_owned() };
+    let written = if in_bash { value.replace(' ', "\\ ") } else { value.to_owned() };
+    (fits && value.starts_with(&typed))
+        .then(|| CompletionCandidate::new(written).help(Some(help.into())).display_order(Some(place)))
 }
 
 /// Asks the daemon, on a runtime of its own: the shell's question comes before anything else has begun.
 fn ask<T>(question: impl AsyncFnOnce(Client) -> Result<T, ClientError>) -> Option<T> {
     let socket = std::env::var_os("XBT_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let socket = socket.or_else(xbt_api::default_socket)?;
+    let socket = socket.or_else(xbt_api::find_socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let answer = async { question(Client::connect(&socket).await.ok()?).await.ok() };
@@ -123,8 +128,9 @@ mod tests {
             let candidates = contact_candidates(&contacts, current);
             candidates.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
         };
-        assert_eq!(proposed(""), ["bob@example.org", "Bob", "carol@example.org", "eve@example.org"]);
+        assert_eq!(proposed(""), ["bob@example.org", "Bob", "carol@example.org", "eve@example.org", "Aunt May"]);
         assert_eq!(proposed("B"), ["Bob"]);
+        assert_eq!(proposed("Aunt M"), ["Aunt May"]);
         assert_eq!(proposed("x"), [""; 0]);
     }
 }

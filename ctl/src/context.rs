@@ -40,7 +40,7 @@ impl Context {
 
     /// Where the daemon listens.
     pub fn socket_path(&self) -> Result<PathBuf, Failure> {
-        self.socket.clone().or_else(xbt_api::default_socket).ok_or_else(|| {
+        self.socket.clone().or_else(xbt_api::find_socket).ok_or_else(|| {
             Failure::usage(
                 "the daemon's socket path is unknown",
                 "give it with --socket or XBT_SOCKET: XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME are all unset",
@@ -71,11 +71,16 @@ impl Context {
 
     /// Prints transfers that a command has changed: what has become of each.
     pub fn changed(&self, transfers: &[Transfer], what: &str) -> Result<(), Failure> {
+        self.each(transfers, |transfer| format!("{} {what}: {}", transfer.id, title(transfer)))
+    }
+
+    /// Prints transfers that a command has changed, each in these words.
+    pub fn each(&self, transfers: &[Transfer], words: impl Fn(&Transfer) -> String) -> Result<(), Failure> {
         for transfer in transfers {
             if self.out.json {
                 self.out.json_line(transfer)?;
             } else {
-                self.out.remark(&format!("{} {what}: {}", transfer.id, title(transfer)))?;
+                self.out.remark(&words(transfer))?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! How transfers, contacts and limits read: what several commands say in the same words.
 
-use xbt_api::{Contact, Direction, Limits, LimitsBy, State, Status, Transfer};
+use xbt_api::{Contact, Direction, Limits, LimitsBy, State, Status, Survey, Transfer};
 
 use crate::out::Tone;
 use crate::text::{clean, duration, percent, rate};
@@ -63,6 +63,7 @@ pub fn tone(transfer: &Transfer) -> Tone {
 /// Whether a contact is online and can receive now.
 pub fn presence(contact: &Contact) -> (&'static str, Tone) {
     match (contact.online, contact.xbt) {
+        (false, false) if contact.asked => ("has not said yes yet", Tone::Attention),
         (_, true) => ("online, xbt", Tone::Good),
         (true, false) => ("online", Tone::Busy),
         (false, false) => ("offline", Tone::Faint),
@@ -73,6 +74,14 @@ pub fn presence(contact: &Contact) -> (&'static str, Tone) {
 pub fn new_key(contact: &str) -> String {
     let contact = clean(contact);
     format!("{contact} has a new key: ask whether it is theirs, then run 'xbtctl contacts verify {contact}'")
+}
+
+/// What to do about somebody who asks to be a contact.
+pub fn request(contact: &str) -> String {
+    let contact = clean(contact);
+    format!(
+        "{contact} asks to be your contact: 'xbtctl contacts add {contact}' says yes, 'xbtctl contacts remove {contact}' no"
+    )
 }
 
 /// Limits for people; nothing if there are none.
@@ -95,13 +104,19 @@ pub fn in_force(status: &Status, clock: &Clock) -> Option<String> {
     Some(format!("limited to {told}{by}{until}"))
 }
 
-/// How many things `--skip-special` leaves out, if any.
-pub fn left_out(omitted: u64) -> Option<String> {
-    match omitted {
+/// What a send leaves out, a line for each reason.
+pub fn left_out(survey: &Survey) -> Vec<String> {
+    let counted = |count: u64, one: &str, many: &str| match count {
         0 => None,
-        1 => Some("left out: 1 thing that cannot be sent".to_owned()),
-        many => Some(format!("left out: {many} things that cannot be sent")),
-    }
+        1 => Some(format!("left out: 1 {one}")),
+        more => Some(format!("left out: {more} {many}")),
+    };
+    let lines = [
+        counted(survey.omitted, "thing that cannot be sent", "things that cannot be sent"),
+        counted(survey.excluded, "thing that is excluded", "things that are excluded (--exclude, .xbtignore)"),
+        counted(survey.unfinished, "unfinished download", "unfinished downloads"),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ use crate::failure::Failure;
 use crate::json;
 use crate::text::clean;
 
+/// Whether the terminal can print lines and nothing else.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Color {
@@ -78,7 +83,10 @@ impl Out {
             Color::Always => !json,
             Color::Never => false,
             // https://no-color.org
-            Color::Auto => !json && terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => {
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                !json && terminal && !unwanted && !is_dumb()
+            }
         };
         Self {
             color: allowed(io::stdout().is_terminal()),
@@ -160,7 +168,7 @@ impl Out {
 
     /// Whether progress bars can be shown.
     pub fn shows_progress(&self) -> bool {
-        !self.quiet && !self.json && io::stderr().is_terminal()
+        !self.quiet && !self.json && io::stderr().is_terminal() && !is_dumb()
     }
 
     /// Text in a colour, if colours are wanted.

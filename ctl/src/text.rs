@@ -44,7 +44,15 @@ pub fn parse_id(text: &str) -> Result<u64, String> {
 
 /// A rate in bytes per second, as a person types it: `2 MiB/s`, `500KB`, `0`.
 pub fn parse_rate(text: &str) -> Result<u64, String> {
-    written::parse_rate(text).ok_or_else(|| format!("a rate is {} per second, such as '2 MiB/s'", written::EXPECTED))
+    let bare = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match written::parse_rate(text) {
+        // Who writes a small number thinks of KiB or MiB.
+        Some(bytes) if (1..1024).contains(&bytes) && bare(text.trim()) => Err(format!(
+            "{text} of what? Write '{text} KiB/s' or '{text} MiB/s', in quotes because of the space; {text} bytes per second are '{text} B/s'"
+        )),
+        Some(bytes) => Ok(bytes),
+        None => Err(format!("a rate is {} per second, such as '2 MiB/s'", written::EXPECTED)),
+    }
 }
 
 /// The size of a transfer; an ellipsis until it is known.
@@ -102,6 +110,13 @@ mod tests {
         for wrong in ["", "7", "d", "0s", "-1d", "1y", "99999999999999999999d", "9999999999999999999w"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_small_rate_needs_its_unit() {
+        assert_eq!((parse_rate("0"), parse_rate("2 MiB/s"), parse_rate("500 B/s")), (Ok(0), Ok(2 << 20), Ok(500)));
+        assert_eq!(parse_rate("1048576"), Ok(1 << 20));
+        assert!(parse_rate("500").unwrap_err().contains("'500 KiB/s'"));
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Clock {
         }
     }
 
+    /// Whether a moment is longer ago than so many seconds.
+    pub fn is_older(&self, moment: &str, seconds: u64) -> bool {
+        self.seconds_since(moment).is_some_and(|since| u64::try_from(since).is_ok_and(|since| since > seconds))
+    }
+
     fn seconds_since(&self, moment: &str) -> Option<i64> {
         let then: Timestamp = moment.parse().ok()?;
         Some(self.now.as_second() - then.as_second())

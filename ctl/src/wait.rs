@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use xbt_api::{ApiError, Client, ClientError, EventKind, State, Transfer, codes};
+use xbt_api::{ApiError, Client, ClientError, Direction, EventKind, State, Transfer, codes};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::text::{duration, rate, shorten, size, title, width};
+use crate::text::{clean, duration, rate, shorten, size, title, width};
 
 /// How long to wait for an event before looking at the transfers anyway.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -69,7 +69,14 @@ pub fn report(context: &Context, transfers: &[Transfer]) -> Result<(), Failure> 
         }
         match not_done(transfer.state) {
             None => {
-                context.out.remark(&format!("{} done: {}, {}", transfer.id, title(transfer), size(transfer.size)))?
+                let at = transfer.path.as_deref().filter(|_| transfer.direction == Direction::In);
+                let at = at.map(|path| format!(", in {}", clean(path))).unwrap_or_default();
+                context.out.remark(&format!(
+                    "{} done: {}, {}{at}",
+                    transfer.id,
+                    title(transfer),
+                    size(transfer.size)
+                ))?
             }
             Some((code, what)) => errors.push(error(transfer, code, what)),
         }
@@ -228,7 +235,7 @@ fn draw(bar: &ProgressBar, transfer: &Transfer) {
     bar.set_position(transfer.done_bytes);
     let mut text = transfer.state.to_string();
     match (&transfer.why, transfer.rate) {
-        (Some(why), _) => text += &format!(" ({})", crate::text::clean(&why.text)),
+        (Some(why), _) => text += &format!(" ({})", clean(&why.text)),
         (None, 0) => {}
         (None, bytes) => {
             text += &format!(" {}", rate(bytes));

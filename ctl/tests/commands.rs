@@ -81,6 +81,82 @@ async fn send_prints_only_the_id_and_passes_everything_on() {
 }
 
 #[tokio::test]
+async fn several_paths_are_contents_of_their_own_unless_they_are_to_be_one() {
+    let bench = Bench::new().await;
+    for name in ["a", "b"] {
+        std::fs::write(bench.dir.path().join(name), name).unwrap();
+    }
+    let ran = bench.run(&["send", "bob@example.org", "a", "b", "--to", "eve@example.org", "-m", "both"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "1\n2\n3\n4\n"), "{}", ran.err);
+    let sent = std::mem::take(&mut bench.world().sent);
+    let paths: Vec<_> = sent.iter().map(|request| request.paths.len()).collect();
+    assert_eq!((paths, sent[1].message.as_deref(), sent[1].contacts.len()), (vec![1, 1], Some("both"), 2));
+    for more in [&["--together"][..], &["--name", "both"]] {
+        let ran = bench.run(&[&["send", "bob@example.org", "a", "b"], more].concat()).await;
+        assert_eq!(ran.code(), 0, "{}", ran.err);
+        assert_eq!(bench.world().sent.remove(0).paths.len(), 2);
+    }
+    let ran = bench.run(&["send", "bob@example.org", "a", "missing"]).await;
+    assert_eq!((ran.code(), bench.world().sent.len()), (1, 0), "all or nothing: {}", ran.err);
+    let ran = bench.run(&["send", "bob@example.org", ".", "--exclude", "*.o", "--exclude", "tmp/"]).await;
+    assert_eq!(bench.world().sent.remove(0).exclude, ["*.o", "tmp/"]);
+    assert!(ran.err.contains("left out: 2 things that are excluded"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_send_to_a_group_says_who_that_is_and_who_cannot_be_reached() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["send", "--group", "friends", "a", "b", "--together"]).await;
+    assert_eq!(ran.code(), 0, "{}", ran.err);
+    assert!(ran.err.contains("to bob@example.org (online, xbt)"), "{}", ran.err);
+    let sent = bench.world().sent.remove(0);
+    assert_eq!((sent.contacts, sent.paths.len()), (vec!["bob@example.org".to_owned()], 2));
+    let error = bench.run(&["send", "--group", "family", "a", "--json"]).await.json_error();
+    assert!(error["hint"].as_str().unwrap().contains("friends"), "{error}");
+}
+
+#[tokio::test]
+async fn who_asks_to_be_a_contact_is_told_with_the_command_that_answers() {
+    let bench = Bench::new().await;
+    bench.world().requests = vec!["carol@example.org".to_owned()];
+    for command in ["contacts", "status", "list"] {
+        let ran = bench.run(&[command]).await;
+        let said = ran.out + &ran.err;
+        assert!(
+            said.contains("carol@example.org asks to be your contact: 'xbtctl contacts add carol@example.org'"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn limits_are_shown_where_nothing_is_to_change_and_a_unit_apart_is_explained() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["limit"]).await;
+    assert_eq!((ran.code(), ran.out.as_str()), (0, "everything together: not limited\n"), "{}", ran.err);
+    for (words, told) in
+        [("limit --up 5 MB/s", "5 of what?"), ("limit --up 5MB/s MB", "in quotes"), ("limit --up 500", "'500 KiB/s'")]
+    {
+        let ran = bench.run(&words.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(ran.code(), 2);
+        assert!(ran.err.contains(told), "{words}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn what_only_this_program_has_open_is_refused_with_the_way_to_send_it() {
+    let bench = Bench::new().await;
+    let command = format!("{} send bob@example.org <(echo x)", env!("CARGO_BIN_EXE_xbtctl"));
+    let mut bash = tokio::process::Command::new("bash");
+    bash.args(["-c", &command]).env("XBT_SOCKET", bench.socket());
+    let ran = bash.stdin(Stdio::null()).output().await.unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(2), "{told}");
+    assert!(told.contains("by this program only") && told.contains("| xbtctl send CONTACT - --name"), "{told}");
+    assert!(bench.world().sent.is_empty());
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_sent_to_whom_and_sends_nothing() {
     let bench = Bench::new().await;
     std::fs::create_dir(bench.dir.path().join("trip")).unwrap();
@@ -245,14 +321,62 @@ async fn commands_that_change_transfers_say_what_became_of_them() {
 }
 
 #[tokio::test]
+async fn much_is_deleted_only_after_a_yes() {
+    let bench = Bench::new().await;
+    let small = |id| xbt_api::Transfer { size: 5_000, direction: Direction::In, ..transfer(id, State::Done) };
+    bench.world().transfers = vec![small(1), small(3), small(5), transfer(7, State::Done)];
+    for (ids, told) in [("3 5", "what came with 2 transfers, 9.8 KiB"), ("7", "holiday → bob@example.org, 1.2 GiB")] {
+        let line: Vec<_> = ["remove", "--delete-data"].into_iter().chain(ids.split(' ')).collect();
+        let ran = bench.run(&line).await;
+        assert_eq!((ran.code(), ran.out.as_str()), (2, ""));
+        assert!(ran.err.contains(&format!("this would delete {told}")) && ran.err.contains("--yes"), "{}", ran.err);
+    }
+    assert_eq!(bench.world().transfers.len(), 4);
+    assert_eq!(bench.run(&["remove", "--delete-data", "1"]).await.code(), 0, "a small one goes at once");
+    assert_eq!(bench.run(&["remove", "3", "--yes"]).await.code(), 2, "it belongs to --delete-data");
+}
+
+#[tokio::test]
+async fn ended_transfers_are_removed_by_how_and_when_they_ended() {
+    let bench = Bench::new().await;
+    let ended = |id, state, updated: &str| xbt_api::Transfer { updated: updated.into(), ..transfer(id, state) };
+    let (old, now) = ("2020-01-31T12:00:00Z", &jiff::Timestamp::now().to_string());
+    let all = || {
+        vec![
+            ended(1, State::Done, old),
+            ended(2, State::Done, now),
+            ended(3, State::Failed, old),
+            ended(4, State::Declined, now),
+            ended(5, State::Sending, old),
+        ]
+    };
+    for (options, gone) in [
+        ("--done", "1 2"),
+        ("--failed", "3 4"),
+        ("--done --failed", "1 2 3 4"),
+        ("--older 30d", "1 3"),
+        ("--done --older 30d", "1"),
+    ] {
+        bench.world().transfers = all();
+        let ran = bench.run(&["remove"].into_iter().chain(options.split(' ')).collect::<Vec<_>>()).await;
+        let removed: String = gone.split(' ').map(|id| format!("{id} removed\n")).collect();
+        assert_eq!((ran.code(), ran.out), (0, removed), "{options}: {}", ran.err);
+    }
+    bench.world().transfers.clear();
+    assert!(bench.run(&["remove", "--done"]).await.err.contains("nothing to remove"));
+    assert_eq!(bench.run(&["remove"]).await.code(), 2);
+    assert_eq!(bench.run(&["remove", "1", "--done"]).await.code(), 2);
+}
+
+#[tokio::test]
 async fn deleting_tells_what_is_gone_and_names_what_stays() {
     let bench = Bench::new().await;
     bench.world().transfers = vec![transfer(1, State::Done), transfer(2, State::Done)];
     let told = "1 removed, 12 deleted\n2 removed, 12 deleted, 3 kept:\n  holiday/mine\u{fffd} was not received\n  … and 2 more\n";
-    assert_eq!(bench.run(&["remove", "1", "2", "--delete-data"]).await.out, told);
+    assert_eq!(bench.run(&["remove", "1", "2", "--delete-data", "--yes"]).await.out, told);
     assert!(bench.world().transfers.is_empty());
     bench.world().transfers = vec![transfer(2, State::Done)];
-    let json = bench.run(&["remove", "2", "--delete-data", "--json"]).await.json();
+    let json = bench.run(&["remove", "2", "--delete-data", "--yes", "--json"]).await.json();
     assert_eq!(
         (&json["id"], &json["removed"], &json["deleted"], &json["kept"]),
         (&2.into(), &true.into(), &12.into(), &3.into())
@@ -294,7 +418,7 @@ async fn limits_for_everything_say_how_long_they_hold() {
     let bench = Bench::new().await;
     let ran = bench.run(&["limit", "--down", "2MiB", "--up", "0"]).await;
     assert_eq!(ran.out, "everything together: 2.0 MiB/s down (until the configuration is reloaded)\n");
-    assert_eq!(bench.run(&["limit", "--up", "7", "--json"]).await.json()["upload"], 7);
+    assert_eq!(bench.run(&["limit", "--up", "7B", "--json"]).await.json()["upload"], 7);
     let ran = bench.run(&["contacts", "limit", "bob@example.org", "--up", "5 KiB/s"]).await;
     assert_eq!(ran.out, "bob@example.org limited to 5.0 KiB/s up\n");
     assert_eq!(
@@ -307,8 +431,7 @@ async fn limits_for_everything_say_how_long_they_hold() {
 async fn a_limit_that_says_nothing_or_could_mean_two_things_is_wrong_usage() {
     let bench = Bench::new().await;
     for wrong in [
-        &["limit"][..],
-        &["limit", "1"],
+        &["limit", "1"][..],
         &["limit", "1", "--up", "2M"],
         &["limit", "1", "--down=-1"],
         &["limit", "--priority", "high"],

@@ -191,18 +191,18 @@ impl Daemon {
                 return false;
             }
         };
-        if needs_restart(&self.config, &config) {
-            let message = "another account, port of its server, state or socket, and other addresses or ways to be reached, \
-                           need a restart of the daemon";
-            tracing::warn!("configuration not reloaded: {message}");
-            let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
-            self.handle.wrong_config(error).await;
-            return false;
-        }
+        let mut config = config;
+        let waiting = keep_until_restart(&self.config, &mut config);
         let changed = config.account != self.config.account;
         self.config = config;
         self.handle.settings(settings(&self.config, &self.resource, self.fingerprint)).await;
         tracing::info!("configuration reloaded");
+        if !waiting.is_empty() {
+            let message = format!("these need a restart of the daemon, all else holds now: {}", waiting.join(", "));
+            tracing::warn!("{message}");
+            let error = ApiError::new("config-needs-restart", message, "systemctl --user restart xbtd");
+            self.handle.wrong_config(error).await;
+        }
         let refused = self.handle.status().await.is_ok_and(|now| now.connection == xbt_api::Connection::Refused);
         changed || refused
     }
@@ -242,22 +242,42 @@ impl Daemon {
     }
 }
 
-/// What the rooms were started with and keep. Ways belong here although the rules would take them over: a person who
-/// forbids one must not believe that it is not used any more while the link room still dials by it.
-fn needs_restart(old: &Config, new: &Config) -> bool {
-    lasting(old) != lasting(new)
-}
-
-/// The part of the configuration that [`needs_restart`] compares. Every key is named, so that a new one has to choose.
-fn lasting(config: &Config) -> impl PartialEq + use<'_> {
-    let Config { account, files, network, accept: _, rules: _, schedules: _, hooks: _ } = config;
-    let Account { jid, server, password: _, tls: _, ca_file: _, least_mechanism: _ } = account;
+/// Puts back what the rooms were started with and keep, and names the keys that were changed. Ways belong here although the rules
+/// would take them over: a person who forbids one must not believe that it is not used any more while the link room still dials by it.
+fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    fn keep<T: PartialEq + Clone>(key: &'static str, old: &T, new: &mut T) -> Option<&'static str> {
+        let changed = old != new;
+        new.clone_from(old);
+        changed.then_some(key)
+    }
+    // Every key is named, so that a new one has to choose.
+    let Config { account, files, network, accept: _, rules: _, schedules: _, hooks: _ } = new;
+    let other_account = account.jid != old.account.jid;
+    if other_account {
+        // Its server and password belong to it.
+        account.clone_from(&old.account);
+    }
+    let Account { jid: _, server, password: _, tls: _, ca_file: _, least_mechanism: _ } = account;
+    // The link room does not dial the server's port, see `server_ports`; another host is just logged in to.
+    let port = |server: &Option<config::Server>| server.as_ref().map(|server| server.port);
+    let other_port = port(server) != port(&old.account.server);
+    if other_port {
+        server.clone_from(&old.account.server);
+    }
     let Files { state_dir, socket, download_dir: _ } = files;
     let Network { listen, map_port, advertise, ways, in_band_max_size: _, upload_limit: _, download_limit: _ } =
         network;
-    // The link room does not dial the server's port, see `server_ports`; another host is just logged in to.
-    let server_port = server.as_ref().map(|server| server.port);
-    (jid, server_port, state_dir, socket, listen, map_port, advertise, ways)
+    let keys = [
+        other_account.then_some("account.jid"),
+        other_port.then_some("account.server"),
+        keep("files.state_dir", &old.files.state_dir, state_dir),
+        keep("files.socket", &old.files.socket, socket),
+        keep("network.listen", &old.network.listen, listen),
+        keep("network.map_port", &old.network.map_port, map_port),
+        keep("network.advertise", &old.network.advertise, advertise),
+        keep("network.ways", &old.network.ways, ways),
+    ];
+    keys.into_iter().flatten().collect()
 }
 
 /// Runs the driver. Should a fault end it, the channel says which.

@@ -14,6 +14,7 @@ use toml::{Table, Value};
 use crate::clock::Clock;
 use crate::ctl::{Ctl, text};
 use crate::disk::{self, Disk};
+use crate::foreign_disk::ForeignDisk;
 use crate::net::Net;
 use crate::power::PowerDisk;
 use crate::process::{Launch, Process, read_log};
@@ -33,11 +34,13 @@ pub struct Daemon {
     config: Table,
     net: Net,
     disk: Option<u64>,
+    foreign_disk: Option<ForeignDisk>,
     state_disk: Option<Disk>,
     power: Option<PowerDisk>,
     clock: Option<Clock>,
     told: Vec<(&'static str, OsString)>,
     handed: Option<u32>,
+    open_files: Option<u32>,
     process: Option<Process>,
 }
 
@@ -56,11 +59,13 @@ impl Daemon {
             config: Table::new(),
             net: net.clone(),
             disk: None,
+            foreign_disk: None,
             state_disk: None,
             power: None,
             clock: None,
             told: Vec::new(),
             handed: None,
+            open_files: None,
             process: None,
         };
         daemon.password(password);
@@ -111,6 +116,12 @@ impl Daemon {
         self
     }
 
+    /// Puts the downloads on a disk with other rules, which lives while the daemon does. See [`ForeignDisk::missing`].
+    pub fn with_foreign_disk(mut self, disk: ForeignDisk) -> Self {
+        self.foreign_disk = Some(disk);
+        self
+    }
+
     /// Puts the state on a disk of its own with so many bytes, which outlives the daemon. Needs root or user namespaces.
     pub fn with_small_state(mut self, bytes: u64) -> Self {
         let state = self.state_dir();
@@ -135,6 +146,12 @@ impl Daemon {
     /// activation does.
     pub fn with_handed_socket(mut self, mode: u32) -> Self {
         self.handed = Some(mode);
+        self
+    }
+
+    /// Lets it have so many files and sockets open, and no more.
+    pub fn with_open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -237,8 +254,8 @@ impl Daemon {
             return power.downloads();
         }
         let inside = self.home.join("Downloads");
-        match (&self.disk, &self.process) {
-            (Some(_), Some(process)) => {
+        match (self.disk.is_some() || self.foreign_disk.is_some(), &self.process) {
+            (true, Some(process)) => {
                 let relative = inside.strip_prefix("/").expect("homes are absolute");
                 Path::new("/proc").join(process.pid().to_string()).join("root").join(relative)
             }
@@ -298,6 +315,9 @@ impl Daemon {
 
     fn through(&self) -> Vec<OsString> {
         let mut line = self.net.through();
+        if let Some(most) = self.open_files {
+            line.extend(["prlimit".into(), format!("--nofile={most}:{most}").into()]);
+        }
         if let Some(disk) = &self.state_disk {
             line.extend(disk.through());
         }
@@ -306,6 +326,9 @@ impl Daemon {
         }
         if let Some(mode) = self.handed {
             line.extend(self.activation(mode));
+        }
+        if let Some(disk) = self.foreign_disk {
+            line.extend(disk.through(&self.home.join("disk-image"), &self.home.join("Downloads")));
         }
         if let Some(bytes) = self.disk {
             line.extend(disk::small(bytes, &self.home.join("Downloads")));

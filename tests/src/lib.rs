@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod desktop;
 pub mod device;
 pub mod disk;
+pub mod foreign_disk;
 pub mod lab;
 pub mod machine;
 pub mod manager;

@@ -55,7 +55,7 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let socket = args.socket.filter(|path| !path.as_os_str().is_empty()).or_else(xbt_api::default_socket);
+    let socket = args.socket.filter(|path| !path.as_os_str().is_empty()).or_else(xbt_api::find_socket);
     let Some(socket) = socket else {
         return failed("the daemon's socket path is unknown", "give it with --socket or XBT_SOCKET");
     };

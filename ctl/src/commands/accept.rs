@@ -6,7 +6,7 @@ use crate::complete;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::paths::absolute;
-use crate::text::parse_id;
+use crate::text::{clean, parse_id, title};
 use crate::wait::{Subscription, report};
 
 /// Which offers, and where to.
@@ -16,7 +16,8 @@ pub struct Args {
     #[arg(required = true, value_name = "ID", value_parser = parse_id, add = complete::offers())]
     ids: Vec<u64>,
 
-    /// Receive into this folder instead of the configured one
+    /// Receive into this folder instead of the configured one; it is made if it is missing. What is paused goes on there, with what
+    /// has come
     #[arg(short = 'o', long, value_name = "DIR")]
     to: Option<PathBuf>,
 
@@ -31,7 +32,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let client = context.connect().await?;
     if !args.wait {
         let accepted = client.accept(args.ids, dir).await?;
-        return context.changed(&accepted, "accepted");
+        return context.each(&accepted, |transfer| {
+            let into = transfer.path.as_deref().map(|path| format!(", into {}", clean(path))).unwrap_or_default();
+            format!("{} accepted: {}{into}", transfer.id, title(transfer))
+        });
     }
     let subscription = Subscription::begin(&client).await?;
     let accepted = client.accept(args.ids, dir).await?;

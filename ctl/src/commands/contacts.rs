@@ -7,7 +7,7 @@ use super::{limit, moved};
 use crate::ask;
 use crate::complete;
 use crate::context::Context;
-use crate::describe::{self, new_key, presence};
+use crate::describe::{self, new_key, presence, request};
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::table::{self, Cell, Column};
@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Add a contact and ask to see each other's presence
+    /// Add a contact and ask to see each other's presence; also says yes to somebody who asks. Both sides must add each other
     Add {
         /// An address, such as bob@example.org
         jid: String,
@@ -42,7 +42,7 @@ enum Action {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Remove a contact
+    /// Remove a contact, or say no to somebody who asks
     Remove {
         /// An address, or a name on your contact list
         #[arg(add = complete::contacts())]
@@ -97,7 +97,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         None => show(context, &client).await,
         Some(Action::Add { jid, name }) => {
             let contact = client.contact_add(jid, name).await.map_err(Failure::needs_connection)?;
-            changed(context, &contact, "added")
+            changed(context, &contact, if contact.asked { "added; waiting for them to say yes" } else { "added" })
         }
         Some(Action::Remove { jid }) => {
             let removed = asking(context, &client, &jid, || client.contact_remove(jid.clone())).await;
@@ -150,6 +150,8 @@ async fn show(context: &Context, client: &Client) -> Result<(), Failure> {
     if context.out.json {
         return Ok(context.out.json_array(&contacts)?);
     }
+    let requests = client.status().await?.requests;
+    requests.iter().for_each(|contact| context.out.note(&request(contact)));
     if contacts.is_empty() {
         context.out.note("no contacts; add one with 'xbtctl contacts add JID'");
         return Ok(());

@@ -10,23 +10,24 @@ use crate::text::{clean, files, size};
 
 /// Looks at everything that a send would meet, and says it.
 pub async fn run(context: &Context, client: &Client, request: SendRequest) -> Result<(), Failure> {
-    let SendRequest { contacts, paths, name, skip_special, .. } = request;
+    let SendRequest { contacts, paths, name, skip_special, exclude, .. } = request;
     if paths.is_empty() {
         return Err(Failure::usage("standard input cannot be examined in advance", "leave out --dry-run"));
     }
     let roster = client.contacts().await?;
     let whom = contacts.iter().map(|text| meant(&roster, text)).collect::<Result<Vec<_>, _>>()?;
-    let found = client.survey(paths, name, skip_special).await?;
-    let Survey { name, files: count, size: bytes, omitted } = found;
+    let found = client.survey(paths, name, skip_special, exclude).await?;
+    let Survey { name, files: count, size: bytes, omitted, excluded, unfinished } = &found;
+    let (count, bytes) = (*count, *bytes);
     if !context.out.json {
-        context.out.line(&format!("would send {}: {}, {}", clean(&name), files(count), size(bytes)))?;
-        left_out(omitted).map_or(Ok(()), |text| context.out.line(&text))?;
+        context.out.line(&format!("would send {}: {}, {}", clean(name), files(count), size(bytes)))?;
+        left_out(&found).iter().try_for_each(|text| context.out.line(text))?;
     }
     for contact in whom {
         if context.out.json {
             context.out.json_line(&json!({
                 "dry_run": true, "contact": contact.jid, "name": name, "files": count, "size": bytes, "omitted": omitted,
-                "online": contact.online, "xbt": contact.xbt,
+                "excluded": excluded, "unfinished": unfinished, "online": contact.online, "xbt": contact.xbt,
             }))?;
             continue;
         }

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
 use crate::text::{parse_id, parse_rate};
+use crate::time::Clock;
 
 /// New limits, here and for contacts.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -23,8 +24,8 @@ pub struct Rates {
 /// Which transfers, and how fast.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// IDs of transfers, as in 'xbtctl list'; without any, limits everything together
-    #[arg(value_name = "ID", value_parser = parse_id, add = complete::open())]
+    /// IDs of transfers, as in 'xbtctl list'; without any, limits everything together, or shows those limits
+    #[arg(value_name = "ID", value_parser = parse_id_or_unit, add = complete::open())]
     ids: Vec<u64>,
 
     #[command(flatten)]
@@ -40,6 +41,16 @@ enum Step {
     Low,
     Normal,
     High,
+}
+
+/// A number, but not the unit of a rate that was written in two words.
+fn parse_id_or_unit(text: &str) -> Result<u64, String> {
+    match text.trim_end_matches("/s") {
+        "B" | "kB" | "KB" | "KiB" | "MB" | "MiB" | "GB" | "GiB" => {
+            Err("a rate with a space in it is written in quotes: --up '5 MB/s', or --up 5MB/s".to_owned())
+        }
+        _ => parse_id(text),
+    }
 }
 
 impl Rates {
@@ -76,11 +87,26 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if priority.is_some() {
             return Err(Failure::usage("a priority needs a transfer", "name them: xbtctl limit ID… --priority …"));
         }
-        return all(context, args.rates.needed()?).await;
+        return match args.rates {
+            Rates { up: None, down: None } => show(context).await,
+            rates => all(context, rates.change()).await,
+        };
     }
     let change = if priority.is_some() { args.rates.change() } else { args.rates.needed()? };
     let changed = context.connect().await?.limit(args.ids, change, priority).await?;
     context.changed(&changed, "limited")
+}
+
+/// Without anything to change: what holds.
+async fn show(context: &Context) -> Result<(), Failure> {
+    let status = context.connect().await?.status().await?;
+    if context.out.json {
+        return Ok(context.out.json_line(&status.limits)?);
+    }
+    let told = describe::in_force(&status, &Clock::new(true)).unwrap_or_else(|| "not limited".to_owned());
+    context.out.line(&format!("everything together: {told}"))?;
+    context.out.note("xbtctl limit --up '2 MiB/s' changes it; 0 means none");
+    Ok(())
 }
 
 async fn all(context: &Context, change: LimitChange) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use xbt_api::{Direction, ListQuery, State, Transfer};
 
 use crate::context::Context;
-use crate::describe::{new_key, speed, state_text, tone};
+use crate::describe::{new_key, request, speed, state_text, tone};
 use crate::failure::Failure;
 use crate::out::Tone;
 use crate::paging::{all_pages, each_page};
@@ -61,10 +61,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(context.out.json_array(&all_pages(&client, query).await?)?);
     }
     let clock = Clock::new(false);
-    let (mut rows, mut new_keys) = (Vec::new(), Vec::new());
+    let (mut rows, mut new_keys, mut requests) = (Vec::new(), Vec::new(), Vec::new());
     each_page(&client, query, |page| {
         rows.extend(page.transfers.iter().map(|transfer| row(transfer, &clock)));
-        new_keys = page.new_keys;
+        (new_keys, requests) = (page.new_keys, page.requests);
     })
     .await?;
     if rows.is_empty() {
@@ -74,6 +74,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         context.out.flush()?;
     }
     new_keys.iter().for_each(|contact| context.out.note(&new_key(contact)));
+    requests.iter().for_each(|contact| context.out.note(&request(contact)));
     Ok(())
 }
 

@@ -1,13 +1,14 @@
-//! `xbtctl send CONTACT PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME] [--open] [--skip-special]`
+//! `xbtctl send CONTACT|--group GROUP PATH… [-m TEXT] [-w] [--to CONTACT]… [--expire DUR] [--name NAME|--together] [--open] [--exclude GLOB]…
+//! [--skip-special]`
 
 use std::path::{Path, PathBuf};
 
-use xbt_api::{SendRequest, Transfer};
+use xbt_api::{Client, SendRequest, Transfer, codes};
 
 use super::{dry_run, moved};
 use crate::complete;
 use crate::context::Context;
-use crate::describe::left_out;
+use crate::describe::{left_out, presence};
 use crate::failure::Failure;
 use crate::paths::absolute;
 use crate::spool::Spool;
@@ -17,21 +18,29 @@ use crate::wait::{Subscription, report};
 /// What to send to whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An address, or a name on your contact list
+    /// An address, or a name on your contact list; not with --group
     #[arg(add = complete::contacts())]
     contact: String,
 
-    /// Files and folders, which become one content; '-' is standard input (with --name)
-    #[arg(required = true, value_name = "PATH")]
+    /// Files and folders, each a transfer of its own; '-' is standard input (with --name)
+    #[arg(required_unless_present = "group", value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Send to everybody in this group of your contact list
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
 
     /// Another recipient; can be repeated
     #[arg(long, value_name = "CONTACT", add = complete::contacts())]
     to: Vec<String>,
 
-    /// Name of the content, instead of the last part of its path
+    /// Send it under this name, instead of the last part of its path; several paths together under it
     #[arg(long)]
     name: Option<String>,
+
+    /// Send several paths as one folder
+    #[arg(long)]
+    together: bool,
 
     /// A message to the recipients
     #[arg(short, long, value_name = "TEXT")]
@@ -51,6 +60,11 @@ pub struct Args {
     #[arg(long)]
     skip_special: bool,
 
+    /// Leave out what matches, inside of folders; patterns are those of .gitignore, and more may stand in a folder's own
+    /// .xbtignore. Can be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+
     /// Wait until every recipient has it
     #[arg(short, long)]
     wait: bool,
@@ -61,18 +75,27 @@ pub struct Args {
 }
 
 /// Queues a send.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+pub async fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
+    if args.group.is_some() {
+        // What stands first is no contact then.
+        args.paths.insert(0, PathBuf::from(std::mem::take(&mut args.contact)));
+    }
     let stdin_name = stdin_name(&args)?;
     let mut paths = Vec::new();
     if stdin_name.is_none() {
         for path in &args.paths {
+            of_everybody(path)?;
             paths.push(absolute(path)?);
         }
     }
     // Before standard input is read, which may take long.
     let client = context.connect().await?;
+    let contacts = recipients(context, &client, &args).await?;
     if args.dry_run {
-        return dry_run::run(context, &client, request(args, paths)).await;
+        for request in requests(args, contacts, paths) {
+            dry_run::run(context, &client, request).await?;
+        }
+        return Ok(());
     }
     let mut spool = None;
     if let Some(name) = stdin_name {
@@ -81,12 +104,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         spool = Some(read);
     }
     let subscription = if args.wait { Some(Subscription::begin(&client).await?) } else { None };
-    let request = request(args, paths);
-    if request.skip_special {
-        let omitted = client.survey(request.paths.clone(), request.name.clone(), true).await?.omitted;
-        left_out(omitted).iter().for_each(|text| context.out.note(text));
-    }
-    let queued = moved::asking(context, &client, &request.contacts, || client.send(request.clone())).await?;
+    let queued = queue(context, &client, requests(args, contacts, paths)).await?;
     spool.iter_mut().for_each(Spool::keep);
     if let Some(subscription) = subscription {
         queued.iter().for_each(|transfer| context.out.note(&described(transfer)));
@@ -97,10 +115,62 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     print(context, &queued)
 }
 
-fn request(args: Args, paths: Vec<String>) -> SendRequest {
-    let Args { contact, to, name, message, expire, open, skip_special, .. } = args;
-    let contacts = std::iter::once(contact).chain(to).collect();
-    SendRequest { contacts, paths, name, message, expire_s: expire, open, skip_special }
+/// To whom it goes. Of a group it is said beforehand who that is, and who cannot be reached now.
+async fn recipients(context: &Context, client: &Client, args: &Args) -> Result<Vec<String>, Failure> {
+    let to = args.to.iter().cloned();
+    let Some(group) = &args.group else { return Ok(std::iter::once(args.contact.clone()).chain(to).collect()) };
+    let contacts = client.contacts().await?;
+    let members: Vec<_> = contacts.iter().filter(|contact| contact.groups.contains(group)).collect();
+    if members.is_empty() {
+        let mut groups: Vec<String> =
+            contacts.iter().flat_map(|contact| &contact.groups).map(|group| clean(group)).collect();
+        groups.sort();
+        groups.dedup();
+        let message = format!("nobody on your contact list is in a group called {}", clean(group));
+        let hint = if groups.is_empty() {
+            "there are no groups".to_owned()
+        } else {
+            format!("there are: {}", groups.join(", "))
+        };
+        return Err(Failure::refused(codes::UNKNOWN_CONTACT, message, hint));
+    }
+    for contact in &members {
+        context.out.note(&format!("to {} ({})", clean(&contact.jid), presence(contact).0));
+    }
+    Ok(members.into_iter().map(|contact| contact.jid.clone()).chain(to).collect())
+}
+
+/// One for each content.
+fn requests(args: Args, contacts: Vec<String>, paths: Vec<String>) -> Vec<SendRequest> {
+    let Args { name, together, message, expire, open, skip_special, exclude, .. } = args;
+    let contents = match name.is_some() || together || paths.is_empty() {
+        true => vec![paths],
+        false => paths.into_iter().map(|path| vec![path]).collect(),
+    };
+    let one = SendRequest { contacts, paths: vec![], name, message, expire_s: expire, open, skip_special, exclude };
+    contents.into_iter().map(|paths| SendRequest { paths, ..one.clone() }).collect()
+}
+
+/// Queues all of them, or none if one of them cannot be sent. Says what is left out.
+async fn queue(context: &Context, client: &Client, requests: Vec<SendRequest>) -> Result<Vec<Transfer>, Failure> {
+    for SendRequest { paths, name, skip_special, exclude, .. } in &requests {
+        // Of a single file nothing is left out, and the daemon looks at it anyway.
+        if requests.len() > 1 || paths.iter().any(|path| Path::new(path).is_dir()) {
+            let found = client.survey(paths.clone(), name.clone(), *skip_special, exclude.clone()).await?;
+            left_out(&found).iter().for_each(|text| context.out.note(text));
+        }
+    }
+    let mut queued = Vec::new();
+    for request in requests {
+        match moved::asking(context, client, &request.contacts, || client.send(request.clone())).await {
+            Ok(transfers) => queued.extend(transfers),
+            Err(failure) => {
+                print(context, &queued)?;
+                return Err(failure);
+            }
+        }
+    }
+    Ok(queued)
 }
 
 /// Prints what was queued.
@@ -134,6 +204,16 @@ fn stdin_name(args: &Args) -> Result<Option<&str>, Failure> {
         }
         Some(name) => Ok(Some(name)),
     }
+}
+
+/// What this program alone has open, such as `<(…)` of a shell, the daemon cannot read.
+fn of_everybody(path: &Path) -> Result<(), Failure> {
+    let own = ["/dev/fd", "/dev/stdin", "/proc/self"];
+    if own.iter().any(|folder| path.starts_with(folder)) {
+        let what = format!("'{}' can be read by this program only, not by the daemon", path.display());
+        return Err(Failure::usage(what, "send standard input instead: 'COMMAND | xbtctl send CONTACT - --name NAME'"));
+    }
+    Ok(())
 }
 
 fn described(transfer: &Transfer) -> String {

@@ -74,6 +74,7 @@ mod tests {
             jid: jid.into(),
             name: name.map(Into::into),
             subscription,
+            asked: false,
             groups: Vec::new(),
             online,
             xbt,

@@ -5,7 +5,7 @@ use std::io;
 use xbt_api::{Connection, Discarded, LimitsBy, Network, Status};
 
 use crate::context::Context;
-use crate::describe::{self, new_key};
+use crate::describe::{self, new_key, request};
 use crate::failure::Failure;
 use crate::format::{KEYS, format};
 use crate::out::{Out, Tone};
@@ -75,6 +75,9 @@ fn connection(out: &Out, status: &Status) -> io::Result<()> {
     }
     if let Some(fingerprint) = &status.fingerprint {
         out.field("fingerprint", &clean(fingerprint))?;
+    }
+    for contact in &status.requests {
+        out.field("REQUEST", &out.paint(Tone::Attention, &request(contact)))?;
     }
     for contact in &status.new_keys {
         out.field("NEW KEY", &out.paint(Tone::Bad, &new_key(contact)))?;

@@ -27,6 +27,7 @@ pub struct World {
     pub events: Vec<Event>,
     pub sent: Vec<SendRequest>,
     pub new_keys: Vec<String>,
+    pub requests: Vec<String>,
     pub accepted_into: Option<String>,
     pub limited: Option<(LimitChange, Option<Priority>)>,
     /// How each send ends, at once; `None`: it stays queued.
@@ -114,6 +115,7 @@ impl Xbt for FakeDaemon {
             connection: Connection::Refused,
             connection_error: Some(ApiError::new("wrong-password", "the server refused the password", "change it")),
             new_keys: self.world.lock().unwrap().new_keys.clone(),
+            requests: self.world.lock().unwrap().requests.clone(),
             open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
             ..sample::status()
         })
@@ -149,7 +151,7 @@ impl Xbt for FakeDaemon {
         let page = world.page.unwrap_or(1_000);
         let more = transfers.len() > page;
         transfers.truncate(page);
-        Ok(ListPage { transfers, more, new_keys: world.new_keys.clone() })
+        Ok(ListPage { transfers, more, new_keys: world.new_keys.clone(), requests: world.requests.clone() })
     }
 
     async fn show(self, _: Context, id: u64) -> Result<TransferDetails, ApiError> {
@@ -247,13 +249,15 @@ impl Xbt for FakeDaemon {
         paths: Vec<String>,
         name: Option<String>,
         skip_special: bool,
+        exclude: Vec<String>,
     ) -> Result<Survey, ApiError> {
         self.allowed()?;
         if !std::path::Path::new(&paths[0]).exists() {
             return Err(ApiError::new("path-not-found", "there is nothing at that path", "check the path"));
         }
         let own = paths[0].rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(Survey { name: name.unwrap_or(own), files: 1, size: 2048, omitted: if skip_special { 4 } else { 0 } })
+        let (omitted, excluded) = (if skip_special { 4 } else { 0 }, exclude.len() as u64);
+        Ok(Survey { name: name.unwrap_or(own), files: 1, size: 2048, omitted, excluded, unfinished: 0 })
     }
 
     async fn contacts(self, _: Context) -> Result<Vec<Contact>, ApiError> {

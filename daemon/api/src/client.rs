@@ -131,7 +131,7 @@ calls! {
     /// Queues a send, one transfer per recipient.
     send(request: SendRequest) -> Vec<Transfer>, DISK_TIMEOUT;
     /// Looks through paths as a send does.
-    survey(paths: Vec<String>, name: Option<String>, skip_special: bool) -> Survey, DISK_TIMEOUT;
+    survey(paths: Vec<String>, name: Option<String>, skip_special: bool, exclude: Vec<String>) -> Survey, DISK_TIMEOUT;
     /// One page of transfers.
     list(query: ListQuery) -> ListPage, CALL_TIMEOUT;
     /// Everything about one transfer.

@@ -54,6 +54,8 @@ codes! {
         BAD_DESTINATION = "bad-destination";
         /// There is not enough room for the content.
         NO_SPACE = "no-space";
+        /// The disk cannot hold the content, whatever room it has: a file is too large for FAT.
+        UNSUITABLE_DISK = "destination-unsuitable";
         /// No connection to the XMPP server, and the call cannot wait for one.
         NOT_CONNECTED = "not-connected";
         /// The XMPP server refused.
@@ -78,8 +80,10 @@ codes! {
         SOURCE_UNREADABLE = "source-unreadable";
         /// There is no file in what is to be sent.
         SOURCE_EMPTY = "source-empty";
-        /// The content holds a socket, pipe or device, or a symbolic link that leads out of it.
+        /// The content holds a socket, pipe, device or file of the kernel's, or a symbolic link that leads out of it.
         SPECIAL_FILE = "special-file";
+        /// A pattern of what is left out cannot be used.
+        BAD_PATTERN = "bad-pattern";
         /// A name cannot be sent: it is not UTF-8, too long, or stands twice.
         BAD_NAME = "bad-name";
         /// The content has too many files.
@@ -136,6 +140,8 @@ codes! {
         DISK_FULL = "disk-full";
         /// The folder cannot be written; there is something to resume once it can.
         DESTINATION_UNWRITABLE = "destination-unwritable";
+        /// The folder's disk cannot hold it, whatever room it has; `Accept` with another folder goes on.
+        DESTINATION_UNSUITABLE = "destination-unsuitable";
         /// A fault of the daemon itself stopped it; it can be resumed.
         STOPPED_BY_FAULT = "engine-fault";
         /// The link is sought, and what was tried last failed.

@@ -84,6 +84,9 @@ pub struct Contact {
     pub name: Option<String>,
     /// Who sees whom.
     pub subscription: Subscription,
+    /// We asked to see this contact and have no answer yet.
+    #[serde(default)]
+    pub asked: bool,
     /// Roster groups.
     #[serde(default)]
     pub groups: Vec<String>,

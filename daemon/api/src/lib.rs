@@ -32,7 +32,7 @@ pub use naming::{Named, named};
 pub use network::{Address, AddressKind, Folder, Folders, Mapping, Network, Server, Strangers, Stun};
 pub use rules::{Rule, Rules, RulesFor};
 pub use service::{METHODS, ServeXbt, Xbt, XbtClient, XbtRequest, XbtResponse};
-pub use socket::default_socket;
+pub use socket::{default_socket, find_socket};
 pub use status::{Connection, Counts, Discarded, Hello, LedgerEntry, Open, Status};
 pub use transfer::{
     Attempt, Direction, FileInfo, HistoryItem, Kept, ListPage, ListQuery, Removed, SendRequest, State, Survey,
@@ -66,6 +66,8 @@ pub const MAX_RECIPIENTS: usize = 100;
 
 /// Most paths of one `send`.
 pub const MAX_PATHS: usize = 1_000;
+/// Most patterns of what a send leaves out.
+pub const MAX_PATTERNS: usize = 1_000;
 
 /// Most ids in one call.
 pub const MAX_IDS: usize = 1_000;

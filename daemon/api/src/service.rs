@@ -50,7 +50,12 @@ pub trait Xbt {
     /// Queues a send, one transfer per recipient, in the order of the recipients. Returns before the content is hashed.
     async fn send(request: SendRequest) -> Result<Vec<Transfer>, ApiError>;
     /// Looks through paths as [`Self::send`] does, and sends nothing.
-    async fn survey(paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError>;
+    async fn survey(
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+        exclude: Vec<String>,
+    ) -> Result<Survey, ApiError>;
     /// One page of transfers.
     async fn list(query: ListQuery) -> Result<ListPage, ApiError>;
     /// Everything about one transfer.
@@ -79,9 +84,9 @@ pub trait Xbt {
     async fn delete(ids: Vec<u64>) -> Result<Vec<Removed>, ApiError>;
     /// The roster with devices and trust.
     async fn contacts() -> Result<Vec<Contact>, ApiError>;
-    /// Puts somebody on the roster and asks to see each other's presence.
+    /// Puts somebody on the roster and asks to see each other's presence; says yes to somebody who asks.
     async fn contact_add(jid: String, name: Option<String>) -> Result<Contact, ApiError>;
-    /// Takes a contact off the roster.
+    /// Takes a contact off the roster, or says no to somebody who asks to be one.
     async fn contact_remove(jid: String) -> Result<(), ApiError>;
     /// Accepts what this contact offers without asking.
     async fn contact_allow(jid: String) -> Result<Contact, ApiError>;

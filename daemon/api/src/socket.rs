@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// Where a daemon listens and a client looks when neither was told otherwise: `$XDG_RUNTIME_DIR/xbt/xbtd.sock`, or
@@ -10,6 +12,18 @@ use std::path::PathBuf;
 /// `None` when not even `HOME` is set. Only the environment is looked at, no file.
 pub fn default_socket() -> Option<PathBuf> {
     socket_from(|name| env::var_os(name))
+}
+
+/// Where programs look for the daemon: [`default_socket`], but in sessions without a runtime directory (cron, `su`) first where a user
+/// service listens, if it does.
+pub fn find_socket() -> Option<PathBuf> {
+    let told = env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| PathBuf::from(dir).is_absolute());
+    let usual = || {
+        let uid = fs::metadata("/proc/self").ok()?.uid();
+        let socket = PathBuf::from(format!("/run/user/{uid}/xbt/xbtd.sock"));
+        socket.exists().then_some(socket)
+    };
+    if told { None } else { usual() }.or_else(default_socket)
 }
 
 fn socket_from(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

@@ -143,6 +143,9 @@ pub struct Status {
     /// Contacts of whom a key has come beside those known before, until somebody looks at it (`contact_verify`).
     #[serde(default)]
     pub new_keys: Vec<String>,
+    /// Who asks to be a contact and has no answer yet: `contact_add` says yes, `contact_remove` no.
+    #[serde(default)]
+    pub requests: Vec<String>,
     /// Open links.
     #[serde(default)]
     pub links: u64,

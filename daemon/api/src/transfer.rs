@@ -280,6 +280,10 @@ pub struct SendRequest {
     /// refusing the send with `special-file`.
     #[serde(default)]
     pub skip_special: bool,
+    /// Patterns, as in `.gitignore`, of what is left out of folders, beside those in their `.xbtignore`; at most
+    /// [`crate::MAX_PATTERNS`].
+    #[serde(default)]
+    pub exclude: Vec<String>,
 }
 
 /// What a send of some paths would be about.
@@ -292,8 +296,12 @@ pub struct Survey {
     pub files: u64,
     /// Bytes of all files together.
     pub size: u64,
-    /// How many things are left out.
+    /// How many things are left out because no content can hold them.
     pub omitted: u64,
+    /// How many things are left out because a pattern matches them; a folder counts as one.
+    pub excluded: u64,
+    /// How many unfinished downloads are left out.
+    pub unfinished: u64,
 }
 
 /// A transfer that was removed with what it brought.
@@ -345,6 +353,9 @@ pub struct ListPage {
     /// As [`crate::Status::new_keys`].
     #[serde(default)]
     pub new_keys: Vec<String>,
+    /// As [`crate::Status::requests`].
+    #[serde(default)]
+    pub requests: Vec<String>,
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub struct Destination {
     pub free: Result<u64, Fault>,
     /// The same for all folders on one disk, where it is known.
     pub disk: Option<u64>,
+    /// The largest file that its disk can hold, if that is a bound worth knowing.
+    pub largest: Option<u64>,
+    /// The person named it.
+    pub chosen: bool,
 }
 
 /// What is to be sent to whom.
@@ -41,6 +45,8 @@ pub struct NewSend {
     pub open: bool,
     /// See [`crate::transfer::Content::skip_special`].
     pub skip_special: bool,
+    /// See [`crate::transfer::Content::exclude`].
+    pub exclude: Vec<String>,
 }
 
 /// Commands of the person.
@@ -155,6 +161,13 @@ pub enum TorrentEvent {
         content: ContentId,
         /// Why.
         fault: Fault,
+    },
+    /// The disk refuses some names of a fetch, so these paths have other ones there.
+    Renamed {
+        /// Which content.
+        content: ContentId,
+        /// Each path as it was sent, and as it is on the disk.
+        renamed: Vec<(String, String)>,
     },
     /// Progress of a fetch.
     Progress {

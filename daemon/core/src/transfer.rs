@@ -401,6 +401,9 @@ pub struct Content {
     /// What no content can hold is left out of it, instead of failing it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_special: bool,
+    /// Patterns of what the person leaves out of its folders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
 }
 
 /// Received data that the person wants deleted, unless it has changed since.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::{Config, Daemon, needs_restart, server_ports};
+use super::{Config, Daemon, keep_until_restart, server_ports};
 use crate::supervisor::Supervisor;
 
 /// A configuration with further keys in `[account]` and `[network]`.
@@ -18,20 +18,35 @@ fn config(account: &str, network: &str) -> Config {
     Config::load(&file).unwrap()
 }
 
+/// The keys that wait for a restart, and what is taken over.
+fn reloaded(old: &Config, new: &Config) -> (Vec<&'static str>, Config) {
+    let mut new = new.clone();
+    (keep_until_restart(old, &mut new), new)
+}
+
+#[test]
+fn what_can_be_taken_over_is_and_what_waits_is_named() {
+    let usual = config("", "");
+    let (waiting, now) = reloaded(&usual, &config("", "map_port = false\nlisten = []\nupload_limit = 1000"));
+    assert_eq!(waiting, ["network.listen", "network.map_port"]);
+    assert_eq!((now.network.upload_limit, now.network.map_port), (1000, usual.network.map_port));
+    assert_eq!(now.network.listen, usual.network.listen);
+}
+
 #[test]
 fn ways_that_are_forbidden_while_the_daemon_runs_are_not_said_to_be_taken_over() {
     let usual = config("", "");
     let others = ["ways = [\"proxy65\", \"in-band\"]", "map_port = false", "advertise = [\"192.0.2.1:5000\"]"];
-    assert!(others.into_iter().all(|other| needs_restart(&usual, &config("", other))));
-    assert!(!needs_restart(&usual, &config("", "upload_limit = 1000")));
+    assert!(others.into_iter().all(|other| reloaded(&usual, &config("", other)).0.len() == 1));
+    assert!(reloaded(&usual, &config("", "upload_limit = 1000")).0.is_empty());
 }
 
 #[test]
 fn another_port_of_the_server_needs_a_restart_because_links_are_kept_away_from_it() {
     let at = |server: &str| config(&format!("server = \"{server}\""), "");
-    assert!(needs_restart(&at("localhost:15222"), &at("localhost:15223")));
-    assert!(needs_restart(&config("", ""), &at("localhost:15222")));
-    assert!(!needs_restart(&at("localhost:15222"), &at("xmpp.example.org:15222")), "a login is enough");
+    assert_eq!(reloaded(&at("localhost:15222"), &at("localhost:15223")).0, ["account.server"]);
+    assert_eq!(reloaded(&config("", ""), &at("localhost:15222")).0, ["account.server"]);
+    assert!(reloaded(&at("localhost:15222"), &at("xmpp.example.org:15222")).0.is_empty(), "a login is enough");
 }
 
 #[test]

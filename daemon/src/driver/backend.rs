@@ -187,7 +187,8 @@ impl Backend for DriverHandle {
             self.uses_name(text, jid).await?;
         }
         let (paths, name) = (request.paths.clone(), request.name.clone());
-        let provisional_name = self.survey(paths, name, request.skip_special).await?.name;
+        let (skip_special, exclude) = (request.skip_special, request.exclude);
+        let provisional_name = self.survey(paths, name, skip_special, exclude.clone()).await?.name;
         self.change(Command::Send(NewSend {
             contacts,
             paths: request.paths,
@@ -196,13 +197,20 @@ impl Backend for DriverHandle {
             message: request.message,
             expire_ms: request.expire_s.map(|s| s.saturating_mul(1000)),
             open: request.open,
-            skip_special: request.skip_special,
+            skip_special,
+            exclude,
         }))
         .await
     }
 
-    async fn survey(&self, paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey> {
-        let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref(), skip_special)).await;
+    async fn survey(
+        &self,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+        exclude: Vec<String>,
+    ) -> Result<Survey> {
+        let looked = spawn_blocking(move || paths::sources(&paths, name.as_deref(), skip_special, exclude)).await;
         looked.map_err(|_| stopping())?.map_err(|fault| views::error(&fault))
     }
 
@@ -226,7 +234,7 @@ impl Backend for DriverHandle {
         let ids = ids(numbers);
         let destinations = match dir {
             Some(dir) => {
-                let look = move || paths::destination(Path::new(&dir), false);
+                let look = move || paths::destination(Path::new(&dir), true);
                 let one = spawn_blocking(look).await.map_err(|_| stopping())?;
                 vec![one; ids.len()]
             }

@@ -194,7 +194,9 @@ impl Driver {
                 ring.push(at, EventKind::Notice, None, text);
             }
             Event::SubscriptionRequested(jid) => {
-                let text = format!("{jid} asks to see when you are online ('xbtctl contacts allow {jid}' lets them)");
+                let text = format!(
+                    "{jid} asks to be your contact ('xbtctl contacts add {jid}' says yes, 'xbtctl contacts remove {jid}' no)"
+                );
                 tracing::info!("{text}");
                 ring.push(at, EventKind::Notice, None, text);
             }

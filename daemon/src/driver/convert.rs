@@ -44,7 +44,8 @@ pub(super) fn sources(content: Content) -> Sources {
     let paths = content.paths.into_iter().map(PathBuf::from).collect();
     // An open content has another info-hash than the same files sent to contacts only, and other programs may find
     // further peers for it.
-    Sources { paths, name: content.name, private: !content.open, skip_special: content.skip_special }
+    let Content { name, open, skip_special, exclude, .. } = content;
+    Sources { paths, name, private: !open, skip_special, exclude }
 }
 
 pub(super) fn fetch(owner: Group, partial_id: String, facts: &Facts, name: String, folder: String) -> Fetch {
@@ -98,6 +99,7 @@ pub(super) fn kept(event: &Event) -> Option<(ContentId, Bytes)> {
         Event::Metadata { .. }
         | Event::PrepareProgress { .. }
         | Event::PrepareFailed { .. }
+        | Event::Renamed { .. }
         | Event::Progress { .. }
         | Event::PeerProgress { .. }
         | Event::PeerDone { .. }
@@ -134,6 +136,7 @@ pub(super) fn engine_event(event: Event) -> Option<TorrentEvent> {
         }
         // The engine keeps it; there is nothing to decide.
         Event::Metadata { .. } => return None,
+        Event::Renamed { key, renamed } => TorrentEvent::Renamed { content: content(key), renamed },
         Event::Progress { key, verified } => TorrentEvent::Progress { content: content(key), verified },
         Event::PeerProgress { tag, has, uploaded, downloaded, .. } => {
             TorrentEvent::PeerProgress { link: LinkTag(tag.0), has, uploaded, downloaded }

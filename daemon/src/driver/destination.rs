@@ -1,5 +1,6 @@
 //! The folder that a transfer goes to when the person names none: the rules' pattern, filled in.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
@@ -50,9 +51,12 @@ fn filled(pattern: &FolderPattern, contact: &BareJid, name: Option<&str>, today:
         Word::Month => format!("{:02}", today.month()),
         Word::Day => format!("{:02}", today.day()),
     });
-    // Two values side by side can be too long for a name.
+    // What the person wrote stays as it is. Where a value is part of a name, all of it is made safe again: two values side by side
+    // can be too long, for example.
+    let own = pattern.fill(|_| String::new());
+    let own: HashSet<&str> = own.split('/').collect();
     let parts = path.split('/').map(|part| match part {
-        "" | "." | ".." => part.to_owned(), // the person's own; no value is any of them
+        part if own.contains(part) => part.to_owned(),
         part => safe_component(part).unwrap_or_else(|_| NAMELESS.to_owned()),
     });
     PathBuf::from(parts.collect::<Vec<_>>().join("/"))
@@ -81,6 +85,7 @@ mod tests {
         assert_eq!(path("/d/{contact}/{date}", "Bob"), Path::new("/d/bob@example.org/2026-01-05"));
         assert_eq!(path("/d/{name}/{year}/{month}/{day}", "Bob"), Path::new("/d/Bob/2026/01/05"));
         assert_eq!(path("/d/.from {name}", "Bob"), Path::new("/d/.from Bob"));
+        assert_eq!(path("/d/aux/dot./{name}", "aux"), Path::new("/d/aux/dot./_aux"), "the person's own stay");
     }
 
     #[test]

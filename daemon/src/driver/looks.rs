@@ -34,7 +34,7 @@ impl Default for Looks {
 impl Looks {
     /// Looks at a folder, and makes it where it is missing.
     pub(super) fn add(&mut self, id: TransferId, folder: PathBuf) {
-        self.add_with(id, folder, |folder| paths::destination(&folder, true));
+        self.add_with(id, folder, |folder| paths::destination(&folder, false));
     }
 
     fn add_with(
@@ -58,6 +58,8 @@ impl Looks {
                 folder: folder.to_string_lossy().into_owned(),
                 free: Err(Fault::new("internal", "a fault of xbt kept it from looking at the folder", "try again")),
                 disk: None,
+                largest: None,
+                chosen: false,
             });
             (folder, destination)
         });
@@ -87,7 +89,7 @@ mod tests {
         let hung = dir.path().join("hung");
         looks.add_with(TransferId(1), hung.clone(), move |folder| {
             let _ = gone.recv();
-            paths::destination(&folder, true)
+            paths::destination(&folder, false)
         });
         looks.add(TransferId(2), hung);
         looks.add(TransferId(3), dir.path().join("fine"));

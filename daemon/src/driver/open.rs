@@ -83,6 +83,7 @@ impl Driver {
             | Event::Prepared { .. }
             | Event::PrepareFailed { .. }
             | Event::Metadata { .. }
+            | Event::Renamed { .. }
             | Event::Progress { .. }
             | Event::Completed { .. }
             | Event::Failed { .. } => false,

@@ -19,7 +19,12 @@ use super::convert;
 ///
 /// # Errors
 /// Why it cannot be sent: all that no content can hold, or the first path that is wrong otherwise.
-pub(super) fn sources(paths: &[String], name: Option<&str>, skip_special: bool) -> Result<Survey, Fault> {
+pub(super) fn sources(
+    paths: &[String],
+    name: Option<&str>,
+    skip_special: bool,
+    exclude: Vec<String>,
+) -> Result<Survey, Fault> {
     if let Some(name) = name.filter(|name| name.is_empty() || [".", ".."].contains(name) || name.contains(['/', '\0']))
     {
         let message = format!("{name:?} is not a name for a file or folder");
@@ -29,13 +34,13 @@ pub(super) fn sources(paths: &[String], name: Option<&str>, skip_special: bool) 
         source(Path::new(path))?;
     }
     let paths = paths.iter().map(PathBuf::from).collect();
-    let sources = Sources { paths, name: name.map(str::to_owned), skip_special, ..Sources::default() };
+    let sources = Sources { paths, name: name.map(str::to_owned), skip_special, exclude, ..Sources::default() };
     let found = xbt_torrent::survey(&sources).map_err(|error| match error.code {
         codes::SOURCE_EMPTY => Fault::new("path-not-sendable", error.message, error.hint),
         _ => convert::fault(error),
     })?;
-    let xbt_torrent::Survey { name, size, files, omitted } = found;
-    Ok(Survey { name, files, size, omitted })
+    let xbt_torrent::Survey { name, size, files, omitted, excluded, unfinished } = found;
+    Ok(Survey { name, files, size, omitted, excluded, unfinished })
 }
 
 fn source(path: &Path) -> Result<(), Fault> {
@@ -65,13 +70,15 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     }
 }
 
-/// Looks at a folder to receive into. `make`: it is the configured one, which is made where it is missing.
-pub(super) fn destination(folder: &Path, make: bool) -> Destination {
-    let free = usable(folder, make).and_then(|()| {
+/// Looks at a folder to receive into, and makes it where it is missing. `chosen`: the person named it. Of such a path only the last
+/// folder is made: the rest may be a disk that is not mounted, or a slip.
+pub(super) fn destination(folder: &Path, chosen: bool) -> Destination {
+    let free = usable(folder, chosen).and_then(|()| {
         xbt_torrent::free_space(folder).map_err(|error| bad(folder, &format!("cannot be looked at: {error}")))
     });
     let disk = fs::metadata(folder).ok().map(|meta| meta.dev());
-    Destination { folder: folder.to_string_lossy().into_owned(), free, disk }
+    let largest = xbt_torrent::largest_file(folder);
+    Destination { folder: folder.to_string_lossy().into_owned(), free, disk, largest, chosen }
 }
 
 /// Looks at the folders that the rules chose; each is made where it is missing. None: nothing waits to be accepted, which
@@ -79,26 +86,31 @@ pub(super) fn destination(folder: &Path, make: bool) -> Destination {
 pub(super) fn destinations(folders: Vec<Option<PathBuf>>) -> Vec<Destination> {
     let mut seen: HashMap<PathBuf, Destination> = HashMap::new();
     let look = |folder: Option<PathBuf>| match folder {
-        Some(folder) => seen.entry(folder).or_insert_with_key(|folder| destination(folder, true)).clone(),
+        Some(folder) => seen.entry(folder).or_insert_with_key(|folder| destination(folder, false)).clone(),
         None => {
             let fault = Fault::new("wrong-state", "the offer has only just come", "try again");
-            Destination { folder: String::new(), free: Err(fault), disk: None }
+            Destination { folder: String::new(), free: Err(fault), disk: None, largest: None, chosen: false }
         }
     };
     folders.into_iter().map(look).collect()
 }
 
-fn usable(folder: &Path, make: bool) -> Result<(), Fault> {
+fn usable(folder: &Path, chosen: bool) -> Result<(), Fault> {
     if folder.to_str().is_none() {
         return Err(bad(folder, "has a name that is not UTF-8"));
     }
-    if make {
-        fs::create_dir_all(folder).map_err(|error| bad(folder, &format!("cannot be made: {error}")))?;
+    let made = if chosen { fs::create_dir(folder) } else { fs::create_dir_all(folder) };
+    match made {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(bad(folder, "does not exist, and neither does the folder that it would lie in"));
+        }
+        Err(error) => return Err(bad(folder, &format!("cannot be made: {error}"))),
     }
     match fs::metadata(folder) {
         Ok(meta) if !meta.is_dir() => return Err(bad(folder, "is not a folder")),
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(bad(folder, "does not exist")),
         Err(error) => return Err(bad(folder, &format!("cannot be looked at: {error}"))),
     }
     access(folder, Access::WRITE_OK | Access::EXEC_OK)
@@ -116,7 +128,7 @@ mod tests {
     use super::*;
 
     fn code(path: &Path) -> String {
-        sources(&[path.to_str().unwrap().to_owned()], None, false).unwrap_err().code
+        sources(&[path.to_str().unwrap().to_owned()], None, false, Vec::new()).unwrap_err().code
     }
 
     #[test]
@@ -129,7 +141,7 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(code(&socket), "path-not-sendable");
         for name in ["", ".", "..", "../x", "a/b"] {
-            assert_eq!(sources(&["/".into()], Some(name), false).unwrap_err().code, "bad-name");
+            assert_eq!(sources(&["/".into()], Some(name), false, Vec::new()).unwrap_err().code, "bad-name");
         }
     }
 
@@ -138,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<String> = ["a", "b", "c"].map(|n| dir.path().join(n).to_str().unwrap().to_owned()).into();
         paths.iter().for_each(|p| fs::write(p, p).unwrap());
-        let found = |paths: &[String], name| sources(paths, name, false).unwrap();
+        let found = |paths: &[String], name| sources(paths, name, false, Vec::new()).unwrap();
         assert_eq!(found(&paths[..1], None).name, "a");
         assert_eq!(found(&paths, Some("x")).name, "x");
         let all = found(&paths, None);
@@ -148,12 +160,13 @@ mod tests {
     #[test]
     fn a_folder_to_receive_into_exists_and_can_be_written_or_is_made_if_configured() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(destination(dir.path(), false).free.unwrap() > 0);
+        assert!(destination(dir.path(), true).free.unwrap() > 0);
         let missing = dir.path().join("a/b");
-        assert_eq!(destination(&missing, false).free.unwrap_err().code, "bad-destination");
-        assert!(destination(&missing, true).free.is_ok());
+        assert_eq!(destination(&missing, true).free.unwrap_err().code, "bad-destination");
+        assert!(destination(&dir.path().join("new"), true).free.is_ok() && dir.path().join("new").is_dir());
+        assert!(destination(&missing, false).free.is_ok());
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        assert_eq!(destination(&file, false).free.unwrap_err().code, "bad-destination");
+        assert_eq!(destination(&file, true).free.unwrap_err().code, "bad-destination");
     }
 }

@@ -53,7 +53,7 @@ impl Driver {
         let after = TransferId(query.after_id.unwrap_or(0));
         let rest = self.domain.transfers_after(after).filter(matches).filter(shown);
         let (transfers, more) = fill(rest.map(|t| self.view(t)), limit, weight);
-        api::ListPage { transfers, more, new_keys: self.new_keys() }
+        api::ListPage { transfers, more, new_keys: self.new_keys(), requests: self.requests() }
     }
 
     /// The first of the last few transfers that have ended.
@@ -154,6 +154,7 @@ impl Driver {
             limits: views::limits(self.domain.pace().limits),
             pace: Some(views::pace(&self.domain.pace())),
             new_keys: self.new_keys(),
+            requests: self.requests(),
             links: self.domain.transfers().filter(|t| t.linked()).count() as u64,
             open: self.open(),
             counts: self.counts(),
@@ -191,6 +192,11 @@ impl Driver {
         all.sort_by_key(|one| std::cmp::Reverse((one.transfers + one.offers, one.reserved)));
         all.truncate(api::MAX_LEDGER);
         all
+    }
+
+    /// Who asks to be a contact.
+    fn requests(&self) -> Vec<String> {
+        self.domain.asking().map(ToString::to_string).collect()
     }
 
     fn open(&self) -> api::Open {

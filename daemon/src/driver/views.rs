@@ -268,6 +268,7 @@ pub(super) fn contact(domain: &Domain, view: &ContactView<'_>) -> api::Contact {
             Subscription::From => api::Subscription::From,
             Subscription::Both => api::Subscription::Both,
         },
+        asked: known.ask,
         groups: known.groups.clone(),
         online: !view.online.is_empty(),
         xbt: view.online.iter().any(|(_, xbt)| *xbt),

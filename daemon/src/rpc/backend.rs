@@ -24,6 +24,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
         paths: Vec<String>,
         name: Option<String>,
         skip_special: bool,
+        exclude: Vec<String>,
     ) -> impl Future<Output = Result<Survey, ApiError>> + Send;
     /// One page of transfers; `query.limit` is always set.
     fn list(&self, query: ListQuery) -> impl Future<Output = Result<ListPage, ApiError>> + Send;

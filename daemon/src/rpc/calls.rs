@@ -35,10 +35,12 @@ impl<B: Backend> Xbt for Calls<B> {
         paths: Vec<String>,
         name: Option<String>,
         skip_special: bool,
+        exclude: Vec<String>,
     ) -> Result<Survey, ApiError> {
         check::paths(&paths)?;
+        check::patterns(&exclude)?;
         name.as_deref().map_or(Ok(()), |text| check::name("name", text))?;
-        self.0.survey(paths, name, skip_special).await
+        self.0.survey(paths, name, skip_special, exclude).await
     }
 
     async fn list(self, _: Context, query: ListQuery) -> Result<ListPage, ApiError> {

@@ -1,8 +1,8 @@
 //! The bounds of what a call may hold, all in one place: behind here nothing is empty, relative or too long.
 
 use xbt_api::{
-    ApiError, LimitChange, ListQuery, MAX_IDS, MAX_MESSAGE, MAX_NAME, MAX_PAGE, MAX_PATH, MAX_PATHS, MAX_RECIPIENTS,
-    SendRequest, State, codes, size,
+    ApiError, LimitChange, ListQuery, MAX_IDS, MAX_MESSAGE, MAX_NAME, MAX_PAGE, MAX_PATH, MAX_PATHS, MAX_PATTERNS,
+    MAX_RECIPIENTS, SendRequest, State, codes, size,
 };
 
 /// Longest life of an offer: ten years.
@@ -91,6 +91,17 @@ pub(super) fn paths(paths: &[String]) -> Result<(), ApiError> {
     paths.iter().try_for_each(|each| path(each))
 }
 
+/// Patterns of what is left out.
+pub(super) fn patterns(patterns: &[String]) -> Result<(), ApiError> {
+    if patterns.len() > MAX_PATTERNS {
+        return Err(bad(format!("more than {MAX_PATTERNS} patterns"), "write them into the folder's .xbtignore"));
+    }
+    if patterns.iter().any(|pattern| pattern.is_empty() || pattern.len() > MAX_NAME || pattern.contains('\n')) {
+        return Err(bad("a pattern is empty, too long or of more than one line", ""));
+    }
+    Ok(())
+}
+
 /// Everything about a send that can be said without looking at the files.
 pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     if request.contacts.is_empty() || request.paths.is_empty() {
@@ -101,6 +112,7 @@ pub(super) fn send(request: &SendRequest) -> Result<(), ApiError> {
     }
     request.contacts.iter().try_for_each(|contact| name("contact", contact))?;
     paths(&request.paths)?;
+    patterns(&request.exclude)?;
     request.name.as_deref().map_or(Ok(()), |text| name("name", text))?;
     message(request.message.as_deref())?;
     match request.expire_s {

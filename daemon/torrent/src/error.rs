@@ -29,6 +29,8 @@ pub mod codes {
     pub const SPECIAL_FILE: &str = "special-file";
     /// A name is not UTF-8, too long, or clashes with another.
     pub const BAD_NAME: &str = "bad-name";
+    /// A pattern of what is left out cannot be used.
+    pub const BAD_PATTERN: &str = "bad-pattern";
     /// More than [`crate::MAX_FILES`] files.
     pub const TOO_MANY_FILES: &str = "too-many-files";
     /// The content is too large to be described in [`crate::MAX_METADATA`] bytes.
@@ -39,6 +41,8 @@ pub mod codes {
     pub const DISK_FULL: &str = "disk-full";
     /// The destination cannot be written.
     pub const DESTINATION_UNWRITABLE: &str = "destination-unwritable";
+    /// The destination's disk cannot hold the content, whatever room it has: its file system has other rules.
+    pub const DESTINATION_UNSUITABLE: &str = "destination-unsuitable";
     /// The metadata is sound but is not what was offered.
     pub const METADATA_MISMATCH: &str = "metadata-mismatch";
     /// The metadata breaks a rule.

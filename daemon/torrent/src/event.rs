@@ -41,6 +41,14 @@ pub enum Event {
         /// Which content.
         key: ContentKey,
     },
+    /// The destination's disk refuses some names, so these paths of a fetch have other ones there. Again each time that the
+    /// fetch is taken up.
+    Renamed {
+        /// Which content.
+        key: ContentKey,
+        /// Each path as it was sent, and as it is on the disk.
+        renamed: Vec<(String, String)>,
+    },
     /// A fetch goes on.
     Progress {
         /// Which content.

@@ -37,6 +37,7 @@ mod link;
 mod metadata_budget;
 mod metainfo;
 pub mod names;
+mod no_symlinks;
 mod piece;
 mod prepare;
 mod prepared;
@@ -59,7 +60,7 @@ pub use limits::Priority;
 pub use metainfo::{Listing, MAX_FILES, MAX_METADATA, list};
 pub use prepare::{Sources, Survey, survey};
 pub use prepared::Prepared;
-pub use space::free_space;
+pub use space::{free_space, largest_file};
 pub use store::received::{Deleted, Kept, delete_received, list_received};
 
 /// The caller's number of a content.

@@ -22,7 +22,7 @@ use paths::Paths;
 use raw::{RawFile, RawInfo, RawPath, has};
 
 pub(crate) use draft::{Draft, DraftFile, DraftFiles};
-pub(crate) use target::inside;
+pub(crate) use target::{inside, relative};
 
 /// The most files in one content.
 pub const MAX_FILES: usize = 100_000;
@@ -128,6 +128,13 @@ pub(crate) struct Segment {
 }
 
 impl Metainfo {
+    /// The same content with other names.
+    pub(crate) fn renamed(&self, name: String, files: Vec<FileSpan>, folders: Vec<String>) -> Self {
+        let Self { info_hash, single, size, omitted, piece_length, .. } = *self;
+        let (info, hashes) = (self.info.clone(), self.hashes.clone());
+        Self { info, info_hash, name, single, size, files, folders, omitted, piece_length, hashes }
+    }
+
     /// Checks an info dictionary. Costs time in proportion to its size: not for the network task when it is large.
     pub(crate) fn parse(info: Bytes) -> Result<Self, EngineError> {
         if info.len() > MAX_METADATA {

@@ -9,6 +9,12 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// The largest file that the file system of `path` can hold, where it is FAT, the only one in use with so low a limit.
+pub fn largest_file(path: &Path) -> Option<u64> {
+    const FAT: i64 = 0x4d44; // MSDOS_SUPER_MAGIC
+    rustix::fs::statfs(path).ok().filter(|stat| stat.f_type == FAT).map(|_| u64::from(u32::MAX))
+}
+
 /// A number of bytes for people, in binary units with one decimal.
 pub(crate) fn shown(bytes: u64) -> String {
     let mut value = bytes as f64 / 1024.0;

@@ -37,6 +37,12 @@ impl Stamp {
         }
     }
 
+    /// Whether only the identity differs, as after a disk was mounted again (USB, NFS), or where the system makes up inode
+    /// numbers (FAT): it may be the same file.
+    pub(crate) fn has_moved(&self, now: &Self) -> bool {
+        (self.size, self.mtime_ns) == (now.size, now.mtime_ns) && (self.ino, self.dev) != (now.ino, now.dev)
+    }
+
     /// What became of the file, in a word that completes "the file …".
     pub(crate) fn change(&self, now: &Self) -> Option<&'static str> {
         if self == now {

@@ -308,3 +308,61 @@ async fn partial_data_is_known_to_the_next_start_from_its_first_moment() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_fetch_keeps_no_file_open_and_goes_on_without_asking_for_the_description_again() {
+    let (mut a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    b.verified(4 << 20).await;
+    b.engine.pause(KEY);
+    let inside = b.destination();
+    let open = || {
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+        links.filter(|to| to.starts_with(&inside)).count()
+    };
+    let closed = async {
+        while open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("everything is closed");
+    b.engine.resume(KEY);
+    finish(&mut a, &mut b, &prepared).await;
+}
+
+/// Stops a fetch in the middle and goes on in another folder. Returns how much came again.
+async fn moved_to(folder: &std::path::Path) {
+    let (a, prepared) = slow_seed().await;
+    let mut b = Node::new();
+    b.fetch(&prepared);
+    join(&a, &b);
+    let verified = b.verified(8 << 20).await;
+    b.engine.pause(KEY);
+    a.engine.set_limits(0, 0);
+    let old = b.destination();
+    b.engine.fetch(KEY, xbt_torrent::Fetch { destination: folder.to_owned(), ..b.offered(&prepared) });
+    let (_, at_b) = join(&a, &b);
+    let path = b.completed().await;
+    assert_eq!(path, folder.join("f"));
+    assert!(std::fs::read(&path).unwrap() == noise(SIZE, 9));
+    assert_eq!(std::fs::read_dir(old).unwrap().count(), 0, "nothing is left where it was");
+    b.detach(at_b).await;
+    let came = b.downloaded();
+    assert!(came <= SIZE as u64 + (9 << 20) && verified >= 8 << 20, "{came} bytes came, {verified} before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_is_taken_along_to_another_folder() {
+    let home = tempfile::tempdir().unwrap();
+    moved_to(home.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_is_taken_along_to_another_disk() {
+    // A file system of its own on every Linux.
+    let home = tempfile::tempdir_in("/dev/shm").unwrap();
+    moved_to(home.path()).await;
+}

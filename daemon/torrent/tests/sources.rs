@@ -136,3 +136,51 @@ async fn what_cannot_be_sent_is_refused_with_its_code() {
     write(&a.path("twins/e\u{301}"), b"x");
     assert_eq!(code(a.prepare(&[a.path("twins")]).await).code, codes::BAD_NAME);
 }
+
+/// Replaces a file by another one with the same size and time.
+fn twin(path: &Path, bytes: &[u8]) {
+    let (twin, time) = (path.with_extension("twin"), std::fs::metadata(path).unwrap().modified().unwrap());
+    std::fs::write(&twin, bytes).unwrap();
+    std::fs::File::options().write(true).open(&twin).unwrap().set_modified(time).unwrap();
+    std::fs::rename(&twin, path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_only_seems_to_be_another_one_is_sent_on() {
+    let (mut a, mut b) = (Node::new(), Node::new());
+    let (one, two) = (noise(700_000, 1), noise(300_000, 2));
+    write(&a.path("d/one"), &one);
+    write(&a.path("d/two"), &two);
+    std::os::unix::fs::symlink("one", a.path("d/link")).unwrap();
+    let prepared = a.prepare(&[a.path("d")]).await.unwrap();
+    // As after a disk was mounted again, or on FAT: other inode numbers.
+    twin(&a.path("d/one"), &one);
+    a.engine.seed(KEY, prepared.clone());
+    b.fetch(&prepared);
+    join(&a, &b);
+    let path = b.completed().await;
+    assert!(std::fs::read(path.join("one")).unwrap() == one && std::fs::read(path.join("two")).unwrap() == two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_file_with_the_same_size_and_time_is_not_sent() {
+    changed_before(|path| twin(path, &noise(1 << 20, 2)), "replaced").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_with_the_time_put_back_is_found_when_the_receiver_refuses_a_piece() {
+    let (mut a, b) = (Node::new(), Node::new());
+    let source = write(&a.path("f.bin"), &noise(4 << 20, 1));
+    let prepared = a.prepare(std::slice::from_ref(&source)).await.unwrap();
+    let time = std::fs::metadata(&source).unwrap().modified().unwrap();
+    let file = std::fs::File::options().write(true).open(&source).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"another word", 3 << 20).unwrap();
+    file.set_modified(time).unwrap();
+    a.engine.seed(KEY, prepared.clone());
+    b.fetch(&prepared);
+    join(&a, &b);
+    let error = a.failed().await;
+    assert_eq!(error.code, codes::SOURCE_CHANGED);
+    assert!(error.message.contains("f.bin") && error.message.contains("time set back"), "{}", error.message);
+    b.engine.shutdown().await;
+}

@@ -64,6 +64,20 @@ fn own_and_edited_files_in_a_received_folder_stay_and_are_named() {
 }
 
 #[test]
+fn what_is_being_sent_on_is_not_deleted() {
+    let stage = Stage::new();
+    let (bob, inn, path) = received(&stage, &stage.file("report.pdf", 5000));
+    let on = bob.ctl.send(&jid("alice"), &path).to_string();
+    let inn = inn.to_string();
+    let refusal = bob.ctl.refused(&["remove", &inn, "--delete-data"], "wrong-state");
+    assert!(refusal.message.contains("being sent on") && refusal.hint.contains(&on), "{refusal:?}");
+    assert!(path.exists());
+    bob.ctl.ok(&["cancel", &on]);
+    bob.ctl.ok(&["remove", &inn, "--delete-data"]);
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_deletion_that_a_kill_interrupted_is_carried_out_at_the_next_start() {
     const FILES: usize = 4000;
     let stage = Stage::new();

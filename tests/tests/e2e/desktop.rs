@@ -126,7 +126,7 @@ fn who_asks_to_see_when_we_are_online_is_told() {
     stage.online("bob").ctl.send(&jid("alice"), &stage.file("first.bin", MIB));
     desktop.tells(&["first.bin"]);
     erin.ctl.ok(&["contacts", "add", &jid("alice")]);
-    desktop.tells(&["erin@localhost asks to see when you are online"]);
+    desktop.tells(&["erin@localhost asks to be your contact"]);
 }
 
 #[test]

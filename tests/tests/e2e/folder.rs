@@ -76,6 +76,54 @@ fn a_script_stays_executable_and_keeps_its_time() {
 }
 
 #[test]
+fn what_is_excluded_and_what_is_unfinished_stays_at_home_and_it_is_said() {
+    let stage = Stage::new();
+    let (alice, bob) = (stage.online("alice"), stage.online("bob"));
+    let source = stage.source("project");
+    for name in ["main.c", "main.o", "build/log", "deep/er/other.o", "notes.secret", ".xbt-offer.part/half"] {
+        let path = source.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    fs::write(source.join(".xbtignore"), "# made from the rest\n*.o\nbuild/\n").unwrap();
+    let sent = alice.ctl.run(&["send", &jid("bob"), text(&source), "--exclude", "*.secret"]);
+    assert_eq!(sent.code, Some(0), "{sent:#?}");
+    assert!(sent.stderr.contains("left out: 4 things that are excluded"), "{sent:#?}");
+    assert!(sent.stderr.contains("left out: 1 unfinished download"), "{sent:#?}");
+    let inn = bob.ctl.offer("project");
+    bob.ctl.accept(inn);
+    bob.ctl.reaches(inn, "done");
+    let got = bob.downloads().join("project");
+    assert_eq!(xbt_tests::content::names(&got), ["deep", "main.c"]);
+    assert!(got.join("deep/er").is_dir() && !got.join("deep/er/other.o").exists());
+    alice.ctl.refused(&["send", &jid("bob"), text(&source), "--exclude", "a{b"], "bad-pattern");
+}
+
+#[test]
+fn files_that_the_kernel_makes_up_are_refused_at_once() {
+    let stage = Stage::new();
+    let alice = stage.online("alice");
+    for path in ["/proc/cpuinfo", "/proc/sys/kernel/random", "/sys/kernel/notes"] {
+        let refusal = alice.ctl.refused(&["send", &jid("bob"), path, "--together"], "special-file");
+        assert!(refusal.message.contains("makes them up"), "{refusal:?}");
+    }
+    assert!(alice.ctl.list().is_empty());
+}
+
+#[test]
+fn thousands_of_files_need_few_descriptors_at_both_sides() {
+    let stage = Stage::new();
+    let alice = stage.person("alice").with_open_files(256).online();
+    let bob = stage.person("bob").with_open_files(256).online();
+    let source = stage.tree("many", 3000, 3_000_000);
+    let (_, inn) = move_over(&alice, &bob, &source);
+    assert_eq!(bob.ctl.show(inn)["files"], 3000);
+    for daemon in [&alice, &bob] {
+        assert!(!daemon.log().contains("Too many open files"), "{}", daemon.log());
+    }
+}
+
+#[test]
 fn what_cannot_be_carried_is_refused_at_once_and_left_out_only_when_asked() {
     let stage = Stage::new();
     let (alice, bob) = (stage.online("alice"), stage.online("bob"));

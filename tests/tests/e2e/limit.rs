@@ -44,7 +44,7 @@ fn a_limit_slows_a_running_transfer_down_and_zero_lets_it_go_fast_again() {
     bob.ctl.ok(&["limit", &id, "--down", "1 KiB/s"]);
     bob.ctl.ok(&["limit", &id, "--down", "0"]);
     bob.ctl.reaches(got, "done");
-    bob.ctl.refused(&["limit", &id, "--down", "1"], "wrong-state");
+    bob.ctl.refused(&["limit", &id, "--down", "1 B/s"], "wrong-state");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod crash;
 mod delete;
 mod desktop;
 mod devices;
+mod disks;
 mod fire;
 mod folder;
 mod harness;

@@ -114,10 +114,14 @@ fn a_wrong_configuration_that_is_read_again_is_told_until_it_is_right_and_the_ol
     bob.unset("files.download_dri");
     bob.reload();
     wait::until("status is clean again", wait::SOON, || error(&bob).is_null().then_some(()));
-    // What needs a restart is said so, too.
+    // What needs a restart is named, and all else holds.
     bob.set("network.map_port", true);
+    bob.set("network.upload_limit", "3 MiB/s");
     bob.reload();
-    wait::until("status tells", wait::SOON, || (error(&bob)["code"] == "config-needs-restart").then_some(()));
+    let told = wait::until("status tells", wait::SOON, || Some(error(&bob)).filter(serde_json::Value::is_object));
+    assert_eq!(told["code"], "config-needs-restart", "{told}");
+    assert!(told["message"].as_str().unwrap().ends_with(": network.map_port"), "{told}");
+    assert_eq!(bob.ctl.status()["limits"]["upload"], 3 * MIB);
 }
 
 #[test]

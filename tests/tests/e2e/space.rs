@@ -58,11 +58,35 @@ fn a_destination_that_cannot_be_written_is_refused_at_accept() {
     let (alice, bob) = (stage.online("alice"), stage.online("bob"));
     alice.ctl.send(&jid("bob"), &stage.file("a.bin", 1000));
     let inn = bob.ctl.offer("a.bin").to_string();
-    bob.ctl.refused(&["accept", &inn, "-o", xbt_tests::ctl::text(&bob.home().join("nowhere"))], "bad-destination");
+    bob.ctl.refused(&["accept", &inn, "-o", xbt_tests::ctl::text(&bob.home().join("no/where"))], "bad-destination");
     let locked = bob.home().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
     bob.ctl.refused(&["accept", &inn, "-o", xbt_tests::ctl::text(&locked)], "bad-destination");
     bob.ctl.accept(inn.parse().unwrap());
     bob.ctl.reaches(inn.parse().unwrap(), "done");
+}
+
+#[test]
+fn what_is_paused_goes_on_in_another_folder_with_what_has_come() {
+    let stage = Stage::new();
+    let alice = stage.person("alice").with("network.upload_limit", "4 MiB/s").online();
+    let bob = stage.person("bob").with_small_disk(80 * MIB).online();
+    alice.ctl.send(&jid("bob"), &stage.file("film.mkv", 64 * MIB));
+    let inn = bob.ctl.offer("film.mkv");
+    let id = inn.to_string();
+    bob.ctl.accept(inn);
+    let moved = bob.ctl.has_moved(inn, 8 * MIB);
+    // It is made.
+    let other = bob.home().join("Other");
+    let refusal = bob.ctl.refused(&["accept", &id, "-o", xbt_tests::ctl::text(&other)], "wrong-state");
+    assert!(refusal.hint.contains("pause it"), "{refusal:?}");
+    bob.ctl.tell("pause", inn);
+    bob.ctl.ok(&["accept", &id, "-o", xbt_tests::ctl::text(&other)]);
+    let done = bob.ctl.reaches(inn, "done");
+    assert_eq!(content::hash(&other.join("film.mkv")), content::hash(&stage.source("film.mkv")));
+    assert_eq!(content::names(&other), ["film.mkv"]);
+    assert!(content::names(&bob.downloads()).is_empty(), "nothing is left where it was");
+    let downloaded = bob.ctl.show(inn)["downloaded"].as_u64().unwrap();
+    assert!(downloaded < 64 * MIB + 8 * MIB && moved >= 8 * MIB, "{downloaded} of {done}");
 }

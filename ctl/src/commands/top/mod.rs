@@ -22,6 +22,7 @@ use xbt_api::{Client, ClientError, ListQuery, MAX_WAIT_MS};
 use self::model::{Deed, Input, Model, Request};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::out::is_dumb;
 use crate::paging;
 use crate::time::Clock;
 
@@ -47,6 +48,12 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::usage("top needs a terminal", "use 'xbtctl list' or 'xbtctl watch' here"));
+    }
+    if is_dumb() {
+        return Err(Failure::usage(
+            "this terminal (TERM=dumb) cannot show top",
+            "use 'xbtctl list' or 'xbtctl watch' here",
+        ));
     }
     let client = context.connect().await?;
     let (sender, mut inbox) = mpsc::channel(QUEUE);

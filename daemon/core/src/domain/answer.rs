@@ -29,17 +29,21 @@ impl Domain {
         destinations: Vec<Destination>,
         accepted: Accepted,
     ) -> Result<Reply, Fault> {
+        let elsewhere = destinations.iter().all(|destination| destination.chosen);
         self.checked(&ids, |t| match (&t.side, t.end()) {
             (Side::Out { .. }, _) => Err(is_a_send(t)),
             (Side::In { .. }, Some(end)) => Err(has_ended(t, end, "it cannot be accepted any more")),
             (Side::In { state: Incoming::Offered, .. }, None) => Ok(()),
+            (Side::In { .. }, None) if elsewhere && t.paused.by_us => Ok(()),
             (Side::In { .. }, None) => {
-                Err(wrong_state(t, "has been accepted already", format!("'xbtctl show {}' says how it goes", t.id)))
+                let hint = format!("pause it, and 'xbtctl accept {} -o DIR' takes it to another folder", t.id);
+                Err(wrong_state(t, "has been accepted already", hint))
             }
         })?;
         let takes: BTreeMap<TransferId, Destination> = ids.into_iter().zip(destinations).collect();
-        for destination in takes.values() {
+        for (id, destination) in &takes {
             self.has_room(&takes, destination)?;
+            self.can_hold(*id, destination)?;
         }
         for (id, destination) in &takes {
             self.take(*id, destination, accepted);
@@ -55,7 +59,7 @@ impl Domain {
         let asked = takes.iter().filter(|(_, other)| beside(other)).filter_map(|(id, _)| self.transfers.get(id));
         let asked = asked.fold(0u64, |sum, t| sum.saturating_add(size(t)));
         let disk = |t: &Transfer| self.live.get(&t.id).and_then(|live| live.disk);
-        let coming = self.transfers.iter().filter(|t| match &t.side {
+        let coming = self.transfers.iter().filter(|t| !takes.contains_key(&t.id)).filter(|t| match &t.side {
             Side::In { folder: Some(folder), .. } => {
                 self.reserves_space(t) && (*folder == destination.folder || is_same(disk(t), destination.disk))
             }
@@ -75,9 +79,26 @@ impl Domain {
         Err(Fault::new("no-space", message, "make room, or choose another folder with --to"))
     }
 
+    /// A file that is larger than its disk can hold is refused before it is fetched. What is in a folder is not known yet.
+    fn can_hold(&self, id: TransferId, destination: &Destination) -> Result<(), Fault> {
+        let single = self.transfers.get(&id).and_then(|t| t.facts.as_ref()).filter(|facts| facts.files == 1);
+        match (single, destination.largest) {
+            (Some(facts), Some(largest)) if facts.size > largest => {
+                let folder = &destination.folder;
+                let message =
+                    format!("the disk of {folder} cannot hold a file of {}, as FAT cannot", bytes(facts.size));
+                Err(Fault::new("destination-unsuitable", message, "choose another folder with --to"))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
     fn take(&mut self, id: TransferId, destination: &Destination, by: Accepted) {
         let now = self.now.wall;
         let Some(transfer) = self.transfers.change(id) else { return };
+        if transfer.agreed() {
+            return self.take_elsewhere(id, destination);
+        }
         if let Side::In { state, folder: to, accepted, .. } = &mut transfer.side {
             *state = Incoming::Connecting;
             *to = Some(destination.folder.clone());
@@ -95,6 +116,20 @@ impl Domain {
         }
         self.fetch(id);
         self.seek_link(id);
+    }
+
+    /// Goes on in another folder with what was paused here; the engine takes along what has come.
+    fn take_elsewhere(&mut self, id: TransferId, destination: &Destination) {
+        let now = self.now.wall;
+        let Some(transfer) = self.transfers.change(id) else { return };
+        if let Side::In { folder, .. } = &mut transfer.side {
+            *folder = Some(destination.folder.clone());
+        }
+        let state = transfer.state_name();
+        transfer.note(now, state, Some(format!("accepted again, into {}", destination.folder)));
+        self.transfers.refile(id);
+        self.live(id).disk = destination.disk;
+        self.release(id);
     }
 
     /// Has the engine receive it (again). Idempotent.

@@ -127,6 +127,7 @@ impl Domain {
                 ));
             }
             match t.end() {
+                Some(_) if delete_data => self.is_not_sent_on(t),
                 Some(_) => Ok(()),
                 None => Err(wrong_state(t, "has not ended yet", format!("cancel it first: 'xbtctl cancel {}'", t.id))),
             }
@@ -175,6 +176,10 @@ impl Domain {
     }
 
     fn contact_add(&mut self, jid: BareJid, name: Option<String>) -> Result<Reply> {
+        if jid == self.settings.account {
+            let hint = "nothing needs to be done to send to your other devices: 'xbtctl send' takes your own address";
+            return Err(Fault::new("bad-request", format!("{jid} is you"), hint));
+        }
         self.needs_server()?;
         if self.roster.answer(&jid) {
             self.push(Effect::Session(SessionCommand::ApproveSubscription(jid.clone())));
@@ -188,13 +193,17 @@ impl Domain {
 
     fn contact_remove(&mut self, jid: BareJid) -> Result<Reply> {
         self.needs_server()?;
+        if !self.roster.is_listed(&jid) && self.roster.answer(&jid) {
+            self.push(Effect::Session(SessionCommand::DenySubscription(jid)));
+            return Ok(Reply::Done);
+        }
         self.needs_listed(&jid)
             .map_err(|fault| Fault { hint: "'xbtctl contacts' lists those who are".into(), ..fault })?;
         self.push(Effect::Session(SessionCommand::RemoveContact(jid)));
         Ok(Reply::Done)
     }
 
-    /// From now on what this contact offers is accepted by rule; a request to see our presence is granted as well.
+    /// From now on what this contact offers is accepted by rule. Who may see our presence is another question: `contact_add`.
     fn contact_allow(&mut self, jid: BareJid) -> Result<Reply> {
         self.set_allowed(jid, true)
     }
@@ -204,15 +213,11 @@ impl Domain {
     }
 
     fn set_allowed(&mut self, jid: BareJid, allowed: bool) -> Result<Reply> {
-        let asks = self.roster.asks(&jid);
-        if asks {
-            self.needs_server()?;
-            self.roster.answer(&jid);
-            let answer = if allowed { SessionCommand::ApproveSubscription } else { SessionCommand::DenySubscription };
-            self.push(Effect::Session(answer(jid.clone())));
-        } else {
-            self.needs_listed(&jid)?;
+        if self.roster.asks(&jid) && !self.roster.is_listed(&jid) {
+            let what = format!("{jid} asks to be your contact and is not one yet");
+            return Err(Fault::new("unknown-contact", what, format!("'xbtctl contacts add {jid}' says yes")));
         }
+        self.needs_listed(&jid)?;
         let mut contact = self.roster.known(&jid);
         contact.allowed = allowed;
         self.save_contact(contact);

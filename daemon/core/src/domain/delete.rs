@@ -1,11 +1,13 @@
 //! Received data that goes with its transfer: kept until it is gone, so that a crash forgets nothing of what was said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::domain::Domain;
 use crate::effect::{CallId, Effect, Event, Persist, Reply, TorrentCommand};
+use crate::fault::Fault;
 use crate::ids::{ContentId, TransferId};
-use crate::transfer::{Deleted, Deletion, Side, Transfer};
+use crate::transfer::{Deleted, Deletion, Direction, Side, Transfer};
 
 /// Everything that is being deleted, and who waits for it.
 #[derive(Debug, Default)]
@@ -52,6 +54,20 @@ impl Domain {
         self.deletions.under_way.insert(content, deletion.clone());
         self.push(Effect::Torrent(TorrentCommand::DeleteReceived(deletion)));
         Some(content)
+    }
+
+    /// Refuses to delete what a send that has not ended needs.
+    pub(super) fn is_not_sent_on(&self, transfer: &Transfer) -> Result<(), Fault> {
+        let Side::In { path: Some(received), .. } = &transfer.side else { return Ok(()) };
+        let received = Path::new(received);
+        let needs = |send: &&Transfer| {
+            let content = self.content(send).filter(|_| send.direction() == Direction::Out && send.end().is_none());
+            let overlaps = |path: &String| received.starts_with(path) || Path::new(path).starts_with(received);
+            content.is_some_and(|content| content.paths.iter().any(overlaps))
+        };
+        let Some(Transfer { id, contact, .. }) = self.transfers.iter().find(needs) else { return Ok(()) };
+        let what = format!("what came with transfer {} is being sent on to {contact}, as {id}", transfer.id);
+        Err(Fault::new("wrong-state", what, format!("wait until that has ended, or end it: 'xbtctl cancel {id}'")))
     }
 
     /// Replies to a removal, at once if nothing is being deleted for it.

@@ -133,7 +133,7 @@ impl Domain {
     fn new_offer(&mut self, from: &FullJid, offer: Offer) {
         let id = self.numbers.next_transfer();
         let (number, paths) = (self.numbers.next_content(), Vec::new());
-        let content = Content { id: number, paths, name: None, open: false, skip_special: false };
+        let content = Content { id: number, paths, name: None, open: false, skip_special: false, exclude: Vec::new() };
         self.persist(Persist::Counters(self.numbers.kept()));
         self.persist(Persist::Content(content.clone()));
         let transfer = Transfer {

@@ -18,7 +18,7 @@ const COURTESY_DELAY: u64 = 10_000;
 
 impl Domain {
     pub(super) fn send(&mut self, send: NewSend) -> Result<Reply, Fault> {
-        let NewSend { contacts, paths, name, provisional_name, message, expire_ms, open, skip_special } = send;
+        let NewSend { contacts, paths, name, provisional_name, message, expire_ms, open, skip_special, exclude } = send;
         let mut recipients = Vec::new();
         for contact in contacts {
             self.may_send_to(&contact)?;
@@ -42,7 +42,7 @@ impl Domain {
         if open {
             self.can_be_reached()?;
         }
-        let content = Content { id: self.numbers.next_content(), paths, name, open, skip_special };
+        let content = Content { id: self.numbers.next_content(), paths, name, open, skip_special, exclude };
         let expires = expire_ms.map(|ms| Wall(self.now.wall.0.saturating_add_unsigned(ms)));
         let ids = recipients
             .into_iter()

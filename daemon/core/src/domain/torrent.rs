@@ -8,7 +8,10 @@ use crate::input::TorrentEvent;
 use crate::transfer::{Direction, End, Incoming, Outgoing, Side, Transfer};
 
 /// Faults of the engine after which `resume` goes on: what the person can mend, and a job that panicked.
-const MENDABLE: [&str; 3] = ["disk-full", "destination-unwritable", "engine-fault"];
+const MENDABLE: [&str; 4] = ["disk-full", "destination-unwritable", "destination-unsuitable", "engine-fault"];
+
+/// How many paths with other names are told.
+const RENAMED: usize = 5;
 
 impl Domain {
     pub(super) fn torrent(&mut self, event: TorrentEvent) {
@@ -23,6 +26,7 @@ impl Domain {
             TorrentEvent::PrepareFailed { content, fault } | TorrentEvent::Failed { content, fault } => {
                 self.content_failed(content, &fault);
             }
+            TorrentEvent::Renamed { content, renamed } => self.renamed(content, &renamed),
             TorrentEvent::Progress { content, verified } => {
                 for id in self.transfers_of(content, |t| t.direction() == Direction::In && t.end().is_none()) {
                     self.progress(id, verified);
@@ -42,6 +46,24 @@ impl Domain {
             TorrentEvent::PeerDone { link } => self.peer_done(link),
             TorrentEvent::LinkStalled { link } => self.link_stalled(link),
             TorrentEvent::LinkClosed { link, reason } => self.link_closed(link, reason),
+        }
+    }
+
+    /// Tells once which names are others here.
+    fn renamed(&mut self, content: ContentId, renamed: &[(String, String)]) {
+        let named: Vec<String> = renamed.iter().take(RENAMED).map(|(sent, here)| format!("{sent} is {here}")).collect();
+        let mut text = format!("the disk refuses some names: {}", named.join(", "));
+        if renamed.len() > RENAMED {
+            text += &format!(", and {} more have other names", renamed.len() - RENAMED);
+        }
+        let now = self.now.wall;
+        for id in self.transfers_of(content, |t| t.direction() == Direction::In && t.end().is_none()) {
+            let Some(transfer) = self.transfers.change(id) else { continue };
+            if !transfer.history.iter().any(|step| step.reason.as_ref() == Some(&text)) {
+                let state = transfer.state_name();
+                transfer.note(now, state, Some(text.clone()));
+                self.push(Effect::Emit(Event::Transfer(id)));
+            }
         }
     }
 

@@ -97,6 +97,7 @@ fn contact(jid: &str) -> Contact {
         jid: jid.into(),
         name: Some("Bob".into()),
         subscription: Subscription::Both,
+        asked: false,
         groups: vec![],
         online: false,
         xbt: false,
@@ -155,6 +156,7 @@ impl Backend for Fake {
             limits: Default::default(),
             pace: Some(xbt_api::Pace { by: xbt_api::LimitsBy::Configuration, schedule: None, until: None }),
             new_keys: Vec::new(),
+            requests: Vec::new(),
             links: 0,
             open: xbt_api::Open::default(),
             counts: Counts { total: self.transfers.lock().unwrap().len() as u64, ..Counts::default() },
@@ -202,7 +204,12 @@ impl Backend for Fake {
         let after = query.after_id.unwrap_or(0);
         let matching: Vec<_> = transfers.iter().filter(|transfer| transfer.id > after).cloned().collect();
         let more = matching.len() > limit;
-        Ok(ListPage { more, transfers: matching.into_iter().take(limit).collect(), new_keys: Vec::new() })
+        Ok(ListPage {
+            more,
+            transfers: matching.into_iter().take(limit).collect(),
+            new_keys: Vec::new(),
+            requests: Vec::new(),
+        })
     }
 
     async fn show(&self, id: u64) -> Result<TransferDetails, ApiError> {
@@ -272,9 +279,16 @@ impl Backend for Fake {
         Ok(ids.into_iter().map(|id| Removed { id, deleted: 12, kept: 1, stays: stays() }).collect())
     }
 
-    async fn survey(&self, paths: Vec<String>, name: Option<String>, skip_special: bool) -> Result<Survey, ApiError> {
+    async fn survey(
+        &self,
+        paths: Vec<String>,
+        name: Option<String>,
+        skip_special: bool,
+        exclude: Vec<String>,
+    ) -> Result<Survey, ApiError> {
         let own = paths[0].rsplit('/').next().unwrap().to_owned();
-        Ok(Survey { name: name.unwrap_or(own), files: 12, size: 1024, omitted: u64::from(skip_special) })
+        let (omitted, excluded) = (u64::from(skip_special), exclude.len() as u64);
+        Ok(Survey { name: name.unwrap_or(own), files: 12, size: 1024, omitted, excluded, unfinished: 0 })
     }
 
     async fn contacts(&self) -> Result<Vec<Contact>, ApiError> {

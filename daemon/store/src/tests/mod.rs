@@ -92,6 +92,7 @@ fn content(id: u64) -> Content {
         name: Some("holiday".to_owned()),
         open: false,
         skip_special: false,
+        exclude: Vec::new(),
     }
 }
 

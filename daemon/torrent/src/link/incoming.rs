@@ -148,7 +148,13 @@ impl Link {
             return Err(CloseReason::Protocol("a request for a piece that was not offered"));
         }
         // Requested before our choke arrived: it will request again (BEP 3).
-        if self.choking { Ok(()) } else { self.send_queue.request(Request::Block(block)) }
+        if self.choking {
+            return Ok(());
+        }
+        if block.begin == 0 {
+            self.pending.push(Report::Requested(block.piece));
+        }
+        self.send_queue.request(Request::Block(block))
     }
 
     fn extension_handshake(&mut self, payload: &[u8]) -> Result<(), CloseReason> {

@@ -63,6 +63,8 @@ pub(crate) enum Report {
     MetadataRejected,
     /// The other side has everything verified and in its place.
     Done,
+    /// The other side requests the first block of this piece.
+    Requested(u32),
     /// Reading for an upload failed.
     Unreadable(EngineError),
     Ended,

@@ -30,7 +30,7 @@ pub(super) fn hash(
         Ok(())
     })?;
     if let (Store::Source(files), false) = (&store, stop.load(Ordering::Relaxed)) {
-        files.check_all()?;
+        files.check_all(stop)?;
     }
     Ok(hashes.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

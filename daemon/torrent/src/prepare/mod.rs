@@ -2,14 +2,18 @@
 //!
 //! Rules people can rely on. A symbolic link given as a path is followed. One inside a folder is sent as a link
 //! if it stays inside (see `metainfo/target.rs`), and never followed. Other links, FIFOs, sockets and devices are refused
-//! (`special-file`) all together, or left out and counted ([`Sources::skip_special`]). Empty folders, the owner's
+//! (`special-file`) all together, or left out and counted ([`Sources::skip_special`]); so are files that the system makes up
+//! while they are read (`/proc`). Empty folders, the owner's
 //! executable bit and modification times (whole seconds) are carried; our own partial data (`.xbt-….part`) is left out.
 //! Names must be UTF-8 and are written in Unicode normal form C. Files are sorted by the bytes of their normalised
 //! path components, so equal trees, times and executable bits included, give equal info-hashes.
 
+mod exclude;
 mod hash;
 mod special;
 mod walk;
+
+pub(crate) use walk::normal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,11 +38,13 @@ pub struct Sources {
     pub private: bool,
     /// Leave out what cannot be carried, instead of refusing all of it.
     pub skip_special: bool,
+    /// Patterns, as in `.gitignore`, of what is left out of folders, beside those of their `.xbtignore`.
+    pub exclude: Vec<String>,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { paths: Vec::new(), name: None, private: true, skip_special: false }
+        Self { paths: Vec::new(), name: None, private: true, skip_special: false, exclude: Vec::new() }
     }
 }
 
@@ -51,8 +57,12 @@ pub struct Survey {
     pub size: u64,
     /// Number of files, symbolic links included.
     pub files: u64,
-    /// How many entries would be left out.
+    /// How many entries would be left out because they cannot be carried.
     pub omitted: u64,
+    /// How many entries would be left out because a pattern matches them; a folder counts as one.
+    pub excluded: u64,
+    /// How many unfinished downloads of ours would be left out.
+    pub unfinished: u64,
 }
 
 /// Lists sources as a preparation does, without reading files. Blocks as long as the disk takes.
@@ -60,12 +70,17 @@ pub struct Survey {
 /// # Errors
 /// As a preparation would fail.
 pub fn survey(sources: &Sources) -> Result<Survey, EngineError> {
-    let how = walk::How { skip_special: sources.skip_special, may_read: true, stop: &AtomicBool::new(false) };
-    let tree = walk::walk(&sources.paths, &how)?;
+    let tree = list(sources, true, &AtomicBool::new(false))?;
     let size = tree.size().ok_or_else(too_large)?;
     let name = content_name(sources, &tree)?;
     outline(sources, &tree, &name, size)?;
-    Ok(Survey { name, size, files: tree.files.len() as u64, omitted: tree.omitted })
+    let walk::Tree { omitted, excluded, unfinished, .. } = tree;
+    Ok(Survey { name, size, files: tree.files.len() as u64, omitted, excluded, unfinished })
+}
+
+fn list(sources: &Sources, may_read: bool, stop: &AtomicBool) -> Result<walk::Tree, EngineError> {
+    let Sources { skip_special, ref exclude, .. } = *sources;
+    walk::walk(&sources.paths, &walk::How { skip_special, exclude, may_read, stop })
 }
 
 /// Runs a preparation to its end and reports it: exactly one `Prepared` or `PrepareFailed`.
@@ -118,7 +133,7 @@ async fn run_job(
 }
 
 fn prepare(sources: &Sources, stop: &AtomicBool, done: &AtomicU64, total: &AtomicU64) -> Result<Prepared, EngineError> {
-    let tree = walk::walk(&sources.paths, &walk::How { skip_special: sources.skip_special, may_read: false, stop })?;
+    let tree = list(sources, false, stop)?;
     let size = tree.size().ok_or_else(too_large)?;
     total.store(size, Ordering::Relaxed);
     let name = content_name(sources, &tree)?;

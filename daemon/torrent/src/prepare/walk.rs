@@ -1,24 +1,33 @@
 //! Lists the files of a preparation.
+//!
+//! Invariant: everything is reached from an open folder by its own name, and no symbolic link is followed on the way, so
+//! that what is listed lies in what the person named, whatever somebody else does there meanwhile.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, accessat};
+use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization;
 
-use super::special::Special;
+use super::exclude::{self, Exclude};
+use super::special::{Special, made_up_on_reading};
 use crate::error::{EngineError, codes};
 use crate::metainfo::{Attributes, MAX_FILES, MAX_FOLDERS, inside};
 use crate::names::{MAX_DEPTH, MAX_PATH, free_name};
+use crate::no_symlinks::{self, LastFolder};
 use crate::prepared::SourceFile;
 use crate::stamp::Stamp;
 
 /// The most paths in one preparation.
 const MAX_ROOTS: usize = 10_000;
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 pub(super) struct Tree {
     pub(super) roots: Vec<PathBuf>,
@@ -32,6 +41,10 @@ pub(super) struct Tree {
     pub(super) folders: Vec<Vec<String>>,
     /// Number of entries left out because they cannot be carried.
     pub(super) omitted: u64,
+    /// Number of entries left out because a pattern matches them.
+    pub(super) excluded: u64,
+    /// Number of unfinished downloads of ours, which are left out.
+    pub(super) unfinished: u64,
 }
 
 impl Tree {
@@ -62,6 +75,8 @@ impl Found {
 pub(super) struct How<'a> {
     /// Leave out what cannot be carried.
     pub(super) skip_special: bool,
+    /// Patterns of what is left out, beside those of `.xbtignore`.
+    pub(super) exclude: &'a [String],
     /// Check now that every file may be read, because none is read soon.
     pub(super) may_read: bool,
     pub(super) stop: &'a AtomicBool,
@@ -72,7 +87,6 @@ pub(super) fn walk(paths: &[PathBuf], how: &How<'_>) -> Result<Tree, EngineError
         let message = format!("from 1 to {MAX_ROOTS} paths can be sent together, not {}", paths.len());
         return Err(EngineError::new(codes::SOURCE_EMPTY, message, "name files or folders"));
     }
-    let many = paths.len() > 1;
     let mut tree = Tree {
         roots: Vec::new(),
         first_name: String::new(),
@@ -80,27 +94,29 @@ pub(super) fn walk(paths: &[PathBuf], how: &How<'_>) -> Result<Tree, EngineError
         files: Vec::new(),
         folders: Vec::new(),
         omitted: 0,
+        excluded: 0,
+        unfinished: 0,
     };
-    let (mut used, mut special) = (HashSet::new(), Special::default());
+    let (mut used, mut special, mut folders) = (HashSet::new(), Special::default(), LastFolder::default());
     for (index, path) in paths.iter().enumerate() {
         let real = fs::canonicalize(path).map_err(|error| EngineError::source(path, &error))?;
         let name = own_name(path, &real)?;
-        let metadata = fs::symlink_metadata(&real).map_err(|error| EngineError::source(&real, &error))?;
-        let prefix = if many { vec![unused(&name, &mut used)] } else { Vec::new() };
-        let mut walker = Walker { root: index as u32, many, tree: &mut tree, special: &mut special, how };
-        if metadata.is_dir() {
-            walker.folder(&real, "", &prefix)?;
-        } else if metadata.is_file() {
-            walker.file(&real, &metadata, (String::new(), prefix), None)?;
-            tree.single = !many;
-        } else {
-            special.add(path, "is neither a file nor a folder");
-            return Err(special.refusal());
-        }
+        let prefix = if paths.len() > 1 { vec![unused(&name, &mut used)] } else { Vec::new() };
         if index == 0 {
             tree.first_name = name;
         }
-        tree.roots.push(real);
+        tree.roots.push(real.clone());
+        let mut walker = Walker {
+            root: index as u32,
+            many: paths.len() > 1,
+            tree: &mut tree,
+            special: &mut special,
+            exclude: Exclude::none(),
+            made_up: None,
+            how,
+        };
+        let at = Place { path: real, below: String::new(), inside: prefix };
+        walker.root(path, at, &mut folders)?;
     }
     match how.skip_special {
         true => tree.omitted = special.count(),
@@ -126,30 +142,73 @@ pub(super) fn walk(paths: &[PathBuf], how: &How<'_>) -> Result<Tree, EngineError
     Ok(tree)
 }
 
+/// Where something is.
+struct Place {
+    /// On disk.
+    path: PathBuf,
+    /// Below the root, as spelled on disk.
+    below: String,
+    /// Normalised components inside the content.
+    inside: Vec<String>,
+}
+
 struct Walker<'a> {
     root: u32,
     /// Of several paths.
     many: bool,
     tree: &'a mut Tree,
     special: &'a mut Special,
+    exclude: Exclude,
+    /// The device looked at last, and whether its files are made up when they are read.
+    made_up: Option<(u64, bool)>,
     how: &'a How<'a>,
 }
 
 impl Walker<'_> {
-    /// Adds what is in `path`, which lies `below` the root on disk and at `inside` in the content.
-    fn folder(&mut self, path: &Path, below: &str, inside: &[String]) -> Result<(), EngineError> {
-        if inside.len() >= MAX_DEPTH {
-            return Err(bad_name(path, "lies too deep"));
+    /// Adds what is at a real path. `named`: the path as the person gave it.
+    fn root(&mut self, named: &Path, at: Place, folders: &mut LastFolder) -> Result<(), EngineError> {
+        let real = at.path.clone();
+        let fail = |error: Errno| EngineError::source(&real, &error.into());
+        let (folder, name) = folders.of(&real).map_err(fail)?;
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let open = no_symlinks::open(&real, FOLDER | OFlags::RDONLY).map_err(fail)?;
+                self.exclude = Exclude::new(&open, &real, self.how.exclude)?;
+                self.folder(open, &at)
+            }
+            FileType::RegularFile => {
+                self.look_at_device(folder, &stat).map_err(fail)?;
+                self.tree.single = !self.many;
+                self.file((folder, name), &stat, at, None)
+            }
+            _ => {
+                self.special.add(named, "is neither a file nor a folder");
+                Err(self.special.refusal())
+            }
+        }
+    }
+
+    /// Adds what is in a folder.
+    fn folder(&mut self, folder: OwnedFd, at: &Place) -> Result<(), EngineError> {
+        if at.inside.len() >= MAX_DEPTH {
+            return Err(bad_name(&at.path, "lies too deep"));
         }
         let before = (self.tree.files.len(), self.tree.folders.len());
-        let fail = |error| EngineError::source(path, &error);
-        for entry in fs::read_dir(path).map_err(fail)? {
+        let fail = |error: Errno| EngineError::source(&at.path, &error.into());
+        let stat = rustix::fs::fstat(&folder).map_err(fail)?;
+        self.look_at_device(folder.as_fd(), &stat).map_err(fail)?;
+        let mut entries = Dir::new(folder).map_err(fail)?;
+        while let Some(entry) = entries.read() {
             if self.how.stop.load(Ordering::Relaxed) {
                 return Err(super::cancelled());
             }
-            self.entry(&entry.map_err(fail)?, below, inside)?;
+            let entry = entry.map_err(fail)?;
+            if ![c".", c".."].contains(&entry.file_name()) {
+                self.entry(entries.fd().map_err(fail)?, entry.file_name(), at)?;
+            }
         }
-        if before == (self.tree.files.len(), self.tree.folders.len()) && !inside.is_empty() {
+        if before == (self.tree.files.len(), self.tree.folders.len()) && !at.inside.is_empty() {
             if self.tree.folders.len() == MAX_FOLDERS {
                 let message = format!("there are more than {MAX_FOLDERS} empty folders");
                 return Err(EngineError::new(
@@ -158,60 +217,108 @@ impl Walker<'_> {
                     "pack them into an archive and send that",
                 ));
             }
-            fits(path, inside)?;
-            self.tree.folders.push(inside.to_vec());
+            fits(&at.path, &at.inside)?;
+            self.tree.folders.push(at.inside.clone());
         }
         Ok(())
     }
 
-    fn entry(&mut self, entry: &fs::DirEntry, below: &str, inside: &[String]) -> Result<(), EngineError> {
-        let (path, name) = (entry.path(), entry.file_name());
-        if is_unfinished(&name) {
+    fn entry(&mut self, folder: BorrowedFd<'_>, name: &CStr, at: &Place) -> Result<(), EngineError> {
+        let spelled = OsStr::from_bytes(name.to_bytes());
+        let path = at.path.join(spelled);
+        if at.below.is_empty() && spelled == exclude::FILE {
             return Ok(());
         }
-        let name = utf8(&path, &name)?;
-        let below = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
-        let at = [inside, &[normal(name)]].concat();
-        // Does not follow symbolic links.
-        let metadata = entry.metadata().map_err(|error| EngineError::source(&path, &error))?;
-        if metadata.is_dir() {
-            self.folder(&path, &below, &at)?;
-        } else if metadata.is_file() {
-            self.file(&path, &metadata, (below, at), None)?;
-        } else if metadata.is_symlink() {
-            // Several paths lie side by side in the content, but not necessarily on disk.
-            let own = inside.get(usize::from(self.many)..).unwrap_or_default();
-            match link_inside(&path, own)? {
-                Some(text) => self.file(&path, &metadata, (below, at), Some(text))?,
-                None => self.special.add_link(&path),
+        if is_unfinished(spelled) {
+            self.tree.unfinished += 1;
+            return Ok(());
+        }
+        let fail = |error: Errno| EngineError::source(&path, &error.into());
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if self.exclude.matches(&at.below, spelled, kind == FileType::Directory) {
+            self.tree.excluded += 1;
+            return Ok(());
+        }
+        let text = utf8(&path, spelled)?;
+        let below = if at.below.is_empty() { text.to_owned() } else { format!("{}/{text}", at.below) };
+        let inside = [at.inside.as_slice(), &[normal(text)]].concat();
+        match kind {
+            FileType::Directory => {
+                let open = rustix::fs::openat(folder, name, FOLDER | OFlags::RDONLY, Mode::empty()).map_err(fail)?;
+                self.folder(open, &Place { path, below, inside })
             }
-        } else {
-            self.special.add_kind(&path, metadata.file_type());
+            FileType::RegularFile => self.file((folder, spelled), &stat, Place { path, below, inside }, None),
+            FileType::Symlink => {
+                let to = rustix::fs::readlinkat(folder, name, Vec::new()).map_err(fail)?;
+                // Several paths lie side by side in the content, but not necessarily on disk.
+                let own = at.inside.get(usize::from(self.many)..).unwrap_or_default();
+                match link_inside(&to, own) {
+                    Some(to) => self.file((folder, spelled), &stat, Place { path, below, inside }, Some(to)),
+                    None => {
+                        self.special.add_link(&path, &to);
+                        Ok(())
+                    }
+                }
+            }
+            kind => {
+                self.special.add_kind(&path, kind);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks what file system this is, once for each.
+    fn look_at_device(&mut self, folder: BorrowedFd<'_>, stat: &Stat) -> Result<(), Errno> {
+        if self.made_up.is_none_or(|(device, _)| device != stat.st_dev) {
+            self.made_up = Some((stat.st_dev, made_up_on_reading(folder)?));
         }
         Ok(())
     }
 
+    /// Adds the file that `name` is in `folder`.
     fn file(
         &mut self,
-        on_disk: &Path,
-        metadata: &fs::Metadata,
-        (below, path): (String, Vec<String>),
+        (folder, name): (BorrowedFd<'_>, &OsStr),
+        stat: &Stat,
+        at: Place,
         link: Option<String>,
     ) -> Result<(), EngineError> {
         if self.tree.files.len() == MAX_FILES {
             let message = format!("there are more than {MAX_FILES} files");
             return Err(EngineError::new(codes::TOO_MANY_FILES, message, "pack them into an archive and send that"));
         }
-        fits(on_disk, &path)?;
-        if self.how.may_read && link.is_none() {
-            access(on_disk, Access::READ_OK).map_err(|error| EngineError::source(on_disk, &error.into()))?;
+        fits(&at.path, &at.inside)?;
+        let fail = |error: Errno| EngineError::source(&at.path, &error.into());
+        let stamp = Stamp::of_stat(stat);
+        if link.is_none() {
+            let made_up = self.made_up.is_some_and(|(_, made_up)| made_up)
+                || stamp.size == 0 && holds_more(folder, name).map_err(fail)?;
+            if made_up {
+                self.special.add(&at.path, "has no bytes of its own: the system makes them up when it is read");
+                return Ok(());
+            }
+            if self.how.may_read && stamp.size > 0 {
+                accessat(folder, name, Access::READ_OK, AtFlags::empty()).map_err(fail)?;
+            }
         }
         // The owner's bit only: permissions of others are up to the receiving person.
-        let executable = link.is_none() && metadata.permissions().mode() & 0o100 != 0;
-        let attributes = Attributes::new(executable, Some(metadata.mtime()));
-        let source = SourceFile { root: self.root, below, link: link.is_some(), stamp: Stamp::of(metadata) };
-        self.tree.files.push(Found { path, attributes, link, source });
+        let executable = link.is_none() && stat.st_mode & 0o100 != 0;
+        let attributes = Attributes::new(executable, Some(stat.st_mtime));
+        let source = SourceFile { root: self.root, below: at.below, link: link.is_some(), stamp };
+        self.tree.files.push(Found { path: at.inside, attributes, link, source });
         Ok(())
+    }
+}
+
+/// Whether bytes can be read from a file that is empty according to its file system.
+fn holds_more(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    match rustix::io::read(&file, &mut [0u8; 1]) {
+        Ok(read) => Ok(read > 0),
+        Err(Errno::AGAIN) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
@@ -221,11 +328,10 @@ fn is_unfinished(name: &OsStr) -> bool {
 }
 
 /// The text of a symbolic link in `folder`, if it can be carried: it must lead to a place in the content.
-fn link_inside(path: &Path, folder: &[String]) -> Result<Option<String>, EngineError> {
-    let text = fs::read_link(path).map_err(|error| EngineError::source(path, &error))?;
+fn link_inside(to: &CStr, folder: &[String]) -> Option<String> {
     let folder: Vec<&str> = folder.iter().map(String::as_str).collect();
-    let text = text.to_str().map(normal);
-    Ok(text.filter(|text| inside(&folder, text).is_some_and(|to| to.len() <= MAX_DEPTH)))
+    let to = to.to_str().ok().map(normal);
+    to.filter(|to| inside(&folder, to).is_some_and(|to| to.len() <= MAX_DEPTH))
 }
 
 fn fits(on_disk: &Path, path: &[String]) -> Result<(), EngineError> {
@@ -236,7 +342,7 @@ fn fits(on_disk: &Path, path: &[String]) -> Result<(), EngineError> {
 }
 
 /// Unicode normal form C: the same name typed on different systems is the same text.
-pub(super) fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     name.nfc().collect()
 }
 

@@ -1,7 +1,7 @@
 //! A cache of open files.
 //!
-//! Invariant: at most [`MAX_OPEN`] are kept in the whole process, however many contents and files there are, because the
-//! limit on open files (often 1024) is one for the process. The least recently used are closed first, a quarter at once,
+//! Invariant: at most a quarter of what the system allows the process, and [`MAX_OPEN`], are kept in the whole process,
+//! however many contents and files there are, because the limit on open files is one for the process. The least recently used are closed first, a quarter at once,
 //! and with a content all of its own.
 
 use std::any::Any;
@@ -10,7 +10,15 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Resource, getrlimit};
+
 const MAX_OPEN: usize = 256;
+
+/// How many are kept. The limit is raised, if at all, before the first file is opened.
+static MOST_OPEN: LazyLock<usize> = LazyLock::new(|| {
+    let allowed = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    allowed.map_or(MAX_OPEN, |allowed| (allowed / 4).clamp(8, MAX_OPEN))
+});
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static STORES: AtomicU64 = AtomicU64::new(0);
@@ -27,11 +35,12 @@ type Handle = Arc<dyn Any + Send + Sync>;
 impl Pool {
     /// Takes out the least recently used quarter if there are too many: finding a single one costs as much as opening it.
     fn take_excess(&mut self) -> Vec<Handle> {
-        if self.open.len() <= MAX_OPEN {
+        let most = *MOST_OPEN;
+        if self.open.len() <= most {
             return Vec::new();
         }
         let mut uses: Vec<u64> = self.open.values().map(|(_, used)| *used).collect();
-        let (_, bound, _) = uses.select_nth_unstable(MAX_OPEN / 4);
+        let (_, bound, _) = uses.select_nth_unstable(most / 4);
         let bound = *bound;
         self.open.extract_if(|_, (_, used)| *used <= bound).map(|(_, (handle, _))| handle).collect()
     }
@@ -57,6 +66,11 @@ impl<T: Send + Sync + 'static> Handles<T> {
         let (handle, used) = pool.open.get_mut(&(self.store, index))?;
         *used = now;
         handle.clone().downcast().ok()
+    }
+
+    pub(super) fn remove(&self, index: usize) {
+        let handle = pool().open.remove(&(self.store, index));
+        drop(handle);
     }
 
     pub(super) fn put(&self, index: usize, handle: Arc<T>) {

@@ -1,6 +1,7 @@
 //! Contents on disk: sources that are only ever read, and partial data on its way to completion.
 
 pub(crate) mod check;
+pub(crate) mod disk_names;
 mod handles;
 pub(crate) mod partial;
 pub(crate) mod place;

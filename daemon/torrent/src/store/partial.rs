@@ -207,6 +207,11 @@ impl PartialFiles {
         Ok(file)
     }
 
+    /// What the content is called on this disk.
+    pub(crate) fn name(&self) -> &str {
+        &self.meta.name
+    }
+
     /// Whether the single file had another size, so that no claim about it is trusted.
     pub(crate) fn was_resized(&self) -> bool {
         self.resized

@@ -43,7 +43,7 @@ pub(crate) fn place(
 }
 
 /// Renames only if nothing has the new name (`AlreadyExists` otherwise).
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_new_without_flags(from, to),
         other => Ok(other?),

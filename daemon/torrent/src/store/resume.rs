@@ -22,6 +22,9 @@ pub(crate) struct Resume {
     pub(crate) info_hash: String,
     /// The bitfield of verified pieces, hexadecimal.
     pub(crate) have: String,
+    /// The destination folder; none in the state of older versions, which fetched to one folder only.
+    #[serde(default)]
+    pub(crate) folder: Option<PathBuf>,
     /// The partial's name in the destination folder.
     pub(crate) partial: String,
     /// Its device and inode.
@@ -42,16 +45,24 @@ pub(crate) enum Found {
 }
 
 impl Resume {
-    pub(crate) fn new(info_hash: [u8; 20], have: &[u8], partial: String, identity: (u64, u64)) -> Self {
+    pub(crate) fn new(info_hash: [u8; 20], have: &[u8], partial: &Path, identity: (u64, u64)) -> Self {
+        let name = partial.file_name().map(|name| name.to_string_lossy().into_owned());
         Self {
             version: VERSION,
             info_hash: hex::encode(&info_hash),
             have: hex::encode(have),
-            partial,
+            folder: partial.parent().map(Path::to_owned),
+            partial: name.unwrap_or_default(),
             identity,
             boot: boot_id(),
             placed: None,
         }
+    }
+
+    /// Where the partial data is, if that is not where it is to be now.
+    pub(crate) fn elsewhere(&self, now: &Path) -> Option<PathBuf> {
+        let partial = self.folder.as_ref()?.join(&self.partial);
+        (partial != now).then_some(partial)
     }
 
     /// Sets the final name.
@@ -188,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = ContentKey(7);
         assert!(matches!(load(folder.path(), key), Found::Nothing));
-        let state = Resume::new([1; 20], &[0xf0], ".xbt-a.part".into(), (1, u64::MAX));
+        let state = Resume::new([1; 20], &[0xf0], Path::new("/d/.xbt-a.part"), (1, u64::MAX));
         state.save(folder.path(), key, true).unwrap();
         assert!(matches!(load(folder.path(), key), Found::State(read) if read == state));
         fs::write(path(folder.path(), key), "{\"version\":1").unwrap();

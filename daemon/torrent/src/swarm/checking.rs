@@ -1,5 +1,6 @@
 //! Checks what is on the disk, before fetching or seeding begins.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -11,10 +12,15 @@ use super::{Phase, Role, Swarm};
 use crate::LinkTag;
 use crate::bitfield::Bitfield;
 use crate::error::EngineError;
-use crate::event::CloseReason;
+use crate::event::{CloseReason, Event};
 use crate::link::{LinkCommand, View};
 use crate::metainfo::Metainfo;
 use crate::store::Store;
+
+/// Pieces that were requested on a link and not announced on it, of which we know.
+const REQUESTED: usize = 256;
+/// How many of them, the oldest, are hashed when the link has ended.
+const SUSPECT: usize = 16;
 
 impl Swarm {
     /// Starts the check; [`Done::Opened`] follows.
@@ -23,12 +29,12 @@ impl Swarm {
         self.stop = Arc::new(AtomicBool::new(false));
         self.checked = Arc::new(AtomicU64::new(0));
         let (stop, checked) = (self.stop.clone(), self.checked.clone());
-        let known = known.or_else(|| self.view.take().map(|view| view.meta));
+        let known = known.or_else(|| self.view.take().map(|view| view.meta)).or_else(|| self.known.clone());
         self.view = None;
         self.pieces = Pieces::new(Bitfield::empty(0), 1);
         match self.role.clone() {
             Some(Role::Seed(prepared)) => {
-                self.jobs.spawn_blocking(move || Done::Opened(jobs::open_seed(&prepared)));
+                self.jobs.spawn_blocking(move || Done::Opened(jobs::open_seed(&prepared, &stop)));
             }
             Some(Role::Fetch(fetch)) => {
                 if !self.may_hold_metadata(&fetch) {
@@ -66,7 +72,10 @@ impl Swarm {
                 }
                 self.completed(placed).await;
             }
-            Ok(Opened::Ready(view, have)) => {
+            Ok(Opened::Ready(view, have, renamed)) => {
+                if !renamed.is_empty() {
+                    self.shared.emit(Event::Renamed { key: self.key, renamed }).await;
+                }
                 let fetch = self.is_fetch();
                 self.phase = if fetch { Phase::Fetching } else { Phase::Complete };
                 self.progressed = Instant::now();
@@ -109,10 +118,38 @@ impl Swarm {
         let Some(view) = self.view.clone() else { return };
         if !self.checking_sources && matches!(*view.store, Store::Source(_)) {
             self.checking_sources = true;
+            let stop = self.stop.clone();
             self.jobs.spawn_blocking(move || match &*view.store {
-                Store::Source(files) => Done::SourcesChecked(files.check_all()),
+                Store::Source(files) => Done::SourcesChecked(files.check_all(&stop)),
                 Store::Partial(_) => Done::SourcesChecked(Ok(())),
             });
+        }
+    }
+
+    /// A receiver begins to fetch a piece. For the second time: what it got may have been wrong.
+    pub(super) fn requested(&mut self, tag: LinkTag, piece: u32) {
+        let Some(peer) = self.peers.get_mut(&tag).filter(|_| self.phase == Phase::Complete) else { return };
+        if peer.requested.contains(&piece) {
+            return self.hash_again(vec![piece]);
+        }
+        if peer.requested.len() == REQUESTED {
+            peer.requested.pop_front();
+        }
+        peer.requested.push_back(piece);
+    }
+
+    /// A link has ended: a receiver closes it when a piece was wrong, and never announces that one.
+    pub(super) fn suspect(&mut self, requested: &VecDeque<u32>) {
+        if !requested.is_empty() {
+            self.hash_again(requested.iter().take(SUSPECT).copied().collect());
+        }
+    }
+
+    /// Hashes pieces that receivers may have found wrong, one job at a time.
+    fn hash_again(&mut self, pieces: Vec<u32>) {
+        let Some(view) = self.view.clone().filter(|_| self.phase == Phase::Complete) else { return };
+        if !std::mem::replace(&mut self.hashing_again, true) {
+            self.jobs.spawn_blocking(move || Done::HashedAgain(jobs::hash_again(&view, &pieces)));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::jobs::{partial_path, placed};
 use crate::ContentKey;
 use crate::content::{Data, Fetch};
+use crate::store::place::is_identity;
 use crate::store::received::{Deleted, delete_received};
 use crate::store::resume::{self, Found};
 
@@ -31,6 +32,12 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
                 }
             }
             remove(&partial);
+            // It may have been on its way to another folder.
+            if let Found::State(state) = &found
+                && let Some(old) = state.elsewhere(&partial).filter(|old| is_identity(old, state.identity))
+            {
+                remove(&old);
+            }
             // Last: until then the next start finds by it what to clean up.
             resume::remove(state_dir, key);
         }
@@ -38,7 +45,7 @@ pub(super) fn forget(state_dir: &Path, key: ContentKey, fetch: &Fetch, data: Dat
 }
 
 /// Removes a file or a folder with all that is in it; links are not followed.
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     let removed = match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
         Ok(_) => std::fs::remove_file(path),

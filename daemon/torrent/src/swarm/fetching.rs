@@ -178,6 +178,12 @@ impl Swarm {
                     self.unreadable(error).await;
                 }
             }
+            Done::HashedAgain(result) => {
+                self.hashing_again = false;
+                if let Err(error) = result {
+                    self.unreadable(error).await;
+                }
+            }
             Done::Finished(Ok(placed)) => {
                 self.phase = Phase::Complete;
                 self.completed(placed).await;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
+use super::moving;
 use super::suspects::Suspects;
 use crate::bitfield::Bitfield;
 use crate::content::Fetch;
@@ -19,6 +20,7 @@ use crate::names;
 use crate::piece::PieceBuf;
 use crate::prepared::Prepared;
 use crate::space::shown;
+use crate::store::disk_names::disk_names;
 use crate::store::resume::{self, Found, Resume};
 use crate::store::{PartialFiles, SourceFiles, Store, check, place};
 use crate::{ContentKey, LinkTag};
@@ -34,6 +36,8 @@ pub(super) enum Done {
     Written(Written),
     Saved(Result<(), EngineError>),
     SourcesChecked(Result<(), EngineError>),
+    /// Pieces that a receiver may have found wrong.
+    HashedAgain(Result<(), EngineError>),
     Flushed,
     Finished(Result<Placed, EngineError>),
 }
@@ -49,7 +53,8 @@ pub(super) struct Placed {
 pub(super) enum Opened {
     /// Only the offer is known.
     NoMetadata,
-    Ready(View, Bitfield),
+    /// With the paths that have other names on the disk.
+    Ready(View, Bitfield, Vec<(String, String)>),
     /// It was complete and in place already; seeded only if the metadata is known.
     Placed(Placed, Option<View>),
 }
@@ -102,16 +107,16 @@ impl Saving {
 }
 
 /// Opens and checks sources to seed.
-pub(super) fn open_seed(prepared: &Arc<Prepared>) -> Result<Opened, EngineError> {
-    let meta = Metainfo::parse(prepared.info.clone())?;
+pub(super) fn open_seed(prepared: &Arc<Prepared>, stop: &AtomicBool) -> Result<Opened, EngineError> {
+    let meta = Arc::new(Metainfo::parse(prepared.info.clone())?);
     if meta.info_hash != prepared.info_hash || meta.files.len() != prepared.sources.len() {
         let message = "the stored description of a prepared content contradicts itself";
         return Err(EngineError::new(codes::BAD_STATE, message, "send it again"));
     }
-    let files = SourceFiles::new(prepared.clone());
-    files.check_all()?;
+    let files = SourceFiles::hashed(prepared.clone(), meta.clone());
+    files.check_all(stop)?;
     let have = Bitfield::full(meta.pieces());
-    Ok(Opened::Ready(View { meta: Arc::new(meta), store: Arc::new(Store::Source(files)) }, have))
+    Ok(Opened::Ready(View { meta, store: Arc::new(Store::Source(files)) }, have, Vec::new()))
 }
 
 /// Where a fetch keeps its state.
@@ -170,7 +175,8 @@ pub(super) fn open_fetch(
     if let Some(path) = placed(&found, fetch) {
         // The person may have changed it since: never write to it.
         let view = meta.and_then(|meta| {
-            let files = PartialFiles::open_placed(meta.clone(), &path).ok()?;
+            let names = disk_names(&meta, &fetch.destination, &fetch.partial_id).ok()?;
+            let files = PartialFiles::open_placed(names.meta, &path).ok()?;
             Some(View { meta, store: Arc::new(Store::Partial(files)) })
         });
         let received = resume::load_received(&place.state_dir, place.key).into();
@@ -205,30 +211,31 @@ fn open_partial(
         Found::State(_) | Found::Bad => std::fs::metadata(&fetch.destination).map(drop),
     };
     folder.map_err(|error| EngineError::destination(&fetch.destination, &error))?;
+    let names = disk_names(&meta, &fetch.destination, &fetch.partial_id)?;
+    let moved = moving::bring_along(place, &meta, &names, found, stop, checked)?;
     let was_there = std::fs::symlink_metadata(&path).is_ok();
     if !was_there {
         room_for(fetch, meta.size)?;
     }
-    let (files, existed) = PartialFiles::open(meta.clone(), &path)?;
+    let (files, existed) = PartialFiles::open(names.meta, &path)?;
     let identity = files.identity()?;
     if matches!(found, Found::Nothing) {
         // From now on there is something to clean up, even if the fetch ends before the first piece.
         let none = Bitfield::empty(meta.pieces());
-        Resume::new(fetch.info_hash, none.bytes(), partial_name(fetch), identity).save(
-            &place.state_dir,
-            place.key,
-            true,
-        )?;
+        Resume::new(fetch.info_hash, none.bytes(), &path, identity).save(&place.state_dir, place.key, true)?;
     }
     files.can_hold_links()?;
     let store = Arc::new(Store::Partial(files));
-    let have =
-        if existed { rightful(&meta, &store, found, identity, stop, checked) } else { Bitfield::empty(meta.pieces()) };
+    let have = match moved {
+        Some(have) => have,
+        None if existed => rightful(&meta, &store, found, identity, stop, checked),
+        None => Bitfield::empty(meta.pieces()),
+    };
     if existed && !stop.load(Ordering::Relaxed) {
         room_for(fetch, meta.size - meta.bytes_of(&have))?;
     }
     checked.store(meta.bytes_of(&have), Ordering::Relaxed);
-    Ok(Opened::Ready(View { meta, store }, have))
+    Ok(Opened::Ready(View { meta, store }, have, names.renamed))
 }
 
 /// Which pieces are there. Same boot and same file: written data is in the page cache, so a sample suffices. Any doubt:
@@ -276,7 +283,7 @@ fn files_there(meta: &Metainfo, store: &Store, claimed: &Bitfield) -> bool {
     })
 }
 
-fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
+pub(super) fn room_for(fetch: &Fetch, bytes: u64) -> Result<(), EngineError> {
     // If free space is unknown, the fetch may still fit.
     let Ok(free) = crate::free_space(&fetch.destination) else { return Ok(()) };
     if free >= bytes {
@@ -343,12 +350,27 @@ pub(super) fn verify(view: &View, piece: PieceBuf, suspects: Option<&Suspects>) 
     Written { piece: piece.index, len: piece.len(), guilty, outcome }
 }
 
+/// Hashes pieces that a receiver may have found wrong. What cannot be read now is found out when it is requested.
+pub(super) fn hash_again(view: &View, pieces: &[u32]) -> Result<(), EngineError> {
+    let mut buffer = Vec::new();
+    for piece in pieces {
+        let Ok(hash) = check::hash_piece(&view.meta, &view.store, *piece, &mut buffer) else { return Ok(()) };
+        if view.meta.piece_hash(*piece) != Some(&hash[..]) {
+            return Err(match &*view.store {
+                Store::Source(files) => files.wrong(&view.meta, *piece),
+                Store::Partial(files) => files.tampered(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn state_of(place: &Place, view: &View, have: &Bitfield) -> Result<Resume, EngineError> {
     let identity = match &*view.store {
         Store::Partial(files) => files.identity()?,
         Store::Source(_) => (0, 0),
     };
-    Ok(Resume::new(place.fetch.info_hash, have.bytes(), partial_name(&place.fetch), identity))
+    Ok(Resume::new(place.fetch.info_hash, have.bytes(), &place.partial(), identity))
 }
 
 pub(super) fn save(place: &Place, view: &View, have: &Bitfield, durably: bool) -> Result<(), EngineError> {
@@ -364,7 +386,7 @@ pub(super) fn finish(place: &Place, view: &View) -> Result<Placed, EngineError> 
     if !place::is_identity(&place.partial(), files.identity()?) {
         return Err(files.tampered());
     }
-    let name = names::safe_name(&view.meta.name).map_err(EngineError::bad_metadata)?;
+    let name = names::safe_name(files.name()).map_err(EngineError::bad_metadata)?;
     let state = state_of(place, view, &Bitfield::full(view.meta.pieces()))?;
     resume::save_received(&place.state_dir, place.key, &received)?;
     let path = place::place(&place.partial(), &place.fetch.destination, &name, |name| {

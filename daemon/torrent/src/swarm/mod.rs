@@ -12,6 +12,7 @@ mod endgame;
 mod fetching;
 mod jobs;
 mod metadata;
+mod moving;
 mod peer;
 mod pieces;
 mod reports;
@@ -33,6 +34,7 @@ use crate::content::{Data, Fetch};
 use crate::error::EngineError;
 use crate::event::{CloseReason, Event};
 use crate::link::{Attach, LinkCommand, Report, View};
+use crate::metainfo::Metainfo;
 use crate::prepared::Prepared;
 use crate::shared::Shared;
 use crate::{ContentKey, LinkTag, PROGRESS_EVERY};
@@ -90,7 +92,10 @@ struct Swarm {
     shared: Arc<Shared>,
     role: Option<Role>,
     phase: Phase,
+    /// The content and its open files; none while nothing is served or fetched, so that its disk can be unmounted.
     view: Option<View>,
+    /// The description, where it was known before a halt.
+    known: Option<Arc<Metainfo>>,
     pieces: Pieces,
     peers: HashMap<LinkTag, Peer>,
     reports: mpsc::Sender<(LinkTag, Report)>,
@@ -116,6 +121,8 @@ struct Swarm {
     culprits: Culprits,
     saving: jobs::Saving,
     checking_sources: bool,
+    /// Pieces that may be wrong are being hashed.
+    hashing_again: bool,
     /// Links that came while a seed was being checked.
     waiting: Vec<Attach>,
     /// When the last link went.
@@ -168,6 +175,7 @@ impl Swarm {
             role: None,
             phase: Phase::Halted(CloseReason::Unknown),
             view: None,
+            known: None,
             pieces: Pieces::new(Bitfield::empty(0), 1),
             peers: HashMap::new(),
             reports,
@@ -185,6 +193,7 @@ impl Swarm {
             culprits: Culprits::default(),
             saving: jobs::Saving::default(),
             checking_sources: false,
+            hashing_again: false,
             waiting: Vec::new(),
             no_links_since: Instant::now(),
             memory: Memory::None,
@@ -274,7 +283,7 @@ impl Swarm {
                 Role::Fetch(fetch) => fetch.info_hash,
             };
             // Metadata that was learned before a halt need not be learned again.
-            self.view = self.view.take().filter(|view| view.meta.info_hash == hash);
+            self.known = self.known.take().filter(|meta| meta.info_hash == hash);
             self.role = Some(role);
             self.open(None);
         } else if matches!(self.phase, Phase::Halted(_)) {
@@ -332,13 +341,14 @@ impl Swarm {
                     | Done::Metadata(..)
                     | Done::Saved(_)
                     | Done::SourcesChecked(_)
+                    | Done::HashedAgain(_)
                     | Done::Flushed
                     | Done::Finished(Err(_)),
                 )
                 | Err(_) => {}
             }
         }
-        self.checking_sources = false;
+        (self.checking_sources, self.hashing_again) = (false, false);
         self.pieces.drop_parked();
         self.suspects.clear();
         self.availability = None;
@@ -346,6 +356,11 @@ impl Swarm {
             self.save_now().await;
         }
         self.saving.reset();
+        if let Some(View { meta, store }) = self.view.take() {
+            self.known = Some(meta);
+            // Closing files may take a while, on a network drive for example.
+            let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+        }
         for attach in std::mem::take(&mut self.waiting) {
             self.shared.link_closed(self.key, attach.tag, reason.clone()).await;
         }
@@ -366,7 +381,7 @@ impl Swarm {
             let job = tokio::task::spawn_blocking(move || cleanup::forget(&state_dir, key, &fetch, data));
             let _ = job.await;
         }
-        self.view = None;
+        self.known = None;
         self.reported = None;
         self.shared.budget.forget(self.key);
     }

@@ -1,6 +1,6 @@
 //! Links as their swarm sees them.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +36,8 @@ pub(super) struct Peer {
     /// Gets no pieces until then.
     pub(super) snubbed: Option<Instant>,
     pub(super) releasing: HashSet<u32>,
+    /// Pieces that it requested and has not announced, the oldest first.
+    pub(super) requested: VecDeque<u32>,
     /// The next piece of its sequential run.
     pub(super) run: Option<u32>,
 }
@@ -88,6 +90,7 @@ impl Swarm {
             banned: false,
             snubbed: None,
             releasing: HashSet::new(),
+            requested: VecDeque::new(),
             run: None,
         };
         let opened = self.phase != Phase::Checking;

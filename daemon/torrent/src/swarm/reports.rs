@@ -48,6 +48,7 @@ impl Swarm {
                 self.metadata_peer = None;
                 self.seek_metadata().await;
             }
+            Report::Requested(piece) => self.requested(tag, piece),
             Report::Done => self.shared.emit(Event::PeerDone { key: self.key, tag }).await,
             Report::Unreadable(error) => self.unreadable(error).await,
             Report::Ended => self.lost(tag).await,
@@ -66,8 +67,10 @@ impl Swarm {
     }
 
     fn have(&mut self, tag: LinkTag, more: Vec<u32>) {
-        let Some(bits) = self.peers.get_mut(&tag).and_then(|peer| peer.has.as_mut()) else { return };
+        let Some(peer) = self.peers.get_mut(&tag) else { return };
+        let Some(bits) = peer.has.as_mut() else { return };
         let new: Vec<u32> = more.into_iter().filter(|piece| bits.set(*piece)).collect();
+        peer.requested.retain(|piece| !bits.has(*piece));
         self.pieces.add_availability(new.iter().copied());
         self.receiver_has(tag, &new);
         self.assign_pieces(tag);
@@ -89,6 +92,7 @@ impl Swarm {
             self.pieces.remove_availability(has);
         }
         self.receiver_gone(peer.has.as_ref(), peer.advertised.as_ref());
+        self.suspect(&peer.requested);
         // Pieces it never saw the command for are free again.
         self.reclaim(tag);
         self.fill_unchoke_slots();

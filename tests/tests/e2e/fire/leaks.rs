@@ -117,7 +117,7 @@ fn batch(stage: &Stage, alice: &Daemon, bob: &Daemon, trial: &str) {
         let _ = bob.ctl.run(&[command, &offers[9].to_string()]);
     }
     ended(alice, bob, &names);
-    for (daemon, direction, flags) in [(alice, "out", &[][..]), (bob, "in", &["--delete-data"][..])] {
+    for (daemon, direction, flags) in [(alice, "out", &[][..]), (bob, "in", &["--delete-data", "--yes"][..])] {
         let list = look(daemon).unwrap();
         let ids: Vec<_> =
             names.iter().flat_map(|name| pick(&list, direction, name)).map(|one| id(one).to_string()).collect();

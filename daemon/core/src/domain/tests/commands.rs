@@ -3,11 +3,11 @@
 use super::world::person::{alice_and_bob, offered};
 use super::world::{Node, World};
 use crate::ids::TransferId;
-use crate::input::{Command, Destination};
-use crate::transfer::{Direction, Transfer};
+use crate::input::{Command, Destination, Input, TorrentEvent};
+use crate::transfer::{Direction, Side, Transfer};
 
 fn destination() -> Destination {
-    Destination { folder: "/home/downloads".into(), free: Ok(u64::MAX), disk: None }
+    Destination { folder: "/home/downloads".into(), free: Ok(u64::MAX), disk: None, largest: None, chosen: false }
 }
 
 fn commands(ids: &[TransferId]) -> Vec<(&'static str, Command)> {
@@ -147,10 +147,59 @@ fn a_number_given_twice_counts_once() {
 fn a_folder_that_cannot_be_used_is_told_and_nothing_is_accepted() {
     let (mut world, _, (bob, got)) = offered(4);
     let fault = crate::fault::Fault::new("destination-unwritable", "it is read-only", "choose another one");
-    let destination = Destination { folder: "/".into(), free: Err(fault.clone()), disk: None };
+    let destination =
+        Destination { folder: "/".into(), free: Err(fault.clone()), disk: None, largest: None, chosen: false };
     let reply = world.command(bob, Command::Accept { ids: vec![got], destinations: vec![destination] });
     assert_eq!(reply, Err(fault));
     assert_eq!(world.state(bob, got), "offered");
+}
+
+#[test]
+fn a_file_that_the_disk_cannot_hold_is_refused_before_it_is_fetched() {
+    let (mut world, _, (bob, got)) = offered(4);
+    let size = world.transfer(bob, got).facts.as_ref().unwrap().size;
+    let accept = |largest| {
+        let destination = Destination { largest: Some(largest), ..destination() };
+        Command::Accept { ids: vec![got], destinations: vec![destination] }
+    };
+    let fault = world.command(bob, accept(size - 1)).unwrap_err();
+    assert_eq!((fault.code.as_str(), world.state(bob, got)), ("destination-unsuitable", "offered"));
+    world.command(bob, accept(size)).unwrap();
+}
+
+#[test]
+fn what_is_paused_can_be_accepted_again_into_another_folder() {
+    let (mut world, (alice, sent), (bob, got)) = offered(4);
+    let elsewhere = || Destination { folder: "/media/usb".into(), chosen: true, ..destination() };
+    let accept = |destination| Command::Accept { ids: vec![got], destinations: vec![destination] };
+    world.accept(bob, got).unwrap();
+    world.until(bob, got, "receiving");
+    assert_eq!(world.command(bob, accept(elsewhere())).unwrap_err().code, "wrong-state", "it is not paused");
+    world.pause(bob, got).unwrap();
+    let configured = Destination { chosen: false, ..elsewhere() };
+    assert_eq!(world.command(bob, accept(configured)).unwrap_err().code, "wrong-state", "no folder is named");
+    world.command(bob, accept(elsewhere())).unwrap();
+    assert!(!world.transfer(bob, got).paused.any());
+    assert!(matches!(&world.transfer(bob, got).side, Side::In { folder: Some(folder), .. } if folder == "/media/usb"));
+    world.settle();
+    assert_eq!((world.state(alice, sent), world.state(bob, got)), ("done", "done"));
+}
+
+#[test]
+fn names_that_the_disk_refuses_are_told_once() {
+    let (mut world, _, (bob, got)) = offered(4);
+    world.accept(bob, got).unwrap();
+    world.until(bob, got, "receiving");
+    let content = world.transfer(bob, got).content;
+    let renamed: Vec<_> = (0..7).map(|n| (format!("w{n}?"), format!("w{n}_"))).collect();
+    for _ in 0..2 {
+        let event = TorrentEvent::Renamed { content, renamed: renamed.clone() };
+        world.handle(bob, Input::Torrent(event));
+    }
+    let told: Vec<_> = world.transfer(bob, got).history.iter().filter_map(|step| step.reason.clone()).collect();
+    let told: Vec<_> = told.iter().filter(|reason| reason.contains("refuses")).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("w0? is w0_") && told[0].ends_with("and 2 more have other names"), "{told:?}");
 }
 
 /// Plays one story, with every request delivered once or twice.

@@ -4,10 +4,10 @@ use super::world::jid;
 use super::world::person::{alice_and_bob, offered};
 use crate::effect::{CallId, Event, Gone, Reply, TorrentCommand};
 use crate::ids::FullJid;
-use crate::input::{Command, Input};
+use crate::input::{Command, Input, NewSend};
 use crate::session::SessionCommand;
 use crate::signal::{Answer, Offer, Request};
-use crate::transfer::Deleted;
+use crate::transfer::{Deleted, Side};
 
 /// What a device answers to a request, and everything that it sends meanwhile.
 pub fn ask(
@@ -112,6 +112,25 @@ fn remove_leaves_the_received_file_unless_it_is_to_be_deleted() {
         let told = bob.news.iter().any(|news| matches!(news, Event::Deleted { deleted, .. } if deleted.kept == 3));
         assert_eq!(told, delete_data);
     }
+}
+
+#[test]
+fn what_is_being_sent_on_is_not_deleted() {
+    let (mut world, _, (bob, got)) = offered(4);
+    world.accept(bob, got).unwrap();
+    world.settle();
+    let Side::In { path: Some(path), .. } = world.transfer(bob, got).side.clone() else { panic!("it has come") };
+    for path in [path.clone(), format!("{path}/inside"), "/".to_owned()] {
+        let send = NewSend { contacts: vec![jid("alice")], paths: vec![path], ..NewSend::default() };
+        let Reply::Transfers(ids) = world.command(bob, Command::Send(send)).unwrap() else { panic!("it is queued") };
+        let remove = Command::Remove { ids: vec![got], delete_data: true };
+        let fault = world.command(bob, remove).unwrap_err();
+        assert!(fault.code == "wrong-state" && fault.message.contains("being sent on"), "{fault:?}");
+        world.cancel(bob, ids[0]).unwrap();
+    }
+    world.at_mut(bob).engine.deletes = true;
+    world.command(bob, Command::Remove { ids: vec![got], delete_data: true }).unwrap();
+    assert_eq!(world.at(bob).engine.deleted.len(), 1);
 }
 
 #[test]

@@ -79,7 +79,11 @@ fn only_contacts_that_we_added_may_see_us_without_asking() {
     tell(&mut world, alice, SessionEvent::SubscriptionRequested(jid("mallory")));
     assert!(!sent(&world, alice, &SessionCommand::ApproveSubscription(jid("mallory"))));
     assert!(world.at(alice).news.contains(&Event::SubscriptionRequested(jid("mallory"))));
-    world.command(alice, Command::ContactDeny(jid("mallory"))).unwrap();
+    for command in [Command::ContactAllow(jid("mallory")), Command::ContactDeny(jid("mallory"))] {
+        let fault = world.command(alice, command).unwrap_err();
+        assert!(fault.hint.contains("contacts add"), "{fault:?}");
+    }
+    world.command(alice, Command::ContactRemove(jid("mallory"))).unwrap();
     assert!(sent(&world, alice, &SessionCommand::DenySubscription(jid("mallory"))));
     assert_eq!(world.at(alice).domain.asking().count(), 0);
 }
@@ -93,6 +97,17 @@ fn a_request_that_waits_is_granted_when_the_contact_is_added() {
     tell(&mut world, alice, SessionEvent::RosterChanged(item("carol", Subscription::None, true)));
     assert!(sent(&world, alice, &SessionCommand::ApproveSubscription(jid("carol"))));
     assert_eq!(world.at(alice).domain.asking().count(), 0);
+}
+
+#[test]
+fn one_command_says_yes_to_a_request_and_asks_back() {
+    let (mut world, alice, _) = alice_and_bob(6);
+    tell(&mut world, alice, SessionEvent::SubscriptionRequested(jid("carol")));
+    world.command(alice, Command::ContactAdd { jid: jid("carol"), name: None }).unwrap();
+    assert!(sent(&world, alice, &SessionCommand::ApproveSubscription(jid("carol"))));
+    assert!(sent(&world, alice, &SessionCommand::AddContact { jid: jid("carol"), name: None }));
+    let fault = world.command(alice, Command::ContactAdd { jid: jid("alice"), name: None }).unwrap_err();
+    assert!(fault.message.contains("is you"), "{fault:?}");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use rustix::io::Errno;
 
 use super::super::received::{Kind, Received};
 use super::{LastFolder, PartialFiles, Root, SYNC_ALL_FROM, descend};
-use crate::error::{EngineError, codes};
+use crate::error::EngineError;
 use crate::metainfo::FileSpan;
 use crate::stamp::Stamp;
+use crate::store::disk_names::unsuitable;
 
 /// Made for a moment.
 const PROBE: &str = ".xbt-probe";
@@ -103,7 +104,9 @@ impl PartialFiles {
         if taken || files.iter().all(|span| span.link.is_none()) {
             return Ok(());
         }
-        match rustix::fs::symlinkat(".", root, PROBE) {
+        // The longest one: some disks take only shorter ones.
+        let text = files.iter().filter_map(|span| span.link.as_deref()).max_by_key(|text| text.len()).unwrap_or(".");
+        match rustix::fs::symlinkat(text, root, PROBE) {
             // A crash may have left it.
             Ok(()) | Err(Errno::EXIST) => {
                 rustix::fs::unlinkat(root, PROBE, AtFlags::empty()).map_err(|error| self.error(error.into()))
@@ -114,11 +117,9 @@ impl PartialFiles {
 
     fn link_refused(&self, error: Errno) -> EngineError {
         match error {
-            Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS => EngineError::new(
-                codes::DESTINATION_UNWRITABLE,
-                format!("the disk of {} cannot hold the symbolic links of this folder", self.path.display()),
-                "cancel it and have it sent again, then accept it into a folder on another file system",
-            ),
+            Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::NAMETOOLONG | Errno::INVAL => {
+                unsuitable(format!("the disk of {} cannot hold the symbolic links of this folder", self.path.display()))
+            }
             error => self.error(error.into()),
         }
     }
@@ -162,10 +163,6 @@ impl PartialFiles {
     }
 
     fn case_ignored(&self) -> EngineError {
-        EngineError::new(
-            codes::BAD_NAME,
-            format!("two files differ only in their case, which the disk of {} ignores", self.path.display()),
-            "choose a destination on another file system",
-        )
+        unsuitable(format!("two files differ only in their case, which the disk of {} ignores", self.path.display()))
     }
 }

@@ -38,7 +38,8 @@ impl World {
     }
 
     pub fn accept_into(&mut self, node: Node, id: TransferId, free: u64) -> Result<Reply, Fault> {
-        let destination = Destination { folder: "/home/downloads".into(), free: Ok(free), disk: None };
+        let destination =
+            Destination { folder: "/home/downloads".into(), free: Ok(free), disk: None, largest: None, chosen: false };
         self.command(node, Command::Accept { ids: vec![id], destinations: vec![destination] })
     }
 
