@@ -219,10 +219,10 @@ pub fn devices(keys: &[(&NewKey, Option<&str>)], more: u64) -> Note {
 /// The first key of a contact: nothing has changed, but from now on a change will be noticed.
 pub fn first_device(contact: &str, who: &str) -> Note {
     let body = vec![
-        "The key of this device is saved. To be sure that it is theirs, compare it once:".to_owned(),
+        "A change would be noticed. To be sure that this key is theirs, compare it once:".to_owned(),
         format!("xbtctl contacts verify {}", name(contact)),
     ];
-    let title = format!("First transfer with {}", name(who));
+    let title = format!("The key of {} is saved", name(who));
     Note { icon: "dialog-password", category: "device.added", urgency: Urgency::Low, ..plain(title, body) }
 }
 

@@ -144,13 +144,13 @@ fn a_server_that_does_not_let_the_daemon_in_is_told() {
 #[test]
 fn a_further_device_of_a_contact_is_told_loudly_and_what_arrived_is_shown_by_the_file_manager() {
     let stage = Stage::new();
-    let alice = stage.online("alice");
     let bob = stage.online("bob");
     let desktop = Desktop::new(&stage.folder().join("desktop"));
     let _notifier = desktop.notifier(&bob);
     bob.ctl.ok(&["contacts", "allow", &jid("alice")]);
+    let alice = stage.online("alice");
+    desktop.tells(&["The key of Alice is saved", "byte 0"]);
     alice.ctl.send(&jid("bob"), &stage.file("first.bin", MIB));
-    desktop.tells(&["First transfer with Alice", "byte 0"]);
     desktop.tells(&["Received from Alice", "first.bin"]);
     desktop.presses("Open folder");
     let uri = format!("file://{}", bob.downloads().join("first.bin").display());

@@ -42,6 +42,8 @@ fn a_contact_at_every_limit_at_once_takes_nothing_from_the_others() {
         .with_small_disk(DISK)
         .with("accept.from", vec![jid("bob"), jid("dave")])
         .with("accept.quota", "0")
+        // Its paths are long, so it might have many folders.
+        .with("accept.max_size", "64 GiB")
         .with("hooks.on_offer", vec!["sleep", "600"])
         .online();
     let dave = stage.online("dave");
