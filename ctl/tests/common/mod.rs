@@ -111,11 +111,15 @@ impl Xbt for FakeDaemon {
 
     async fn status(self, _: Context) -> Result<Status, ApiError> {
         self.allowed()?;
+        let (new_keys, requests) = {
+            let world = self.world.lock().unwrap();
+            (world.new_keys.clone(), world.requests.clone())
+        };
         Ok(Status {
             connection: Connection::Refused,
             connection_error: Some(ApiError::new("wrong-password", "the server refused the password", "change it")),
-            new_keys: self.world.lock().unwrap().new_keys.clone(),
-            requests: self.world.lock().unwrap().requests.clone(),
+            new_keys,
+            requests,
             open: xbt_api::Open { contents: 1, links: 2, uploaded: 3 << 20 },
             ..sample::status()
         })

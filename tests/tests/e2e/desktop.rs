@@ -123,7 +123,8 @@ fn who_asks_to_see_when_we_are_online_is_told() {
     let desktop = Desktop::new(&stage.folder().join("desktop"));
     let _notifier = desktop.notifier(&alice);
     // What came before the notifier looks is not told: it does when an offer is.
-    stage.online("bob").ctl.send(&jid("alice"), &stage.file("first.bin", MIB));
+    let bob = stage.online("bob");
+    bob.ctl.send(&jid("alice"), &stage.file("first.bin", MIB));
     desktop.tells(&["first.bin"]);
     erin.ctl.ok(&["contacts", "add", &jid("alice")]);
     desktop.tells(&["erin@localhost asks to be your contact"]);
@@ -180,35 +181,30 @@ fn send_to_asks_in_a_window_and_sends_to_whom_the_person_chooses() {
             desktop.says("xdotool", &["search", "--onlyvisible", "--name", title])
         })
     };
-    // A window that has only just appeared may not listen to keys yet, so they are pressed until it goes.
-    let press = |window: &str, keys: &[&str]| {
-        wait::until("the window has gone", wait::SOON, || {
-            if desktop.says("xdotool", &["windowfocus", window]).is_some() {
-                desktop.says("xdotool", &[&["key", "--delay", "150"], keys].concat());
-            }
-            desktop.says("xdotool", &["getwindowname", window]).is_none().then_some(())
-        });
-    };
     let mut asks = run(&file);
     let list = window("Send --title=odd name.bin");
     desktop.picture("send-to");
     // Who is online is the first; nobody has chosen anything yet.
-    press(list.trim(), &["Down", "Home", "Return"]);
+    desktop.says("xdotool", &["windowfocus", list.trim()]);
+    desktop.says("xdotool", &["key", "--delay", "150", "Down", "Home", "Return"]).unwrap();
     let ended = wait::until("it has sent", wait::SOON, || asks.try_wait().unwrap());
     assert!(ended.success());
     bob.ctl.offer("--title=odd name.bin");
     // Whoever closes the window sends nothing, and what goes wrong stands in a window.
     let mut asks = run(&file);
     let list = window("Send --title=odd name.bin");
-    press(list.trim(), &["Escape"]);
+    desktop.says("xdotool", &["windowfocus", list.trim()]);
+    desktop.says("xdotool", &["key", "Escape"]).unwrap();
     assert!(wait::until("it has ended", wait::SOON, || asks.try_wait().unwrap()).success());
     assert_eq!(alice.ctl.list().len(), 1);
     let mut asks = run(&stage.source("not there"));
     let list = window("Send not there");
-    press(list.trim(), &["Down", "Home", "Return"]);
+    desktop.says("xdotool", &["windowfocus", list.trim()]);
+    desktop.says("xdotool", &["key", "--delay", "150", "Down", "Home", "Return"]).unwrap();
     let told = window("xbt");
     desktop.picture("send-to-error");
-    press(told.trim(), &["Return"]);
+    desktop.says("xdotool", &["windowfocus", told.trim()]);
+    desktop.says("xdotool", &["key", "Return"]).unwrap();
     let ended = wait::until("it has ended", wait::SOON, || asks.try_wait().unwrap());
     assert_eq!(ended.code(), Some(1));
 }
