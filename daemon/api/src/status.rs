@@ -98,7 +98,7 @@ pub struct LedgerEntry {
     pub metadata: u64,
     /// Commands (`[hooks]`) that run or wait.
     pub hooks: u64,
-    /// Notices that are held back, to be told together.
+    /// Notices that are held back and will be shown together.
     pub notices: u64,
 }
 

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::contact::{Device, Trust};
 use crate::ids::{BareJid, Fingerprint, FullJid};
 
-/// Claims that are remembered; no further ones are told about.
+/// Maximum number of remembered claims; further ones are not reported.
 const CLAIMS: usize = 256;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Devices {
     rows: BTreeMap<(BareJid, Fingerprint), Device>,
-    /// Contacts that claim a key of somebody else, at most [`CLAIMS`]: each is told about once.
+    /// Contacts that claim a key of somebody else, at most [`CLAIMS`]: each is reported once.
     claims: BTreeSet<(BareJid, Fingerprint)>,
 }
 

@@ -32,7 +32,7 @@ pub struct Usage {
     pub files: u64,
     /// Bytes accepted automatically that count against its quota.
     pub automatic: u64,
-    /// Notices that were held back and are not told yet.
+    /// Notices held back and not yet shown.
     pub notices: u64,
 }
 
@@ -45,14 +45,14 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Held {
     until: Mono,
-    /// How many were told since `until` was set.
+    /// Notices shown since `until` was set.
     told: usize,
     /// How many were not.
     count: u64,
 }
 
 impl Ledger {
-    /// Whether a notice is told at once; otherwise it is counted.
+    /// Whether a notice is shown immediately; otherwise it is counted.
     fn notice(&mut self, from: &BareJid, now: Mono) -> bool {
         if !self.notices.contains_key(from) && self.notices.len() >= NOTICE_SENDERS {
             return false;
